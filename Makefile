@@ -1,0 +1,129 @@
+# Every target first makes the environment from requirements.lock if it is missing or stale.
+# PYTHON chooses the interpreter (3.11 or 3.12), VENV the environment's folder.
+
+VENV ?= .venv
+STAMP = $(VENV)/.nextaim
+BIN = $(VENV)/bin
+# Once the environment stands, its own interpreter is the one that counts.
+PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(BIN)/python; \
+            else echo python3; fi)
+NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
+
+.DEFAULT_GOAL := help
+.PHONY: help environment run test lint lab bench lock clean clean-runs
+MAKEFLAGS += --no-print-directory
+
+help: ## say what there is to make
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: environment ## run the radiomics study on the synthetic cohort, then show the board
+	@echo "==> running $(NOTEBOOKS)"
+	@$(BIN)/nextaim run $(NOTEBOOKS)
+	@$(BIN)/nextaim board --html runs/board.html
+
+test: environment ## run all tests
+	@echo "==> testing"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+lint: environment ## check style, types, the layout of imports, and that notebooks hold no outputs
+	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "==> mypy" && $(BIN)/mypy
+	@echo "==> import contracts" && $(BIN)/lint-imports
+	@echo "==> notebooks" && find notebooks -name '*.ipynb' -not -path '*/.*' \
+	    -exec $(BIN)/nbstripout --verify {} +
+
+lab: environment ## open JupyterLab on the notebooks
+	@$(BIN)/nextaim lab
+
+bench: environment ## measure the extraction engine beside plain pyradiomics
+	@echo "==> benchmarks/radiomics.py"
+	@$(BIN)/python benchmarks/radiomics.py
+
+lock: environment ## write requirements.lock anew from what is installed
+	@{ head -1 requirements.lock; $(BIN)/python -m pip list --format=freeze | \
+	    grep -vE '^(pip|nextaim_kit)==' | sed -E 's/\+[a-z0-9.]+$$//' | LC_ALL=C sort -f; \
+	} > requirements.new && mv requirements.new requirements.lock
+
+clean: ## remove the environment and the tools' caches; runs stay
+	@echo "==> removing $(VENV) and caches (runs stay: make clean-runs removes them)"
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find nextaim_kit tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-runs: ## remove all runs
+	@echo "==> removing runs"
+	@rm -rf runs
+
+# --- the environment ---------------------------------------------------------------------------
+
+WORKERS = $(shell $(BIN)/python -c \
+    'from nextaim_kit.machine.limits import cpu_count; print(min(4, cpu_count()))')
+
+# Python's version and a hash of what it is to hold; empty where PYTHON cannot be run.
+WANTED = $(shell $(PYTHON) -c 'import sys, hashlib; print("%d.%d::" % sys.version_info[:2] \
+    + hashlib.sha256(b"".join(open(f, "rb").read() for f in sys.argv[1:])).hexdigest())' \
+    requirements.lock pyproject.toml 2>/dev/null)
+HELD = $(shell cat $(STAMP) 2>/dev/null)
+
+# One line on what stands in the way of an installation; empty if nothing does.
+define PROBE
+import os, subprocess, sys, sysconfig
+found = "%d.%d.%d" % sys.version_info[:3]
+if not (3, 11) <= sys.version_info[:2] < (3, 13):
+    sys.exit("Python 3.11 or 3.12 is needed, but $(PYTHON) is " + found
+             + ": choose another, as in make PYTHON=python3.11")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("$(PYTHON) cannot make environments: install its venv module (python3-venv)")
+compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+command = compiler.split() + ["-fsyntax-only", "-x", "c", "-"]
+def compiles(code, *options):
+    try:
+        return subprocess.run(command + list(options), input=code, stderr=subprocess.DEVNULL,
+                              universal_newlines=True).returncode == 0
+    except OSError:
+        return False
+if not compiles("int main(void) { return 0; }"):
+    sys.exit("a C compiler is needed to build pyradiomics, but " + compiler.split()[0]
+             + " does not work: install one (gcc) or name it in CC")
+if not compiles("#include <Python.h>\n", "-I" + sysconfig.get_paths()["include"]):
+    sys.exit("the C headers of Python " + found + " are missing (Python.h): install them "
+             "(python3-dev)")
+print("fit")
+endef
+export PROBE
+ANSWER = $(shell $(PYTHON) -c "$$PROBE" 2>&1 || \
+    command -v $(PYTHON) >/dev/null || echo ": install Python 3.11 or 3.12, or set PYTHON")
+
+environment:
+	$(if $(filter-out $(HELD),$(or $(WANTED),unknown)),$(refuse_if_unfit))
+	$(if $(filter-out $(HELD),$(or $(WANTED),unknown)),@$(INSTALL))
+
+refuse_if_unfit = $(if $(filter-out fit,$(ANSWER)),$(error $(ANSWER)))
+
+# "unfinished" stands in the stamp until the end: such an environment is begun anew, since a
+# package may lie there half unpacked. A finished one of the same Python is brought up to date.
+define INSTALL
+set -eu; \
+version() { "$$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }; \
+say() { echo "==> $(VENV): $$*"; }; \
+if [ "$(HELD)" = unfinished ] || \
+   { [ -e $(VENV) ] && [ "$$(version $(BIN)/python)" != "$$(version $(PYTHON))" ]; }; then \
+    say "interrupted, broken or of another Python, beginning anew"; \
+    mkdir -p $(VENV); echo unfinished > $(STAMP); \
+    find $(VENV) -mindepth 1 ! -path $(STAMP) -delete; \
+fi; \
+mkdir -p $(VENV); echo unfinished > $(STAMP); \
+say "installing requirements.lock with $(PYTHON) (3 to 5 minutes the first time)"; \
+[ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV); \
+install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; }; \
+install --upgrade pip; \
+say "1/4 torch"; install -c requirements.lock torch; \
+say "2/4 pyradiomics, compiled here"; \
+install -c requirements.lock numpy setuptools; \
+install -c requirements.lock --no-build-isolation pyradiomics; \
+say "3/4 everything else"; install -r requirements.lock; \
+say "4/4 nextaim_kit"; install --no-deps --no-build-isolation -e .; \
+echo "$(WANTED)" > $(STAMP); \
+say "ready"
+endef

@@ -1,0 +1,171 @@
+"""The studies and their notebooks, as the ``study.yaml`` files declare them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nextaim_kit.errors import DataError, RequestError
+
+PROFILES = ("smoke", "tutorial", "slice", "paper")
+
+Tag = Literal["pub", "slides", "code", "calc", "recall", "guess"]
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Published(_Declared):
+    """A number from the literature and where it stands."""
+
+    metric: str
+    value: float
+    tag: Tag
+    where: str
+    spread: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    doi: str | None = None
+    notebook: str | None = None  # stage whose metric stands beside it
+    matches: str | None = None  # that metric's name, where it differs from `metric`
+    note: str = ""
+
+
+class Resources(_Declared):
+    """What one run takes, as measured on two cores."""
+
+    minutes: float
+    memory_gb: float
+    vram_gb: float = 0
+
+
+class Outputs(_Declared):
+    """What a run promises to leave behind."""
+
+    metrics: list[str] = []
+    files: list[str] = []
+
+
+class Notebook(_Declared):
+    """One stage of a study: a notebook that is used as a function."""
+
+    id: str
+    title: str
+    path: Path
+    data: list[str] = []  # parameters that name data
+    needs: dict[str, str] = {}  # parameter -> "stage/file" of an earlier notebook's run
+    profiles: dict[str, dict[str, Any]] = {}
+    resources: dict[str, Resources] = {}
+    outputs: Outputs = Outputs()
+
+    @property
+    def stage(self) -> str:
+        return self.id.partition("/")[2]
+
+
+class Study(_Declared):
+    """A study case: its question, what was published, its notebooks in order."""
+
+    id: str
+    title: str
+    question: str
+    published: list[Published] = []
+    notebooks: dict[str, Notebook] = Field(default_factory=dict)
+
+
+def project_folder() -> Path:
+    """Folder of the project that holds ``notebooks`` and ``data_manifests``."""
+    return Path(__file__).resolve().parents[1]
+
+
+def notebooks_folder() -> Path:
+    """Folder of the notebooks: ``NEXTAIM_NOTEBOOKS``, else the project's own.
+
+    Raises
+    ------
+    DataError
+        If there is none, as after an installation without the project's folder.
+    """
+    folder = Path(os.environ.get("NEXTAIM_NOTEBOOKS") or project_folder() / "notebooks")
+    if not folder.is_dir():
+        raise DataError(
+            "the kit's notebooks are not beside the package",
+            expected="an installation from a clone: pip install -e .",
+            found=f"no folder {folder}",
+            mend="clone the project, or set NEXTAIM_NOTEBOOKS to its notebooks folder",
+        )
+    return folder
+
+
+def studies() -> list[Study]:
+    """All studies, sorted by name."""
+    return [_load(path) for path in sorted(notebooks_folder().glob("*/study.yaml"))]
+
+
+def study_of(notebook_id: str) -> Study:
+    """Study that a notebook id such as ``ct_radiomics/severity`` belongs to."""
+    return next(s for s in studies() if s.id == find(notebook_id).id.partition("/")[0])
+
+
+def find(notebook_id: str) -> Notebook:
+    """Notebook of an id ``<study>/<stage>``.
+
+    Raises
+    ------
+    RequestError
+        If there is no such notebook; names the nearest one.
+    """
+    known = {n.id: n for s in studies() for n in s.notebooks.values()}
+    if notebook_id in known:
+        return known[notebook_id]
+    near = near_miss(notebook_id, known)
+    raise RequestError(
+        f"no notebook {notebook_id!r}",
+        expected=f"one of {', '.join(sorted(known))}",
+        mend=f"did you mean {near}?" if near else "see `nextaim list`",
+    )
+
+
+def near_miss(name: str, known: Any) -> str | None:
+    """Known name closest to `name`, if any is close."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def _load(path: Path) -> Study:
+    return _parse(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parse(path: Path, _changed: int) -> Study:
+    study = path.parent.name
+    try:
+        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
+        notebooks = {
+            stage: {"id": f"{study}/{stage}", "path": _notebook_path(path.parent, stage)} | entry
+            for stage, entry in declared.pop("notebooks", {}).items()
+        }
+        return Study(id=study, notebooks=notebooks, **declared)
+    except (yaml.YAMLError, ValidationError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"study file {study}/study.yaml is not well formed", found=str(error)
+        ) from error
+
+
+def _notebook_path(folder: Path, stage: str) -> Path:
+    found = sorted(folder.glob(f"[0-9]*_{stage}.ipynb"))
+    if len(found) != 1:
+        raise DataError(
+            f"study file {folder.name}/study.yaml declares the notebook {stage!r}",
+            expected=f"one file {folder.name}/<number>_{stage}.ipynb",
+            found=f"{len(found)} of them",
+        )
+    return found[0]

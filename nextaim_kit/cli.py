@@ -1,0 +1,235 @@
+"""The face in a terminal: thin commands, and the only place that sets exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nextaim_kit import __version__, catalog
+from nextaim_kit.errors import KitError, RequestError
+
+app = typer.Typer(
+    name="nextaim",
+    help="Run the notebooks of nextaim_kit as functions, and see their results side by side.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Data sets: what there is, how to get it, whether it is whole.")
+app.add_typer(data_app, name="data", no_args_is_help=True)
+
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs.")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; give 0 for done, 1 failed, 2 wrong request, 138 kernel killed."""
+    try:
+        app(arguments, standalone_mode=False)
+    except KitError as error:
+        _errors().print(f"[bold red]error:[/] {escape(str(error))}")
+        return error.exit_code
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _errors().print("stopped; nothing is half written, the same command goes on from here")
+        return 130
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        error.show()  # type: ignore[attr-defined]  # a usage error of the option parser
+        return int(error.exit_code)
+    return 0
+
+
+def console() -> Console:
+    """Terminal of the command line; wide enough for tables where output goes to a file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_notebooks() -> None:
+    """List the studies and their notebooks."""
+    table = Table("notebook", "what it does", "minutes", title_justify="left", box=None)
+    for study in catalog.studies():
+        table.add_row(f"[bold]{study.id}[/]", f"[bold]{escape(study.title)}[/]", "")
+        for notebook in study.notebooks.values():
+            takes = notebook.resources.get("tutorial")
+            table.add_row(
+                f"  {notebook.id}", escape(notebook.title), f"{takes.minutes:g}" if takes else ""
+            )
+    console().print(table)
+
+
+@app.command()
+def show(notebook_id: str) -> None:
+    """Show a notebook: its question, parameters, profiles, outputs, published results."""
+    from nextaim_kit.runs.parameters import read_parameters
+
+    notebook, study = catalog.find(notebook_id), catalog.study_of(notebook_id)
+    out = console()
+    out.print(f"[bold]{notebook.id}[/]  {escape(notebook.title)}\n{escape(study.question)}\n")
+    table = Table("parameter", "type", "default", "meaning", box=None)
+    for p in read_parameters(notebook.path).values():
+        table.add_row(p.name, escape(p.expected), escape(repr(p.default)), escape(p.help))
+    out.print(table)
+    table = Table("profile", "minutes", "memory GB", "GPU GB", "sets", box=None)
+    for profile in dict.fromkeys(["tutorial", *notebook.profiles]):
+        takes = notebook.resources.get(profile)
+        sizes = [f"{v:g}" for v in (takes.minutes, takes.memory_gb, takes.vram_gb)] if takes else []
+        sets = ", ".join(f"{k}={v}" for k, v in notebook.profiles.get(profile, {}).items())
+        table.add_row(profile, *(sizes or ["", "", ""]), escape(sets or "the defaults"))
+    out.print("\n", table)
+    out.print(f"\nleaves: {', '.join(notebook.outputs.metrics + notebook.outputs.files)}")
+    for number in study.published:
+        spread = f" ± {number.spread:g}" if number.spread is not None else ""
+        source = escape(f"[{number.tag}] {number.where} {number.doi or ''}")
+        out.print(f"published: {number.metric} {number.value:g}{spread}  {source}")
+
+
+@app.command()
+def run(
+    notebook_ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+    profile: Annotated[str, typer.Option(help="Named set of parameters.")] = "tutorial",
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="One parameter.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("-f", help="YAML file of parameters.")] = None,
+    out: Out = None,
+    force: Annotated[bool, typer.Option(help="Run again although done.")] = False,
+) -> None:
+    """Run notebooks headless; what is done already is not run again.
+
+    Several notebooks run in the order given, and the result of one is handed to the next
+    that needs it. A parameter goes to each notebook that has one of this name.
+    """
+    from nextaim_kit.terminal import run_all
+
+    code = run_all(notebook_ids, profile, _given(parameter or [], file), out, force)
+    raise typer.Exit(code)
+
+
+def _given(pairs: list[str], file: Path | None) -> dict[str, Any]:
+    import yaml
+
+    given: dict[str, Any] = {}
+    if file is not None:
+        if not file.is_file():
+            raise RequestError(f"no parameter file {file}", mend="give an existing YAML file")
+        given = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(given, dict):
+            raise RequestError(f"{file} holds no parameters", expected="lines of name: value")
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise RequestError(f"cannot read the parameter {pair!r}", expected="-p name=value")
+        given[name.strip()] = value
+    return given
+
+
+@app.command()
+def board(
+    html: Annotated[Path | None, typer.Option(help="Write the board as one HTML page.")] = None,
+    out: Out = None,
+) -> None:
+    """Show each result beside the published number."""
+    from nextaim_kit.runs.board import collect, render_board, terminal_table
+    from nextaim_kit.runs.record import runs_folder
+
+    folder = runs_folder(out)
+    rows = collect(folder, catalog.studies())
+    console().print(terminal_table(rows))
+    if html is not None:
+        render_board(rows, html, folder)
+        print(f"the board as a page: {html}")
+
+
+@app.command()
+def doctor() -> None:
+    """Look at this machine and say what works, what does not, and how to mend it."""
+    from nextaim_kit.machine.doctor import examine
+    from nextaim_kit.terminal import print_findings
+
+    findings = examine()
+    print_findings(console(), findings)
+    raise typer.Exit(1 if any(f.verdict == "fail" for f in findings) else 0)
+
+
+@app.command()
+def lab() -> None:
+    """Open JupyterLab on the notebooks."""
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={catalog.project_folder()}"]
+    os.execv(sys.executable, command)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the public data sets that the studies use."""
+    from nextaim_kit.data.manifest import load_manifest, manifest_names
+
+    table = Table("name", "title", "access", "licence", "studies", box=None)
+    for name in manifest_names():
+        m = load_manifest(name)
+        table.add_row(name, escape(m.title), m.access, escape(m.licence), ", ".join(m.studies))
+    console().print(table)
+
+
+@data_app.command("show")
+def data_show(name: str) -> None:
+    """Show a data set: what it holds, its terms, how to get it, how to cite it."""
+    from nextaim_kit.data.manifest import load_manifest
+    from nextaim_kit.terminal import print_manifest
+
+    print_manifest(console(), load_manifest(name))
+
+
+@data_app.command("fetch")
+def data_fetch(name: str) -> None:
+    """Download an open data set, or say how to get another; then verify it."""
+    from nextaim_kit.data.fetch import fetch
+    from nextaim_kit.terminal import download_progress, print_states
+
+    with download_progress() as progress:
+        report = fetch(name, progress=progress)
+    print_states(console(), report.states)
+
+
+@data_app.command("verify")
+def data_verify(name: str) -> None:
+    """Check the files that are here against the manifest."""
+    from nextaim_kit.data.fetch import verify
+    from nextaim_kit.terminal import print_states
+
+    states = verify(name)
+    print_states(console(), states)
+    raise typer.Exit(1 if any(s.bad for s in states) else 0)
+
+
+@data_app.command("where")
+def data_where(name: str) -> None:
+    """Print the folder of a data set."""
+    from nextaim_kit.data.fetch import where
+
+    print(where(name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

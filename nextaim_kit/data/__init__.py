@@ -1,0 +1,1 @@
+"""Cohorts, images, manifests: how data come in."""

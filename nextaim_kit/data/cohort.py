@@ -1,0 +1,173 @@
+"""Cohorts: one row per subject, from the synthetic twin, a table, a folder or a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from nextaim_kit.data.fingerprint import fingerprint
+from nextaim_kit.data.source import SYNTHETIC, Source, find_source
+from nextaim_kit.data.tables import FIRST, check_columns, missing_files, read_table, resolved
+from nextaim_kit.errors import DataError, KitError, RequestError
+
+if TYPE_CHECKING:
+    from nextaim_kit.data.manifest import Layout
+
+__all__ = ["fingerprint", "load_cohort", "problems", "require_labels"]
+
+
+def load_cohort(
+    spec: str,
+    *,
+    twin: Callable[[], pd.DataFrame] | None = None,
+    columns: Sequence[str] = ("image", "mask"),
+) -> pd.DataFrame:
+    """Load a cohort.
+
+    Parameters
+    ----------
+    spec : str
+        ``synthetic``; a ``cohort.csv`` (or parquet); a folder with one, with pairs
+        ``<subject>_image.*`` and ``<subject>_mask|label|seg.*``, or with DICOM series and their
+        RTSTRUCT or SEG; or the name of a data set.
+    twin : callable, optional
+        Makes the study's synthetic twin, called for ``synthetic``.
+    columns : sequence of str, optional
+        Columns of paths the study needs; none for a table of features.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``subject`` (str, unique), ``site`` (str), ``label`` (Int64, 0, 1 or missing), `columns`,
+        and what else there is. Relative paths of a table count from the table's folder.
+        ``attrs["problems"]``, shown by `problems`, names subjects left out and files that are
+        not there; rows with a missing file stay.
+
+    Raises
+    ------
+    RequestError
+        If the spec stands for nothing, for no images, or for a twin the study does not have.
+    DataError
+        If the table is damaged, lacks a column, repeats a subject or has other labels than 0
+        and 1, or if no subject is left.
+    """
+    if spec == SYNTHETIC:
+        return _finished(_from_twin(twin), columns, spec, [])
+    source = find_source(spec)
+    layout: Layout = source.manifest.layout if source.manifest else {}
+    table, known = _from_layout(source, layout, columns)
+    if table.empty:
+        raise _nobody(source, known)
+    return _finished(table, columns, source.name, known)
+
+
+def problems(cohort: pd.DataFrame) -> pd.DataFrame:
+    """Subjects that were left out or lack a file: columns ``subject`` and ``problem``."""
+    return pd.DataFrame(cohort.attrs.get("problems", []), columns=["subject", "problem"])
+
+
+def require_labels(cohort: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a cohort that have a label; the others are named in its problems.
+
+    Raises
+    ------
+    DataError
+        If no subject has a label, or all have the same one; names the counts.
+    """
+    there = cohort["label"].notna()
+    kept = cohort[there].copy()
+    counts = {value: int((kept["label"] == value).sum()) for value in (0, 1)}
+    if 0 in counts.values():
+        raise DataError(
+            "the cohort's labels cannot be learned from",
+            expected="subjects of both classes, label 0 and label 1",
+            found=f"{counts[0]} with 0, {counts[1]} with 1, {int((~there).sum())} without a label",
+            mend="fill the column label of the cohort's table",
+        )
+    kept.attrs["problems"] = [
+        *cohort.attrs.get("problems", []),
+        *({"subject": s, "problem": "no label"} for s in cohort.loc[~there, "subject"]),
+    ]
+    return kept
+
+
+def _from_twin(twin: Callable[[], pd.DataFrame] | None) -> pd.DataFrame:
+    if twin is None:
+        raise RequestError(
+            "this study has no synthetic twin",
+            expected="a path or a data set's name",
+            found="'synthetic'",
+            mend="nextaim data list shows the data sets",
+        )
+    return twin()
+
+
+def _from_layout(
+    source: Source, layout: Layout, columns: Sequence[str]
+) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    if "table" in layout:
+        from nextaim_kit.data.feature_tables import feature_table
+
+        _refuse_images(source, layout["table"], columns)
+        return feature_table(source.path, layout)
+    if "subjects" in layout:
+        table = resolved(pd.DataFrame(layout["subjects"]), source.path, columns)
+        return table, missing_files(table, columns)
+    return _from_path(source.path / layout.get("cohort", ""), columns)
+
+
+def _refuse_images(source: Source, table: str, columns: Sequence[str]) -> None:
+    if columns:
+        raise RequestError(
+            f"{source.name} is a table of features without images",
+            expected=f"a cohort with {', '.join(columns)}",
+            found=table,
+            mend="give it to a notebook that starts from features",
+        )
+
+
+def _from_path(path: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+    if path.is_dir() and not (path / "cohort.csv").is_file():
+        from nextaim_kit.data.folders import subjects_in
+
+        rows, known = subjects_in(path, need_mask="mask" in columns)
+        return pd.DataFrame(rows), known
+    file = path / "cohort.csv" if path.is_dir() else path
+    table = read_table(file)
+    check_columns(list(table.columns), columns, file)
+    table = resolved(table, file.parent, columns)
+    known = missing_files(table, columns)
+    if columns and len({row["subject"] for row in known}) == len(table):
+        return table.iloc[:0], known
+    return table, known
+
+
+def _nobody(source: Source, known: Collection[dict[str, str]]) -> KitError:
+    first = [f"{row['subject']}: {row['problem']}" for row in list(known)[:5]]
+    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    return DataError(
+        f"{source.name} holds no subject that can be used",
+        expected="a cohort.csv whose files are there, pairs <subject>_image.* and "
+        "<subject>_mask.*, or one folder per subject with a DICOM series and its RTSTRUCT or SEG",
+        found="; ".join(first) + more if known else "none of these",
+        mend="check the folder, and the paths in its cohort.csv",
+    )
+
+
+def _finished(
+    table: pd.DataFrame, columns: Sequence[str], name: str, known: list[dict[str, str]]
+) -> pd.DataFrame:
+    """Typed, ordered and checked: the form every study relies on."""
+    from nextaim_kit.data import schema
+
+    check_columns(list(table.columns), columns, Path(name))
+    table = schema.typed(table, name)
+    rest = [c for c in table.columns if c not in (*FIRST, *columns)]
+    table = table[[*FIRST, *columns, *rest]].reset_index(drop=True)
+    schema.check(table, name)
+    # Records, not a table: pandas compares and stores attrs, which a table in them breaks.
+    table.attrs["problems"] = known
+    return table

@@ -1,0 +1,81 @@
+"""Whole files only: atomic writing, hashing, and where the kit keeps its own files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nextaim_kit.errors import DataError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that takes its name only when the block succeeds.
+
+    The temporary file keeps the suffixes of `path`, since writers choose their format by them.
+
+    Raises
+    ------
+    DataError
+        If the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=".partial-", suffix="".join(path.suffixes), dir=path.parent
+        )
+        os.close(handle)
+        partial = Path(name)
+        yield partial
+        _sync(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path.name}",
+            expected=f"room and permission to write in {path.parent}",
+            found=error.strerror or str(error),
+            mend="free space or choose another folder, then run again",
+        ) from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` to `path` in UTF-8, whole or not at all."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Folder for what can be made again: ``NEXTAIM_CACHE``, else ``~/.cache/nextaim_kit``."""
+    return _folder("NEXTAIM_CACHE", Path.home() / ".cache" / "nextaim_kit")
+
+
+def data_folder() -> Path:
+    """Folder for fetched data sets: ``NEXTAIM_DATA``, else ``~/nextaim_data``."""
+    return _folder("NEXTAIM_DATA", Path.home() / "nextaim_data")
+
+
+def _folder(variable: str, default: Path) -> Path:
+    return Path(os.environ.get(variable) or default).expanduser()

@@ -1,0 +1,156 @@
+"""Fingerprints of data: what a run was made from, the same wherever the data lie."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit.data.files import cache_folder, sha256_of, write_text
+from nextaim_kit.data.source import SYNTHETIC, find_source, split_choice
+from nextaim_kit.errors import KitError
+
+# A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
+SETTLED_NS = 2_000_000_000
+
+
+def fingerprint(spec: str) -> dict[str, Any]:
+    """Identify the data a spec stands for by their content.
+
+    Parameters
+    ----------
+    spec : str
+        As for `load_cohort`; a feature table or any other file is taken by its bytes.
+
+    Returns
+    -------
+    dict
+        ``name``; ``sha256`` of all content, None for the synthetic twin; ``licence``;
+        ``synthetic``. No absolute path enters it.
+
+    Raises
+    ------
+    RequestError
+        If the spec stands for nothing.
+    """
+    if spec == SYNTHETIC:
+        return {"name": spec, "sha256": None, "licence": "Apache-2.0", "synthetic": True}
+    source = find_source(spec)
+    licence = source.manifest.licence if source.manifest else "unknown"
+    digest = _of_path(source.path)
+    return {"name": source.name, "sha256": digest, "licence": licence, "synthetic": False}
+
+
+def _of_path(path: Path) -> str:
+    if path.is_file() and path.suffix.lower() in _CELLS:
+        return _of_files({path.name: path, **_named_files(path)})
+    if path.is_file():
+        return _of_files({path.name: path})
+    if (path / "cohort.csv").is_file():
+        return _of_path(path / "cohort.csv")
+    return _of_files(_below(path))
+
+
+def _below(folder: Path) -> dict[str, Path]:
+    """Files below a folder by their relative path; hidden ones are nobody's data."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: path
+        for name, path in files.items()
+        if path.is_file() and not any(part.startswith(".") for part in Path(name).parts)
+    }
+
+
+def _named_files(table: Path) -> dict[str, Path]:
+    """Files that the cells of a table name, by what the cell says; folders with all they hold."""
+    cells = {cell for cell in _CELLS[table.suffix.lower()](table) if _like_a_path(cell)}
+    files: dict[str, Path] = {}
+    for cell in cells:
+        place, _ = split_choice(table.parent / cell)
+        name = place.name if Path(cell).is_absolute() else cell
+        if place.is_file():
+            files[name] = place
+        elif place.is_dir() and place.resolve() not in [*table.resolve().parents]:
+            files |= {f"{name}/{below}": path for below, path in _below(place).items()}
+    return files
+
+
+def _csv_cells(table: Path) -> Iterator[str]:
+    # Where it is no table after all, its bytes alone count.
+    with (
+        table.open(newline="", encoding="utf-8-sig", errors="replace") as stream,
+        contextlib.suppress(csv.Error),
+    ):
+        for row in csv.reader(stream):
+            yield from row
+
+
+def _parquet_cells(table: Path) -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.suppress(pa.ArrowInvalid):
+        for column in pq.read_table(table, partitioning=None).columns:
+            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                yield from (cell for cell in column.unique().to_pylist() if cell)
+
+
+_CELLS = {".csv": _csv_cells, ".parquet": _parquet_cells}
+
+
+def _like_a_path(cell: str) -> bool:
+    if not cell.strip() or len(cell) > 1000 or "\0" in cell or "\n" in cell:
+        return False
+    with contextlib.suppress(ValueError):
+        float(cell)
+        return False
+    return True
+
+
+def _of_files(files: dict[str, Path]) -> str:
+    names = sorted(files)
+    digests = content_hashes(files[name] for name in names)
+    lines = [f"{digest} {name}\n" for name, digest in zip(names, digests, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def content_hashes(paths: Iterable[Path]) -> list[str]:
+    """SHA-256 of each file, from memory where size and time stamp are as when it was computed."""
+    known, fresh = _recall(), {}
+    digests = []
+    for path in paths:
+        status = path.stat()
+        key = f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}"
+        digest = known.get(key) or sha256_of(path)
+        if key not in known and time.time_ns() - status.st_mtime_ns > SETTLED_NS:
+            fresh[key] = digest
+        digests.append(digest)
+    if fresh:
+        _remember(fresh)
+    return digests
+
+
+def _memo() -> Path:
+    return cache_folder() / "hashes.json"
+
+
+def _recall() -> dict[str, str]:
+    try:
+        known = json.loads(_memo().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # absent or damaged: it only saves time
+    if not isinstance(known, dict):
+        return {}
+    return {k: v for k, v in known.items() if isinstance(v, str) and len(v) == 64}
+
+
+def _remember(fresh: dict[str, str]) -> None:
+    # Two processes may each lose what the other adds here; it is then computed once more.
+    with contextlib.suppress(KitError, OSError):
+        write_text(_memo(), json.dumps(_recall() | fresh, indent=0, sort_keys=True))

@@ -1,0 +1,79 @@
+"""What a cohort's spec stands for: the synthetic twin, a path, or a manifest's name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nextaim_kit.errors import DataError, RequestError
+
+if TYPE_CHECKING:
+    from nextaim_kit.data.manifest import Manifest
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a cohort comes from; `path` is the file or folder, `manifest` describes it if known."""
+
+    name: str
+    path: Path
+    manifest: Manifest | None = None
+
+
+def find_source(spec: str) -> Source:
+    """Find the file or folder a spec stands for.
+
+    A bare name that a manifest has is that manifest's; ``./name`` is the folder of that name.
+
+    Raises
+    ------
+    RequestError
+        If the spec is neither a path nor a manifest's name; names the nearest known ones.
+    DataError
+        If the manifest's data are not on this machine.
+    """
+    names = _manifest_names() if Path(spec).name == spec else []
+    if spec in names:
+        return _of_manifest(spec)
+    path = Path(spec).expanduser()
+    if spec.strip() and path.exists():
+        return Source(path.resolve().name, path)
+    near = difflib.get_close_matches(spec.lower(), [SYNTHETIC, *names], n=3)
+    raise RequestError(
+        f"unknown cohort {spec!r}",
+        expected="'synthetic', a cohort.csv, a folder, or a data set's name",
+        found="no such file or folder, and no data set of that name",
+        mend=f"did you mean {' or '.join(near)}?" if near else "nextaim data list shows the names",
+    )
+
+
+def _manifest_names() -> list[str]:
+    from nextaim_kit.data.manifest import manifest_names
+
+    return manifest_names()
+
+
+def _of_manifest(name: str) -> Source:
+    from nextaim_kit.data.fetch import where
+    from nextaim_kit.data.manifest import load_manifest
+
+    place = where(name)
+    if not place.is_dir() or not any(place.iterdir()):
+        raise DataError(
+            f"the data of {name} are not on this machine",
+            expected=f"them in {place}",
+            mend=f"nextaim data fetch {name}",
+        )
+    return Source(name, place, load_manifest(name))
+
+
+def split_choice(path: str | Path) -> tuple[Path, str]:
+    """Split ``folder#1234`` into the folder and the end of the series UID that is meant."""
+    place, mark, series = str(path).rpartition("#")
+    if mark and not Path(path).expanduser().exists():
+        return Path(place).expanduser(), series
+    return Path(path).expanduser(), ""

@@ -1,0 +1,98 @@
+"""Tables of a cohort as users write them: read, their columns checked, their paths made whole."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nextaim_kit.data.source import split_choice
+from nextaim_kit.errors import DataError, RequestError
+
+FIRST = ["subject", "site", "label"]
+# Columns that hold paths wherever they occur; those a study asks for are added to them.
+PATHS = ["image", "mask", "lungs"]
+_NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV or parquet table; subjects, sites, labels and paths of a CSV stay text."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix.lower() == ".csv":
+            return _read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+        raise DataError(
+            f"{path.name} cannot be read",
+            expected="a table in CSV (UTF-8, commas) or parquet",
+            found=" ".join(str(error).replace(str(path), path.name).split())[:200],
+            mend="save it again as CSV",
+        ) from error
+    raise RequestError(
+        f"{path.name} is not a cohort",
+        expected="a .csv or .parquet table, or a folder",
+        found=f"a {path.suffix or 'suffixless'} file",
+        mend="write a cohort.csv with the columns subject, image, mask, and site and label "
+        "where known",
+    )
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    names = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
+    # A subject or a site may well be called NA; a number there keeps its leading zeros.
+    empty = {name: _NO_VALUE for name in names if name not in ("subject", "site")}
+    text = {name: str for name in (*FIRST, *PATHS) if name in names}
+    return pd.read_csv(
+        path, encoding="utf-8-sig", dtype=text, keep_default_na=False, na_values=empty
+    )
+
+
+def check_columns(there: list[str], columns: Sequence[str], path: Path) -> None:
+    """Refuse a table without `subject` or one of `columns`, naming the near miss."""
+    lacking = [name for name in ("subject", *columns) if name not in there]
+    # "Site" or "label " would pass for a column nobody asked for, and be lost without a word.
+    misspelt = [n for n in FIRST if n not in there and n in {str(t).strip().lower() for t in there}]
+    if not lacking and not misspelt:
+        return
+    name = (lacking or misspelt)[0]
+    near = difflib.get_close_matches(name, {str(t).strip().lower(): t for t in there}, n=1)
+    meant = [t for t in there if near and str(t).strip().lower() == near[0]]
+    mend = f"rename the column {meant[0]!r} to {name!r}" if meant else f"add the column {name!r}"
+    if len(there) == 1 and ";" in str(there[0]):
+        mend = "save the table with commas between its columns, not semicolons"
+    raise DataError(
+        f"{path.name} has no column {name!r}",
+        expected="the columns " + ", ".join(("subject", *columns)) + "; site and label if known",
+        found=", ".join(map(str, there[:12]))
+        + (f" and {len(there) - 12} more" if there[12:] else ""),
+        mend=mend,
+    )
+
+
+def resolved(table: pd.DataFrame, folder: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Paths of a table made to count from its folder; an empty cell becomes an empty string."""
+
+    def place(cell: Any) -> str:
+        text = "" if pd.isna(cell) else str(cell).strip()
+        return str(folder / Path(text).expanduser()) if text else ""
+
+    paths = {name: table[name].map(place) for name in table if name in {*columns, *PATHS}}
+    return table.assign(**paths)
+
+
+def missing_files(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Subject and problem of each path that is not given or leads nowhere."""
+    found = []
+    for row in table.to_dict("records"):
+        for name in columns:
+            path, _ = split_choice(row.get(name) or "")
+            if not row.get(name):
+                found.append({"subject": str(row["subject"]), "problem": f"no {name} given"})
+            elif not path.exists():
+                problem = f"{name} {path.name} is missing"
+                found.append({"subject": str(row["subject"]), "problem": problem})
+    return found

@@ -1,0 +1,73 @@
+"""Which GPU or MIG slice there is, found by using it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_TRIAL = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A CUDA device as found.
+
+    Attributes
+    ----------
+    kind : {"none", "gpu", "mig"}
+        Whether there is none, a whole one, or a slice of one.
+    name : str
+        As the driver names it; empty if there is none.
+    total, free : int
+        Memory in bytes; of a slice, the slice's own.
+    problem : str
+        Why a device that seems to be there cannot be used; empty otherwise.
+    """
+
+    kind: Literal["none", "gpu", "mig"] = "none"
+    name: str = ""
+    total: int = 0
+    free: int = 0
+    problem: str = ""
+
+
+def find_gpu() -> Gpu:
+    """Find the first CUDA device by a real allocation and sum on it.
+
+    Utilization and memory as the management library reports them are not available inside a
+    MIG slice or name the whole card, hence the trial.
+    """
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Gpu(problem=f"torch cannot be imported: {error}")
+    try:
+        if not torch.cuda.is_available():
+            return Gpu(problem=_driver_without_cuda(torch))
+        return _try_device(torch)
+    except (RuntimeError, AssertionError) as error:
+        return Gpu(problem=(str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _try_device(torch: Any) -> Gpu:
+    block = torch.ones(_TRIAL // 4, dtype=torch.float32, device="cuda:0")
+    total_of_ones = int(block.sum().item())
+    torch.cuda.synchronize()
+    free, total = torch.cuda.mem_get_info(0)
+    name = torch.cuda.get_device_properties(0).name
+    del block
+    torch.cuda.empty_cache()
+    if total_of_ones != _TRIAL // 4:
+        return Gpu(name=name, problem=f"{name} adds wrongly: {total_of_ones}")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    kind: Literal["gpu", "mig"] = "mig" if "MIG" in f"{name} {visible}" else "gpu"
+    return Gpu(kind, name, int(total), int(free))
+
+
+def _driver_without_cuda(torch: Any) -> str:
+    if not os.path.exists("/dev/nvidiactl"):
+        return ""
+    if torch.version.cuda is None:
+        return "an NVIDIA driver is there, but this torch is built for the CPU alone"
+    return f"an NVIDIA driver is there, but torch (CUDA {torch.version.cuda}) finds no device"

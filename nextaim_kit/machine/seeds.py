@@ -1,0 +1,76 @@
+"""Same seed, same machine, same numbers; and no more threads than cores."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from typing import Any
+
+import numpy as np
+
+from nextaim_kit.errors import RequestError
+from nextaim_kit.machine.limits import cpu_count
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and, if it is imported already, torch; size the thread pools.
+
+    A notebook that imports torch later calls this again after the import. torch is set to
+    deterministic algorithms, with a warning where an operation has none.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**32 - 1.
+
+    Raises
+    ------
+    RequestError
+        If the seed is out of bounds.
+    """
+    if not 0 <= seed < 2**32:
+        raise RequestError(
+            "the seed is out of bounds", expected="an integer from 0 to 4294967295", found=str(seed)
+        )
+    random.seed(seed)
+    np.random.seed(seed)
+    # For processes started later: hashing and matrix products that repeat.
+    os.environ["PYTHONHASHSEED"] = str(seed)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    size_threads()
+    if "torch" in sys.modules:
+        _seed_torch(sys.modules["torch"], seed)
+
+
+def size_threads() -> int:
+    """Hold thread pools, here and in processes started later, to the cores; give their size.
+
+    Libraries ask the operating system, which in a container answers with the host's cores:
+    many more threads than cores then wait for each other. A lower ``OMP_NUM_THREADS`` is kept.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threads = cpu_count()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        threads = min(threads, int(asked))
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    threadpool_limits(limits=threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    return threads
+
+
+def _seed_torch(torch: Any, seed: int) -> None:
+    torch.manual_seed(seed)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)

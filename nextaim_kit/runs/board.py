@@ -1,0 +1,176 @@
+"""The board: each study's latest results beside what was published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nextaim_kit.catalog import Notebook, Study
+from nextaim_kit.data.files import write_text
+from nextaim_kit.runs.compare import Comparison, compare, data_text, is_synthetic
+from nextaim_kit.runs.record import RECORD, REPORT, is_done, read_record
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one notebook: ours, from the latest run, beside the published."""
+
+    study: Study
+    notebook: Notebook
+    comparison: Comparison
+    record: Mapping[str, Any] | None = None  # None where nothing was run yet
+    report: Path | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the run's data are synthetic."""
+        return self.record is not None and is_synthetic(self.record)
+
+    @property
+    def data(self) -> str:
+        """The data in words, synthetic ones in capitals."""
+        if self.record is None:
+            return ""
+        name = data_text(self.record)
+        if not self.synthetic:
+            return f"real: {name}" if self.record["data"] else name
+        return "SYNTHETIC" if name == "synthetic" else f"SYNTHETIC: {name}"
+
+    @property
+    def run(self) -> str:
+        """Profile and outcome, the outcome only where it is not complete."""
+        if self.record is None:
+            return ""
+        outcome = self.record["outcome"]
+        return self.record["profile"] + ("" if outcome == "complete" else f", {outcome}")
+
+
+def collect(runs_folder: Path, studies: Sequence[Study]) -> list[Row]:
+    """Gather the rows of the board.
+
+    For each notebook the latest whole run on synthetic data and the latest on real data count;
+    a failed or damaged run never does. A notebook that was not run yet has a row for each
+    published number.
+
+    Parameters
+    ----------
+    runs_folder : Path
+        Holds ``<study>/<stage>/<run id>/run.json``; it need not exist.
+    studies : sequence of Study
+
+    Returns
+    -------
+    list of Row
+        By study, stage, data (synthetic first), then metric with the published ones first.
+    """
+    return [row for study in studies for row in _of_study(runs_folder, study)]
+
+
+def _of_study(runs_folder: Path, study: Study) -> Iterator[Row]:
+    for notebook in study.notebooks.values():
+        runs = _latest(runs_folder / study.id / notebook.stage)
+        for folder, record in runs:
+            report = folder / REPORT if (folder / REPORT).is_file() else None
+            for comparison in compare(record, study):
+                yield Row(study, notebook, comparison, record, report)
+        if not runs:
+            nothing = {"stage": notebook.stage, "metrics": []}
+            for comparison in compare(nothing, study):
+                yield Row(study, notebook, comparison)
+
+
+def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Latest whole run on synthetic data, then on real data, where there are any."""
+    found: dict[bool, tuple[Path, dict[str, Any]]] = {}
+    records = sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
+    for path in reversed(records):
+        record = read_record(path.parent)
+        if record is None or len(found) == 2 or (synthetic := is_synthetic(record)) in found:
+            continue
+        if is_done(path.parent):
+            found[synthetic] = (path.parent, record)
+    return [found[kind] for kind in (True, False) if kind in found]
+
+
+def terminal_table(rows: Sequence[Row]) -> Table:
+    """The board for a terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim", row_styles=[])
+    for title in ("metric", "this kit [interval]", "data", "published", "difference"):
+        table.add_column(title, overflow="fold")
+    before: tuple[str, str, str] | None = None
+    for row in rows:
+        group = (row.notebook.id, row.data, row.run)
+        if group != before:
+            title = f"[bold]{escape(row.notebook.id)}[/]"
+            table.add_row(*([""] * 5 if before else []), end_section=False) if before else None
+            table.add_row(title, "", "", "", escape(row.run))
+            before = group
+        for cells in _lines(row):
+            table.add_row(*map(escape, cells))
+    if not rows:
+        table.add_row("no study declares a metric yet", "", "", "", "")
+    return table
+
+
+def _lines(row: Row) -> Iterator[list[str]]:
+    c = row.comparison
+    own = [f"  {c.label}", c.text, row.data]
+    if not c.references:
+        yield [*own, "–", c.words]
+    for r in c.references:
+        yield [*own, f"{r.text} [{r.published.tag}]", r.words]
+        own = ["", "", ""]
+
+
+def render_board(rows: Sequence[Row], to: Path, runs_folder: Path) -> None:
+    """Write the board as one HTML page with relative links to the reports.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        As `collect` gives them.
+    to : Path
+        The page to write.
+    runs_folder : Path
+        Named on the page where it holds no run yet.
+
+    Raises
+    ------
+    DataError
+        If the page cannot be written.
+    """
+    from nextaim_kit.runs.chart import interval_chart
+    from nextaim_kit.runs.compare import TAGS
+    from nextaim_kit.runs.pages import render
+
+    groups = _groups(rows, Path(to).resolve().parent)
+    studies = {row.study.id: row.study for row in rows}
+    page = render(
+        "board.html.j2",
+        studies=[(s, [g for g in groups if g["study"] == s.id]) for s in studies.values()],
+        chart=interval_chart,
+        tags=TAGS,
+        empty=not any(row.record for row in rows),
+        folder=runs_folder.name,
+    )
+    write_text(to, page)
+
+
+def _groups(rows: Sequence[Row], beside: Path) -> list[dict[str, Any]]:
+    """Rows of one run together, with the way from the page to its report."""
+    groups: dict[tuple, dict[str, Any]] = {}
+    for row in rows:
+        key = (row.notebook.id, row.record["id"] if row.record else "")
+        link = Path(os.path.relpath(row.report.resolve(), beside)).as_posix() if row.report else ""
+        new = {"study": row.study.id, "first": row, "link": link, "rows": []}
+        groups.setdefault(key, new)["rows"].append(row)
+    return list(groups.values())

@@ -1,0 +1,220 @@
+"""This run beside the published numbers, and the difference in words: its one home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nextaim_kit.catalog import Published, Study
+
+TAGS = {
+    "pub": "a publication says so",
+    "slides": "only slides say so",
+    "code": "read in the authors' public code",
+    "calc": "computed from published numbers",
+    "recall": "from memory, not checked",
+    "guess": "a guess",
+}
+NO_RUN, NOT_PUBLISHED = "not run yet", "not published"
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published number beside ours, with the difference in words."""
+
+    published: Published
+    words: str
+
+    @property
+    def text(self) -> str:
+        """Value with spread or interval, such as ``0.64 ± 0.08``."""
+        p = self.published
+        if p.spread is not None:
+            return f"{number(p.value)} ± {number(p.spread)}"
+        low, high = published_interval(p) or (None, None)
+        return number(p.value) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
+
+    @property
+    def tag_meaning(self) -> str:
+        """The tag in words."""
+        return TAGS[self.published.tag]
+
+    @property
+    def link(self) -> str:
+        """Address of the source by its DOI; empty where there is none."""
+        return f"https://doi.org/{self.published.doi}" if self.published.doi else ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric: what this kit measured, None before any run, and what was published."""
+
+    name: str
+    measured: Mapping[str, Any] | None = None
+    references: list[Reference] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """Name of the metric in plain words."""
+        return self.name.replace("_", " ")
+
+    @property
+    def text(self) -> str:
+        """Our value with its interval and unit, such as ``0.847 [0.811, 0.882]``."""
+        return measured_text(self.measured) if self.measured else "–"
+
+    @property
+    def words(self) -> str:
+        """What is said where nothing was published."""
+        return "" if self.references else NOT_PUBLISHED
+
+
+def compare(record: Mapping[str, Any], study: Study) -> list[Comparison]:
+    """Put the metrics of a run beside what was published for its stage.
+
+    Parameters
+    ----------
+    record : mapping
+        A run record; its ``stage`` and ``metrics`` are read.
+    study : Study
+
+    Returns
+    -------
+    list of Comparison
+        Those with a published number first, in the order of the study file.
+    """
+    measured = {m["name"]: m for m in record["metrics"]}
+    by_name: dict[str, list[Published]] = {}
+    for published in study.published:
+        if published.notebook == record["stage"]:
+            by_name.setdefault(published.matches or published.metric, []).append(published)
+    return [
+        Comparison(
+            name,
+            measured.get(name),
+            [Reference(p, difference(measured.get(name), p)) for p in by_name.get(name, [])],
+        )
+        for name in dict.fromkeys([*by_name, *measured])
+    ]
+
+
+def difference(measured: Mapping[str, Any] | None, published: Published) -> str:
+    """Difference between our value and a published one, in words.
+
+    Says whether the published value lies inside our interval, or, where we have none, whether
+    ours lies inside the published one. It never says "better": for some metrics low is good.
+    """
+    if measured is None:
+        return NO_RUN
+    gap = _gap(measured["value"], published.value)
+    return f"{gap}, {_position(measured, published)}"
+
+
+def _gap(value: float, published: float) -> str:
+    gap = value - published
+    if abs(gap) < 5e-4 * max(abs(published), 1e-9):
+        return "equal"
+    size = f"{abs(gap):.0f}" if abs(gap) >= 100 else f"{abs(gap):.2g}"
+    return f"{size} {'above' if gap > 0 else 'below'}"
+
+
+def _position(measured: Mapping[str, Any], published: Published) -> str:
+    ours, theirs = measured_interval(measured), published_interval(published)
+    if ours and _inside(published.value, ours):
+        return "inside our interval"
+    if ours and theirs:
+        overlap = ours[0] <= theirs[1] and theirs[0] <= ours[1]
+        return "the intervals overlap" if overlap else "the intervals do not overlap"
+    if ours:
+        return "outside our interval; published value has no interval"
+    if theirs:
+        side = "inside" if _inside(measured["value"], theirs) else "outside"
+        return f"{side} the published spread; ours has no interval"
+    return "neither has an interval"
+
+
+def _inside(value: float, interval: Interval) -> bool:
+    return interval[0] <= value <= interval[1]
+
+
+def measured_interval(measured: Mapping[str, Any]) -> Interval | None:
+    """Interval of one of our metrics, or None."""
+    low, high = measured.get("low"), measured.get("high")
+    return None if low is None or high is None else (low, high)
+
+
+def published_interval(published: Published) -> Interval | None:
+    """Interval of a published number: low to high, else value ± spread, else None."""
+    if published.low is not None and published.high is not None:
+        return published.low, published.high
+    if published.spread is not None:
+        return published.value - published.spread, published.value + published.spread
+    return None
+
+
+def measured_text(measured: Mapping[str, Any]) -> str:
+    """One of our metrics as text: value, interval, unit."""
+    interval = measured_interval(measured)
+    text = number(measured["value"])
+    if interval:
+        text += f" [{number(interval[0])}, {number(interval[1])}]"
+    return f"{text} {measured.get('unit') or ''}".rstrip()
+
+
+def number(value: float) -> str:
+    """A number to three digits behind the point, whole ones without any."""
+    if float(value).is_integer():
+        return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.3g}"
+    if abs(value) < 5e-4:
+        return f"{value:.1e}"
+    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    return text.rstrip("0") if len(text.rstrip("0").partition(".")[2]) >= 2 else text[:-1]
+
+
+def is_synthetic(record: Mapping[str, Any]) -> bool:
+    """Whether any of the data that a run used are synthetic."""
+    return any(d.get("synthetic") for d in record["data"])
+
+
+def data_text(record: Mapping[str, Any]) -> str:
+    """Names of the data that a run used."""
+    return ", ".join(str(d["name"]) for d in record["data"]) or "none"
+
+
+def comparison_text(record: Mapping[str, Any], study: Study) -> str:
+    """This run beside the published numbers, as lines for a terminal."""
+    lines = ["SYNTHETIC DATA"] if is_synthetic(record) else []
+    for c in compare(record, study):
+        lines.append(f"{c.label}: {c.text}" + (f"  ({c.words})" if c.words else ""))
+        lines += [
+            f"    published {r.text} [{r.published.tag}] {r.published.where}: {r.words}"
+            for r in c.references
+        ]
+    return "\n".join(lines)
+
+
+def comparison_html(record: Mapping[str, Any], study: Study, *, style: bool = True) -> str:
+    """This run beside the published numbers, as an HTML table.
+
+    Parameters
+    ----------
+    record : mapping
+        A run record.
+    study : Study
+    style : bool
+        Put the table's own style before it, for a notebook; a page has it already.
+    """
+    from nextaim_kit.runs.chart import interval_chart
+    from nextaim_kit.runs.pages import render
+
+    return render(
+        "comparison.html.j2",
+        comparisons=compare(record, study),
+        synthetic=is_synthetic(record),
+        style=style,
+        board=False,
+        chart=interval_chart,
+    )

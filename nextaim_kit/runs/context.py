@@ -1,0 +1,259 @@
+"""What a notebook sees of its own run: `start`, then metrics, tables, figures, `finish`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nextaim_kit import catalog
+from nextaim_kit.data.files import atomic_path, write_text
+from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.runs import record as records
+from nextaim_kit.runs.parameters import read_parameters
+from nextaim_kit.runs.request import RESULT, Request, prepare
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
+    """Open this notebook's run: seed everything, size the threads, give it a folder.
+
+    Parameters
+    ----------
+    notebook_id : str
+        Such as ``ct_radiomics/severity``.
+    parameters : mapping
+        The notebook's ``globals()``; only the declared parameters are taken from it.
+    seed : int
+        Seeds Python, NumPy and torch.
+
+    Raises
+    ------
+    RequestError
+        If a parameter has a wrong type or is out of bounds.
+    """
+    from nextaim_kit.machine.seeds import seed_everything
+
+    seed_everything(seed)
+    folder = os.environ.get("NEXTAIM_RUN")
+    if folder:
+        return Run(Request.read(Path(folder)), headless=True)
+    declared = read_parameters(catalog.find(notebook_id).path)
+    given = {name: p.check(parameters[name]) for name, p in declared.items()}
+    request = prepare(notebook_id, "interactive", given)
+    shutil.rmtree(request.folder, ignore_errors=True)
+    return Run(request, headless=False)
+
+
+class Run:
+    """A run in the making. Made by `start`; the notebook's last cell calls `finish`."""
+
+    def __init__(self, request: Request, *, headless: bool) -> None:
+        self.request, self.headless = request, headless
+        self.notebook = catalog.find(request.notebook)
+        self.files = request.folder / records.FILES
+        self.files.mkdir(parents=True, exist_ok=True)
+        self._result: dict[str, Any] = {
+            "metrics": [], "tables": [], "figures": [], "failures": 0, "sections": []
+        }  # fmt: skip
+        self._clock = _Clock(self.notebook.path)
+
+    def file(self, name: str) -> Path:
+        """Path below the run's folder to write a file of this name to."""
+        path = self.files / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def metric(
+        self,
+        name: str,
+        value: float,
+        *,
+        interval: tuple[float, float] | None = None,
+        n: int | None = None,
+        unit: str = "",
+        note: str = "",
+    ) -> None:
+        """Record one number, with its interval, and print it.
+
+        Raises
+        ------
+        DataError
+            If the value is not a finite number: a metric that could not be computed is none.
+        """
+        low, high = (float(b) for b in interval) if interval is not None else (None, None)
+        if not all(abs(v) < float("inf") for v in (float(value), low or 0.0, high or 0.0)):
+            raise DataError(f"metric {name!r} is not a finite number", found=f"{value} {interval}")
+        entry = {"name": name, "value": float(value), "low": low, "high": high, "n": n}
+        entry |= {"unit": unit, "note": note}
+        self._put("metrics", entry)
+        spread = f"  [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
+        print(f"{name} = {value:.3f}{spread} {unit}".rstrip())
+
+    def table(self, table: pd.DataFrame, name: str, *, show: int = 10) -> None:
+        """Keep a table as ``<name>.csv`` and show its first rows."""
+        from IPython.display import display
+
+        with atomic_path(self.file(f"{name}.csv")) as partial:
+            table.to_csv(partial, index=False)
+        self._put("tables", {"name": name, "file": f"{name}.csv", "rows": len(table)})
+        if show:
+            display(table.head(show))
+
+    def failures(self, table: pd.DataFrame) -> None:
+        """Keep the table of subjects that failed; with any, the run is not called complete."""
+        self._result["failures"] = len(table)
+        if len(table):
+            print(f"{len(table)} subjects failed and are left out: see failures.csv")
+        self.table(table, "failures", show=len(table))
+
+    def figure(self, figure: Figure, name: str, *, alt: str = "", caption: str = "") -> None:
+        """Keep a figure as ``<name>.png`` and show it with its alternative text and caption."""
+        import matplotlib.pyplot as plt
+        from IPython.display import HTML, Image, display
+
+        alt = alt or getattr(figure, "alt", "")
+        if not alt:
+            raise RunError(f"figure {name!r} has no alternative text", mend="give alt='...'")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", metadata={"Software": None})
+        plt.close(figure)
+        with atomic_path(self.file(f"{name}.png")) as partial:
+            partial.write_bytes(picture.getvalue())
+        self._put("figures", {"name": name, "file": f"{name}.png", "alt": alt})
+        display(Image(picture.getvalue()), metadata={"image/png": {"alt": alt}})
+        if caption:
+            display(HTML(f"<p class='caption'><em>{caption}</em></p>"))
+
+    def finish(self) -> None:
+        """Check that all that was declared is there, keep the result, show it beside the published.
+
+        Raises
+        ------
+        RunError
+            If a declared metric or file is missing.
+        """
+        from IPython.display import HTML, display
+
+        from nextaim_kit.runs.compare import comparison_html
+
+        missing = self.missing()
+        if missing:
+            raise RunError(
+                f"{self.request.notebook} ended without {', '.join(missing)}",
+                expected="every output that study.yaml declares",
+                mend="run all cells in order, or mend the cell that makes it",
+            )
+        self._result["sections"] = self._clock.stop()
+        write_text(self.request.folder / RESULT, json.dumps(self._result, indent=1))
+        record = compose(self.request, self._result)
+        if not self.headless:
+            records.write_record(self.request.folder, record)
+        display(HTML(comparison_html(record, catalog.study_of(self.request.notebook))))
+
+    def missing(self) -> list[str]:
+        """Declared metrics and files that are not there yet."""
+        return missing_outputs(self.notebook, self._result, self.request.folder)
+
+    def _put(self, kind: str, entry: dict[str, Any]) -> None:
+        kept = [e for e in self._result[kind] if e["name"] != entry["name"]]
+        self._result[kind] = [*kept, entry]
+
+
+def missing_outputs(notebook: catalog.Notebook, result: Mapping, folder: Path) -> list[str]:
+    """Declared outputs of `notebook` that a result in `folder` does not have."""
+    measured = {m["name"] for m in result["metrics"]}
+    files = folder / records.FILES
+    return [f"metric {m!r}" for m in notebook.outputs.metrics if m not in measured] + [
+        f"file {f!r}" for f in notebook.outputs.files if not (files / f).is_file()
+    ]
+
+
+def compose(request: Request, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run that came to its end, without the hashes of its files."""
+    outcome = "incomplete" if result["failures"] else "complete"
+    return {**request.public(), **result, "outcome": outcome, "error": None} | machine()
+
+
+def machine() -> dict[str, Any]:
+    """What a record says of the software and the machine."""
+    return {
+        "packages": records.packages(),
+        "hardware": records.hardware(),
+        "environment": records.environment(),
+    }
+
+
+class _Clock:
+    """Seconds and peak memory of the kernel's process, by the notebook's headings."""
+
+    def __init__(self, path: Path) -> None:
+        from IPython import get_ipython
+
+        self._headings = headings(json.loads(path.read_text(encoding="utf-8"))["cells"])
+        self._sections: dict[str, list[float]] = {}
+        self._title, self._began = "start", time.perf_counter()
+        self._shell: Any = get_ipython()
+        if self._shell:
+            self._shell.events.register("pre_run_cell", self._before)
+            self._shell.events.register("post_run_cell", self._after)
+
+    def _before(self, info: Any) -> None:
+        self._title = self._headings.get(info.raw_cell.strip(), self._title)
+        self._began = time.perf_counter()
+        _forget_peak()
+
+    def _after(self, _result: Any = None) -> None:
+        section = self._sections.setdefault(self._title, [0.0, 0.0])
+        section[0] += time.perf_counter() - self._began
+        section[1] = max(section[1], _peak_mb())
+        self._began = time.perf_counter()
+
+    def stop(self) -> list[dict[str, Any]]:
+        """Close the last section and give all: title, seconds, peak memory in MB."""
+        self._after()
+        if self._shell:
+            self._shell.events.unregister("pre_run_cell", self._before)
+            self._shell.events.unregister("post_run_cell", self._after)
+        return [
+            {"title": title, "seconds": round(seconds, 2), "peak_mb": round(peak)}
+            for title, (seconds, peak) in self._sections.items()
+        ]
+
+
+def headings(cells: list[dict[str, Any]]) -> dict[str, str]:
+    """The heading that each code cell stands under, by the cell's source."""
+    title, found = "start", {}
+    for cell in cells:
+        source = "".join(cell["source"]).strip()
+        if cell["cell_type"] == "markdown":
+            lines = [line for line in source.splitlines() if line.startswith("#")]
+            title = lines[-1].lstrip("# ") if lines else title
+        elif source:
+            found[source] = title
+    return found
+
+
+def _forget_peak() -> None:
+    # Linux only: 5 resets the process's peak resident set, so that it can be read per cell.
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak_mb() -> float:
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,242 @@
+"""Typed parameters, read from the one notebook cell that declares them.
+
+The cell tagged ``parameters`` holds only annotated assignments, each with a comment::
+
+    epochs: int = 20  # training epochs [1, 1000]
+    selector: Literal["mrmr", "xgboost"] = "mrmr"  # feature selection
+
+Bounds may stand in the comment's last brackets. For a list they hold for each item.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import tokenize
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from nextaim_kit.catalog import Notebook, near_miss
+from nextaim_kit.errors import DataError, RequestError
+
+_BOUNDS = re.compile(r"\s*\[\s*([-+.\deinf]+)\s*,\s*([-+.\deinf]+)\s*\]\s*$")
+_SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One typed parameter of a notebook."""
+
+    name: str
+    annotation: str
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def kind(self) -> Any:
+        """The Python type that the annotation stands for."""
+        return _kind(ast.parse(self.annotation, mode="eval").body)
+
+    @property
+    def choices(self) -> tuple:
+        """Values of a ``Literal``; empty for other types."""
+        return typing.get_args(self.kind) if typing.get_origin(self.kind) is Literal else ()
+
+    @property
+    def expected(self) -> str:
+        """Type and bounds in words."""
+        if self.choices:
+            return f"one of {', '.join(map(repr, self.choices))}"
+        return self.annotation + (f" in [{self.low:g}, {self.high:g}]" if self.bounded else "")
+
+    @property
+    def bounded(self) -> bool:
+        return self.low is not None and self.high is not None
+
+    def check(self, value: Any) -> Any:
+        """Give `value` in the declared type, or say why it cannot be.
+
+        Raises
+        ------
+        RequestError
+            On a wrong type, a value that is no choice, or one out of bounds.
+        """
+        try:
+            value = TypeAdapter(self.kind).validate_python(value, strict=True)
+        except ValidationError:
+            raise self._refusal(value) from None
+        items = value if isinstance(value, list) else [value]
+        if self.bounded and any(v is not None and not self.low <= v <= self.high for v in items):
+            raise self._refusal(value)
+        return value
+
+    def parse(self, text: str) -> Any:
+        """Read a value typed on a command line, and check it."""
+        if _takes_text(self.kind):
+            return self.check(None if text == "null" and self.kind is not str else text)
+        try:
+            if typing.get_origin(self.kind) is list:
+                items = [item.strip() for item in text.strip("[] ").split(",") if item.strip()]
+                as_text = _takes_text(typing.get_args(self.kind)[0])
+                return self.check(items if as_text else [_number(yaml.safe_load(i)) for i in items])
+            return self.check(_number(yaml.safe_load(text)))
+        except yaml.YAMLError:
+            raise self._refusal(text) from None
+
+    def _refusal(self, value: Any) -> RequestError:
+        near = near_miss(str(value), map(str, self.choices))
+        return RequestError(
+            f"parameter {self.name!r} cannot take this value",
+            expected=self.expected,
+            found=repr(value),
+            mend=f"did you mean {near!r}?" if near else self.help,
+        )
+
+
+def read_parameters(path: Path) -> dict[str, Parameter]:
+    """Parameters that a notebook declares, in their order.
+
+    Raises
+    ------
+    DataError
+        If the notebook has no such cell, or the cell holds anything but declarations.
+    """
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+    if len(tagged) != 1:
+        raise DataError(
+            f"{path.name}: parameters cannot be read",
+            expected="one cell tagged 'parameters'",
+            found=f"{len(tagged)} of them",
+        )
+    return parse_cell("".join(tagged[0]["source"]), path.name)
+
+
+def parse_cell(source: str, where: str) -> dict[str, Parameter]:
+    """Parameters declared by the source of a parameters cell."""
+    comments = _comments(source)
+    declared = [_declaration(node, comments, where) for node in ast.parse(source).body]
+    return {p.name: p for p in declared}
+
+
+def resolve(notebook: Notebook, profile: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of all parameters: the cell's defaults, then the profile's, then those given.
+
+    Parameters
+    ----------
+    notebook : Notebook
+    profile : str
+        ``tutorial`` is the cell's own defaults unless the study file says more.
+    given : mapping
+        Text values are parsed by the parameter's type, others checked as they are.
+
+    Raises
+    ------
+    RequestError
+        On an unknown profile or name, a wrong type, or a value out of bounds.
+    """
+    declared = read_parameters(notebook.path)
+    if profile != "tutorial" and profile not in notebook.profiles:
+        known = ["tutorial", *(p for p in notebook.profiles if p != "tutorial")]
+        near = near_miss(profile, known)
+        raise RequestError(
+            f"{notebook.id} has no profile {profile!r}",
+            expected=f"one of {', '.join(known)}",
+            mend=f"did you mean {near!r}?" if near else "see `nextaim show`",
+        )
+    overrides = notebook.profiles.get(profile, {})
+    refuse_unknown([*overrides, *given], declared, notebook.id)
+    values = {name: p.default for name, p in declared.items()}
+    values |= {name: declared[name].check(value) for name, value in overrides.items()}
+    return values | {
+        name: declared[name].parse(v) if isinstance(v, str) else declared[name].check(v)
+        for name, v in given.items()
+    }
+
+
+def refuse_unknown(names: typing.Iterable[str], declared: typing.Iterable[str], where: str) -> None:
+    """Raise `RequestError` for the first name that is not declared, naming the near miss."""
+    declared = list(declared)
+    for name in names:
+        if name not in declared:
+            near = near_miss(name, declared)
+            raise RequestError(
+                f"{where} has no parameter {name!r}",
+                expected=f"one of {', '.join(declared)}",
+                mend=f"did you mean {near!r}?" if near else "see `nextaim show`",
+            )
+
+
+def _declaration(node: ast.stmt, comments: dict[int, str], where: str) -> Parameter:
+    comment = comments.get(node.lineno) or comments.get(node.end_lineno or 0)
+    if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)) or not comment:
+        raise DataError(
+            f"{where}: line {node.lineno} of the parameters cell is not a parameter",
+            expected="name: type = default  # what it means",
+            found=ast.unparse(node),
+        )
+    bounds = _BOUNDS.search(comment)
+    low, high = (float(b) for b in bounds.groups()) if bounds else (None, None)
+    name, annotation = node.target.id, ast.unparse(node.annotation)
+    try:
+        _kind(node.annotation)
+        default = ast.literal_eval(node.value) if node.value else None
+        parameter = Parameter(name, annotation, default, _BOUNDS.sub("", comment), low, high)
+        parameter.check(default)
+    except (ValueError, RequestError) as error:
+        raise DataError(f"{where}: parameter {name!r} is ill declared", found=str(error)) from error
+    return parameter
+
+
+def _kind(node: ast.expr) -> Any:
+    match node:
+        case ast.Name(id=name) if name in _SCALARS:
+            return _SCALARS[name]
+        case ast.Constant(value=None):
+            return None
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return list[_kind(item)]  # type: ignore[misc]  # built at run time on purpose
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            values = ast.literal_eval(choices)
+            return Literal[values if isinstance(values, tuple) else (values,)]
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return typing.Union[_kind(left), _kind(right)]  # noqa: UP007  # from values
+    raise ValueError(
+        f"type {ast.unparse(node)!r}: use int, float, bool, str, Literal[...], list[...] or | None"
+    )
+
+
+def _takes_text(kind: Any) -> bool:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return any(_takes_text(k) for k in typing.get_args(kind))
+    if typing.get_origin(kind) is Literal:
+        return all(isinstance(v, str) for v in typing.get_args(kind))
+    return kind is str
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads 1e-3 as text; a typed parameter means the number.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _comments(source: str) -> dict[int, str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        t.start[0]: t.string.lstrip("# ").rstrip() for t in tokens if t.type == tokenize.COMMENT
+    }

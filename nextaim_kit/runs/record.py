@@ -1,0 +1,133 @@
+"""The record of a run: its identity, what it holds, and when it counts as done."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nextaim_kit
+from nextaim_kit.catalog import Notebook, project_folder
+from nextaim_kit.data.files import sha256_of, write_text
+from nextaim_kit.errors import RunError
+
+SCHEMA = 1
+RECORD, NOTEBOOK, REPORT, FILES = "run.json", "notebook.ipynb", "report.html", "files"
+RECORDED_ENVIRONMENT = ("CPU_LIMIT", "CUDA_VISIBLE_DEVICES", "JUPYTER_IMAGE", "MEM_LIMIT")
+
+
+def runs_folder(out: str | Path | None = None) -> Path:
+    """Folder of all runs: `out`, else ``NEXTAIM_RUNS``, else ``runs`` in the project."""
+    return Path(out or os.environ.get("NEXTAIM_RUNS") or project_folder() / "runs").expanduser()
+
+
+@cache
+def kit_version() -> str:
+    """Version with a digest of the package's sources, so that an edited kit runs anew."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(nextaim_kit.__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"{nextaim_kit.__version__}+{digest.hexdigest()[:8]}"
+
+
+def run_id(notebook: Notebook, parameters: Mapping[str, Any], data: Sequence[Mapping]) -> str:
+    """Twelve hexadecimal digits of notebook source, parameters, data and kit version.
+
+    Parameters that name data count by their content's fingerprint, not by where it lies.
+    """
+    cells = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
+    identity = {
+        "cells": [[c["cell_type"], "".join(c["source"])] for c in cells],
+        "parameters": {k: v for k, v in sorted(parameters.items()) if k not in notebook.data},
+        "data": [{**f, "name": None} if f["sha256"] else f for f in data],
+        "kit": kit_version(),
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record in `folder`, or None where there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a run ended well and every file of it is there with its recorded hash."""
+    record = read_record(folder)
+    return record is not None and record["outcome"] != "failed" and not damaged(folder, record)
+
+
+def damaged(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Names of recorded files that are missing or changed, sorted."""
+    return sorted(
+        name
+        for name, sha256 in record["files"].items()
+        if not (folder / name).is_file() or sha256_of(folder / name) != sha256
+    )
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete `record` with the hashes of the run's files and write it, last and whole."""
+    paths = [folder / NOTEBOOK, folder / REPORT, *sorted((folder / FILES).rglob("*"))]
+    hashes = {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths if p.is_file()}
+    whole = {"schema": SCHEMA, **record, "files": hashes}
+    write_text(folder / RECORD, json.dumps(whole, indent=1) + "\n")
+    return whole
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for one process; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(
+                f"run {folder.name} is being made by another process",
+                mend="wait for it to end, or stop it",
+            ) from None
+        yield
+
+
+def environment() -> dict[str, str]:
+    """The few environment variables that a record may hold; never all, some are secrets."""
+    return {name: os.environ[name] for name in RECORDED_ENVIRONMENT if name in os.environ}
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of the packages that the kit declares as its own needs."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    found = {}
+    for line in requires("nextaim_kit") or []:
+        if "extra ==" in line:
+            continue
+        name = line.split(";")[0].strip()
+        for mark in "<>=!~[ ":
+            name = name.split(mark)[0]
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return dict(sorted(found.items()))
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory in GB and GPU as found; no host name."""
+    from nextaim_kit.machine.limits import cpu_count, memory_limit
+
+    model = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    memory = round(memory_limit() / 2**30, 1)
+    return {"processor": (model or ["unknown"])[0], "cores": cpu_count(), "memory_gb": memory}

@@ -1,0 +1,90 @@
+"""What is asked of a run: checked, fingerprinted and named before a kernel starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit import catalog
+from nextaim_kit.data.files import write_text
+from nextaim_kit.runs import record as records
+from nextaim_kit.runs.parameters import resolve
+
+REQUEST, RESULT = "request.json", "result.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run that is asked for."""
+
+    notebook: str
+    profile: str
+    parameters: dict[str, Any]
+    data: list[dict[str, Any]]
+    id: str
+    folder: Path
+
+    def public(self) -> dict[str, Any]:
+        """What the record says of the request: of a user's own data only the name."""
+        notebook = catalog.find(self.notebook)
+        own = {n: data_name(self.parameters[n]) for n in notebook.data}
+        return {
+            "id": self.id,
+            "notebook": self.notebook,
+            "study": self.notebook.partition("/")[0],
+            "stage": notebook.stage,
+            "title": notebook.title,
+            "profile": self.profile,
+            "parameters": self.parameters | own,
+            "data": self.data,
+            "kit": records.kit_version(),
+        }
+
+    def write(self) -> None:
+        """Leave the request in its folder, where the kernel finds it."""
+        described = asdict(self) | {"folder": None}
+        write_text(self.folder / REQUEST, json.dumps(described))
+
+    @classmethod
+    def read(cls, folder: Path) -> Request:
+        """The request that was left in `folder`."""
+        described = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+        return cls(**described | {"folder": folder})
+
+
+def prepare(
+    notebook_id: str, profile: str, given: Mapping[str, Any], out: str | Path | None = None
+) -> Request:
+    """Check a request and name the run that answers it, without starting anything.
+
+    Raises
+    ------
+    RequestError
+        On an unknown notebook, profile or parameter, or a value that cannot be.
+    DataError
+        If data that a parameter names are missing.
+    """
+    notebook = catalog.find(notebook_id)
+    interactive = profile == "interactive"
+    values = dict(given) if interactive else resolve(notebook, profile, given)
+    values |= {name: _absolute(values[name]) for name in notebook.data if values[name]}
+
+    from nextaim_kit.data.fingerprint import fingerprint
+
+    data = [fingerprint(values[name]) for name in notebook.data if values[name]]
+    identity = records.run_id(notebook, values, data) + ("-live" if interactive else "")
+    folder = records.runs_folder(out) / notebook.id / identity
+    return Request(notebook.id, profile, values, data, identity, folder)
+
+
+def data_name(value: Any) -> Any:
+    """The name of a data path, without the folders that lead to it."""
+    return Path(value).name if isinstance(value, str) and "/" in value else value
+
+
+def _absolute(value: str) -> str:
+    path = Path(value).expanduser()
+    return str(path.resolve()) if value != "synthetic" and path.exists() else value

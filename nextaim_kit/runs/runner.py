@@ -1,0 +1,242 @@
+"""Run a notebook headless, once per request, and leave a record that can be trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit import catalog
+from nextaim_kit.data.files import atomic_path
+from nextaim_kit.errors import KernelDied, KitError, RunError
+from nextaim_kit.runs import record as records
+from nextaim_kit.runs.context import compose, headings, machine, missing_outputs
+from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
+
+_EXECUTING = ".executing.ipynb"
+_KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Observer:
+    """Hears what a running notebook does. The faces override what they show."""
+
+    def cell(self, number: int, total: int, heading: str) -> None:
+        """Cell `number` of `total`, below `heading`, begins."""
+
+    def printed(self, line: str) -> None:
+        """The running cell printed `line`."""
+
+
+def execute(
+    request: Request, *, force: bool = False, observer: Observer | None = None
+) -> tuple[dict[str, Any], bool]:
+    """Give the record of the run that answers `request`, running its notebook if need be.
+
+    Parameters
+    ----------
+    request : Request
+    force : bool
+        Run again although the run is done.
+    observer : Observer, optional
+        Hears of the progress.
+
+    Returns
+    -------
+    record : dict
+    fresh : bool
+        Whether the notebook was run now.
+
+    Raises
+    ------
+    RunError
+        If a cell fails, a declared output is missing, or another process makes this run.
+    KernelDied
+        If the notebook's process was killed.
+    """
+    if not force and records.is_done(request.folder):
+        return records.read_record(request.folder) or {}, False
+    with records.locked(request.folder):
+        _clear(request.folder)
+        request.write()
+        try:
+            _run(request, observer or Observer())
+        except KitError as error:
+            _close(request, error)
+            raise
+        return _close(request, None), True
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name not in _KEPT:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _run(request: Request, observer: Observer) -> None:
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    notebook = catalog.find(request.notebook)
+    try:
+        with _kernel_environment(request):
+            papermill.execute_notebook(
+                str(notebook.path),
+                str(request.folder / _EXECUTING),
+                request.parameters,
+                engine_name=_engine(),
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(notebook.path.parent),
+                observer=observer,
+                stdout_file=_LastLine(observer.printed),
+            )
+    except PapermillExecutionError as error:
+        raise _cell_error(request, error) from None
+    except DeadKernelError:
+        raise KernelDied(
+            f"the notebook's process of {notebook.id} was killed",
+            found="no answer from the kernel; most often memory ran out",
+            mend="run a smaller profile, or on a machine with more memory",
+        ) from None
+    _require_result(request, notebook)
+
+
+def _require_result(request: Request, notebook: catalog.Notebook) -> None:
+    path = request.folder / RESULT
+    result = json.loads(path.read_text()) if path.exists() else {"metrics": []}
+    missing = missing_outputs(notebook, result, request.folder)
+    if missing or not path.exists():
+        raise RunError(
+            f"{notebook.id} ended without {', '.join(missing) or 'calling run.finish()'}",
+            expected="every output that study.yaml declares",
+            mend="mend the notebook: its last cell calls run.finish()",
+        )
+
+
+def _close(request: Request, error: KitError | None) -> dict[str, Any]:
+    """Write notebook, report and, last, the record."""
+    import nbformat
+
+    from nextaim_kit.runs.report import render_report
+
+    folder = request.folder
+    record = _failed(request, error) if error else compose(request, _result(folder))
+    if (folder / _EXECUTING).exists():
+        document = nbformat.reads(_public_text(request), as_version=4)
+        _tidy(document)
+        with atomic_path(folder / records.NOTEBOOK) as partial:
+            nbformat.write(document, partial)
+        study = catalog.study_of(request.notebook)
+        render_report(document, record, study, folder / records.REPORT)
+    for name in (_EXECUTING, REQUEST, RESULT):
+        (folder / name).unlink(missing_ok=True)
+    return records.write_record(folder, record)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / RESULT).read_text(encoding="utf-8"))
+
+
+def _failed(request: Request, error: KitError) -> dict[str, Any]:
+    empty = {"metrics": [], "tables": [], "figures": [], "failures": 0, "sections": []}
+    described = {"kind": type(error).__name__, "what": _without_paths(str(error), request)}
+    return {**request.public(), **empty, "outcome": "failed", "error": described} | machine()
+
+
+def _tidy(document: Any) -> None:
+    """Drop times, paths and papermill's own marks, which belong in no result."""
+    document.cells = [
+        c for c in document.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
+    ]
+    document.metadata.pop("papermill", None)
+    for cell in document.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+
+
+def _public_text(request: Request) -> str:
+    return _without_paths((request.folder / _EXECUTING).read_text(encoding="utf-8"), request)
+
+
+def _without_paths(text: str, request: Request) -> str:
+    own = {v: data_name(v) for v in request.parameters.values() if data_name(v) != v}
+    own |= {str(request.folder): "<run>", str(catalog.project_folder()): "<kit>"}
+    own[str(Path.home())] = "~"
+    for path, name in sorted(own.items(), key=lambda item: -len(item[0])):
+        text = text.replace(path, name)
+    return text
+
+
+def _cell_error(request: Request, error: Any) -> RunError:
+    cells = json.loads(catalog.find(request.notebook).path.read_text(encoding="utf-8"))["cells"]
+    heading = headings(cells).get(str(error.source).strip(), "its parameters")
+    return RunError(
+        f"{request.notebook} failed in the section '{heading}'",
+        found=_COLORS.sub("", f"{error.ename}: {error.evalue}"),
+        mend=f"the traceback is in {request.folder / records.REPORT}",
+    )
+
+
+@contextmanager
+def _kernel_environment(request: Request) -> Any:
+    # The environment's own kernel before a user-wide one of the same name; logs stay readable.
+    changes = {
+        "NEXTAIM_RUN": str(request.folder),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+class _LastLine:
+    """A file that hands each line printed to `heard`."""
+
+    def __init__(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+
+    def write(self, text: str) -> None:
+        lines = [line for line in _COLORS.sub("", text).replace("\r", "\n").split("\n") if line]
+        if lines:
+            self._heard(lines[-1])
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def _engine() -> str:
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class KitEngine(NBClientEngine):
+        """papermill's own engine, telling an observer which cell begins."""
+
+        @classmethod
+        def execute_managed_notebook(
+            cls, nb_man: Any, kernel_name: str, *, observer: Observer, **kwargs: Any
+        ) -> Any:
+            titles, begin = headings(nb_man.nb.cells), nb_man.cell_start
+
+            def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+                heading = titles.get("".join(cell.source).strip(), "")
+                if cell.cell_type == "code":
+                    observer.cell((cell_index or 0) + 1, len(nb_man.nb.cells), heading)
+                begin(cell, cell_index, **more)
+
+            nb_man.cell_start = cell_start
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+    papermill_engines.register("nextaim", KitEngine)
+    return "nextaim"

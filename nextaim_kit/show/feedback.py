@@ -1,0 +1,55 @@
+"""Feedback to an exercise: right, not yet, and a hint, without any network."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from nextaim_kit.errors import RunError
+
+
+def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -> bool:
+    """Compare an answer to an exercise with what is expected, and say what to look at.
+
+    Parameters
+    ----------
+    answer : number, text or list
+        ``...`` means not answered yet.
+    expected : number, text or list
+        A list is compared without regard to order.
+    hint : str
+        Shown until the answer is right.
+    tolerance : float
+        Relative tolerance for numbers.
+
+    Returns
+    -------
+    bool
+        Whether the answer is right.
+
+    Raises
+    ------
+    RunError
+        In a headless run, if an answer was given and is wrong: solutions must be right.
+    """
+    if answer is Ellipsis:
+        print(f"Not answered yet. Hint: {hint}")
+        return False
+    right = _same(answer, expected, tolerance)
+    if not right and os.environ.get("NEXTAIM_RUN"):
+        raise RunError("the solution of an exercise is wrong", found=repr(answer))
+    print("Right." if right else f"Not yet. Hint: {hint}")
+    return right
+
+
+def _same(answer: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, str):
+        return str(answer).strip().lower() == expected.lower()
+    if isinstance(expected, list | tuple | set):
+        return sorted(map(str, answer)) == sorted(map(str, expected))
+    try:
+        return bool(np.isclose(float(answer), float(expected), rtol=tolerance, atol=1e-12))
+    except (TypeError, ValueError):
+        return False

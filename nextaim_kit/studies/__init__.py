@@ -1,0 +1,1 @@
+"""One package per study: only what that study needs."""

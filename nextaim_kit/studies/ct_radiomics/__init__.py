@@ -1,0 +1,1 @@
+"""Severity from CT radiomics: twin, extraction, IBSI compliance."""

@@ -1,0 +1,170 @@
+"""A region of interest, found, checked and cut out before anything expensive looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from nextaim_kit.errors import DataError
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region in its image.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        The whole image.
+    mask : ndarray of bool, shape (z, y, x)
+        The region, cropped to `box`.
+    box : tuple of slice
+        Bounding box (z, y, x) in the image's array.
+    """
+
+    image: sitk.Image
+    mask: np.ndarray
+    box: Box
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size (z, y, x) in mm."""
+        x, y, z = self.image.GetSpacing()
+        return (z, y, x)
+
+    @property
+    def values(self) -> np.ndarray:
+        """Values of the region's voxels."""
+        return sitk.GetArrayViewFromImage(self.image)[self.box][self.mask]
+
+
+def find_region(
+    image: sitk.Image,
+    mask: sitk.Image,
+    label: int | None = None,
+    minimum_dimensions: int = 2,
+    minimum_size: int | None = None,
+) -> Region:
+    """Find the region that a mask marks and refuse one that has no features.
+
+    Raises
+    ------
+    DataError
+        If the mask is empty, holds several labels and none was chosen, lacks the chosen one, or
+        marks one voxel, a line, too few voxels, NaN, or voxels that all have the same value.
+    """
+    array = sitk.GetArrayViewFromImage(mask)
+    box = bounding_box(array)
+    if box is None:
+        raise DataError(
+            "the mask is empty", expected="at least a few marked voxels", mend="draw the region"
+        )
+    inside = array[box] == _chosen_label(array[box], label)
+    tight = bounding_box(inside)
+    assert tight is not None
+    box = tuple(  # type: ignore[assignment]
+        slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True)
+    )
+    region = Region(image, np.ascontiguousarray(inside[tight]), box)
+    _check_extent(region.mask, minimum_dimensions, minimum_size)
+    check_values(region.values)
+    return region
+
+
+def bounding_box(array: np.ndarray) -> Box | None:
+    """Smallest box around all voxels that are not 0, or None."""
+    z = _span(array.any(axis=(1, 2)))
+    if z is None:
+        return None
+    y, x = (_span(array[z].any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    assert y is not None
+    assert x is not None
+    return (z, y, x)
+
+
+def _span(marked: np.ndarray) -> slice | None:
+    where = np.flatnonzero(marked)
+    return slice(int(where[0]), int(where[-1]) + 1) if where.size else None
+
+
+def _chosen_label(labels: np.ndarray, label: int | None) -> int:
+    there = np.unique(labels[labels != 0])
+    if label is None and there.size == 1:
+        return there[0]
+    if label in there:
+        return label  # type: ignore[return-value]
+    raise DataError(
+        "the mask holds several labels" if label is None else f"label {label} is not in the mask",
+        expected="one label" if label is None else f"voxels with the value {label}",
+        found="labels " + ", ".join(f"{value:g}" for value in there),
+        mend="choose one: Settings(label=...) or a column `mask_label` in the cohort",
+    )
+
+
+def _check_extent(mask: np.ndarray, minimum_dimensions: int, minimum_size: int | None) -> None:
+    extent = sum(n > 1 for n in mask.shape)
+    count = np.count_nonzero(mask)
+    size = " x ".join(str(n) for n in mask.shape[::-1])
+    if extent == 0 or extent < minimum_dimensions:
+        raise DataError(
+            "the region is one voxel" if extent == 0 else "the region is too thin",
+            expected=f"more than one voxel in at least {max(1, minimum_dimensions)} directions",
+            found=f"a box of {size} voxels",
+            mend="check the mask; leave out regions too small for texture",
+        )
+    if minimum_size is not None and count <= minimum_size:
+        raise DataError(
+            "the region is too small",
+            expected=f"more than {minimum_size} voxels",
+            found=f"{count} voxels",
+        )
+
+
+def check_values(values: np.ndarray) -> None:
+    """Refuse a region with values that are not finite, or with only one value.
+
+    pyradiomics answers a constant region with conventions (skewness 0, correlation 1): numbers
+    that look like measurements. Texture of a constant is not defined, and in a CT it means a mask
+    in the air, beyond the field of view, or on a saturated export.
+    """
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        bad = int(np.count_nonzero(~np.isfinite(values)))
+        raise DataError(
+            "the region holds values that are not numbers",
+            expected="a finite value in every voxel",
+            found=f"{bad} of {values.size} voxels are NaN or infinite",
+            mend="repair the image (gaps from resampling or masking) or exclude these voxels",
+        )
+    if values.min() == values.max():
+        raise DataError(
+            "the region is constant",
+            expected="at least two different values: texture of a constant is not defined",
+            found=f"all {values.size} voxels are {values[0]:g}",
+            mend="check that the mask lies on tissue and that the image is not saturated",
+        )
+
+
+def cut(image: sitk.Image, box: Box) -> sitk.Image:
+    """Part of an image (sitk) by a box in array order, with its place in space kept."""
+    start = [b.start for b in box[::-1]]
+    size = [b.stop - b.start for b in box[::-1]]
+    return sitk.RegionOfInterest(image, size, start)
+
+
+def grown(box: Box, margins: tuple[int, int, int], size: tuple[int, int, int]) -> Box:
+    """Box with `margins` voxels (z, y, x) more on each side, within an array of `size`."""
+    return tuple(  # type: ignore[return-value]
+        slice(max(0, b.start - m), min(n, b.stop + m))
+        for b, m, n in zip(box, margins, size, strict=True)
+    )
+
+
+def as_image(mask: np.ndarray, like: sitk.Image) -> sitk.Image:
+    """Mask as an image of label 1 on the grid of `like`."""
+    labels = sitk.GetImageFromArray(mask.astype(np.uint8))
+    labels.CopyInformation(like)
+    return labels

@@ -1,0 +1,210 @@
+"""One row of a cohort: read, checked, extracted, and kept so that no run does it twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import radiomics
+import SimpleITK as sitk
+
+import nextaim_kit
+from nextaim_kit.data.files import cache_folder, write_text
+from nextaim_kit.data.fingerprint import content_hashes
+from nextaim_kit.data.images import check_geometry, read_image, read_mask
+from nextaim_kit.data.source import split_choice
+from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.studies.ct_radiomics import engine
+from nextaim_kit.studies.ct_radiomics.region import Region, find_region
+from nextaim_kit.studies.ct_radiomics.settings import Settings
+
+Row = Mapping[str, Any]
+_CONTENT = ("image", "mask", "lungs")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a subject has no features: `stage` is read, geometry, roi or features."""
+
+    subject: str
+    stage: str
+    problem: str
+    mend: str
+
+
+def extract_subject(row: Row, settings: Settings, cache: bool = True) -> dict[str, Any] | Failure:
+    """Features and provenance of one subject; never raises for what is wrong with the subject.
+
+    Parameters
+    ----------
+    row : mapping
+        ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value) and ``mask_roi``
+        (name in an RTSTRUCT or SEG) where there are any.
+    settings : Settings
+    cache : bool, optional
+        Take the result from the cache folder where files, settings and versions are the same,
+        and leave it there.
+    """
+    stage = ["read"]
+    try:
+        hashes = _hashes(row)
+        place = _place(row, hashes, settings)
+        known = _recall(place) if cache else None
+        if known is None:
+            known = _extract(row, settings, stage)
+            if cache:
+                write_text(place, json.dumps(known))
+        return {**known, **_provenance(hashes, settings)}
+    except KitError as error:
+        details = [error.what, f"expected {error.expected}" if error.expected else ""]
+        details.append(f"found {error.found}" if error.found else "")
+        return _failure(row, stage[0], "; ".join(filter(None, details)), error.mend)
+    except MemoryError:
+        return _failure(row, stage[0], "not enough memory", "use fewer workers")
+    except (RuntimeError, ValueError, OSError, IndexError, ArithmeticError) as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return _failure(row, stage[0], text[:300], "look at this subject's image and mask")
+
+
+def _failure(row: Row, stage: str, problem: str, mend: str) -> Failure:
+    return Failure(str(row["subject"]), stage, problem, mend)
+
+
+def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
+    label = _given(row, "mask_label")
+    label = settings.label if label is None else int(label)
+    image = read_image(_path(row, "image"))
+    mask = read_mask(_path(row, "mask"), image, label, str(_given(row, "mask_roi") or ""))
+    stage[0] = "geometry"
+    options = settings.pyradiomics()
+    check_geometry(
+        image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"]
+    )
+    stage[0] = "roi"
+    region = find_region(
+        image, mask, 1, options.get("minimumROIDimensions", 2), options.get("minimumROISize")
+    )
+    stage[0] = "features"
+    with _one_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        values = engine.features_of(region, settings)
+    notes = sorted({" ".join(str(w.message).split()) for w in caught})
+    notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
+    volume = np.count_nonzero(region.mask) * float(np.prod(region.spacing)) / 1000
+    involvement, problem = _involvement(row, image, volume)
+    return {
+        "lesion_volume_ml": volume,
+        "involvement_percent": involvement,
+        **_facts(region, notes + problem),
+        **values,
+    }
+
+
+def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
+    spacing = "×".join(f"{s:.6g}" for s in region.image.GetSpacing())
+    return {
+        "provenance_spacing_mm": spacing,
+        "provenance_roi_voxels": int(np.count_nonzero(region.mask)),
+        "provenance_warnings": "; ".join(notes),
+    }
+
+
+def _provenance(hashes: dict[str, str], settings: Settings) -> dict[str, str]:
+    return {
+        "provenance_image_sha256": hashes["image"],
+        "provenance_mask_sha256": hashes["mask"],
+        "provenance_settings": settings.describe(),
+        "provenance_pyradiomics": _pyradiomics_version(),
+        "provenance_kit": nextaim_kit.__version__,
+    }
+
+
+def _pyradiomics_version() -> str:
+    return str(radiomics.__version__).removeprefix("v")
+
+
+def _involvement(row: Row, image: sitk.Image, lesion_ml: float) -> tuple[float, list[str]]:
+    """Lesion volume in percent of the lungs'; NaN, and why, where the lungs are of no use."""
+    if not _given(row, "lungs"):
+        return float("nan"), []
+    try:
+        lungs = read_image(_path(row, "lungs"))
+        check_geometry(image, lungs)
+    except DataError as error:
+        return float("nan"), [f"no involvement: {error.what}"]
+    marked = np.count_nonzero(sitk.GetArrayViewFromImage(lungs))
+    lungs_ml = marked * float(np.prod(lungs.GetSpacing())) / 1000
+    if not lungs_ml:
+        return float("nan"), ["no involvement: the lungs' mask is empty"]
+    percent = 100 * lesion_ml / lungs_ml
+    return percent, ["the lesion is larger than the lungs"] if percent > 100 else []
+
+
+@contextmanager
+def _one_thread() -> Any:
+    """ITK on one thread: its sums depend on their number, and workers share the cores."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+def _given(row: Row, name: str) -> Any:
+    """Value of a cell, or None where the column or the value is missing."""
+    value = row.get(name)
+    return None if value is None or str(value) in ("", "nan", "<NA>") else value
+
+
+def _path(row: Row, name: str) -> str:
+    path = _given(row, name)
+    if path is None:
+        raise DataError(
+            f"no {name} is given", expected="a path", mend=f"fill the column {name} of the cohort"
+        )
+    return str(path)
+
+
+def _hashes(row: Row) -> dict[str, str]:
+    """SHA-256 of the content behind image, mask and lungs; of a folder, over all its files."""
+    return {name: _content(str(row[name])) for name in _CONTENT if _given(row, name)}
+
+
+def _content(path: str) -> str:
+    place, choice = split_choice(path)
+    if place.is_file():
+        return content_hashes([place])[0]
+    if not place.is_dir():
+        raise DataError(
+            f"{place.name} is missing",
+            expected="a file or a folder with a DICOM series",
+            mend="check the path; a relative path counts from the folder of its cohort.csv",
+        )
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    lines = [choice, *content_hashes(files)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _place(row: Row, hashes: dict[str, str], settings: Settings) -> Path:
+    choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi")]
+    versions = [engine.VERSION, _pyradiomics_version(), np.__version__, sitk.__version__]
+    key = json.dumps([hashes, choice, settings.describe(), versions], sort_keys=True)
+    return cache_folder() / "radiomics" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
+def _recall(place: Path) -> dict[str, Any] | None:
+    try:
+        known = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # absent or damaged: made again
+    return known if isinstance(known, dict) and "provenance_roi_voxels" in known else None
+
+

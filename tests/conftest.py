@@ -1,0 +1,103 @@
+"""Fixtures that all tests share: isolated folders, real data, a toy study to run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[1]
+REQUIRE_ALL = os.environ.get("NEXTAIM_REQUIRE") == "all"
+
+
+def absent(what: str) -> None:
+    """Leave a test out, saying what is missing; a failure where nothing may be left out."""
+    if REQUIRE_ALL:
+        pytest.fail(f"{what} is absent, and NEXTAIM_REQUIRE=all allows no omission")
+    pytest.skip(f"left out: {what} is absent")
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The project's folder."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """Folder of the real samples: NEXTAIM_REAL, else beside the project."""
+    folder = Path(os.environ.get("NEXTAIM_REAL") or PROJECT.parent / "shared" / "real")
+    if not folder.is_dir():
+        absent("the folder of real samples (NEXTAIM_REAL)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory, monkeypatch) -> Path:
+    """Give every test its own cache, data and runs, so that none sees the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in ("CACHE", "DATA", "RUNS"):
+        monkeypatch.setenv(f"NEXTAIM_{name}", str(folder / name.lower()))
+    for name in ("NEXTAIM_RUN", "NEXTAIM_MIRROR", "NEXTAIM_NOTEBOOKS", "NEXTAIM_MANIFESTS"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+PARAMETERS = """\
+cohort: str = "synthetic"  # cohort: synthetic, or a path
+size: int = 3  # numbers to draw [1, 100]
+kind: Literal["mean", "sum"] = "mean"  # what to make of them
+rates: list[float] = [0.1, 0.2]  # learning rates [0, 1]
+limit: float | None = None  # upper limit
+seed: int = 7  # random seed [0, 1000]
+"""
+BODY = """\
+import numpy as np
+from nextaim_kit.runs.context import start
+run = start("toy/draw", parameters=globals(), seed=seed)
+numbers = np.random.default_rng(seed).normal(size=size)
+print("drawn", size)
+run.metric("mean", numbers.mean(), interval=(numbers.min(), numbers.max()))
+np.savetxt(run.file("numbers.txt"), numbers)
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A study of one notebook, `toy/draw`; call it with code to put before `finish`."""
+
+    def make(before_finish: str = "", outputs: dict | None = None, **study) -> Path:
+        folder = tmp_path / "notebooks" / "toy"
+        folder.mkdir(parents=True, exist_ok=True)
+        cells = [
+            nbformat.v4.new_markdown_cell("# Draw numbers"),
+            nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_markdown_cell("## Drawing"),
+            nbformat.v4.new_code_cell(BODY),
+            nbformat.v4.new_markdown_cell("## More"),
+            nbformat.v4.new_code_cell(before_finish or "pass"),
+            nbformat.v4.new_markdown_cell("## Record"),
+            nbformat.v4.new_code_cell("run.finish()"),
+        ]
+        for number, cell in enumerate(cells):
+            cell["id"] = f"cell-{number}"
+        document = nbformat.v4.new_notebook(cells=cells)
+        document.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(document, folder / "1_draw.ipynb")
+        declared = {
+            "title": "Draw numbers",
+            "data": ["cohort"],
+            "profiles": {"smoke": {"size": 2}},
+            "outputs": outputs or {"metrics": ["mean"], "files": ["numbers.txt"]},
+        }
+        published = {"metric": "mean", "value": 0.1, "tag": "pub", "where": "a paper"}
+        whole = {"title": "Toy", "question": "Does it run?", "published": [published]}
+        whole |= {"notebooks": {"draw": declared}} | study
+        (folder / "study.yaml").write_text(yaml.safe_dump(whole))
+        monkeypatch.setenv("NEXTAIM_NOTEBOOKS", str(folder.parent))
+        return folder / "1_draw.ipynb"
+
+    return make

@@ -1,0 +1,123 @@
+"""Fingerprints follow the content of the data and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from nextaim_kit.data import fingerprint as module
+from nextaim_kit.data.files import cache_folder
+from nextaim_kit.data.fingerprint import content_hashes, fingerprint
+from nextaim_kit.errors import RequestError
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A cohort of two small files in a folder of its own."""
+    folder = tmp_path / "one" / "study"
+    (folder / "ct").mkdir(parents=True)
+    (folder / "ct" / "1.dcm").write_text("slice")
+    (folder / "mask.nii").write_text("mask")
+    (folder / "cohort.csv").write_text("subject,age,image,mask\na,70,ct,mask.nii\n")
+    for path in folder.rglob("*"):
+        os.utime(path, (1_000_000, 1_000_000))
+    return folder / "cohort.csv"
+
+
+def test_the_twin_has_no_hash():
+    assert fingerprint("synthetic") == {
+        "name": "synthetic", "sha256": None, "licence": "Apache-2.0", "synthetic": True,
+    }  # fmt: skip
+
+
+def test_data_that_move_keep_their_fingerprint(table, tmp_path):
+    before = fingerprint(str(table))
+    moved = shutil.move(str(tmp_path / "one"), str(tmp_path / "two"))
+    assert fingerprint(f"{moved}/study/cohort.csv") == before
+    assert len(before["sha256"]) == 64
+    assert before["synthetic"] is False
+    assert str(tmp_path) not in json.dumps(before)
+
+
+def test_a_parquet_table_counts_the_files_it_names(table):
+    import pandas as pd
+
+    path = table.with_suffix(".parquet")
+    pd.read_csv(table).to_parquet(path)
+    before = fingerprint(str(path))["sha256"]
+    (table.parent / "ct" / "1.dcm").write_text("another slice")
+    assert fingerprint(str(path))["sha256"] != before
+
+
+def test_a_folder_with_a_table_has_the_fingerprint_of_the_table(table):
+    assert fingerprint(str(table.parent))["sha256"] == fingerprint(str(table))["sha256"]
+
+
+@pytest.mark.parametrize("name", ["ct/1.dcm", "mask.nii", "cohort.csv"])
+def test_any_changed_file_changes_the_fingerprint(table, name):
+    before = fingerprint(str(table))["sha256"]
+    with (table.parent / name).open("a") as stream:
+        stream.write("\n")
+    assert fingerprint(str(table))["sha256"] != before
+
+
+def test_files_the_table_does_not_name_do_not_count(table):
+    before = fingerprint(str(table))
+    (table.parent / "70").write_text("an age is no path")
+    (table.parent / "notes.txt").write_text("mine")
+    assert fingerprint(str(table)) == before
+
+
+def test_a_missing_file_does_not_stop_the_fingerprint(table):
+    before = fingerprint(str(table))["sha256"]
+    (table.parent / "mask.nii").unlink()
+    assert fingerprint(str(table))["sha256"] != before
+
+
+def test_a_folder_counts_names_and_content_but_no_hidden_files(table):
+    folder = table.parent / "ct"
+    before = fingerprint(str(folder))["sha256"]
+    (folder / ".DS_Store").write_text("noise")
+    assert fingerprint(str(folder))["sha256"] == before
+    (folder / "1.dcm").rename(folder / "2.dcm")
+    assert fingerprint(str(folder))["sha256"] != before
+
+
+def test_a_feature_table_is_taken_by_its_bytes(tmp_path):
+    (tmp_path / "features.parquet").write_bytes(b"one")
+    before = fingerprint(str(tmp_path / "features.parquet"))["sha256"]
+    (tmp_path / "features.parquet").write_bytes(b"two")
+    assert fingerprint(str(tmp_path / "features.parquet"))["sha256"] != before
+
+
+def test_a_file_seen_before_is_not_read_again(table, monkeypatch):
+    before = fingerprint(str(table))
+    monkeypatch.setattr(module, "sha256_of", lambda path: pytest.fail(f"read {path} again"))
+    assert fingerprint(str(table)) == before
+
+
+def test_a_file_just_written_is_not_remembered(tmp_path):
+    (tmp_path / "new").write_text("a")
+    content_hashes([tmp_path / "new"])
+    assert not (cache_folder() / "hashes.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '{"x": 3}', "\x00"])
+def test_a_damaged_memory_only_costs_time(table, damage):
+    before = fingerprint(str(table))
+    (cache_folder() / "hashes.json").write_text(damage)
+    assert fingerprint(str(table)) == before
+    assert len(json.loads((cache_folder() / "hashes.json").read_text())) >= 3
+
+
+def test_a_memory_that_cannot_be_written_is_done_without(table, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_CACHE", "/proc/nowhere")
+    assert len(fingerprint(str(table))["sha256"]) == 64
+
+
+def test_an_unknown_spec_has_no_fingerprint(tmp_path):
+    with pytest.raises(RequestError, match="unknown cohort"):
+        fingerprint(str(tmp_path / "nowhere"))

@@ -1,0 +1,215 @@
+"""A notebook is a function: asked once, run once, and its record can be trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from nextaim_kit.errors import KernelDied, RequestError, RunError
+from nextaim_kit.runs import record as records
+from nextaim_kit.runs.request import prepare
+from nextaim_kit.runs.runner import Observer, execute
+
+
+def ask(**given):
+    return prepare("toy/draw", "smoke", given)
+
+
+def test_a_run_leaves_record_notebook_report_and_files(toy):
+    toy()
+    request = ask()
+    record, fresh = execute(request)
+    assert fresh
+    assert record["outcome"] == "complete"
+    assert [m["name"] for m in record["metrics"]] == ["mean"]
+    assert set(record["files"]) == {"notebook.ipynb", "report.html", "files/numbers.txt"}
+    assert records.is_done(request.folder)
+    assert sorted(p.name for p in request.folder.iterdir()) == [
+        ".lock", "files", "notebook.ipynb", "report.html", "run.json"
+    ]  # fmt: skip
+
+
+def test_a_run_that_is_done_is_not_run_again_unless_forced(toy):
+    toy()
+    first, _ = execute(ask())
+    again, fresh = execute(ask())
+    assert not fresh
+    assert again == first
+    assert execute(ask(), force=True)[1]
+
+
+def test_the_same_request_gives_the_same_numbers(toy):
+    toy()
+    first, _ = execute(ask())
+    second, _ = execute(ask(), force=True)
+    assert second["metrics"] == first["metrics"]
+    assert second["files"]["files/numbers.txt"] == first["files"]["files/numbers.txt"]
+
+
+def test_the_identity_follows_parameters_and_source_but_not_outputs(toy):
+    path = toy()
+    before = ask().id
+    assert ask(size=5).id != before
+    document = nbformat.read(path, 4)
+    document.cells[3].outputs = [nbformat.v4.new_output("stream", text="seen")]
+    nbformat.write(document, path)
+    assert ask().id == before
+    document.cells[3].source += "\n# another thought"
+    nbformat.write(document, path)
+    assert ask().id != before
+
+
+def test_the_identity_follows_the_content_of_data_and_not_their_place(toy, tmp_path):
+    toy()
+    ids = []
+    for place, content in [("a", "x"), ("b", "x"), ("c", "y")]:
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "table.csv").write_text(f"subject\n{content}\n")
+        ids.append(ask(cohort=str(tmp_path / place / "table.csv")).id)
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize("harm", ["missing", "changed", "record cut"])
+def test_a_damaged_run_is_run_again(toy, harm):
+    toy()
+    request = ask()
+    execute(request)
+    numbers, record = request.folder / "files/numbers.txt", request.folder / "run.json"
+    if harm == "missing":
+        numbers.unlink()
+    elif harm == "changed":
+        numbers.write_text("0")
+    else:
+        record.write_text(record.read_text()[:40])
+    assert not records.is_done(request.folder)
+    assert execute(request)[1]
+    assert records.is_done(request.folder)
+
+
+def test_a_failing_cell_is_named_by_its_heading_and_kept_in_the_report(toy):
+    toy("raise ValueError('no lungs here')")
+    request = ask()
+    with pytest.raises(RunError, match=r"'More'\n.*ValueError: no lungs here"):
+        execute(request)
+    record = records.read_record(request.folder)
+    assert record["outcome"] == "failed"
+    assert not records.is_done(request.folder)
+    assert "no lungs here" in (request.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "missing"),
+    [({"metrics": ["auc"]}, "metric 'auc'"), ({"files": ["a.csv"]}, "file 'a.csv'")],
+)
+def test_a_run_without_a_declared_output_fails(toy, outputs, missing):
+    toy(outputs=outputs)
+    with pytest.raises(RunError, match=missing):
+        execute(ask())
+
+
+def test_a_notebook_that_never_finishes_its_record_fails(toy):
+    path = toy()
+    document = nbformat.read(path, 4)
+    document.cells[-1].source = "pass"
+    nbformat.write(document, path)
+    with pytest.raises(RunError, match=r"run\.finish"):
+        execute(ask())
+
+
+def test_a_metric_that_is_no_number_is_refused(toy):
+    toy("run.metric('auc', float('nan'))")
+    with pytest.raises(RunError, match="metric 'auc' is not a finite number"):
+        execute(ask())
+
+
+def test_a_killed_kernel_is_told_apart_and_has_its_own_exit_code(toy):
+    toy("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(KernelDied, match="was killed") as caught:
+        execute(ask())
+    assert caught.value.exit_code == 138
+
+
+def test_subjects_that_failed_make_the_run_incomplete_but_done(toy):
+    toy(
+        "import pandas as pd; run.failures(pd.DataFrame({'subject': ['P1'], 'problem': ['empty']}))"
+    )
+    request = ask()
+    record, _ = execute(request)
+    assert (record["outcome"], record["failures"]) == ("incomplete", 1)
+    assert records.is_done(request.folder)
+
+
+def test_no_path_token_or_time_is_left_in_a_run(toy, tmp_path, monkeypatch):
+    toy("print(cohort, run.files); import os; print(sorted(os.environ)[:0])")
+    monkeypatch.setenv("ACCESS_TOKEN", "s3cret")
+    (tmp_path / "ward").mkdir()
+    (tmp_path / "ward" / "table.csv").write_text("subject\nP1\n")
+    request = ask(cohort=str(tmp_path / "ward" / "table.csv"))
+    execute(request)
+    for name in ("run.json", "notebook.ipynb", "report.html"):
+        text = (request.folder / name).read_text()
+        assert "ward" not in text
+        assert "s3cret" not in text
+        assert str(request.folder) not in text
+    assert "start_time" not in (request.folder / "notebook.ipynb").read_text()
+
+
+def test_an_observer_hears_cells_headings_and_printed_lines(toy):
+    toy()
+    heard = []
+
+    class Ears(Observer):
+        def cell(self, number, total, heading):
+            heard.append(heading)
+
+        def printed(self, line):
+            heard.append(line)
+
+    execute(ask(), observer=Ears())
+    assert heard.index("Drawing") < heard.index("drawn 2") < heard.index("Record")
+
+
+def test_sections_have_seconds_and_peak_memory(toy):
+    toy("import time; time.sleep(0.3); big = b'0' * 80_000_000; del big")
+    record, _ = execute(ask())
+    section = {s["title"]: s for s in record["sections"]}
+    assert section["More"]["seconds"] >= 0.3
+    assert section["More"]["peak_mb"] >= section["Record"]["peak_mb"] + 60
+
+
+def test_two_processes_do_not_make_the_same_run(toy):
+    toy()
+    request = ask()
+    with records.locked(request.folder), pytest.raises(RunError, match="another process"):
+        execute(request)
+
+
+def test_a_parameter_is_refused_before_anything_is_written(toy):
+    toy()
+    with pytest.raises(RequestError):
+        ask(size="0")
+    assert not records.runs_folder().exists()
+
+
+@pytest.mark.parametrize("moment", [0.5, 3.0, 5.0])
+def test_a_run_killed_at_any_moment_and_repeated_is_done(toy, moment):
+    toy("import time; time.sleep(3)")
+    command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw", "--profile", "smoke"]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    time.sleep(moment)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    request = ask()
+    assert not records.is_done(request.folder)
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert records.is_done(request.folder)
+    runs = list(records.runs_folder().glob("toy/draw/*/run.json"))
+    assert len(runs) == 1
+    assert json.loads(runs[0].read_text())["outcome"] == "complete"

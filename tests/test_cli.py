@@ -1,0 +1,138 @@
+"""The command line, in process: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from nextaim_kit.cli import main
+from nextaim_kit.runs.record import runs_folder
+
+
+def test_list_names_studies_and_notebooks(toy, capsys):
+    toy()
+    assert main(["list"]) == 0
+    assert "toy/draw" in capsys.readouterr().out
+
+
+def test_show_gives_parameters_profiles_outputs_and_the_published(toy, capsys):
+    toy()
+    assert main(["show", "toy/draw"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("int in [1, 100]", "'mean', 'sum'", "smoke", "size=2", "numbers.txt", "[pub]"):
+        assert part in shown
+
+
+def test_a_run_prints_sections_and_the_report_and_exits_with_0(toy, capsys):
+    toy()
+    assert main(["run", "toy/draw", "--profile", "smoke", "-p", "kind=sum"]) == 0
+    printed = capsys.readouterr().out
+    assert "Drawing" in printed
+    assert "report.html" in printed
+    assert main(["run", "toy/draw", "--profile", "smoke", "-p", "kind=sum"]) == 0
+    assert "done already" in capsys.readouterr().out
+
+
+def test_parameters_come_from_a_file_and_the_command_line_has_the_last_word(toy, tmp_path, capsys):
+    toy()
+    (tmp_path / "set.yaml").write_text("size: 4\nseed: 9\n")
+    main(["run", "toy/draw", "-f", str(tmp_path / "set.yaml"), "-p", "size=6"])
+    (record,) = runs_folder().glob("toy/draw/*/run.json")
+    assert '"size": 6' in record.read_text()
+    assert '"seed": 9' in record.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "toy/draw", "-p", "sise=3"], "did you mean 'size'"),
+        (["run", "toy/draw", "-p", "size=0"], "int in [1, 100]"),
+        (["run", "toy/draw", "-p", "size"], "-p name=value"),
+        (["run", "toy/draw", "--profile", "smoky"], "did you mean 'smoke'"),
+        (["run", "toy/draw", "-f", "absent.yaml"], "no parameter file"),
+        (["run", "toy/drow"], "did you mean toy/draw"),
+        (["show", "toy/drow"], "did you mean toy/draw"),
+        (["run", "toy/draw", "--porfile", "smoke"], "--porfile"),
+        (["data", "show", "ibsi_ct_fantom"], "ibsi_ct_phantom"),
+    ],
+)
+def test_a_wrong_request_exits_with_2_and_names_the_near_miss(toy, capsys, arguments, said):
+    toy()
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_failed_run_exits_with_1_and_the_next_one_still_runs(toy, capsys):
+    toy("assert kind == 'sum', 'not a sum'")
+    assert main(["run", "toy/draw", "--profile", "smoke"]) == 1
+    assert "not a sum" in capsys.readouterr().err
+    assert main(["run", "toy/draw", "--profile", "smoke", "-p", "kind=sum"]) == 0
+
+
+def test_a_killed_kernel_exits_with_138(toy):
+    toy("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert main(["run", "toy/draw", "--profile", "smoke"]) == 138
+
+
+def test_missing_data_are_named_before_a_kernel_starts(toy, capsys):
+    toy()
+    assert main(["run", "toy/draw", "-p", "cohort=/no/such/cohort.csv"]) in (1, 2)
+    assert "cohort.csv" in capsys.readouterr().err
+    assert not runs_folder().exists()
+
+
+def test_ctrl_c_exits_with_130_and_leaves_no_record(toy, monkeypatch, capsys):
+    toy()
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("papermill.execute_notebook", interrupt)
+    assert main(["run", "toy/draw", "--profile", "smoke"]) == 130
+    assert "goes on from here" in capsys.readouterr().err
+    assert not list(runs_folder().rglob("run.json"))
+
+
+def test_the_board_lists_this_run_beside_the_published_number(toy, tmp_path, capsys):
+    toy()
+    main(["run", "toy/draw", "--profile", "smoke"])
+    capsys.readouterr()
+    assert main(["board", "--html", str(tmp_path / "board.html")]) == 0
+    shown = capsys.readouterr().out
+    assert "0.1" in shown
+    assert "synthetic" in (tmp_path / "board.html").read_text().lower()
+
+
+def test_data_list_show_and_where_answer(capsys):
+    assert main(["data", "list"]) == 0
+    assert "mosmed" in capsys.readouterr().out
+    assert main(["data", "show", "mosmed"]) == 0
+    assert "NC-ND" in capsys.readouterr().out
+    assert main(["data", "where", "mosmed"]) == 0
+    assert capsys.readouterr().out.strip().endswith("mosmed")
+
+
+def test_restricted_data_are_not_fetched_but_the_steps_are_told(capsys):
+    assert main(["data", "fetch", "aiforcovid"]) == 2
+    assert "1." in capsys.readouterr().err
+
+
+def test_the_doctor_gives_a_verdict_per_line(capsys):
+    main(["doctor"])
+    shown = capsys.readouterr().out
+    for what in ("Python", "memory", "disk", "GPU", "viewer"):
+        assert what.lower() in shown.lower()
+
+
+def test_the_face_in_a_terminal_imports_nothing_heavy():
+    code = (
+        "import sys, nextaim_kit.cli; from nextaim_kit.catalog import studies; studies();"
+        "heavy = {'torch','monai','transformers','radiomics','shap','pandas','scipy','matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

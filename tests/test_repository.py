@@ -1,0 +1,124 @@
+"""The project's own files agree with each other, and with what is installed."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import nextaim_kit
+
+PROJECT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+HEAVY = {"torch", "monai", "transformers", "radiomics", "shap"}
+
+
+def pins():
+    lines = (PROJECT / "requirements.lock").read_text().splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonicalize_name(name): pin for name, pin in pairs}
+
+
+def declared(*extras):
+    texts = list(PYPROJECT["dependencies"])
+    for extra in extras:
+        texts += PYPROJECT["optional-dependencies"][extra]
+    return [Requirement(text) for text in texts]
+
+
+def tracked():
+    """Files of git, or those of the folder where there is no git."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listing, cwd=PROJECT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("left out: the project is not a git repository here")
+    return [PROJECT / name for name in done.stdout.split("\0") if name]
+
+
+def test_every_direct_dependency_is_locked_within_its_bound():
+    locked = pins()
+    for requirement in declared("dev", "deep"):
+        pin = locked.get(canonicalize_name(requirement.name))
+        assert pin, f"{requirement.name} is not in requirements.lock"
+        assert requirement.specifier.contains(pin, prereleases=True), requirement
+
+
+def test_the_lock_is_sorted_and_exact_without_local_tags():
+    lines = (PROJECT / "requirements.lock").read_text().splitlines()[1:]
+    assert lines == sorted(lines, key=str.upper)
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines)
+
+
+def test_what_is_installed_is_what_is_locked():
+    found = {name: version(name).partition("+")[0] for name in pins()}
+    assert found == pins()
+
+
+def test_the_conda_environment_has_the_lock_s_versions_and_the_lock():
+    environment = yaml.safe_load((PROJECT / "environment.yml").read_text())
+    plain = [d for d in environment["dependencies"] if isinstance(d, str)]
+    (pip,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert pip == ["-r requirements.lock", "-e ."]
+    python, *pinned = sorted(
+        (d.split("=") for d in plain if "=" in d), key=lambda d: d[0] != "python"
+    )
+    assert f">={python[1]}" in PYPROJECT["requires-python"]
+    assert {"numpy", "setuptools"} <= {name for name, _ in pinned}
+    assert dict(pinned).items() <= pins().items()
+
+
+def test_the_citation_and_the_changelog_have_this_version():
+    citation = yaml.safe_load((PROJECT / "CITATION.cff").read_text())
+    assert citation["version"] == nextaim_kit.__version__ == version("nextaim_kit")
+    assert f"## [{nextaim_kit.__version__}]" in (PROJECT / "CHANGELOG.md").read_text()
+
+
+def test_every_package_that_the_kit_imports_is_declared():
+    own = {canonicalize_name(r.name) for r in declared("deep")}
+    owners = packages_distributions()
+    for path in sorted((PROJECT / "nextaim_kit").rglob("*.py")):
+        for name in imported(path) - set(sys.stdlib_module_names) - {"nextaim_kit"}:
+            names = {canonicalize_name(d) for d in owners.get(name, [name])}
+            assert names & own, f"{path.relative_to(PROJECT)} imports {name}, which is undeclared"
+
+
+def imported(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("module", ["nextaim_kit", "nextaim_kit.cli"])
+def test_an_entry_module_loads_nothing_heavy(module):
+    code = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_the_layers_of_the_package_are_kept():
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_file_is_larger_than_a_megabyte():
+    large = [path.name for path in tracked() if path.is_file() and path.stat().st_size > 2**20]
+    assert not large
+
+
+def test_notebooks_hold_no_outputs():
+    for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
+        cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+        assert not any(c["outputs"] or c["execution_count"] for c in cells), path.name
