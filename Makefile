@@ -1,5 +1,5 @@
 # Every target first makes the environment from requirements.lock if it is missing or stale.
-# PYTHON chooses the interpreter (3.11 or 3.12), VENV the environment's folder.
+# PYTHON chooses the interpreter (3.11), VENV the environment's folder.
 
 VENV ?= .venv
 STAMP = $(VENV)/.nextaim
@@ -30,7 +30,7 @@ lint: environment ## check style, types, the layout of imports, and that noteboo
 	@echo "==> mypy" && $(BIN)/mypy
 	@echo "==> import contracts" && $(BIN)/lint-imports
 	@echo "==> notebooks" && find notebooks -name '*.ipynb' -not -path '*/.*' \
-	    -exec $(BIN)/nbstripout --verify {} +
+	    -exec $(BIN)/nbstripout --verify --keep-id {} +
 
 lab: environment ## open JupyterLab on the notebooks
 	@$(BIN)/nextaim lab
@@ -65,41 +65,32 @@ WANTED = $(shell $(PYTHON) -c 'import sys, hashlib; print("%d.%d::" % sys.versio
 HELD = $(shell cat $(STAMP) 2>/dev/null)
 
 # One line on what stands in the way of an installation; empty if nothing does.
-define PROBE
-import os, subprocess, sys, sysconfig
-found = "%d.%d.%d" % sys.version_info[:3]
-if not (3, 11) <= sys.version_info[:2] < (3, 13):
-    sys.exit("Python 3.11 or 3.12 is needed, but $(PYTHON) is " + found
-             + ": choose another, as in make PYTHON=python3.11")
-try:
-    import ensurepip, venv
-except ImportError:
-    sys.exit("$(PYTHON) cannot make environments: install its venv module (python3-venv)")
-compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-command = compiler.split() + ["-fsyntax-only", "-x", "c", "-"]
-def compiles(code, *options):
-    try:
-        return subprocess.run(command + list(options), input=code, stderr=subprocess.DEVNULL,
-                              universal_newlines=True).returncode == 0
-    except OSError:
-        return False
-if not compiles("int main(void) { return 0; }"):
-    sys.exit("a C compiler is needed to build pyradiomics, but " + compiler.split()[0]
-             + " does not work: install one (gcc) or name it in CC")
-if not compiles("#include <Python.h>\n", "-I" + sysconfig.get_paths()["include"]):
-    sys.exit("the C headers of Python " + found + " are missing (Python.h): install them "
-             "(python3-dev)")
-print("fit")
-endef
-export PROBE
-ANSWER = $(shell $(PYTHON) -c "$$PROBE" 2>&1 || \
-    command -v $(PYTHON) >/dev/null || echo ": install Python 3.11 or 3.12, or set PYTHON")
+OBSTACLE = $(shell \
+    python() { $(PYTHON) -c "$$@" 2>/dev/null; }; \
+    compiles() { $${CC:-$$(python 'import sysconfig as s; print(s.get_config_var("CC") or "cc")')} \
+        -I$$(python 'import sysconfig as s; print(s.get_paths()["include"])') \
+        -fsyntax-only -x c - >/dev/null 2>&1; }; \
+    if ! command -v $(PYTHON) >/dev/null; then \
+        echo "Python 3.11 is needed, but $(PYTHON) is not found: install it, or name one" \
+            "as in make PYTHON=python3.11"; \
+    elif ! python 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+        echo "Python 3.11 is needed, but $(PYTHON) is" \
+            "$$(python 'import sys; print("%d.%d.%d" % sys.version_info[:3])'): name another" \
+            "as in make PYTHON=python3.11"; \
+    elif ! python 'import ensurepip, venv'; then \
+        echo "$(PYTHON) cannot make environments: install its venv module (python3-venv)"; \
+    elif ! echo 'int main(void) { return 0; }' | compiles; then \
+        echo "a C compiler is needed to build pyradiomics, but none works$${CC:+ (CC is $$CC)}:" \
+            "install gcc, or name one in CC"; \
+    elif ! printf '\043include <Python.h>\n' | compiles; then \
+        echo "the C headers of $(PYTHON) are missing (Python.h): install them (python3-dev)"; \
+    fi)
+
+STALE = $(filter-out $(HELD),$(or $(WANTED),unknown))
 
 environment:
-	$(if $(filter-out $(HELD),$(or $(WANTED),unknown)),$(refuse_if_unfit))
-	$(if $(filter-out $(HELD),$(or $(WANTED),unknown)),@$(INSTALL))
-
-refuse_if_unfit = $(if $(filter-out fit,$(ANSWER)),$(error $(ANSWER)))
+	$(if $(STALE),$(if $(OBSTACLE),$(error $(OBSTACLE))))
+	$(if $(STALE),@$(INSTALL))
 
 # "unfinished" stands in the stamp until the end: such an environment is begun anew, since a
 # package may lie there half unpacked. A finished one of the same Python is brought up to date.
@@ -117,7 +108,6 @@ mkdir -p $(VENV); echo unfinished > $(STAMP); \
 say "installing requirements.lock with $(PYTHON) (3 to 5 minutes the first time)"; \
 [ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV); \
 install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; }; \
-install --upgrade pip; \
 say "1/4 torch"; install -c requirements.lock torch; \
 say "2/4 pyradiomics, compiled here"; \
 install -c requirements.lock numpy setuptools; \

@@ -26,32 +26,31 @@ app = typer.Typer(
 data_app = typer.Typer(help="Data sets: what there is, how to get it, whether it is whole.")
 app.add_typer(data_app, name="data", no_args_is_help=True)
 
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs.")]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; give 0 for done, 1 failed, 2 wrong request, 138 kernel killed."""
     try:
-        app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except KitError as error:
         _errors().print(f"[bold red]error:[/] {escape(str(error))}")
         return error.exit_code
-    except typer.Exit as stop:
-        return stop.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        _errors().print("stopped; nothing is half written, the same command goes on from here")
-        return 130
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
         error.show()  # type: ignore[attr-defined]  # a usage error of the option parser
         return int(error.exit_code)
-    return 0
+    if code == _INTERRUPTED:
+        _errors().print("stopped; nothing is half written, the same command goes on from here")
+    return code if isinstance(code, int) else 0
 
 
 def console() -> Console:
     """Terminal of the command line; wide enough for tables where output goes to a file."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    size = {} if sys.stdout.isatty() else {"width": 120, "height": 50}
+    return Console(highlight=False, **size)  # type: ignore[arg-type]
 
 
 def _errors() -> Console:
@@ -99,7 +98,7 @@ def show(notebook_id: str) -> None:
         table.add_row(profile, *(sizes or ["", "", ""]), escape(sets or "the defaults"))
     out.print("\n", table)
     out.print(f"\nleaves: {', '.join(notebook.outputs.metrics + notebook.outputs.files)}")
-    for number in study.published:
+    for number in (p for p in study.published if p.notebook in (None, notebook.stage)):
         spread = f" ± {number.spread:g}" if number.spread is not None else ""
         source = escape(f"[{number.tag}] {number.where} {number.doi or ''}")
         out.print(f"published: {number.metric} {number.value:g}{spread}  {source}")
@@ -166,9 +165,10 @@ def board(
 def doctor() -> None:
     """Look at this machine and say what works, what does not, and how to mend it."""
     from nextaim_kit.machine.doctor import examine
+    from nextaim_kit.runs.record import runs_folder
     from nextaim_kit.terminal import print_findings
 
-    findings = examine()
+    findings = examine(runs_folder())
     print_findings(console(), findings)
     raise typer.Exit(1 if any(f.verdict == "fail" for f in findings) else 0)
 
@@ -210,6 +210,8 @@ def data_fetch(name: str) -> None:
     with download_progress() as progress:
         report = fetch(name, progress=progress)
     print_states(console(), report.states)
+    for note in report.notes:
+        print(note)
 
 
 @data_app.command("verify")

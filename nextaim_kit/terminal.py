@@ -62,7 +62,8 @@ def run_all(
 def _share_out(notebook_ids: list[str], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each notebook's own of the given parameters; a name that none has is refused."""
     declared = {i: read_parameters(catalog.find(i).path) for i in notebook_ids}
-    refuse_unknown(given, {n for names in declared.values() for n in names}, " ".join(notebook_ids))
+    every = dict.fromkeys(n for names in declared.values() for n in names)
+    refuse_unknown(given, every, " ".join(notebook_ids))
     return {i: {n: v for n, v in given.items() if n in names} for i, names in declared.items()}
 
 

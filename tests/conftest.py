@@ -47,6 +47,8 @@ def own_folders(tmp_path_factory, monkeypatch) -> Path:
 
 
 PARAMETERS = """\
+from typing import Literal
+
 cohort: str = "synthetic"  # cohort: synthetic, or a path
 size: int = 3  # numbers to draw [1, 100]
 kind: Literal["mean", "sum"] = "mean"  # what to make of them
@@ -85,7 +87,11 @@ def toy(tmp_path, monkeypatch):
         for number, cell in enumerate(cells):
             cell["id"] = f"cell-{number}"
         document = nbformat.v4.new_notebook(cells=cells)
-        document.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        document.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
         nbformat.write(document, folder / "1_draw.ipynb")
         declared = {
             "title": "Draw numbers",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -85,16 +88,20 @@ def test_missing_data_are_named_before_a_kernel_starts(toy, capsys):
     assert not runs_folder().exists()
 
 
-def test_ctrl_c_exits_with_130_and_leaves_no_record(toy, monkeypatch, capsys):
-    toy()
-
-    def interrupt(*_args, **_kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("papermill.execute_notebook", interrupt)
-    assert main(["run", "toy/draw", "--profile", "smoke"]) == 130
-    assert "goes on from here" in capsys.readouterr().err
+def test_ctrl_c_exits_with_130_ends_the_kernel_and_leaves_no_record(toy, tmp_path):
+    toy(
+        f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    )
+    command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "goes on from here" in said
     assert not list(runs_folder().rglob("run.json"))
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
 def test_the_board_lists_this_run_beside_the_published_number(toy, tmp_path, capsys):
@@ -124,13 +131,13 @@ def test_restricted_data_are_not_fetched_but_the_steps_are_told(capsys):
 def test_the_doctor_gives_a_verdict_per_line(capsys):
     main(["doctor"])
     shown = capsys.readouterr().out
-    for what in ("Python", "memory", "disk", "GPU", "viewer"):
+    for what in ("Python", "memory", "shared memory", "folder", "GPU", "viewer"):
         assert what.lower() in shown.lower()
 
 
 def test_the_face_in_a_terminal_imports_nothing_heavy():
     code = (
-        "import sys, nextaim_kit.cli; from nextaim_kit.catalog import studies; studies();"
+        "import sys, nextaim_kit.cli; from nextaim_kit.runs import parameters, record;"
         "heavy = {'torch','monai','transformers','radiomics','shap','pandas','scipy','matplotlib'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

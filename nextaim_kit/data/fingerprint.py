@@ -32,7 +32,8 @@ def fingerprint(spec: str) -> dict[str, Any]:
     -------
     dict
         ``name``; ``sha256`` of all content, None for the synthetic twin; ``licence``;
-        ``synthetic``. No absolute path enters it.
+        ``synthetic``, which a parquet table made from a twin carries in its ``attrs``.
+        No absolute path enters it.
 
     Raises
     ------
@@ -44,7 +45,20 @@ def fingerprint(spec: str) -> dict[str, Any]:
     source = find_source(spec)
     licence = source.manifest.licence if source.manifest else "unknown"
     digest = _of_path(source.path)
-    return {"name": source.name, "sha256": digest, "licence": licence, "synthetic": False}
+    synthetic = _made_from_a_twin(source.path)
+    return {"name": source.name, "sha256": digest, "licence": licence, "synthetic": synthetic}
+
+
+def _made_from_a_twin(path: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix.lower() != ".parquet":
+        return False
+    with contextlib.suppress(pa.ArrowInvalid):  # a damaged table is refused where it is read
+        attrs = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
+        return bool(json.loads(attrs).get(SYNTHETIC))
+    return False
 
 
 def _of_path(path: Path) -> str:

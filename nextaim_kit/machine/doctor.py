@@ -55,12 +55,12 @@ def examine(runs: Path | None = None) -> list[Finding]:
 
 
 def python(found: tuple[int, ...] = sys.version_info[:3]) -> Finding:
-    """Judge the interpreter's version."""
+    """Judge the interpreter's version: pyradiomics 3.0.1 cannot be built with a newer one."""
     detail = ".".join(map(str, found))
-    if (3, 11) <= found[:2] < (3, 13):
+    if found[:2] == (3, 11):
         return Finding("Python", "ok", detail)
     mend = "remake the environment with it: make clean, then make lab PYTHON=python3.11"
-    return Finding("Python", "fail", f"{detail}, but 3.11 or 3.12 is needed", mend)
+    return Finding("Python", "fail", f"{detail}, but 3.11 is needed", mend)
 
 
 def packages(lock: Path) -> Finding:

@@ -103,21 +103,21 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="dim", row_styles=[])
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("metric", "this kit [interval]", "data", "published", "difference"):
-        table.add_column(title, overflow="fold")
+        table.add_column(escape(title), overflow="fold")
     before: tuple[str, str, str] | None = None
     for row in rows:
-        group = (row.notebook.id, row.data, row.run)
-        if group != before:
-            title = f"[bold]{escape(row.notebook.id)}[/]"
-            table.add_row(*([""] * 5 if before else []), end_section=False) if before else None
-            table.add_row(title, "", "", "", escape(row.run))
-            before = group
+        run = (row.notebook.id, row.data, row.run)
+        if run != before:
+            if before:
+                table.add_row()
+            table.add_row(f"[bold]{escape(row.notebook.id)}[/]", f"[dim]{escape(row.run)}[/]")
+            before = run
         for cells in _lines(row):
             table.add_row(*map(escape, cells))
     if not rows:
-        table.add_row("no study declares a metric yet", "", "", "", "")
+        table.add_row("no study declares a metric yet")
     return table
 
 
@@ -125,7 +125,7 @@ def _lines(row: Row) -> Iterator[list[str]]:
     c = row.comparison
     own = [f"  {c.label}", c.text, row.data]
     if not c.references:
-        yield [*own, "–", c.words]
+        yield [*own, "-", c.words]
     for r in c.references:
         yield [*own, f"{r.text} [{r.published.tag}]", r.words]
         own = ["", "", ""]

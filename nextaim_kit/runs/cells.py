@@ -10,11 +10,13 @@ from html import escape
 from typing import Any
 
 from nbconvert.filters import Highlight2HTML, ansi2html
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
+from nextaim_kit.runs.formula import PageRenderer
 from nextaim_kit.runs.markup import Outline, clean
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+COMPARISON = 'class="nextaim-comparison"'  # the page has it at its head
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _RULE = re.compile(r"^-{20,}$")
 
@@ -51,16 +53,17 @@ def blocks(document: Any, outline: Outline) -> list[Block]:
         if {"parameters", "injected-parameters", "papermill-error-cell-tag"} & set(tags):
             continue
         if cell.cell_type == "markdown" and cell.source.strip():
-            found.append(Block("prose", outline.shift(_markdown(cell))))
+            found.append(
+                Block("prose", outline.shift(_markdown(cell.source, cell.get("attachments"))))
+            )
         elif cell.cell_type == "code" and (cell.source.strip() or cell.outputs):
             found.append(_code(cell, tags))
     return found
 
 
-def _markdown(cell: Any) -> str:
-    attachments = cell.get("attachments") or {}
-    renderer = IPythonRenderer(escape=False, exclude_anchor_links=True, attachments=attachments)
-    return clean(MarkdownWithMath(renderer=renderer).render(cell.source))
+def _markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
+    renderer = PageRenderer(escape=False, exclude_anchor_links=True, attachments=attachments or {})
+    return clean(MarkdownWithMath(renderer=renderer).render(source), headings=True)
 
 
 def _code(cell: Any, tags: list[str]) -> Block:
@@ -118,7 +121,9 @@ def _display(output: Any) -> Iterator[Output]:
     data = output.data
     if WIDGET in data:
         text = escape(str(data.get("text/plain", "a widget"))[:300])
-        yield Output("text", f"<p>Interactive view, alive only in the notebook.</p><pre>{text}</pre>")
+        yield Output(
+            "text", f"<p>Interactive view, alive only in the notebook.</p><pre>{text}</pre>"
+        )
         return
     picture = next((m for m in _PICTURES if m in data), None)
     if picture:
@@ -126,15 +131,14 @@ def _display(output: Any) -> Iterator[Output]:
     elif "image/svg+xml" in data:
         encoded = base64.b64encode("".join(data["image/svg+xml"]).encode()).decode()
         yield Output("picture", _picture("image/svg+xml", encoded, output))
+    elif COMPARISON in data.get("text/html", ""):
+        yield Output("text", '<p><a href="#result">Shown at the top of this page.</a></p>')
     elif "text/html" in data:
         html = clean(data["text/html"])
         if re.sub(r"<[^>]+>|\s", "", html) or "<img" in html:
             yield Output("html", html)
     elif "text/markdown" in data:
-        rendered = MarkdownWithMath(
-            renderer=IPythonRenderer(escape=False, exclude_anchor_links=True)
-        ).render(data["text/markdown"])
-        yield Output("html", clean(rendered))
+        yield Output("html", _markdown(data["text/markdown"]))
     elif str(data.get("text/plain", "")).strip():
         yield Output("text", f"<pre>{ansi2html(data['text/plain'])}</pre>")
 

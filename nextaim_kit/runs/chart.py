@@ -36,9 +36,10 @@ def interval_chart(comparison: Comparison) -> Markup:
     from markupsafe import Markup
 
     points = list(_points(comparison))
-    if not points:
-        return Markup("")
-    low, high = _range(points)
+    if not points or max(p.high for p in points) - min(p.low for p in points) < 1e-9:
+        return Markup("")  # dots on one spot say nothing that the number does not
+    ticks = _ticks(points)
+    low, high = ticks[0], ticks[-1]
 
     def x(value: float) -> float:
         return MARGIN + (value - low) / (high - low) * (WIDTH - 2 * MARGIN)
@@ -48,8 +49,8 @@ def interval_chart(comparison: Comparison) -> Markup:
     spoken = "; ".join(_spoken(p) for p in points)
     return Markup(  # every text in it is escaped
         f'<svg class="interval" role="img" viewBox="0 0 {WIDTH} {bottom + AXIS}" '
-        f'width="{WIDTH}" height="{bottom + AXIS}" aria-label="{escape(spoken)}">'
-        f"{''.join(_axis(low, high, x, bottom))}{''.join(marks)}</svg>"
+        f'width="{WIDTH}" aria-label="{escape(spoken)}">'
+        f"{''.join(_axis(ticks, x, bottom))}{''.join(marks)}</svg>"
     )
 
 
@@ -59,17 +60,14 @@ def _points(c: Comparison) -> Iterator[_Point]:
         yield _Point("ours", "this run", value, *(measured_interval(c.measured) or (value, value)))
     for r in c.references:
         p = r.published
-        yield _Point(
-            "published", p.where, p.value, *(published_interval(p) or (p.value, p.value))
-        )
+        yield _Point("published", p.where, p.value, *(published_interval(p) or (p.value, p.value)))
 
 
-def _range(points: list[_Point]) -> tuple[float, float]:
+def _ticks(points: list[_Point]) -> list[float]:
     low, high = min(p.low for p in points), max(p.high for p in points)
-    if high - low < 1e-9:  # one value, or several equal ones: a quarter around it
-        low, high = low - 0.25 * (abs(low) or 1), high + 0.25 * (abs(high) or 1)
     step = _step(high - low)
-    return math.floor(low / step) * step, math.ceil(high / step) * step
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [i * step for i in range(first, last + 1)]
 
 
 def _step(width: float) -> float:
@@ -78,17 +76,17 @@ def _step(width: float) -> float:
     return next(power * m for m in (1, 2, 5, 10) if raw <= power * m * 1.0001)
 
 
-def _axis(low: float, high: float, x: Scale, y: float) -> Iterator[str]:
-    yield f'<line class="axis" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>'
-    step = _step(high - low)
-    ticks = [low + i * step for i in range(round((high - low) / step) + 1)]
+def _axis(ticks: list[float], x: Scale, y: float) -> Iterator[str]:
+    first, last = x(ticks[0]), x(ticks[-1])
+    yield f'<line class="axis" x1="{first:.1f}" x2="{last:.1f}" y1="{y}" y2="{y}"/>'
+    digits = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9))
     for tick in ticks:
         anchor = "start" if tick == ticks[0] else "end" if tick == ticks[-1] else "middle"
         shift = {"start": -4, "middle": 0, "end": 4}[anchor]
         yield (
             f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{y}" y2="{y + 4}"/>'
             f'<text x="{x(tick) + shift:.1f}" y="{y + 15}" text-anchor="{anchor}">'
-            f"{number(round(tick, 10))}</text>"
+            f"{tick:.{digits}f}</text>"
         )
 
 

@@ -1,4 +1,4 @@
-"""This run beside the published numbers, and the difference in words: its one home."""
+"""A run beside the published numbers, and the difference in words: its one home."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAGS = {
     "recall": "from memory, not checked",
     "guess": "a guess",
 }
-NO_RUN, NOT_PUBLISHED = "not run yet", "not published"
+NO_RUN, NOT_MEASURED, NOT_PUBLISHED = "not run yet", "not in this run", "not published"
 
 Interval = tuple[float, float]
 
@@ -34,8 +34,9 @@ class Reference:
         p = self.published
         if p.spread is not None:
             return f"{number(p.value)} ± {number(p.spread)}"
-        low, high = published_interval(p) or (None, None)
-        return number(p.value) + (f" [{number(low)}, {number(high)}]" if low is not None else "")
+        interval = published_interval(p)
+        bracket = f" [{number(interval[0])}, {number(interval[1])}]" if interval else ""
+        return number(p.value) + bracket
 
     @property
     def tag_meaning(self) -> str:
@@ -58,13 +59,25 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """Name of the metric in plain words."""
-        return self.name.replace("_", " ")
+        """Name of the metric as it was published, else its own in plain words."""
+        names = dict.fromkeys(r.published.metric for r in self.references)
+        return next(iter(names)) if len(names) == 1 else self.name.replace("_", " ")
 
     @property
     def text(self) -> str:
         """Our value with its interval and unit, such as ``0.847 [0.811, 0.882]``."""
-        return measured_text(self.measured) if self.measured else "–"
+        return measured_text(self.measured) if self.measured else "-"
+
+    @property
+    def value(self) -> str:
+        """Our value with its unit; a dash where there is none."""
+        return measured_text(self.measured, bracket=False) if self.measured else "-"
+
+    @property
+    def interval(self) -> str:
+        """Our interval in brackets; empty where there is none."""
+        interval = measured_interval(self.measured) if self.measured else None
+        return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
 
     @property
     def words(self) -> str:
@@ -87,6 +100,10 @@ def compare(record: Mapping[str, Any], study: Study) -> list[Comparison]:
         Those with a published number first, in the order of the study file.
     """
     measured = {m["name"]: m for m in record["metrics"]}
+
+    def words(ours: Mapping[str, Any] | None, published: Published) -> str:
+        return NOT_MEASURED if ours is None and measured else difference(ours, published)
+
     by_name: dict[str, list[Published]] = {}
     for published in study.published:
         if published.notebook == record["stage"]:
@@ -95,7 +112,7 @@ def compare(record: Mapping[str, Any], study: Study) -> list[Comparison]:
         Comparison(
             name,
             measured.get(name),
-            [Reference(p, difference(measured.get(name), p)) for p in by_name.get(name, [])],
+            [Reference(p, words(measured.get(name), p)) for p in by_name.get(name, [])],
         )
         for name in dict.fromkeys([*by_name, *measured])
     ]
@@ -110,6 +127,8 @@ def difference(measured: Mapping[str, Any] | None, published: Published) -> str:
     if measured is None:
         return NO_RUN
     gap = _gap(measured["value"], published.value)
+    if gap == "equal" and not measured_interval(measured):
+        return gap
     return f"{gap}, {_position(measured, published)}"
 
 
@@ -155,12 +174,12 @@ def published_interval(published: Published) -> Interval | None:
     return None
 
 
-def measured_text(measured: Mapping[str, Any]) -> str:
-    """One of our metrics as text: value, interval, unit."""
+def measured_text(measured: Mapping[str, Any], *, bracket: bool = True) -> str:
+    """One of our metrics as text: value, interval, unit; to three digits where not a count."""
     interval = measured_interval(measured)
-    text = number(measured["value"])
-    if interval:
-        text += f" [{number(interval[0])}, {number(interval[1])}]"
+    text = f"{measured['value']:.3f}" if interval else number(measured["value"])
+    if interval and bracket:
+        text += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
     return f"{text} {measured.get('unit') or ''}".rstrip()
 
 
@@ -170,8 +189,10 @@ def number(value: float) -> str:
         return f"{value:.0f}" if abs(value) < 1e6 else f"{value:.3g}"
     if abs(value) < 5e-4:
         return f"{value:.1e}"
-    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
-    return text.rstrip("0") if len(text.rstrip("0").partition(".")[2]) >= 2 else text[:-1]
+    if abs(value) >= 100:
+        return f"{value:.1f}"
+    text = f"{value:.3f}"
+    return text[:-1] if text.endswith("0") else text
 
 
 def is_synthetic(record: Mapping[str, Any]) -> bool:
@@ -185,7 +206,7 @@ def data_text(record: Mapping[str, Any]) -> str:
 
 
 def comparison_text(record: Mapping[str, Any], study: Study) -> str:
-    """This run beside the published numbers, as lines for a terminal."""
+    """Put a run beside the published numbers, as lines for a terminal."""
     lines = ["SYNTHETIC DATA"] if is_synthetic(record) else []
     for c in compare(record, study):
         lines.append(f"{c.label}: {c.text}" + (f"  ({c.words})" if c.words else ""))
@@ -197,7 +218,7 @@ def comparison_text(record: Mapping[str, Any], study: Study) -> str:
 
 
 def comparison_html(record: Mapping[str, Any], study: Study, *, style: bool = True) -> str:
-    """This run beside the published numbers, as an HTML table.
+    """Put a run beside the published numbers, as an HTML table.
 
     Parameters
     ----------

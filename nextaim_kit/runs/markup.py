@@ -13,17 +13,23 @@ _HEADING = re.compile(r"<h([1-6])(?: id=\"[^\"]*\")?[^>]*>(.*?)</h\1>", re.S)
 _NO_ALT = re.compile(r"<img(?![^>]*\salt=)")
 _TAG = re.compile(r"<[^>]+>")
 
-_TAGS = set(
-    "a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption "
-    "figure h1 h2 h3 h4 h5 h6 hr i img input kbd li ol p pre q s samp small span strong sub "
-    "summary sup table tbody td tfoot th thead tr u ul var "
-    "svg g path line circle rect ellipse polyline polygon text tspan title".split()
-)
-_ATTRIBUTES = set(
-    "alt aria-label class colspan headers id lang open role rowspan scope style title type "
-    "checked disabled width height start viewBox viewbox d x y x1 x2 y1 y2 cx cy r rx ry points "
-    "transform text-anchor fill stroke stroke-width opacity border".split()
-)
+
+def _words(text: str) -> set[str]:
+    return set(text.split())
+
+
+_TAGS = _words("""
+    a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption
+    figure hr i img input kbd li ol p pre q s samp small span strong sub
+    summary sup table tbody td tfoot th thead tr u ul var
+    svg g path line circle rect ellipse polyline polygon text tspan title
+""")
+_HEADINGS = _words("h1 h2 h3 h4 h5 h6")
+_ATTRIBUTES = _words("""
+    alt aria-label class colspan headers id lang open role rowspan scope style title type
+    checked disabled width height start viewBox viewbox d x y x1 x2 y1 y2 cx cy r rx ry points
+    transform text-anchor fill stroke stroke-width opacity border
+""")
 _CSS = CSSSanitizer(
     allowed_css_properties=[
         *ALLOWED_CSS_PROPERTIES, "max-width", "max-height", "margin", "padding", "border",
@@ -32,15 +38,16 @@ _CSS = CSSSanitizer(
 )  # fmt: skip
 
 
-def clean(html: str) -> str:
+def clean(html: str, *, headings: bool = False) -> str:
     """Keep structure and figures; drop whatever runs or is loaded from elsewhere.
 
     Scripts, frames and style sheets go; an image stays if it is inside the page; a link stays.
+    Headings lose their rank unless `headings`, since only prose shapes the page's outline.
     """
     passive = _ACTIVE.sub("", html)
     cleaned = bleach.clean(
         passive,
-        tags=_TAGS,
+        tags=_TAGS | _HEADINGS if headings else _TAGS,
         attributes=_allowed,
         protocols=["http", "https", "mailto", "data"],
         css_sanitizer=_CSS,
@@ -73,8 +80,7 @@ class Outline:
     def _replace(self, match: re.Match[str]) -> str:
         level, inner = min(int(match[1]) + 1, 6), match[2]
         text = _TAG.sub("", inner).strip()
-        if self.entries:  # no level is left out on the way down
-            level = min(level, self.entries[-1][0] + 1)
+        level = min(level, (self.entries[-1][0] if self.entries else 1) + 1)  # none is left out
         anchor = self._anchor(text)
         self.entries.append((level, anchor, text))
         return f'<h{level} id="{anchor}">{inner}</h{level}>'

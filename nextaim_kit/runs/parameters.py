@@ -1,6 +1,9 @@
 """Typed parameters, read from the one notebook cell that declares them.
 
-The cell tagged ``parameters`` holds only annotated assignments, each with a comment::
+The cell tagged ``parameters`` holds only annotated assignments, each with a comment, after
+the import of ``Literal`` where one needs it::
+
+    from typing import Literal
 
     epochs: int = 20  # training epochs [1, 1000]
     selector: Literal["mrmr", "xgboost"] = "mrmr"  # feature selection
@@ -29,6 +32,7 @@ from nextaim_kit.catalog import Notebook, near_miss
 from nextaim_kit.errors import DataError, RequestError
 
 _BOUNDS = re.compile(r"\s*\[\s*([-+.\deinf]+)\s*,\s*([-+.\deinf]+)\s*\]\s*$")
+_IMPORT = "from typing import Literal"
 _SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 
 
@@ -126,7 +130,8 @@ def read_parameters(path: Path) -> dict[str, Parameter]:
 def parse_cell(source: str, where: str) -> dict[str, Parameter]:
     """Parameters declared by the source of a parameters cell."""
     comments = _comments(source)
-    declared = [_declaration(node, comments, where) for node in ast.parse(source).body]
+    body = [node for node in ast.parse(source).body if ast.unparse(node) != _IMPORT]
+    declared = [_declaration(node, comments, where) for node in body]
     return {p.name: p for p in declared}
 
 

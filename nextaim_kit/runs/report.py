@@ -106,7 +106,7 @@ def _without_own_title(body: list[Block], outline: Outline, record: Mapping) -> 
         mark = f'<h{level} id="{anchor}">'
         start, found, rest = body[0].html.partition(mark)
         if found and not start.strip() and text.casefold() == str(record["title"]).casefold():
-            body[0].html = f'{mark}The notebook{rest[rest.index("</h") :]}'
+            body[0].html = f"{mark}The notebook{rest[rest.index('</h') :]}"
             outline.entries[0] = (level, anchor, "The notebook")
     return body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -83,6 +84,8 @@ def _run(request: Request, observer: Observer) -> None:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    # papermill warns of parameters whose types it cannot read; they were checked already.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     notebook = catalog.find(request.notebook)
     try:
         with _kernel_environment(request):
@@ -92,7 +95,9 @@ def _run(request: Request, observer: Observer) -> None:
                 request.parameters,
                 engine_name=_engine(),
                 kernel_name="python3",
+                language="python",
                 progress_bar=False,
+                extra_arguments=["--log-level=ERROR"],
                 cwd=str(notebook.path.parent),
                 observer=observer,
                 stdout_file=_LastLine(observer.printed),

@@ -78,7 +78,7 @@ def test_a_misspelt_subject_column_is_named(table):
 
 
 def test_a_missing_site_column_is_named_with_the_near_miss(table):
-    with pytest.raises(DataError, match="no column 'site'.*(\n.*)*did you mean 'sites'"):
+    with pytest.raises(DataError, match=r"no column 'site'.*(\n.*)*did you mean 'sites'"):
         load_table(table("subject,sites,f\na,x,1\n"))
 
 

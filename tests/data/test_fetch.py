@@ -169,7 +169,7 @@ def test_a_server_without_ranges_is_asked_for_all_again(toy, server):
 
 
 def test_a_part_of_another_version_is_thrown_away(toy, server):
-    server.plan.cuts, server.plan.cut_at = download.TRIES, 1000
+    server.plan.cuts, server.plan.cut_at = download.TRIES, 100_000
     server.plan.files["/data/a.bin"] = b"\xff" * len(CONTENT)
     with pytest.raises(DataError):
         fetch("toy")
@@ -179,7 +179,7 @@ def test_a_part_of_another_version_is_thrown_away(toy, server):
 
 def test_a_stale_part_that_no_tag_betrays_is_fetched_afresh(toy, server):
     server.plan.tag = ""
-    server.plan.cuts, server.plan.cut_at = download.TRIES, 1000
+    server.plan.cuts, server.plan.cut_at = download.TRIES, 100_000
     server.plan.files["/data/a.bin"] = b"\xff" * len(CONTENT)
     with pytest.raises(DataError):
         fetch("toy")
@@ -189,7 +189,7 @@ def test_a_stale_part_that_no_tag_betrays_is_fetched_afresh(toy, server):
 
 
 def test_a_part_that_is_already_whole_only_needs_its_name(toy, server):
-    server.plan.cuts, server.plan.cut_at = download.TRIES, len(CONTENT) // 4
+    server.plan.cuts, server.plan.cut_at = download.TRIES, 100_000
     with pytest.raises(DataError):
         fetch("toy")
     part = where("toy") / "a.bin.part"

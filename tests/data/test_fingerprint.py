@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 
+import pandas as pd
 import pytest
 
 from nextaim_kit.data import fingerprint as module
@@ -121,3 +122,12 @@ def test_a_memory_that_cannot_be_written_is_done_without(table, monkeypatch):
 def test_an_unknown_spec_has_no_fingerprint(tmp_path):
     with pytest.raises(RequestError, match="unknown cohort"):
         fingerprint(str(tmp_path / "nowhere"))
+
+
+def test_a_table_made_from_a_twin_says_so_wherever_it_is_copied(tmp_path):
+    table = pd.DataFrame({"subject": ["a"], "feature": [1.0]})
+    table.to_parquet(tmp_path / "real.parquet")
+    table.attrs["synthetic"] = True
+    table.to_parquet(tmp_path / "twin.parquet")
+    assert fingerprint(str(tmp_path / "twin.parquet"))["synthetic"]
+    assert not fingerprint(str(tmp_path / "real.parquet"))["synthetic"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from nextaim_kit.studies.ct_radiomics.region import (
     Region,
     as_image,
     bounding_box,
-    check_values,
+    check_region,
     cut,
     find_region,
     grown,
@@ -67,20 +68,24 @@ def extract(
     References
     ----------
     van Griethuysen et al., Cancer Research 2017, doi:10.1158/0008-5472.CAN-17-0339
+
+    Notes
+    -----
+    Three things plain pyradiomics does otherwise: it refuses a mask that fills its whole image,
+    gives conventional numbers for a constant region, and wraps around in the bins of a byte image.
     """
     from nextaim_kit.data.images import check_geometry
 
     settings = settings or Settings()
     options = settings.pyradiomics()
     check_geometry(image, mask, tolerance=options["geometryTolerance"])
-    region = find_region(
-        image,
-        mask,
-        settings.label,
-        options.get("minimumROIDimensions", 2),
-        options.get("minimumROISize"),
-    )
+    region = find_region(image, mask, settings.label, *minimum(options))
     return features_of(region, settings)
+
+
+def minimum(options: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Directions a region must extend in, and voxels it must exceed."""
+    return options.get("minimumROIDimensions", 2), options.get("minimumROISize")
 
 
 def features_of(region: Region, settings: Settings) -> dict[str, float]:
@@ -91,6 +96,10 @@ def features_of(region: Region, settings: Settings) -> dict[str, float]:
         region = Region(normal, region.mask, region.box)
     if options["resampledPixelSpacing"] is not None and options["interpolator"] is not None:
         region = _resampled(region, options)
+    elif options.get("preCrop"):
+        pad = (options["padDistance"],) * 3
+        around = grown(region.box, pad, region.image.GetSize()[::-1])
+        region = Region(cut(region.image, around), region.mask, _seen_from(around, region.box))
     kept = _resegmented(region, options)
     outline = kept if options.get("resegmentShape") else _within(region, kept)
     shape = shape_features(outline.mask, region.spacing)
@@ -107,6 +116,8 @@ def _intensity_and_texture(
     values: np.ndarray, region: Region, options: dict[str, Any]
 ) -> dict[str, float]:
     levels = discretize(values, region.mask, region.spacing, options)
+    if levels.present.size == 1:
+        warnings.warn("all voxels fall into one gray level: texture says nothing", stacklevel=2)
     order = first_order(
         levels.values,
         levels.counts,
@@ -125,8 +136,12 @@ def _images(
     for kind, special in settings.image_types().items():
         image, box = _with_margin(region, kind, settings)
         make = getattr(imageoperations, f"get{kind}Image")
+        made = 0
         for filtered, name, _ in make(image, None, **{**options, **special}):
+            made += 1
             yield name, sitk.GetArrayViewFromImage(filtered)[box]
+        if kind == "LoG" and made < len(settings.log_sigma):
+            warnings.warn("the image is too small for a Laplacian of Gaussian", stacklevel=2)
 
 
 def _with_margin(region: Region, kind: str, settings: Settings) -> tuple[sitk.Image, Box]:
@@ -141,10 +156,14 @@ def _with_margin(region: Region, kind: str, settings: Settings) -> tuple[sitk.Im
         around = tuple(slice(0, n) for n in size)
     else:
         around = _wavelet_box(region.box, size)
-    inner = tuple(
-        slice(b.start - a.start, b.stop - a.start) for a, b in zip(around, region.box, strict=True)
+    return cut(region.image, around), _seen_from(around, region.box)
+
+
+def _seen_from(outer: Box, inner: Box) -> Box:
+    """Box counted from another box's corner."""
+    return tuple(  # type: ignore[return-value]
+        slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True)
     )
-    return cut(region.image, around), inner
 
 
 def _wavelet_box(box: Box, size: tuple[int, int, int]) -> Box:
@@ -167,9 +186,12 @@ def _resampled(region: Region, options: dict[str, Any]) -> Region:
     labels = np.zeros(size, dtype=np.uint8)
     labels[region.box] = region.mask
     target = np.array(options["resampledPixelSpacing"], dtype=float)[::-1]
-    pad = options.get("padDistance", 5) + 2
-    reach = [math.ceil(pad * t / s) if t else pad for t, s in zip(target, region.spacing, strict=True)]
-    around = grown(region.box, tuple(r + _SPLINE_MARGIN for r in reach), size)
+    pad = options["padDistance"] + 2
+    margins = tuple(
+        _SPLINE_MARGIN + math.ceil(pad * max(1, t / s))
+        for t, s in zip(target, region.spacing, strict=True)
+    )
+    around = grown(region.box, margins, size)
     image, mask = imageoperations.resampleImage(
         cut(region.image, around), as_image(labels, region.image), **options
     )
@@ -178,7 +200,7 @@ def _resampled(region: Region, options: dict[str, Any]) -> Region:
     if box is None:
         raise _lost("resampling", region)
     found = Region(image, np.ascontiguousarray(array[box]), box)
-    check_values(found.values)
+    check_region(found, *minimum(options))
     return found
 
 
@@ -197,16 +219,13 @@ def _resegmented(region: Region, options: dict[str, Any]) -> Region:
         slice(b.start + i.start, b.start + i.stop) for b, i in zip(region.box, inner, strict=True)
     )
     found = Region(region.image, np.ascontiguousarray(array[inner]), box)
-    check_values(found.values)
+    check_region(found, *minimum(options))
     return found
 
 
 def _within(region: Region, kept: Region) -> Region:
     """Outline as pyradiomics takes it: the first mask, but in the re-segmented one's box."""
-    inner = tuple(
-        slice(k.start - b.start, k.stop - b.start)
-        for b, k in zip(region.box, kept.box, strict=True)
-    )
+    inner = _seen_from(region.box, kept.box)
     return Region(region.image, region.mask[inner], kept.box)
 
 

@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from nextaim_kit.data.files import cache_folder
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.errors import RequestError
 from nextaim_kit.machine import limits
@@ -27,7 +29,7 @@ _PROVENANCE = [
     "provenance_pyradiomics", "provenance_kit", "provenance_spacing_mm",
     "provenance_roi_voxels", "provenance_warnings",
 ]  # fmt: skip
-_BYTES_PER_VOXEL = 40  # measured: 13 where a third of a CT is in the box, 35 where all of it is
+_BYTES_PER_VOXEL = 40  # peak measured: 13 where a third of the CT is in the box, 27 where all is
 _PROCESS_BYTES = 400 << 20  # a worker with its imports
 
 
@@ -75,7 +77,9 @@ def extract_cohort(
     workers = _workers(rows, workers)
     report = progress or _Line()
     outcomes: dict[int, Outcome] = {}
-    for index, outcome in _run(rows, settings, workers, cache):
+    # Named here: a worker that is used again would still have the folder of its first call.
+    folder = cache_folder() / "radiomics" if cache else None
+    for index, outcome in _run(rows, settings, workers, folder):
         outcomes[index] = outcome
         report(len(outcomes), len(rows), str(rows[index]["subject"]))
     ordered = [outcomes[index] for index in range(len(rows))]
@@ -139,7 +143,7 @@ def _voxels(row: dict[str, Any]) -> int:
 
 
 def _run(
-    rows: list[dict[str, Any]], settings: Settings, workers: int, cache: bool
+    rows: list[dict[str, Any]], settings: Settings, workers: int, cache: Path | None
 ) -> Iterator[tuple[int, Outcome]]:
     """Index and outcome of each subject, as they come."""
     if workers == 1:
@@ -147,16 +151,20 @@ def _run(
             yield index, extract_subject(row, settings, cache)
         return
     left = dict(enumerate(rows))
-    for index, outcome in _parallel(left, settings, workers, cache):
-        left.pop(index)
-        yield index, outcome
-    for index, row in list(left.items()):  # a worker died: each of the rest gets its own
-        alone = dict(_parallel({index: row}, settings, 2, cache))
-        yield index, alone.get(index) or _died(row)
+    while left:
+        for index, outcome in _parallel(left, settings, workers, cache):
+            left.pop(index)
+            yield index, outcome
+        # If any are left, a worker died. Its subject is among the first ones, since they are
+        # handed out in order: each of these gets a pool of its own, the others go on together.
+        for index in list(left)[: 2 * workers]:
+            row = left.pop(index)
+            alone = dict(_parallel({index: row}, settings, 2, cache))
+            yield index, alone.get(index) or _died(row)
 
 
 def _parallel(
-    rows: dict[int, dict[str, Any]], settings: Settings, workers: int, cache: bool
+    rows: dict[int, dict[str, Any]], settings: Settings, workers: int, cache: Path | None
 ) -> Iterator[tuple[int, Outcome]]:
     """Outcomes from worker processes; ends early where one of them was killed."""
     from joblib import Parallel, delayed
@@ -171,7 +179,7 @@ def _parallel(
 
 
 def _indexed(
-    index: int, row: dict[str, Any], settings: Settings, cache: bool
+    index: int, row: dict[str, Any], settings: Settings, cache: Path | None
 ) -> tuple[int, Outcome]:
     return index, extract_subject(row, settings, cache)
 

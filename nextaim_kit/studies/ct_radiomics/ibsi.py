@@ -138,9 +138,7 @@ def summary(table: pd.DataFrame) -> str:
     )
 
 
-def _table(
-    ours: dict[str, float], voxels: int, consensus: Values, planar: bool
-) -> pd.DataFrame:
+def _table(ours: dict[str, float], voxels: int, consensus: Values, planar: bool) -> pd.DataFrame:
     rows = []
     for feature, raw in ours.items():
         tag = tag_of(feature, "2_5D" if planar else "3D")
@@ -173,9 +171,7 @@ def _features(
     kept = _resegmented(values, outline, setup)
     options: dict[str, Any] = {**setup.bins, "force2D": setup.planar}
     levels = _renumbered(discretize(values, kept, spacing, options), setup)
-    order = first_order(
-        levels.values, levels.counts, levels.level_counts, float(np.prod(spacing))
-    )
+    order = first_order(levels.values, levels.counts, levels.level_counts, float(np.prod(spacing)))
     return {
         **{f"shape_{k}": v for k, v in shape_features(outline, spacing).items()},
         **{f"firstorder_{k}": v for k, v in order.items()},

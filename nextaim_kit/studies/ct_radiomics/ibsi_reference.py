@@ -130,7 +130,8 @@ def phantom() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _volume(text: str) -> np.ndarray:
-    return np.array([[list(map(int, row)) for row in plane.split()] for plane in text.split("\n")[1:-1]])
+    planes = text.strip().split("\n")
+    return np.array([[[int(digit) for digit in row] for row in p.split()] for p in planes])
 
 
 def consensus() -> dict[str, tuple[float, float]]:

@@ -54,9 +54,16 @@ def find_region(
     Raises
     ------
     DataError
-        If the mask is empty, holds several labels and none was chosen, lacks the chosen one, or
-        marks one voxel, a line, too few voxels, NaN, or voxels that all have the same value.
+        If the image is not a volume, or the mask is empty, holds several labels and none was
+        chosen, lacks the chosen one, or marks one voxel, a line, too few voxels, NaN, or voxels
+        that all have the same value.
     """
+    if image.GetDimension() != 3:
+        raise DataError(
+            "the image is not a volume",
+            expected="three axes",
+            found=f"size {' x '.join(map(str, image.GetSize()))}",
+        )
     array = sitk.GetArrayViewFromImage(mask)
     box = bounding_box(array)
     if box is None:
@@ -70,9 +77,16 @@ def find_region(
         slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True)
     )
     region = Region(image, np.ascontiguousarray(inside[tight]), box)
-    _check_extent(region.mask, minimum_dimensions, minimum_size)
-    check_values(region.values)
+    check_region(region, minimum_dimensions, minimum_size)
     return region
+
+
+def check_region(
+    region: Region, minimum_dimensions: int = 2, minimum_size: int | None = None
+) -> None:
+    """Refuse a region that is too small, or whose values have no texture; see `find_region`."""
+    _check_extent(region.mask, minimum_dimensions, minimum_size)
+    _check_values(region.values)
 
 
 def bounding_box(array: np.ndarray) -> Box | None:
@@ -124,7 +138,7 @@ def _check_extent(mask: np.ndarray, minimum_dimensions: int, minimum_size: int |
         )
 
 
-def check_values(values: np.ndarray) -> None:
+def _check_values(values: np.ndarray) -> None:
     """Refuse a region with values that are not finite, or with only one value.
 
     pyradiomics answers a constant region with conventions (skewness 0, correlation 1): numbers

@@ -80,6 +80,7 @@ class Settings:
             "interpolator": "sitkBSpline",
             "resampledPixelSpacing": size,
             "label": 1,
+            "padDistance": 5,
             **self.extra,
         }
 
@@ -107,9 +108,11 @@ def _require(name: str, value: Any, holds: bool, expected: str) -> None:
 
 
 def _unknown(name: str) -> RequestError:
+    own = {"binWidth": "bin_width", "label": "label", "sigma": "log_sigma"}
     near = difflib.get_close_matches(name, EXTRA, n=1)
+    mend = f"did you mean {near[0]!r}?" if near else ""
     return RequestError(
         f"unknown pyradiomics setting {name!r}",
         expected="one of " + ", ".join(EXTRA),
-        mend=f"did you mean {near[0]!r}?" if near else "binWidth and label are fields of Settings",
+        mend=f"it is a field of its own: Settings({own[name]}=...)" if name in own else mend,
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
-from nextaim_kit.data.files import cache_folder, write_text
+from nextaim_kit.data.files import write_text
 from nextaim_kit.data.fingerprint import content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import split_choice
@@ -26,7 +26,6 @@ from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 
 Row = Mapping[str, Any]
-_CONTENT = ("image", "mask", "lungs")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,9 @@ class Failure:
     mend: str
 
 
-def extract_subject(row: Row, settings: Settings, cache: bool = True) -> dict[str, Any] | Failure:
+def extract_subject(
+    row: Row, settings: Settings, cache: Path | None = None
+) -> dict[str, Any] | Failure:
     """Features and provenance of one subject; never raises for what is wrong with the subject.
 
     Parameters
@@ -48,19 +49,20 @@ def extract_subject(row: Row, settings: Settings, cache: bool = True) -> dict[st
         ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value) and ``mask_roi``
         (name in an RTSTRUCT or SEG) where there are any.
     settings : Settings
-    cache : bool, optional
-        Take the result from the cache folder where files, settings and versions are the same,
-        and leave it there.
+    cache : Path, optional
+        Folder to take the result from, where files, settings and versions are the same, and to
+        leave it in.
     """
     stage = ["read"]
     try:
         hashes = _hashes(row)
-        place = _place(row, hashes, settings)
-        known = _recall(place) if cache else None
+        place = cache / _name(row, hashes, settings) if cache else None
+        known = _recall(place) if place else None
         if known is None:
             known = _extract(row, settings, stage)
-            if cache:
-                write_text(place, json.dumps(known))
+            if place:
+                with suppress(KitError):  # a full disk costs the memory of this result, not it
+                    write_text(place, json.dumps(known))
         return {**known, **_provenance(hashes, settings)}
     except KitError as error:
         details = [error.what, f"expected {error.expected}" if error.expected else ""]
@@ -81,19 +83,17 @@ def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
     image = read_image(_path(row, "image"))
-    mask = read_mask(_path(row, "mask"), image, label, str(_given(row, "mask_roi") or ""))
+    mask = _mask(row, image, label, stage)
     stage[0] = "geometry"
     options = settings.pyradiomics()
-    check_geometry(
-        image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"]
-    )
+    check_geometry(image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"])
     stage[0] = "roi"
-    region = find_region(
-        image, mask, 1, options.get("minimumROIDimensions", 2), options.get("minimumROISize")
-    )
+    region = find_region(image, mask, 1, *engine.minimum(options))
     stage[0] = "features"
     with _one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("ignore")
+        for told in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", told)
         values = engine.features_of(region, settings)
     notes = sorted({" ".join(str(w.message).split()) for w in caught})
     notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
@@ -107,8 +107,19 @@ def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     }
 
 
+def _mask(row: Row, image: sitk.Image, label: int | None, stage: list[str]) -> sitk.Image:
+    path = _path(row, "mask")
+    try:
+        return read_mask(path, image, label, str(_given(row, "mask_roi") or ""))
+    except DataError:
+        with suppress(DataError):
+            read_image(path)
+            stage[0] = "roi"  # the file is sound, what it marks is not
+        raise
+
+
 def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
-    spacing = "×".join(f"{s:.6g}" for s in region.image.GetSpacing())
+    spacing = " x ".join(f"{s:.6g}" for s in region.image.GetSpacing())
     return {
         "provenance_spacing_mm": spacing,
         "provenance_roi_voxels": int(np.count_nonzero(region.mask)),
@@ -175,7 +186,12 @@ def _path(row: Row, name: str) -> str:
 
 def _hashes(row: Row) -> dict[str, str]:
     """SHA-256 of the content behind image, mask and lungs; of a folder, over all its files."""
-    return {name: _content(str(row[name])) for name in _CONTENT if _given(row, name)}
+    hashes = {name: _content(str(row[name])) for name in ("image", "mask") if _given(row, name)}
+    if _given(row, "lungs"):
+        hashes["lungs"] = "absent"  # the lungs are not worth a failure
+        with suppress(DataError):
+            hashes["lungs"] = _content(str(row["lungs"]))
+    return hashes
 
 
 def _content(path: str) -> str:
@@ -193,11 +209,11 @@ def _content(path: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _place(row: Row, hashes: dict[str, str], settings: Settings) -> Path:
+def _name(row: Row, hashes: dict[str, str], settings: Settings) -> str:
     choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi")]
     versions = [engine.VERSION, _pyradiomics_version(), np.__version__, sitk.__version__]
     key = json.dumps([hashes, choice, settings.describe(), versions], sort_keys=True)
-    return cache_folder() / "radiomics" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    return f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
 def _recall(place: Path) -> dict[str, Any] | None:
@@ -206,5 +222,3 @@ def _recall(place: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None  # absent or damaged: made again
     return known if isinstance(known, dict) and "provenance_roi_voxels" in known else None
-
-

@@ -133,10 +133,8 @@ class _Glrlm(_Binned, glrlm.RadiomicsGLRLM):
     pass
 
 
-
-
 class _Glszm(_Binned, glszm.RadiomicsGLSZM):
-    def _initCalculation(self, voxelCoordinates: None = None) -> None:  # noqa: N802, N803
+    def _initCalculation(self, voxelCoordinates: None = None) -> None:  # noqa: N802
         if self.settings.get("force2D", False):
             super()._initCalculation(voxelCoordinates)
             return
@@ -154,7 +152,7 @@ class _Glszm(_Binned, glszm.RadiomicsGLSZM):
 
 
 def zone_sizes(levels: Levels) -> tuple[np.ndarray, np.ndarray]:
-    """Number of zones of each gray level and size.
+    """Count the zones of each gray level and size.
 
     A zone is a set of voxels of one level connected by faces, edges or corners.
 

@@ -1,0 +1,1 @@
+"""Learning from not so big data: splits, selection, harmonization, metrics, explanation."""

@@ -1,0 +1,114 @@
+"""Which features a nested model leans on, always on patients it has not been fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from nextaim_kit.errors import RunError
+from nextaim_kit.learn.metrics import auc
+
+if TYPE_CHECKING:
+    from nextaim_kit.learn.nested import NestedResult
+
+_ADDITIVE = 1e-3
+
+
+def shap_out_of_fold(
+    result: NestedResult, table: pd.DataFrame, features: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """SHAP values of each patient under the model that did not see it.
+
+    Parameters
+    ----------
+    result : NestedResult
+        Of tree models: their pipelines and the rows each was tested on.
+    table : DataFrame
+        What was given to `nested_cv`.
+    features : sequence of str
+
+    Returns
+    -------
+    values : DataFrame of shape (n, p)
+        In log-odds; 0 where a fold did not select the feature; mean over repeats.
+    data : DataFrame of shape (n, p)
+        The same patients' features.
+
+    Raises
+    ------
+    RunError
+        If values and base do not add up to the model's output.
+
+    References
+    ----------
+    Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9.
+    """
+    import shap
+
+    total = np.zeros((len(table), len(features)))
+    seen = np.zeros(len(table))
+    place = {name: k for k, name in enumerate(features)}
+    for model, rows in zip(result.models, result.test_index, strict=True):
+        ready, names = _before_last(model, table.iloc[rows])
+        explained = shap.TreeExplainer(model[-1])(ready)
+        _check_additive(model[-1], ready, explained)
+        columns = [place[name] for name in names]
+        total[np.ix_(rows, columns)] += explained.values
+        seen[rows] += 1
+    tested = np.flatnonzero(seen)
+    values = total[tested] / seen[tested, None]
+    data = table.iloc[tested][list(features)].reset_index(drop=True)
+    return pd.DataFrame(values, columns=list(features)), data
+
+
+def permutation_importance(
+    result: NestedResult,
+    table: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    n_repeats: int = 10,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Drop of the AUC on left-out patients when one feature is shuffled among them.
+
+    Returns
+    -------
+    DataFrame
+        ``feature``, ``drop`` (mean over folds and shuffles), ``sd``; largest first.
+        Features that no fold selected are left out.
+
+    References
+    ----------
+    Breiman 2001, doi:10.1023/A:1010933404324.
+    """
+    rng = np.random.default_rng(seed)
+    used = sorted({name for chosen in result.selected for name in chosen})
+    drops: dict[str, list[float]] = {name: [] for name in used}
+    for model, rows, chosen in zip(result.models, result.test_index, result.selected, strict=True):
+        test = table.iloc[rows]
+        y = test["label"].to_numpy(int)
+        if len(np.unique(y)) < 2:
+            continue
+        whole = auc(y, model.predict_proba(test)[:, 1])
+        for name in chosen:
+            for _ in range(n_repeats):
+                shuffled = test.assign(**{name: rng.permutation(test[name].to_numpy())})
+                drops[name].append(whole - auc(y, model.predict_proba(shuffled)[:, 1]))
+    rows_ = [(name, np.mean(d), np.std(d)) for name, d in drops.items() if d]
+    found = pd.DataFrame(rows_, columns=["feature", "drop", "sd"])
+    return found.sort_values("drop", ascending=False, ignore_index=True)
+
+
+def _before_last(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    ready = model[:-1].transform(rows)
+    return ready, [str(name) for name in ready.columns]
+
+
+def _check_additive(estimator: Any, ready: pd.DataFrame, explained: Any) -> None:
+    margin = estimator.predict(ready, output_margin=True)
+    gap = np.abs(explained.values.sum(1) + explained.base_values - margin).max()
+    if gap > _ADDITIVE:
+        raise RunError("SHAP values do not add up to the model's output", found=f"gap {gap:.3g}")

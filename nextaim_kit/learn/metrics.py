@@ -1,0 +1,327 @@
+"""Discrimination, calibration and utility of a binary prediction, each with its interval.
+
+Every measure is written for weighted patients, so that the value itself (all weights one) and
+its thousand bootstrap resamples (weights: how often a patient was drawn) are the same code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from nextaim_kit.errors import DataError
+
+Interval = tuple[float, float, float]
+_Weights = NDArray[np.float64]
+_LEVEL = (2.5, 97.5)
+_CLIP = 1e-6
+
+
+def evaluate(
+    y: ArrayLike,
+    p: ArrayLike,
+    *,
+    threshold: ArrayLike = 0.5,
+    groups: ArrayLike | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Measure predicted probabilities in every respect, with patient-bootstrap intervals.
+
+    Parameters
+    ----------
+    y, p : array-like of shape (n,)
+        Outcomes 0/1 and predicted probabilities.
+    threshold : float or array-like of shape (n,)
+        Who is at or above it is called positive; it may differ by patient (by fold).
+    groups : array-like of shape (n,), optional
+        Patient of each row, where a patient has several: they are drawn together.
+    n_boot : int
+        Resamples, drawn within each class.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``metric``, ``value``, ``low``, ``high`` (95 %), for discrimination (auc,
+        average_precision), classification at the threshold (accuracy, balanced_accuracy,
+        precision, recall, specificity, npv, f1), and calibration (brier, ece with 15 bins,
+        calibration_intercept, calibration_slope).
+
+    Raises
+    ------
+    DataError
+        If outcomes are of one class only, lengths differ, or a prediction is missing.
+
+    References
+    ----------
+    TRIPOD+AI, doi:10.1136/bmj-2023-078378; ECE, Guo et al. 2017, arXiv:1706.04599.
+    """
+    y, p = _checked(y, p)
+    if p.min() < 0 or p.max() > 1:
+        raise DataError(
+            "predictions are no probabilities",
+            expected="values from 0 to 1",
+            found=f"{p.min():.3g} to {p.max():.3g}",
+            mend="for a score that is no probability use auc_interval",
+        )
+    called = p >= np.asarray(threshold, float)
+    measures = {
+        "auc": lambda w: _auc(w, y, p),
+        "average_precision": lambda w: _average_precision(w, y, p),
+        **_counted(y, called),
+        "brier": lambda w: w @ (p - y) ** 2 / w.sum(1),
+        "ece": lambda w: _ece(w, y, p),
+        "calibration_intercept": lambda w: _recalibration(w, y, p, slope=False)[:, 0],
+        "calibration_slope": lambda w: _recalibration(w, y, p, slope=True)[:, 1],
+    }
+    drawn = _resamples(y, groups, n_boot, seed)
+    rows = [(name, *_interval(measure, drawn)) for name, measure in measures.items()]
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+
+
+def auc(y: ArrayLike, score: ArrayLike) -> float:
+    """Area under the ROC curve; tied scores count one half.
+
+    Raises
+    ------
+    DataError
+        If outcomes are of one class only, lengths differ, or a score is missing.
+    """
+    y, score = _checked(y, score)
+    return float(_auc(np.ones((1, len(y))), y, score)[0])
+
+
+def auc_interval(
+    y: ArrayLike,
+    score: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """AUC of any score with its 95 % patient-bootstrap interval: value, low, high."""
+    y, score = _checked(y, score)
+    return _interval(lambda w: _auc(w, y, score), _resamples(y, groups, n_boot, seed))
+
+
+def difference(
+    y: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """AUC of `first` less that of `second` on the same patients, with its paired interval."""
+    y, first = _checked(y, first)
+    _, second = _checked(y, second)
+    drawn = _resamples(y, groups, n_boot, seed)
+    return _interval(lambda w: _auc(w, y, first) - _auc(w, y, second), drawn)
+
+
+def macro_auc(y: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
+    """Mean over classes of the AUC of telling one from the rest.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Class names.
+    scores : array-like of shape (n, k)
+        A column of scores per class.
+    classes : array-like of shape (k,)
+    """
+    y, scores = np.asarray(y), np.asarray(scores, float)
+    return float(np.mean([auc(y == c, scores[:, k]) for k, c in enumerate(np.asarray(classes))]))
+
+
+def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
+    """Threshold that a rule chooses, midway between neighboring scores.
+
+    Choose it on validation data, never on those that are reported.
+
+    Parameters
+    ----------
+    y, p : array-like of shape (n,)
+    rule : {"youden", "accuracy"}
+        Largest sensitivity + specificity (Youden 1950,
+        doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3), or most right calls.
+    """
+    y, p = _checked(y, p)
+    if rule not in ("youden", "accuracy"):
+        raise DataError(f"no rule {rule!r} for an operating point", expected="youden or accuracy")
+    scores = np.unique(p)
+    if len(scores) == 1:
+        return float(scores[0])
+    between = (scores[:-1] + scores[1:]) / 2
+    called = p[None, :] >= between[:, None]
+    hits, passes = called @ y, (~called) @ (1 - y)
+    gain = hits / y.sum() + passes / (1 - y).sum() if rule == "youden" else hits + passes
+    return float(between[np.argmax(gain)])
+
+
+def decision_curve(
+    y: ArrayLike, models: Mapping[str, ArrayLike], thresholds: ArrayLike | None = None
+) -> pd.DataFrame:
+    """Net benefit of acting on each model's prediction, by the threshold probability.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    models : mapping of str to array-like of shape (n,)
+        Predicted probabilities.
+    thresholds : array-like, optional
+        By default 0.01 to 0.99.
+
+    Returns
+    -------
+    DataFrame
+        ``threshold``, a column per model, ``treat all`` and ``treat none``.
+
+    References
+    ----------
+    Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
+    """
+    at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, float)
+    curves = {"threshold": at}
+    for name, p in models.items():
+        y_, p_ = _checked(y, p)
+        curves[name] = _net_benefit(y_, p_[None, :] >= at[:, None], at)
+    everyone = np.ones((len(at), len(y_)), bool)
+    return pd.DataFrame(
+        {**curves, "treat all": _net_benefit(y_, everyone, at), "treat none": 0.0 * at}
+    )
+
+
+def _net_benefit(y: NDArray, called: NDArray, at: NDArray) -> NDArray:
+    return (called @ y - called @ (1 - y) * at / (1 - at)) / len(y)
+
+
+def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Outcomes as 0.0/1.0 and scores as floats, after a look at both."""
+    outcome, score = np.asarray(y, float), np.asarray(p, float)
+    if outcome.shape != score.shape or outcome.ndim != 1:
+        raise DataError(
+            "outcomes and predictions do not match",
+            expected="one prediction per outcome",
+            found=f"shapes {outcome.shape} and {score.shape}",
+        )
+    if np.isnan(score).any() or np.isnan(outcome).any():
+        raise DataError("an outcome or a prediction is missing", mend="drop those patients first")
+    if set(np.unique(outcome)) != {0.0, 1.0}:
+        counts = dict(zip(*np.unique(outcome, return_counts=True), strict=True))
+        raise DataError(
+            "a binary measure needs both outcomes",
+            expected="outcomes 0 and 1",
+            found=", ".join(f"{n} times {value:g}" for value, n in counts.items()),
+        )
+    return outcome, score
+
+
+def _resamples(y: NDArray, groups: ArrayLike | None, n_boot: int, seed: int) -> _Weights:
+    """How often each row is drawn, shape (1 + n_boot, n); the first row is all ones."""
+    rng = np.random.default_rng(seed)
+    names, member = np.unique(np.arange(len(y)) if groups is None else groups, return_inverse=True)
+    positive = np.zeros(len(names), bool)
+    np.logical_or.at(positive, member, y == 1)
+    counts = np.ones((1 + n_boot, len(names)))
+    for stratum in (positive, ~positive):
+        size = int(stratum.sum())
+        if size:
+            counts[1:, stratum] = rng.multinomial(size, np.full(size, 1 / size), n_boot)
+    return counts[:, member]
+
+
+def _interval(measure: Callable[[_Weights], NDArray], drawn: _Weights) -> Interval:
+    # A resample in which a measure does not exist (nobody called positive) says nothing of it.
+    values = measure(drawn)
+    if len(values) == 1 or np.isnan(values[1:]).all():
+        return float(values[0]), float("nan"), float("nan")
+    low, high = np.nanpercentile(values[1:], _LEVEL)
+    return float(values[0]), float(low), float(high)
+
+
+def _by_score(w: _Weights, y: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
+    """Weights of positives and negatives at each distinct score, ascending."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
+    y, w = y[order], w[:, order]
+    return np.add.reduceat(w * y, starts, axis=1), np.add.reduceat(w * (1 - y), starts, axis=1)
+
+
+def _auc(w: _Weights, y: NDArray, score: NDArray) -> NDArray:
+    positive, negative = _by_score(w, y, score)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+
+
+def _average_precision(w: _Weights, y: NDArray, score: NDArray) -> NDArray:
+    positive, negative = (a[:, ::-1] for a in _by_score(w, y, score))
+    hits = np.cumsum(positive, axis=1)
+    called = hits + np.cumsum(negative, axis=1)
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    return (precision * positive).sum(1) / positive.sum(1)
+
+
+def _counted(y: NDArray, called: NDArray) -> dict[str, Callable[[_Weights], NDArray]]:
+    """Measures that are ratios of counts of right and wrong calls."""
+
+    def count(outcome: int, call: bool) -> Callable[[_Weights], NDArray]:
+        chosen = ((y == outcome) & (called == call)).astype(float)
+        return lambda w: w @ chosen
+
+    tp, fn, fp, tn = count(1, True), count(1, False), count(0, True), count(0, False)
+
+    def ratio(part: NDArray, whole: NDArray) -> NDArray:
+        return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+
+    def recall(w: _Weights) -> NDArray:
+        return ratio(tp(w), tp(w) + fn(w))
+
+    def specificity(w: _Weights) -> NDArray:
+        return ratio(tn(w), tn(w) + fp(w))
+
+    return {
+        "accuracy": lambda w: (tp(w) + tn(w)) / w.sum(1),
+        "balanced_accuracy": lambda w: (recall(w) + specificity(w)) / 2,
+        "precision": lambda w: ratio(tp(w), tp(w) + fp(w)),
+        "recall": recall,
+        "specificity": specificity,
+        "npv": lambda w: ratio(tn(w), tn(w) + fn(w)),
+        "f1": lambda w: ratio(2 * tp(w), 2 * tp(w) + fp(w) + fn(w)),
+    }
+
+
+def _ece(w: _Weights, y: NDArray, p: NDArray, bins: int = 15) -> NDArray:
+    member = np.minimum((p * bins).astype(int), bins - 1)
+    gaps = np.zeros((len(p), bins))
+    gaps[np.arange(len(p)), member] = p - y
+    return np.abs(w @ gaps).sum(1) / w.sum(1)
+
+
+def _recalibration(w: _Weights, y: NDArray, p: NDArray, *, slope: bool) -> NDArray:
+    """Intercept and slope of the outcome's logistic regression on the prediction's logit.
+
+    Without `slope` it is held at one: calibration in the large. Newton's method on all
+    resamples at once; shape (resamples, 2).
+    """
+    p = np.clip(p, _CLIP, 1 - _CLIP)
+    logit = np.log(p / (1 - p))
+    beta = np.tile([0.0, 1.0], (len(w), 1))
+    for _ in range(25):
+        now = 1 / (1 + np.exp(-np.clip(beta[:, :1] + beta[:, 1:] * logit, -30, 30)))
+        residual, curvature = w * (y - now), w * now * (1 - now) + 1e-12
+        gradient = np.stack([residual.sum(1), residual @ logit], 1)
+        if not slope:
+            step = np.stack([gradient[:, 0] / curvature.sum(1), np.zeros(len(w))], 1)
+        else:
+            off = curvature @ logit
+            hessian = np.stack([curvature.sum(1), off, off, curvature @ logit**2], 1)
+            ridge = 1e-9 * np.eye(2)
+            step = np.linalg.solve(hessian.reshape(-1, 2, 2) + ridge, gradient[..., None])[..., 0]
+        beta = beta + np.clip(step, -5, 5)
+    return beta

@@ -1,0 +1,334 @@
+"""Nested cross-validation: every choice is made on training patients, every test is honest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.model_selection import ParameterGrid
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.metrics import auc, operating_point
+from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
+from nextaim_kit.learn.selection import Kind
+from nextaim_kit.learn.splits import Split, folds
+from nextaim_kit.machine.limits import cpu_count
+
+Setting = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NestedResult:
+    """What a nested cross-validation found; lists have one item per repeat and outer fold.
+
+    Attributes
+    ----------
+    predictions : DataFrame
+        ``subject, site, fold, repeat, y, p, threshold``: a row per tested row and repeat.
+    chosen : DataFrame
+        ``fold, repeat, selector, k``, the hyper-parameters, ``inner_auc``.
+    selected : list of list of str
+        Features of each fold's model.
+    models : list of Pipeline
+        Fitted on the outer training part; they take rows of the table.
+    test_index : list of array of int
+        Tested rows: positions in the table that was given.
+    """
+
+    predictions: pd.DataFrame
+    chosen: pd.DataFrame
+    selected: list[list[str]]
+    models: list[Pipeline]
+    test_index: list[NDArray[np.int64]]
+
+    def pooled(self) -> pd.DataFrame:
+        """One row per patient: ``subject, site, y, p, threshold, called``.
+
+        `p` and `threshold` are means over repeats; `called` tells if `p` reached the threshold
+        in at least half of the repeats (with one repeat: if ``p >= threshold``).
+        """
+        rows = self.predictions.assign(called=self.predictions.eval("p >= threshold"))
+        by_patient = rows.groupby(["subject", "site", "y"], sort=False, dropna=False)
+        pooled = by_patient[["p", "threshold", "called"]].mean().reset_index()
+        return pooled.assign(called=pooled["called"] >= 0.5)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all outer folds share."""
+
+    table: pd.DataFrame
+    columns: list[str]
+    model: Model
+    settings: list[Setting]
+    inner: int
+    by: tuple[str, ...]
+    combat: Any
+    rankings: dict[str, list[str]]
+
+
+def nested_cv(
+    table: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    model: Model = "xgboost",
+    selectors: Sequence[Kind] = ("mrmr",),
+    ks: Sequence[int] = (5, 10, 20),
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    outer: int = 5,
+    inner: int = 4,
+    repeats: int = 1,
+    combat: Any | None = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    splits: Mapping[str, Split] | Sequence[Split] | None = None,
+    by: Sequence[str] = ("label",),
+    leaky: bool = False,
+) -> NestedResult:
+    """Test a model on patients that had no part in any of its choices.
+
+    In each outer training part an inner cross-validation chooses selector, number of features
+    and hyper-parameters by the mean AUC of its folds (the first of equals), and the threshold
+    (Youden) on the out-of-fold predictions of what it chose. The whole training part is then
+    fitted once more, and the test part predicted. Imputation, scaling, harmonization and
+    selection are fitted anew in every training part.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``subject``, ``site``, ``label`` (0, 1; rows without are left out), the features.
+    features : sequence of str
+    model : {"xgboost", "logistic", "mlp"}
+    selectors : sequence of {"mrmr", "xgboost", "mutual_information", "none"}
+    ks : sequence of int
+        Numbers of features to try; no more than there are.
+    grid : mapping of str to sequence, optional
+        Hyper-parameters to try, all combinations; by default ``models.GRIDS[model]``.
+    outer, inner, repeats : int
+        Folds outside and inside; how often all is repeated with other folds.
+    combat : ComBat, optional
+        Harmonization; a site that it has not seen in a training part is its own to refuse.
+    seed : int
+    n_jobs : int, optional
+        Processes over outer folds, by default this machine's cores. The numbers do not depend
+        on it.
+    splits : mapping of str to (train, test), or sequence of them, optional
+        Row positions in `table` instead of outer folds, such as `leave_one_site_out` gives.
+    by : sequence of str
+        What folds are alike in, the label first: ``("label", "site")``.
+    leaky : bool
+        For teaching, and wrong: rank the features on all rows, those to be tested among them.
+
+    Raises
+    ------
+    RequestError
+        If there is no such column, model, selector or parameter.
+    DataError
+        If there are no labels or only one, features are not numeric or infinite, or a class has
+        fewer patients than folds.
+
+    References
+    ----------
+    Varma and Simon 2006, doi:10.1186/1471-2105-7-91; leaks by selection: Ambroise and McLachlan
+    2002, doi:10.1073/pnas.102102699.
+    """
+    rows = _labeled(table)
+    check_features(table, features)
+    if not selectors or not ks:
+        raise RequestError("nothing to choose from", expected="a selector and a number of features")
+    beside = [] if combat is None else [combat.site, *combat.covariates]
+    columns = [*features, *(name for name in beside if name not in features)]
+    settings = _settings(model, selectors, [min(k, len(features)) for k in ks], grid)
+    plan = _Plan(table, columns, model, settings, inner, tuple(by), combat, {})
+    if leaky:
+        plan.rankings.update(_rankings(plan, rows, seed))
+    tasks = _tasks(table, rows, outer, repeats, seed, splits, by)
+    done = Parallel(n_jobs=n_jobs or cpu_count())(delayed(_outer)(plan, *task) for task in tasks)
+    predictions, chosen, models, tested = zip(*done, strict=True)
+    return NestedResult(
+        predictions=pd.concat(predictions, ignore_index=True),
+        chosen=pd.DataFrame(list(chosen)),
+        selected=[list(fitted["select"].selected_) for fitted in models],
+        models=list(models),
+        test_index=list(tested),
+    )
+
+
+def check_features(table: pd.DataFrame, features: Sequence[str]) -> None:
+    """Refuse features that are not there, not numeric, or infinite.
+
+    Raises
+    ------
+    RequestError, DataError
+        Naming them.
+    """
+    missing = [name for name in features if name not in table]
+    if missing or not len(features) or {"label", "site", "subject"} & set(features):
+        raise RequestError(
+            "these features cannot be used",
+            expected="columns of the table other than subject, site and label",
+            found="absent: " + ", ".join(missing) if missing else f"{list(features)[:5]}",
+        )
+    numeric = pd.api.types.is_numeric_dtype
+    wrong = [name for name in features if not numeric(table[name])]
+    if not wrong:
+        finite = ~np.isinf(table[list(features)].to_numpy(float, na_value=np.nan)).any(axis=0)
+        wrong = [name for name, good in zip(features, finite, strict=True) if not good]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} features are not finite numbers: {', '.join(map(str, wrong[:5]))}",
+            expected="numeric columns, missing values empty",
+            found=", ".join(f"{name} ({table[name].dtype})" for name in wrong[:5]),
+            mend="leave those columns out, or correct their cells",
+        )
+
+
+def _labeled(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Positions of the rows that have a label, after a look at the labels."""
+    for column in ("subject", "site", "label"):
+        if column not in table:
+            raise DataError(
+                f"the table has no column {column!r}",
+                expected="subject, site, label and features",
+                found=", ".join(map(str, table.columns[:5])),
+            )
+    rows = np.flatnonzero(table["label"].notna())
+    values = set(table["label"].iloc[rows])
+    if not values or values != {0, 1}:
+        raise DataError(
+            "the label must tell two classes apart",
+            expected="both 0 and 1",
+            found=f"{', '.join(map(str, sorted(values, key=str))) or 'none'} in {len(rows)} "
+            f"labeled rows of {len(table)}",
+            mend="add patients of the other class, or code the outcome as 0 and 1",
+        )
+    return rows
+
+
+def _settings(
+    model: Model, selectors: Sequence[Kind], ks: Sequence[int], grid: Mapping | None
+) -> list[Setting]:
+    # Without a selector the number of features is no choice.
+    pairs = [(s, k) for s in selectors for k in ([None] if s == "none" else sorted(set(ks)))]
+    if model not in GRIDS:
+        estimator(model)
+    points = list(ParameterGrid({n: list(v) for n, v in (grid or GRIDS[model]).items()}))
+    for point in points:
+        estimator(model, **point)
+    return [{"selector": s, "k": k, "hyper": point} for s, k in pairs for point in points]
+
+
+def _tasks(
+    table: pd.DataFrame,
+    rows: NDArray[np.int64],
+    outer: int,
+    repeats: int,
+    seed: int,
+    splits: Mapping[str, Split] | Sequence[Split] | None,
+    by: Sequence[str],
+) -> list[tuple[Any, int, Split, int]]:
+    """Name, repeat, rows and seed of each outer fold."""
+    tasks = []
+    for repeat in range(repeats):
+        if splits is None:
+            parts = folds(table.iloc[rows], outer, seed=_seed(seed, repeat), by=by)
+            named: Any = {k: (rows[a], rows[b]) for k, (a, b) in enumerate(parts)}
+        else:
+            named = splits if isinstance(splits, Mapping) else dict(enumerate(splits))
+        for number, (name, (train, test)) in enumerate(named.items()):
+            split = (np.intersect1d(train, rows), np.intersect1d(test, rows))
+            _check_apart(table, name, split)
+            tasks.append((name, repeat, split, _seed(seed, repeat, number + 1)))
+    return tasks
+
+
+def _check_apart(table: pd.DataFrame, name: Any, split: Split) -> None:
+    train, test = (set(table["subject"].iloc[part]) for part in split)
+    if train & test or not test or not train:
+        raise DataError(
+            f"fold {name} cannot be used",
+            expected="labeled patients to train and others to test",
+            found=f"{len(train)} to train, {len(test)} to test, {len(train & test)} in both",
+        )
+
+
+def _seed(*key: int) -> int:
+    return int(np.random.SeedSequence(key).generate_state(1)[0] % 2**31)
+
+
+def _outer(
+    plan: _Plan, name: Any, repeat: int, split: Split, seed: int
+) -> tuple[pd.DataFrame, dict[str, Any], Pipeline, NDArray[np.int64]]:
+    # One thread of linear algebra: sums in another order would change the last digits.
+    with threadpool_limits(1):
+        train, test = split
+        setting, inner_auc, threshold = _choose(plan, train, seed)
+        fitted = _pipeline(plan, setting, seed).fit(*_rows(plan, train))
+        X, y = _rows(plan, test)
+        p = fitted.predict_proba(X)[:, 1].astype(float)
+    predictions = plan.table[["subject", "site"]].iloc[test].reset_index(drop=True)
+    predictions = predictions.assign(fold=name, repeat=repeat, y=y, p=p, threshold=threshold)
+    kept = len(fitted["select"].selected_)
+    chosen = {"fold": name, "repeat": repeat, "selector": setting["selector"], "k": kept}
+    return predictions, {**chosen, **setting["hyper"], "inner_auc": inner_auc}, fitted, test
+
+
+def _choose(plan: _Plan, train: NDArray[np.int64], seed: int) -> tuple[Setting, float, float]:
+    """Best setting by inner AUC, that AUC, and the threshold on its left-out predictions."""
+    parts = folds(plan.table.iloc[train], plan.inner, seed=seed, by=plan.by)
+    p = np.empty((len(plan.settings), len(train)))
+    for fit, left in parts:
+        p[:, left] = _inner(plan, train[fit], train[left], seed)
+    y = _rows(plan, train)[1]
+    aucs = [np.mean([auc(y[left], one[left]) for _, left in parts]) for one in p]
+    best = int(np.argmax(aucs))
+    return plan.settings[best], float(aucs[best]), operating_point(y, p[best])
+
+
+def _inner(plan: _Plan, fit: NDArray, left: NDArray, seed: int) -> NDArray[np.float64]:
+    """Predictions of the rows left out, (settings, rows); each ranking is made once."""
+    first = _pipeline(plan, plan.settings[0], seed)[:-2]
+    X, y = _rows(plan, fit)
+    ready, unseen = first.fit_transform(X, y), first.transform(_rows(plan, left)[0])
+    rankings = _ranked(plan, ready, y, seed)
+    p = np.empty((len(plan.settings), len(left)))
+    for number, setting in enumerate(plan.settings):
+        names = rankings[setting["selector"]][: setting["k"]]
+        model = estimator(plan.model, seed, **setting["hyper"]).fit(ready[names], y)
+        p[number] = model.predict_proba(unseen[names])[:, 1]
+    return p
+
+
+def _ranked(plan: _Plan, ready: pd.DataFrame, y: NDArray, seed: int) -> dict[str, list[str]]:
+    largest = {s["selector"]: s for s in plan.settings}  # numbers ascend: the last is the largest
+    return {
+        kind: _pipeline(plan, setting, seed)["select"].fit(ready, y).selected_
+        for kind, setting in largest.items()
+    }
+
+
+def _rankings(plan: _Plan, rows: NDArray[np.int64], seed: int) -> dict[str, list[str]]:
+    """The leak: rankings made on all rows."""
+    X, y = _rows(plan, rows)
+    first = _pipeline(plan, plan.settings[0], seed)[:-2]
+    return _ranked(plan, first.fit_transform(X, y), y, seed)
+
+
+def _pipeline(plan: _Plan, setting: Setting, seed: int) -> Pipeline:
+    kind, k = setting["selector"], setting["k"] or len(plan.columns)
+    made = pipeline(
+        plan.model, selector=kind, k=k, combat=plan.combat, seed=seed, **setting["hyper"]
+    )
+    return made.set_params(select__ranking=plan.rankings.get(kind))
+
+
+def _rows(plan: _Plan, rows: NDArray[np.int64]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    part = plan.table.iloc[rows]
+    return part[plan.columns], part["label"].to_numpy(int)

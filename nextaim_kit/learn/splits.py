@@ -1,0 +1,164 @@
+"""Folds that never tear a patient apart, and sites left out one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from nextaim_kit.errors import DataError, RequestError
+
+Rows = NDArray[np.int64]
+Split = tuple[Rows, Rows]
+
+
+def folds(
+    cohort: pd.DataFrame,
+    n_splits: int,
+    *,
+    seed: int,
+    by: Sequence[str] = ("label",),
+    group: str = "subject",
+) -> list[Split]:
+    """Divide a cohort into folds of whole patients, alike in outcome.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        With the columns `by` and `group`.
+    n_splits : int
+        At least 2.
+    seed : int
+        Shuffles patients; the same seed gives the same folds.
+    by : sequence of str
+        What the folds shall be alike in. The first column is the class to be told; strata of the
+        others that are smaller than `n_splits` are merged within their class.
+    group : str
+        Column that names the patient.
+
+    Returns
+    -------
+    list of (train, test)
+        Row positions, ascending. Every row is in one test part.
+
+    Raises
+    ------
+    RequestError
+        If fewer than two folds are asked for, or a column is not there.
+    DataError
+        If a class is missing somewhere, is the only one, or has fewer patients than folds.
+    """
+    _check_request(cohort, n_splits, [*by, group])
+    _check_classes(cohort, n_splits, by[0], group)
+    strata = _strata(cohort, n_splits, by)
+    patients = cohort[group].to_numpy()
+    kind = StratifiedGroupKFold if cohort[group].duplicated().any() else StratifiedKFold
+    splitter = kind(n_splits, shuffle=True, random_state=seed)
+    split = list(splitter.split(np.zeros(len(cohort)), strata, patients))
+    _check_folds(cohort[by[0]].to_numpy(), split, by[0])
+    return split
+
+
+def leave_one_site_out(cohort: pd.DataFrame) -> dict[str, Split]:
+    """Each site's rows as a test part, the other sites' as its training part.
+
+    A patient seen at two sites is in neither's training part.
+
+    Raises
+    ------
+    RequestError
+        If the column ``site`` or ``subject`` is not there.
+    DataError
+        If there are fewer than two sites, or a row has none.
+    """
+    _check_request(cohort, 2, ["site", "subject"])
+    _check_complete(cohort, "site")
+    site, patient = cohort["site"].astype(str), cohort["subject"]
+    names = sorted(site.unique())
+    if len(names) < 2:
+        raise DataError(
+            "there is no site to leave out",
+            expected="at least two sites",
+            found=", ".join(names) or "none",
+            mend="use folds of patients instead",
+        )
+    split = {}
+    for name in names:
+        test = (site == name).to_numpy()
+        elsewhere = ~patient.isin(patient[test]).to_numpy()
+        split[name] = (np.flatnonzero(~test & elsewhere), np.flatnonzero(test))
+    return split
+
+
+def _check_request(cohort: pd.DataFrame, n_splits: int, columns: Sequence[str]) -> None:
+    if n_splits < 2:
+        raise RequestError("folds need parts", expected="at least 2 folds", found=str(n_splits))
+    missing = [column for column in columns if column not in cohort]
+    if missing:
+        raise RequestError(
+            f"no column {', '.join(map(repr, missing))} to split by",
+            found=", ".join(map(str, cohort.columns[:8])),
+        )
+
+
+def _check_complete(cohort: pd.DataFrame, column: str) -> None:
+    empty = cohort[column].isna()
+    if empty.any():
+        raise DataError(
+            f"{int(empty.sum())} rows have no {column}",
+            expected=f"a {column} in every row that is split",
+            mend=f"drop those rows first: cohort.dropna(subset=[{column!r}])",
+        )
+
+
+def _check_classes(cohort: pd.DataFrame, n_splits: int, column: str, group: str) -> None:
+    _check_complete(cohort, column)
+    counts = cohort.groupby(column)[group].nunique()
+    found = ", ".join(f"{column} {name}: {n}" for name, n in counts.items())
+    if len(counts) < 2:
+        raise DataError(
+            f"{column} is the same in all rows",
+            expected="at least two classes",
+            found=found or "no rows",
+            mend=f"add patients of another {column}",
+        )
+    small = counts[counts < n_splits]
+    if len(small):
+        names = ", ".join(str(name) for name in small.index)
+        raise DataError(
+            f"{column} {names} cannot be in every one of {n_splits} folds",
+            expected=f"at least {n_splits} patients of each {column}",
+            found=found,
+            mend=f"ask for at most {small.min()} folds"
+            if small.min() > 1
+            else f"leave {column} {names} out, or add patients",
+        )
+
+
+def _strata(cohort: pd.DataFrame, n_splits: int, by: Sequence[str]) -> NDArray:
+    """Stratum of each row as a number; small ones join their like, then the class's largest."""
+    label = cohort[by[0]].astype(str).to_numpy()
+    if len(by) == 1:
+        return np.unique(label, return_inverse=True)[1]
+    names = cohort[list(by)].astype(str).agg("\x1f".join, axis=1).to_numpy()
+    for value in np.unique(label):
+        counts = pd.Series(names[label == value]).value_counts()
+        rest = np.isin(names, counts.index[counts < n_splits])
+        into = value if 0 < len(counts) and rest.sum() >= n_splits else counts.index[0]
+        names[rest] = into
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _check_folds(label: NDArray, split: Sequence[Split], column: str) -> None:
+    # Patients of several rows cannot always be spread evenly.
+    for number, (_, test) in enumerate(split):
+        absent = set(np.unique(label)) - set(label[test])
+        if absent:
+            raise DataError(
+                f"fold {number} is without {column} {', '.join(map(str, sorted(absent)))}",
+                expected=f"every {column} in every fold",
+                mend="ask for fewer folds",
+            )

@@ -1,0 +1,78 @@
+"""One feature at a time: does it differ between outcomes, and does it only follow volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.metrics import auc
+
+
+def univariate_tests(
+    table: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    label: str = "label",
+    volume: str = "lesion_volume_ml",
+) -> pd.DataFrame:
+    """Mann-Whitney test of each feature between the outcomes, with a false discovery rate.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n, ...)
+        Holds `features`, outcomes 0/1 in `label` (rows without one are left out) and, where
+        there is one, `volume`.
+    features : sequence of str
+    label, volume : str
+
+    Returns
+    -------
+    DataFrame
+        ``feature``, ``auc`` (0.5: no difference), ``p`` (two-sided), ``q`` (Benjamini-Hochberg,
+        doi:10.1111/j.2517-6161.1995.tb02031.x), ``rho_volume`` (Spearman, NaN without volume).
+
+    Raises
+    ------
+    DataError
+        If only one outcome is there.
+    """
+    from scipy.stats import false_discovery_control, mannwhitneyu
+
+    known = table.dropna(subset=[label])
+    y, values = known[label].to_numpy(int), known[list(features)].to_numpy(float)
+    if len(np.unique(y)) != 2:
+        raise DataError(
+            "features cannot be compared between outcomes",
+            expected="patients of both outcomes",
+            found=f"{len(y)} patients of one",
+        )
+    p = mannwhitneyu(values[y == 1], values[y == 0], axis=0, nan_policy="omit").pvalue
+    p = np.nan_to_num(np.atleast_1d(p), nan=1.0)
+    rho = np.full(len(features), np.nan)
+    if volume in known:
+        rho = known[list(features)].corrwith(known[volume], method="spearman").to_numpy()
+    scores = [_auc(y, values[:, k]) for k in range(len(features))]
+    found = {"feature": list(features), "auc": scores, "p": p}
+    return pd.DataFrame({**found, "q": false_discovery_control(p), "rho_volume": rho})
+
+
+def before_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Two tables of `univariate_tests` side by side, by feature.
+
+    Returns
+    -------
+    DataFrame
+        ``feature``, ``q_before``, ``q_after``, ``auc_before``, ``auc_after``, ``rho_volume``
+        (before), in the order of `before`.
+    """
+    both = before.merge(after, on="feature", suffixes=("_before", "_after"))
+    columns = ["feature", "q_before", "q_after", "auc_before", "auc_after"]
+    return both[columns].assign(rho_volume=both["rho_volume_before"])
+
+
+def _auc(y: np.ndarray, values: np.ndarray) -> float:
+    known = ~np.isnan(values)
+    return auc(y[known], values[known]) if len(np.unique(y[known])) == 2 else float("nan")

@@ -1,0 +1,1 @@
+"""Figures in one style, volumes and masks to look at, feedback to exercises."""

@@ -1,0 +1,164 @@
+"""Figures of features: which are chosen and what they do to a prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.show.style import (
+    BLUE,
+    CYCLE,
+    GREY,
+    LOW_HIGH,
+    described,
+    new_figure,
+    short_name,
+    styled,
+)
+
+
+@styled
+def heatmap(
+    df: pd.DataFrame, *, label: str, form: str = ".2f", cmap: str = "cividis", title: str = ""
+) -> Figure:
+    """Matrix of numbers as colors, with the numbers written in where they fit.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Numbers; index and columns name rows and columns.
+    label : str
+        What the color means, with its unit.
+    form : str
+        Format of the numbers.
+    cmap : str
+    title : str
+    """
+    rows, columns = df.shape
+    figure, axes = new_figure(3.2 + 0.55 * columns, 1.3 + 0.27 * rows)
+    axis = axes[0, 0]
+    values = df.to_numpy(float)
+    picture = axis.imshow(values, cmap=cmap, aspect="auto")
+    if columns <= 12 and rows <= 40:
+        for (i, j), value in np.ndenumerate(values):
+            dark = np.isfinite(value) and sum(picture.to_rgba(value)[:3]) < 1.5
+            text = f"{value:{form}}" if np.isfinite(value) else "-"
+            axis.text(j, i, text, ha="center", va="center", fontsize=8,
+                      color="white" if dark else "black")  # fmt: skip
+    turned = {"rotation": 40, "ha": "right"} if max(map(len, map(str, df.columns))) > 6 else {}
+    axis.set_xticks(range(columns), list(map(str, df.columns)), **turned)
+    axis.set_yticks(range(rows), [short_name(str(i)) for i in df.index])
+    axis.set_title(title)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    figure.colorbar(picture, ax=axis, label=label).outline.set_visible(False)
+    i, j = map(int, np.unravel_index(np.nanargmax(values), values.shape))
+    return described(
+        figure,
+        f"Heat map of {label}, {rows} rows by {columns} columns, from {np.nanmin(values):{form}} "
+        f"to {np.nanmax(values):{form}} ({df.index[i]}, {df.columns[j]}).",
+    )
+
+
+@styled
+def selection_frequency(df: pd.DataFrame, *, top: int = 20, title: str = "") -> Figure:
+    """How often each feature is chosen over the folds.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Columns ``feature``, ``frequency`` (0 to 1); with ``selector`` one dot per selector.
+    top : int
+        Number of features shown, those most often chosen.
+    title : str
+    """
+    selectors = list(dict.fromkeys(df["selector"])) if "selector" in df else [""]
+    order = df.groupby("feature", sort=False)["frequency"].mean()
+    order = order.sort_values(ascending=False, kind="stable").head(top)
+    figure, axes = new_figure(6.4, 1.2 + 0.26 * len(order) + (0.25 if selectors != [""] else 0))
+    axis = axes[0, 0]
+    dodge = 0.2 * (np.arange(len(selectors)) - (len(selectors) - 1) / 2)
+    for i, selector in enumerate(selectors):
+        own = df if selector == "" else df[df["selector"] == selector]
+        values = own.set_index("feature")["frequency"].reindex(order.index).fillna(0)
+        if selectors == [""]:
+            axis.barh(range(len(order)), values, height=0.62, color=BLUE)
+        else:
+            at, color = np.arange(len(order)) + dodge[i], CYCLE[i % len(CYCLE)]
+            axis.plot(values, at, "osD^v"[i % 5], color=color, markersize=6, label=selector)
+    axis.set_yticks(range(len(order)), [short_name(str(f)) for f in order.index])
+    axis.set(xlim=(-0.02, 1.02), xlabel="chosen in this fraction of folds", title=title)
+    axis.invert_yaxis()
+    axis.grid(axis="x")
+    axis.tick_params(axis="y", length=0)
+    if selectors != [""]:
+        figure.legend(loc="outside lower center", ncols=len(selectors))
+    said = [f"{short_name(str(f))} {v:.0%}" for f, v in order.head(5).items()]
+    return described(figure, f"Most often chosen of the folds: {'; '.join(said)}.")
+
+
+@styled
+def shap_summary(
+    values: ArrayLike, data: pd.DataFrame, *, top: int = 15, title: str = ""
+) -> Figure:
+    """SHAP values of each patient by feature, colored by the feature's rank among patients.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, p)
+        SHAP values, in the unit of the model's output (log-odds for XGBoost).
+    data : DataFrame of shape (n, p)
+        The features that were explained.
+    top : int
+        Number of features shown, by mean absolute value.
+    title : str
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+    """
+    values = np.asarray(values, float)
+    if values.shape != data.shape:
+        raise DataError(
+            "SHAP values and features do not match",
+            expected=f"shape {data.shape}",
+            found=f"shape {values.shape}",
+        )
+    strength = np.abs(values).mean(axis=0)
+    order = np.argsort(-strength, kind="stable")[:top]
+    figure, axes = new_figure(6.8, 1.3 + 0.32 * len(order))
+    axis = axes[0, 0]
+    axis.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    for at, j in enumerate(order):
+        rank = data.iloc[:, j].rank(pct=True).fillna(0.5).to_numpy()
+        dots = axis.scatter(
+            values[:, j], at + _swarm(values[:, j]), c=rank, cmap=LOW_HIGH, vmin=0, vmax=1,
+            s=9, linewidths=0, alpha=0.85, zorder=2, rasterized=True,
+        )  # fmt: skip
+    names = [str(data.columns[j]) for j in order]
+    axis.set_yticks(range(len(order)), [short_name(n) for n in names])
+    axis.set(xlabel="SHAP value (effect on the model's output)", title=title)
+    axis.set_ylim(len(order) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y")
+    bar = figure.colorbar(dots, ax=axis, ticks=[0, 1], aspect=40, pad=0.02)
+    bar.set_ticklabels(["low", "high"])
+    bar.set_label("feature's value", labelpad=-12)
+    bar.outline.set_visible(False)
+    said = [f"{short_name(n)} {strength[j]:.2f}" for n, j in zip(names[:5], order, strict=False)]
+    return described(figure, f"SHAP summary; strongest on average: {'; '.join(said)}.")
+
+
+def _swarm(values: np.ndarray, width: float = 0.36) -> np.ndarray:
+    """Offsets that spread dots of near values evenly, wider where there are more of them."""
+    bins = np.digitize(values, np.linspace(values.min(), values.max(), 60))
+    offsets, counts = np.zeros(len(values)), np.bincount(bins)
+    for b in np.unique(bins):
+        inside = np.flatnonzero(bins == b)
+        half = width * counts[b] / counts.max()
+        offsets[inside] = np.linspace(-half, half, len(inside) + 2)[1:-1]
+    return offsets

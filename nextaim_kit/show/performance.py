@@ -1,0 +1,262 @@
+"""Figures of how well a model does: discrimination, calibration, utility, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.show.style import (
+    BLUE,
+    CYCLE,
+    DASHES,
+    GREY,
+    LIGHT,
+    VERMILION,
+    described,
+    new_figure,
+    reference_lines,
+    styled,
+)
+
+Interval = tuple[float, float]
+
+
+@styled
+def roc(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    intervals: Mapping[str, Interval] | None = None,
+    *,
+    title: str = "",
+) -> Figure:
+    """Receiver operating characteristic of one or more models.
+
+    Parameters
+    ----------
+    curves : mapping of str to (y, p)
+        By model: outcomes 0/1 and predicted scores, shape (n,) each.
+    intervals : mapping of str to (low, high), optional
+        Interval of each model's AUC, shown in the legend.
+    title : str
+
+    Raises
+    ------
+    DataError
+        If a model's outcomes are of one class only.
+    """
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    figure, axes = new_figure(5.4, 5.0)
+    axis, said = axes[0, 0], []
+    axis.plot([0, 1], [0, 1], color=LIGHT, linewidth=1.2, zorder=1)
+    for i, (name, (y, p)) in enumerate(curves.items()):
+        y, p = _outcomes(y, name), np.asarray(p, float)
+        false_positive, true_positive, _ = roc_curve(y, p)
+        text = f"{name} AUC {roc_auc_score(y, p):.2f}" + _bracket((intervals or {}).get(name))
+        said.append(text)
+        axis.plot(
+            false_positive, true_positive,
+            color=CYCLE[i % len(CYCLE)], linestyle=DASHES[i % len(DASHES)], label=text,
+        )  # fmt: skip
+    axis.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title=title)
+    axis.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axis.legend(loc="lower right", handlelength=2.6)
+    return described(figure, f"ROC curves: {'; '.join(said)}.")
+
+
+@styled
+def calibration(
+    y: ArrayLike, p: ArrayLike, *, name: str = "model", bins: int = 10, title: str = ""
+) -> Figure:
+    """Calibration curve in quantile bins with Wilson intervals, above the predictions' histogram.
+
+    Parameters
+    ----------
+    y, p : array-like of shape (n,)
+        Outcomes 0/1 and predicted probabilities.
+    name : str
+    bins : int
+        Largest number of bins; fewer where predictions are tied.
+    title : str
+
+    References
+    ----------
+    Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7.
+    """
+    y, p = _outcomes(y, name), np.asarray(p, float)
+    table = _calibration_bins(y, p, bins)
+    figure, axes = new_figure(5.4, 5.6, 2, 1, sharex=True, height_ratios=[4, 1])
+    above, below = axes[:, 0]
+    above.plot([0, 1], [0, 1], color=LIGHT, linewidth=1.2, label="perfect")
+    spread = np.clip([table.observed - table.low, table.high - table.observed], 0, None)
+    above.errorbar(
+        table.predicted, table.observed, yerr=spread, fmt="o-", color=BLUE, capsize=2.5,
+        elinewidth=1.1, markersize=4.5, label=name,
+    )  # fmt: skip
+    above.set(ylabel="observed fraction", ylim=(-0.03, 1.03), xlim=(-0.02, 1.02), title=title)
+    above.legend(loc="upper left")
+    edges = np.linspace(0, 1, 26)
+    below.hist([p[y == 0], p[y == 1]], edges, stacked=True, color=[LIGHT, VERMILION],
+               label=["without the outcome", "with the outcome"])  # fmt: skip
+    below.set(xlabel="predicted probability", ylabel="patients")
+    below.legend(loc="upper right", fontsize=8)
+    worst = table.iloc[(table.observed - table.predicted).abs().argmax()]
+    return described(
+        figure,
+        f"Calibration of {name} in {len(table)} bins of {len(y)} patients: mean prediction "
+        f"{p.mean():.2f}, observed {y.mean():.2f}; largest gap where {worst.predicted:.2f} is "
+        f"predicted and {worst.observed:.2f} observed.",
+    )
+
+
+def _calibration_bins(y: np.ndarray, p: np.ndarray, bins: int) -> pd.DataFrame:
+    from statsmodels.stats.proportion import proportion_confint
+
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)))
+    where = np.clip(np.searchsorted(edges, p, side="right") - 1, 0, max(len(edges) - 2, 0))
+    groups = pd.DataFrame({"y": y, "p": p}).groupby(where)
+    table = groups.agg(predicted=("p", "mean"), observed=("y", "mean"), n=("y", "size"))
+    counts = table.observed * table.n
+    table["low"], table["high"] = proportion_confint(counts, table.n, method="wilson")
+    return table
+
+
+@styled
+def decision_curve(df: pd.DataFrame, *, title: str = "") -> Figure:
+    """Net benefit over the threshold probability.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Column ``threshold`` with either ``model`` and ``net_benefit`` or one column per model;
+        ``treat all`` and ``treat none`` are drawn in grey.
+    title : str
+
+    References
+    ----------
+    Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
+    """
+    long = df if "net_benefit" in df else df.melt("threshold", None, "model", "net_benefit")
+    figure, axes = new_figure(5.6, 4.2)
+    axis, said, colors = axes[0, 0], [], iter(range(100))
+    for name, curve in long.groupby("model", sort=False):
+        default = str(name).replace("_", " ").lower() in ("treat all", "treat none", "all", "none")
+        i = 0 if default else next(colors)
+        style = {"color": GREY, "linewidth": 1.1} if default else {"color": CYCLE[i % len(CYCLE)]}
+        dashes = ":" if "none" in str(name) else "-" if default else DASHES[i % len(DASHES)]
+        label = str(name).replace("_", " ")
+        axis.plot(curve.threshold, curve.net_benefit, linestyle=dashes, label=label, **style)
+        best = curve.net_benefit.max()
+        said += [] if default else [f"{label} reaches {best:.2f}"]
+    top = max(long.net_benefit.max(), 0.01)
+    axis.set(xlabel="threshold probability", ylabel="net benefit", title=title)
+    axis.set(ylim=(-0.25 * top, 1.1 * top))
+    axis.legend()
+    return described(figure, f"Decision curves, net benefit by threshold: {'; '.join(said)}.")
+
+
+@styled
+def intervals(
+    df: pd.DataFrame,
+    *,
+    xlabel: str = "value",
+    reference: Sequence[tuple[float, str]] = (),
+    title: str = "",
+) -> Figure:
+    """Values with their intervals, one a line (forest plot).
+
+    Parameters
+    ----------
+    df : DataFrame
+        Columns ``name`` (or ``metric``), ``value``, and where known ``low``, ``high``; with
+        ``group`` the lines of a group share a color.
+    xlabel : str
+        Quantity and unit.
+    reference : sequence of (value, text)
+        Vertical lines, such as ``(0.85, "published 0.85 [slides]")``.
+    title : str
+    """
+    df = df.rename(columns={} if "name" in df else {"metric": "name"})
+    groups = list(dict.fromkeys(df["group"])) if "group" in df else [None]
+    figure, axes = new_figure(6.4, 1.3 + 0.32 * len(df) + 0.2 * (len(reference) + len(groups)))
+    axis = axes[0, 0]
+    for at, row in enumerate(df.to_dict("records")):
+        color = CYCLE[groups.index(row.get("group")) % len(CYCLE)]
+        low, high = row.get("low", np.nan), row.get("high", np.nan)
+        axis.plot([low, high], [at, at], color=color, linewidth=2, solid_capstyle="round")
+        axis.plot(row["value"], at, "o", color=color, markersize=6)
+    for group in groups if groups != [None] else []:
+        color = CYCLE[groups.index(group) % len(CYCLE)]
+        axis.plot([], [], "o-", color=color, label=str(group))
+    reference_lines(axis, reference)
+    axis.set_yticks(range(len(df)), [str(n) for n in df["name"]])
+    axis.set(ylim=(len(df) - 0.4, -0.6), xlabel=xlabel, title=title)
+    axis.grid(axis="x")
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    if reference or groups != [None]:
+        figure.legend(loc="outside lower right", ncols=1 if len(reference) > 1 else 2)
+    lines = [f"{r['name']} {r['value']:.2f}" + _bracket((r.get("low"), r.get("high")))
+             for r in df.to_dict("records")]  # fmt: skip
+    marks = f" Reference: {', '.join(text for _, text in reference)}." if reference else ""
+    return described(figure, f"{xlabel} with intervals: {'; '.join(lines)}.{marks}")
+
+
+@styled
+def confusion(
+    y: ArrayLike,
+    predicted: ArrayLike,
+    labels: Sequence[str] = ("not severe", "severe"),
+    *,
+    title: str = "",
+) -> Figure:
+    """Confusion matrix with counts and the fraction of each true class.
+
+    Parameters
+    ----------
+    y, predicted : array-like of shape (n,)
+        True and predicted class, 0 to len(labels) - 1.
+    labels : sequence of str
+        Names of the classes.
+    title : str
+    """
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(y, predicted, labels=range(len(labels)))
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.4 + 0.75 * len(labels)
+    figure, axes = new_figure(size + 0.4, size)
+    axis = axes[0, 0]
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1.25)
+    for (i, j), count in np.ndenumerate(counts):
+        color = "white" if share[i, j] > 0.6 else "black"
+        axis.text(j, i, f"{count}\n{share[i, j]:.0%}", ha="center", va="center", color=color)
+    axis.set_xticks(range(len(labels)), labels)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set(xlabel="predicted", ylabel="true", title=title)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    said = [f"of {counts[i].sum()} {name} {counts[i, i]} right" for i, name in enumerate(labels)]
+    return described(figure, f"Confusion matrix: {'; '.join(said)}.")
+
+
+def _outcomes(y: ArrayLike, name: str) -> np.ndarray:
+    outcomes = np.asarray(y).astype(int)
+    if len(np.unique(outcomes)) != 2:
+        raise DataError(
+            f"the outcomes of {name!r} cannot be drawn against predictions",
+            expected="two classes, 0 and 1",
+            found=f"only {sorted(set(outcomes.tolist()))}",
+        )
+    return outcomes
+
+
+def _bracket(interval: tuple[float | None, float | None] | None) -> str:
+    low, high = interval or (None, None)
+    if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
+        return ""
+    return f" [{low:.2f}, {high:.2f}]"

@@ -1,0 +1,146 @@
+"""Figures of what the site and the lesion's size do to features, and what harmonization mends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nextaim_kit.show.style import (
+    BLUE,
+    CYCLE,
+    GREY,
+    LIGHT,
+    VERMILION,
+    described,
+    new_figure,
+    reference_lines,
+    short_name,
+    styled,
+)
+
+
+@styled
+def before_after(
+    df: pd.DataFrame,
+    *,
+    ylabel: str = "AUC of telling the site",
+    chance: float | None = 0.5,
+    reference: Sequence[tuple[float, str]] = (),
+    title: str = "",
+) -> Figure:
+    """A measure before and after harmonization, one line per model.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Columns ``name``, ``before``, ``after``; where known also ``before_low``, ``before_high``,
+        ``after_low``, ``after_high``.
+    ylabel : str
+    chance : float, optional
+        Level of no information.
+    reference : sequence of (value, text)
+        Horizontal lines, such as a published value.
+    title : str
+    """
+    figure, axes = new_figure(5.6, 4.2)
+    axis, said = axes[0, 0], []
+    for i, row in enumerate(df.to_dict("records")):
+        color, shift = CYCLE[i % len(CYCLE)], 0.035 * (i - (len(df) - 1) / 2)
+        ends = [row["before"], row["after"]]
+        axis.plot([shift, 1 + shift], ends, "o-", color=color, label=str(row["name"]))
+        for x, when in enumerate(("before", "after")):
+            limits = [row.get(f"{when}_low", np.nan), row.get(f"{when}_high", np.nan)]
+            axis.plot([x + shift] * 2, limits, color=color, linewidth=1.2)
+        said.append(f"{row['name']} {ends[0]:.2f} before, {ends[1]:.2f} after")
+    if chance is not None:
+        axis.axhline(chance, color=LIGHT, linewidth=1.4, zorder=0, label="chance")
+    reference_lines(axis, reference, vertical=False)
+    axis.set_xticks([0, 1], ["before", "after"])
+    axis.set(xlim=(-0.25, 1.25), ylabel=ylabel, title=title)
+    figure.legend(loc="outside right upper")
+    return described(figure, f"{ylabel}: {'; '.join(said)}.")
+
+
+@styled
+def volume_scatter(
+    df: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    volume: str = "lesion_volume_ml",
+    columns: int = 3,
+) -> Figure:
+    """Features against the lesion's volume with Spearman's rank correlation.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row per patient; with ``label`` the two classes differ in color and mark.
+    features : sequence of str
+        Columns to draw; those with positive values only get a logarithmic axis.
+    volume : str
+        Column of the volume in ml.
+    columns : int
+        Panels per row.
+    """
+    columns = min(columns, len(features))
+    rows = -(-len(features) // columns)
+    figure, axes = new_figure(2.9 * columns + 0.3, 2.7 * rows + 0.4, rows, columns, sharex=True)
+    groups = [("", df)]
+    if "label" in df and df["label"].nunique() == 2:
+        groups = [("not severe", df[df["label"] == 0]), ("severe", df[df["label"] == 1])]
+    said = []
+    for axis, feature in zip(axes.flat, features, strict=False):
+        for (name, part), color, mark in zip(groups, (BLUE, VERMILION), "ox", strict=False):
+            face = {"linewidths": 0} if mark == "o" else {"linewidths": 1.1}
+            axis.scatter(part[volume], part[feature], s=14, marker=mark, color=color, alpha=0.65,
+                         label=name, **face)  # fmt: skip
+        rho = float(df[volume].corr(df[feature], method="spearman"))
+        said.append(f"{short_name(feature)} {rho:.2f}")
+        axis.set_xscale("log")
+        if (df[feature].dropna() > 0).all():
+            axis.set_yscale("log")
+        axis.set_title(f"{short_name(feature)}\nrank correlation {rho:.2f}", fontsize=9)
+    for axis in axes.flat[len(features) :]:
+        axis.set_axis_off()
+    figure.supxlabel("lesion volume (ml)", fontsize=10)
+    if len(groups) == 2:
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper right", ncols=2)
+    return described(figure, f"Rank correlation with lesion volume: {'; '.join(said)}.")
+
+
+@styled
+def distribution_by_site(
+    df: pd.DataFrame, feature: str, *, site: str = "site", unit: str = "", title: str = ""
+) -> Figure:
+    """One feature by site: every patient as a dot over a box of quartiles.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row per patient.
+    feature, site : str
+        Columns; sites are ordered by name and written with their number of patients.
+    unit : str
+    title : str
+    """
+    parts = {str(s): p[feature].dropna().to_numpy(float) for s, p in df.groupby(site)}
+    figure, axes = new_figure(1.6 + 1.0 * len(parts), 4.0)
+    axis = axes[0, 0]
+    axis.boxplot(
+        list(parts.values()), showfliers=False, widths=0.5,
+        medianprops={"color": VERMILION, "linewidth": 2}, boxprops={"color": GREY},
+        whiskerprops={"color": GREY}, capprops={"color": GREY},
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    for at, values in enumerate(parts.values(), 1):
+        jitter = rng.uniform(-0.16, 0.16, len(values))
+        axis.plot(at + jitter, values, "o", color=BLUE, markersize=3, alpha=0.45, markeredgewidth=0)
+    axis.set_xticks(range(1, len(parts) + 1), [f"{s}\nn = {len(v)}" for s, v in parts.items()])
+    name = short_name(feature)
+    axis.set(ylabel=f"{name} ({unit})" if unit else name, title=title)
+    said = [f"{s} {np.median(v):.3g}" for s, v in parts.items() if len(v)]
+    return described(figure, f"{name} by site, median: {'; '.join(said)}.")

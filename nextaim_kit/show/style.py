@@ -1,0 +1,112 @@
+"""One look for all figures: color-safe, calm, and with a text for those who cannot see them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, distinct in the common kinds of color blindness.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY, LIGHT = "#6B7280", "#D5D9DE"
+CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
+LOW_HIGH = LinearSegmentedColormap.from_list("low_high", [BLUE, "#C9CCD1", VERMILION])
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.labelcolor": "#2B3036",
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "grid.color": "#E6E9ED",
+    "grid.linewidth": 0.8,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": "#2B3036",
+    "ytick.labelcolor": "#2B3036",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "image.interpolation": "nearest",
+}
+
+
+def use_style() -> None:
+    """Give figures drawn from here on the kit's look; the kit's own figures have it anyway."""
+    mpl.rcParams.update(_STYLE)
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Decorate a figure function so that it draws in the kit's look, whatever is set outside."""
+
+    @functools.wraps(draw)
+    def in_style(*args: Any, **kwargs: Any) -> Figure:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def new_figure(
+    width: float = 5.2, height: float = 4.0, rows: int = 1, columns: int = 1, **subplots: Any
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure of `width` by `height` inches and its axes as an array (rows, columns).
+
+    The figure belongs to nobody but the caller: no window, nothing to close.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **subplots)
+
+
+def described(figure: Figure, text: str) -> Figure:
+    """Attach the alternative text as ``figure.alt``; where a run keeps the figure, it is used."""
+    figure.alt = " ".join(text.split())  # type: ignore[attr-defined]
+    return figure
+
+
+def alt_of(figure: Figure) -> str:
+    """Alternative text of a figure; empty where it has none."""
+    return getattr(figure, "alt", "")
+
+
+def short_name(feature: str) -> str:
+    """Name of a radiomic feature as a person would write it on an axis."""
+    image, _, rest = feature.partition("_")
+    rest = rest.replace("_", " ")
+    if not rest:
+        return feature
+    return rest if image == "original" else f"{image} {rest}"
+
+
+def reference_lines(
+    axis: Axes, lines: Sequence[tuple[float, str]], *, vertical: bool = True
+) -> None:
+    """Draw a thin dashed line at each published value, with its name for the legend."""
+    draw = axis.axvline if vertical else axis.axhline
+    for i, (value, text) in enumerate(lines):
+        color, dashes = (GREY, PURPLE, ORANGE, BLACK)[i % 4], (0, (4 - i % 3, 2 + i % 3))
+        draw(value, color=color, linewidth=1.2, linestyle=dashes, zorder=1, label=text)

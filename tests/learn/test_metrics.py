@@ -1,0 +1,165 @@
+"""Metrics are the known ones, and their intervals behave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as known
+from sklearn.linear_model import LogisticRegression
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.metrics import (
+    auc,
+    auc_interval,
+    decision_curve,
+    difference,
+    evaluate,
+    macro_auc,
+    operating_point,
+)
+
+
+def patients(n=300, seed=0, strength=1.5):
+    """Outcomes and perfectly calibrated probabilities."""
+    rng = np.random.default_rng(seed)
+    p = 1 / (1 + np.exp(-strength * rng.normal(size=n)))
+    return (rng.random(n) < p).astype(int), p
+
+
+def values(y, p, **options):
+    return evaluate(y, p, **options).set_index("metric")
+
+
+def test_every_measure_is_the_known_one():
+    y, p = patients()
+    ours = values(y, p, threshold=0.4, n_boot=10)["value"]
+    c = p >= 0.4
+    expected = {
+        "auc": known.roc_auc_score(y, p),
+        "average_precision": known.average_precision_score(y, p),
+        "accuracy": known.accuracy_score(y, c),
+        "balanced_accuracy": known.balanced_accuracy_score(y, c),
+        "precision": known.precision_score(y, c),
+        "recall": known.recall_score(y, c),
+        "specificity": known.recall_score(1 - y, ~c),
+        "npv": known.precision_score(1 - y, ~c),
+        "f1": known.f1_score(y, c),
+        "brier": known.brier_score_loss(y, p),
+    }
+    for name, value in expected.items():
+        assert ours[name] == pytest.approx(value, abs=1e-12), name
+
+
+def test_calibration_is_that_of_a_logistic_regression_on_the_logit():
+    y, p = patients()
+    p = p**2
+    logit = np.log(p / (1 - p))[:, None]
+    fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit, y)
+    slope = values(y, p, n_boot=10)["value"]["calibration_slope"]
+    assert slope == pytest.approx(fitted.coef_[0, 0], rel=1e-4)
+
+
+def test_calibrated_probabilities_have_slope_one_and_little_error():
+    y, p = patients(20_000)
+    ours = values(y, p, n_boot=5)["value"]
+    assert ours["calibration_slope"] == pytest.approx(1, abs=0.05)
+    assert ours["calibration_intercept"] == pytest.approx(0, abs=0.05)
+    assert ours["ece"] < 0.02
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=4, max_size=40))
+@settings(deadline=None, max_examples=50)
+def test_auc_is_the_share_of_pairs_in_order_and_ties_count_half(drawn):
+    y, score = np.array([d[0] for d in drawn]), np.array([d[1] for d in drawn], float)
+    if y.all() or not y.any():
+        return
+    pairs = score[y][:, None] - score[~y][None, :]
+    assert auc(y, score) == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean())
+
+
+def test_intervals_hold_the_value_and_shrink_with_more_patients():
+    small, large = values(*patients(100)), values(*patients(2000))
+    assert (small["low"] <= small["value"]).all()
+    assert (small["value"] <= small["high"]).all()
+    width = {k: t.loc["auc", "high"] - t.loc["auc", "low"] for k, t in {1: small, 2: large}.items()}
+    assert width[2] < width[1] / 2
+
+
+def test_the_interval_covers_the_truth_about_nineteen_times_in_twenty():
+    truth = auc(*patients(200_000, seed=1))
+    covered = 0
+    for seed in range(200):
+        _, low, high = auc_interval(*patients(150, seed=seed), n_boot=200, seed=seed)
+        covered += low <= truth <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_films_of_one_patient_are_drawn_together():
+    y, p = patients(100)
+    alone = auc_interval(np.repeat(y, 4), np.repeat(p, 4))
+    together = auc_interval(np.repeat(y, 4), np.repeat(p, 4), groups=np.repeat(range(100), 4))
+    assert together[2] - together[1] > 1.5 * (alone[2] - alone[1])
+
+
+def test_the_same_seed_gives_the_same_intervals():
+    y, p = patients()
+    assert evaluate(y, p, seed=3).equals(evaluate(y, p, seed=3))
+    assert not evaluate(y, p, seed=3).equals(evaluate(y, p, seed=4))
+
+
+def test_a_model_does_not_differ_from_itself():
+    y, p = patients()
+    assert difference(y, p, p) == (0.0, 0.0, 0.0)
+
+
+def test_a_paired_difference_is_tighter_than_two_intervals():
+    y, p = patients()
+    worse = p + np.random.default_rng(0).normal(0, 0.05, len(p))
+    _, low, high = difference(y, p, worse)
+    _, alone_low, alone_high = auc_interval(y, p)
+    assert high - low < alone_high - alone_low
+
+
+def test_the_operating_point_of_youden_is_the_best_one():
+    y, p = patients()
+    best = max(known.balanced_accuracy_score(y, p >= t) for t in np.unique(p))
+    chosen = operating_point(y, p)
+    assert known.balanced_accuracy_score(y, p >= chosen) == pytest.approx(best)
+    assert chosen not in p
+
+
+def test_a_threshold_per_patient_is_used_per_patient():
+    y, p = np.array([0, 1, 0, 1]), np.array([0.2, 0.2, 0.8, 0.8])
+    measured = values(y, p, threshold=[0.5, 0.1, 0.9, 0.5], n_boot=5)["value"]
+    assert measured["accuracy"] == 1.0
+
+
+def test_treating_all_has_its_known_net_benefit():
+    y, p = patients()
+    curve = decision_curve(y, {"model": p}, [0.2, 0.5])
+    expected = y.mean() - (1 - y.mean()) * 0.2 / 0.8
+    assert curve["treat all"][0] == pytest.approx(expected)
+    assert curve["model"][1] == pytest.approx(np.mean((p >= 0.5) * np.where(y, 1, -1)))
+
+
+def test_macro_auc_is_the_mean_over_classes():
+    y = np.array(list("aabbcc"))
+    scores = np.eye(3)[[0, 0, 1, 1, 2, 0]]
+    expected = np.mean([known.roc_auc_score(y == c, scores[:, k]) for k, c in enumerate("abc")])
+    assert macro_auc(y, scores, list("abc")) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "said"),
+    [
+        ([1, 1, 1], [0.1, 0.2, 0.3], "both outcomes"),
+        ([0, 1], [0.1], "do not match"),
+        ([0, 1], [0.1, float("nan")], "is missing"),
+        ([0, 1], [0.1, 7.0], "no probabilities"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(y, p, said):
+    with pytest.raises(DataError, match=said):
+        evaluate(y, p)

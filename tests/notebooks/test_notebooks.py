@@ -1,0 +1,103 @@
+"""Every notebook runs at the smoke profile and keeps to the rules of its trade."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+import pytest
+
+from nextaim_kit import catalog
+from nextaim_kit.runs import record as records
+from nextaim_kit.runs.parameters import read_parameters, resolve
+from nextaim_kit.runs.request import prepare
+from nextaim_kit.runs.runner import execute
+
+NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
+every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
+
+
+def cells(notebook, kind="code"):
+    document = json.loads(notebook.path.read_text(encoding="utf-8"))
+    return [
+        (set(c["metadata"].get("tags", [])), "".join(c["source"]))
+        for c in document["cells"]
+        if c["cell_type"] == kind
+    ]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory):
+    """The twin is made and measured once for all notebooks."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.notebook
+@every_notebook
+def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
+    record, fresh = execute(prepare(notebook.id, "smoke", {}))
+    assert fresh
+    assert record["outcome"] == "complete"
+    assert set(notebook.outputs.metrics) <= {m["name"] for m in record["metrics"]}
+    assert {f"files/{name}" for name in notebook.outputs.files} <= set(record["files"])
+    assert records.is_done(prepare(notebook.id, "smoke", {}).folder)
+    assert all(d["synthetic"] for d in record["data"])
+    assert all(f["alt"] for f in record["figures"])
+
+
+@every_notebook
+def test_its_profiles_hold_known_parameters_and_right_values(notebook):
+    for profile in notebook.profiles:
+        assert resolve(notebook, profile, {}).keys() == read_parameters(notebook.path).keys()
+    assert "smoke" in notebook.profiles
+    assert set(notebook.profiles) <= set(catalog.PROFILES)
+    assert set(notebook.needs) | set(notebook.data) <= read_parameters(notebook.path).keys()
+
+
+@every_notebook
+def test_the_parameters_come_first_and_the_record_comes_last(notebook):
+    code = cells(notebook)
+    assert "parameters" in code[0][0]
+    assert f'start("{notebook.id}"' in code[1][1]
+    assert code[-1][1] == "run.finish()"
+
+
+@every_notebook
+def test_cells_are_short_and_functions_shorter(notebook):
+    for _, source in cells(notebook):
+        assert len(source.splitlines()) <= 25, source
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 10, node.name
+
+
+@every_notebook
+def test_it_has_the_chapters_that_a_reader_expects(notebook):
+    text = "\n".join(source for _, source in cells(notebook, "markdown"))
+    for chapter in ("## The data", "baseline", "## Explanation", "## What can go wrong",
+                    "## Exercises", "## The record"):  # fmt: skip
+        assert chapter in text, chapter
+    for profile in notebook.profiles:
+        assert f"`{profile}`" in text
+
+
+@every_notebook
+def test_it_has_three_exercises_each_with_a_check_and_a_folded_solution(notebook):
+    document = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
+    tags = [set(c["metadata"].get("tags", [])) for c in document]
+    exercises = [i for i, t in enumerate(tags) if "exercise" in t]
+    assert len(exercises) >= 3
+    for i in exercises:
+        assert "..." in "".join(document[i]["source"])
+        assert "check_" in "".join(document[i]["source"])
+        assert "solution" in tags[i + 1]
+        assert document[i + 1]["metadata"]["jupyter"]["source_hidden"]
+
+
+def test_published_metrics_name_what_their_notebook_measures():
+    for study in catalog.studies():
+        for published in study.published:
+            notebook = study.notebooks[published.notebook]
+            name = published.matches or published.metric
+            assert name in notebook.outputs.metrics, f"{study.id}: {name}"

@@ -1,0 +1,153 @@
+"""The board: the latest whole runs, synthetic and real apart, beside what was published."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nextaim_kit.catalog import Notebook, Published, Study
+from nextaim_kit.runs.board import collect, render_board, terminal_table
+from nextaim_kit.runs.record import write_record
+
+HEAVY = ("pandas", "numpy", "matplotlib", "nbconvert", "nbformat", "torch", "sklearn")
+
+
+@pytest.fixture
+def study() -> Study:
+    numbers = [
+        Published(metric="AUC", value=v, tag="slides", where=w, notebook="fit", matches="auc")
+        for v, w in ((0.85, "a talk"), (0.83, "<b>another</b>"))
+    ]
+    notebooks = {s: Notebook(id=f"s/{s}", title=f"To {s}", path=Path(s)) for s in ("fit", "look")}
+    return Study(id="s", title="A study", question="?", published=numbers, notebooks=notebooks)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Leave a run in ``runs``, later than those before it."""
+    made = []
+
+    def make(identity, *, value=0.8, synthetic=True, outcome="complete", report=True, stage="fit"):
+        folder = tmp_path / "runs" / "s" / stage / identity
+        (folder / "files").mkdir(parents=True)
+        (folder / "files" / "x.txt").write_text("x")
+        if report:
+            (folder / "report.html").write_text("a report")
+        metric = {"name": "auc", "value": value, "low": value - 0.1, "high": value + 0.1}
+        name = "synthetic" if synthetic else "mine"
+        write_record(folder, {
+            "id": identity, "notebook": f"s/{stage}", "stage": stage, "profile": "tutorial",
+            "metrics": [metric | {"n": 9, "unit": "", "note": ""}], "outcome": outcome,
+            "data": [{"name": name, "sha256": None, "licence": "MIT", "synthetic": synthetic}],
+        })  # fmt: skip
+        made.append(identity)
+        os.utime(folder / "run.json", (len(made), len(made)))
+        return folder
+
+    return make
+
+
+def measured(rows) -> list[tuple]:
+    return [(r.data, r.comparison.measured["value"]) for r in rows if r.comparison.measured]
+
+
+def shown(rows) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    console.print(terminal_table(rows))
+    return console.file.getvalue()
+
+
+def test_before_any_run_every_published_number_waits(tmp_path, study):
+    rows = collect(tmp_path / "runs", [study])
+    assert [r.comparison.name for r in rows] == ["auc"]
+    assert [ref.words for ref in rows[0].comparison.references] == ["not run yet"] * 2
+
+
+def test_the_latest_run_counts(tmp_path, study, run):
+    run("b", value=0.7)
+    run("a", value=0.8)
+    assert measured(collect(tmp_path / "runs", [study])) == [("SYNTHETIC", 0.8)]
+
+
+def test_synthetic_and_real_data_have_rows_of_their_own(tmp_path, study, run):
+    run("a", value=0.7, synthetic=False)
+    run("b", value=0.8)
+    rows = collect(tmp_path / "runs", [study])
+    assert measured(rows) == [("SYNTHETIC", 0.8), ("real: mine", 0.7)]
+
+
+def test_a_failed_run_does_not_hide_an_earlier_one(tmp_path, study, run):
+    run("a", value=0.7)
+    run("b", value=0.8, outcome="failed")
+    assert measured(collect(tmp_path / "runs", [study])) == [("SYNTHETIC", 0.7)]
+
+
+def test_a_damaged_run_does_not_count(tmp_path, study, run):
+    run("a", value=0.7)
+    (run("b", value=0.8) / "files" / "x.txt").write_text("changed")
+    assert measured(collect(tmp_path / "runs", [study])) == [("SYNTHETIC", 0.7)]
+
+
+def test_a_record_that_is_no_record_is_passed_over(tmp_path, study, run):
+    (run("a") / "run.json").write_text("{")
+    assert measured(collect(tmp_path / "runs", [study])) == []
+
+
+def test_an_incomplete_run_says_so(tmp_path, study, run):
+    run("a", outcome="incomplete")
+    assert collect(tmp_path / "runs", [study])[0].run == "tutorial, incomplete"
+
+
+def test_the_terminal_shows_value_interval_data_tag_and_difference(tmp_path, study, run):
+    run("a")
+    text = shown(collect(tmp_path / "runs", [study]))
+    for part in ("this kit [interval]", "0.800 [0.700, 0.900]", "SYNTHETIC", "0.85 [slides]",
+                 "0.05 below, inside our interval", "tutorial"):  # fmt: skip
+        assert part in text
+
+
+def test_the_page_links_to_each_report_relatively(tmp_path, study, run):
+    run("a")
+    render_board(collect(tmp_path / "runs", [study]), tmp_path / "board.html", tmp_path / "runs")
+    assert 'href="runs/s/fit/a/report.html"' in (tmp_path / "board.html").read_text()
+
+
+def test_a_run_without_a_report_has_no_link(tmp_path, study, run):
+    run("a", report=False)
+    render_board(collect(tmp_path / "runs", [study]), tmp_path / "board.html", tmp_path / "runs")
+    assert "Open the report" not in (tmp_path / "board.html").read_text()
+
+
+def test_the_page_letters_synthetic_data_escapes_and_loads_nothing(tmp_path, study, run):
+    run("a")
+    render_board(collect(tmp_path / "runs", [study]), tmp_path / "board.html", tmp_path / "runs")
+    text = (tmp_path / "board.html").read_text()
+    assert "SYNTHETIC DATA" in text
+    assert "<b>another" not in text
+    assert text.count("<h1") == 1
+    assert not any(mark in text for mark in (" src=", "url(", "@import", "<script"))
+
+
+def test_the_page_without_runs_says_how_to_begin(tmp_path, study):
+    render_board(collect(tmp_path / "runs", [study]), tmp_path / "board.html", tmp_path / "runs")
+    assert "Nothing was run yet" in (tmp_path / "board.html").read_text()
+
+
+def test_the_board_needs_no_heavy_package(tmp_path):
+    program = (
+        "import json, sys; from pathlib import Path; from nextaim_kit import catalog;"
+        "from nextaim_kit.runs.board import collect, render_board, terminal_table;"
+        "rows = collect(Path('runs'), []); terminal_table(rows);"
+        "render_board(rows, Path('b.html'), Path('runs'));"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert not set(HEAVY) & set(json.loads(done.stdout))

@@ -1,0 +1,121 @@
+"""The difference to a published number, in words: right, and never flattering."""
+
+from __future__ import annotations
+
+import pytest
+
+from nextaim_kit.catalog import Published, Study
+from nextaim_kit.runs.chart import interval_chart
+from nextaim_kit.runs.compare import (
+    NO_RUN,
+    compare,
+    comparison_html,
+    comparison_text,
+    difference,
+    number,
+)
+
+
+def published(value=0.85, **more) -> Published:
+    return Published(**{"metric": "AUC", "value": value, "tag": "slides", "where": "a talk"} | more)
+
+
+def ours(value, low=None, high=None) -> dict:
+    return {"name": "auc", "value": value, "low": low, "high": high, "n": 9, "unit": "", "note": ""}
+
+
+def record(*metrics, synthetic=True) -> dict:
+    data = [{"name": "x", "sha256": None, "licence": "MIT", "synthetic": synthetic}]
+    return {"stage": "fit", "metrics": list(metrics), "data": data}
+
+
+def study(*numbers) -> Study:
+    return Study(id="s", title="S", question="?", published=list(numbers))
+
+
+@pytest.mark.parametrize(
+    ("measured", "reference", "words"),
+    [
+        (ours(0.83, 0.80, 0.86), published(), "0.02 below, inside our interval"),
+        (ours(0.95, 0.92, 0.97), published(), "0.1 above, outside our interval; published value "
+         "has no interval"),
+        (ours(0.80, 0.78, 0.82), published(spread=0.04), "0.05 below, the intervals overlap"),
+        (ours(0.70, 0.68, 0.72), published(spread=0.04), "0.15 below, the intervals "
+         "do not overlap"),
+        (ours(0.83), published(low=0.8, high=0.9), "0.02 below, inside the published spread; "
+         "ours has no interval"),
+        (ours(0.83), published(), "0.02 below, neither has an interval"),
+        (ours(100.0), published(100), "equal"),
+        (ours(450.0), published(100), "350 above, neither has an interval"),
+        (None, published(), NO_RUN),
+    ],
+)  # fmt: skip
+def test_the_difference_is_said_in_words(measured, reference, words):
+    assert difference(measured, reference) == words
+
+
+def test_a_number_matches_ours_by_its_alias_and_lends_it_its_name():
+    found = compare(record(ours(0.8)), study(published(notebook="fit", matches="auc")))
+    assert [(c.name, c.label, len(c.references)) for c in found] == [("auc", "AUC", 1)]
+
+
+def test_a_number_of_another_stage_is_left_out():
+    found = compare(record(ours(0.8)), study(published(notebook="other", matches="auc")))
+    assert [(c.name, c.words) for c in found] == [("auc", "not published")]
+
+
+def test_a_published_number_that_the_run_did_not_measure_is_said_to_be_missing():
+    found = compare(record(ours(0.8)), study(published(metric="recall", notebook="fit")))
+    assert found[0].references[0].words == "not in this run"
+
+
+def test_several_published_numbers_stand_beside_one_of_ours():
+    numbers = [published(v, notebook="fit", matches="auc") for v in (0.85, 0.83)]
+    (found,) = compare(record(ours(0.8)), study(*numbers))
+    assert [r.published.value for r in found.references] == [0.85, 0.83]
+
+
+def test_numbers_are_written_short_but_not_coarse():
+    assert [number(v) for v in (100.0, 0.8, 0.815, 0.00012, 123.456)] == [
+        "100", "0.80", "0.815", "1.2e-04", "123.5",
+    ]  # fmt: skip
+
+
+def test_synthetic_data_are_named_first_on_a_terminal():
+    lines = comparison_text(record(ours(0.8)), study()).splitlines()
+    assert lines == ["SYNTHETIC DATA", "auc: 0.80  (not published)"]
+
+
+def test_the_table_for_a_notebook_brings_its_style_and_says_synthetic():
+    html = comparison_html(record(ours(0.8, 0.7, 0.9)), study(published(notebook="fit")))
+    assert "<style>" in html
+    assert "SYNTHETIC DATA" in html
+    assert "SYNTHETIC" not in comparison_html(record(ours(0.8), synthetic=False), study())
+
+
+def test_text_from_a_study_file_is_escaped():
+    number = published(where="<b>talk</b>", note="<script>", notebook="fit", matches="auc")
+    html = comparison_html(record(ours(0.8, 0.7, 0.9)), study(number))
+    assert "<script>" not in html
+    assert "<b>talk" not in html
+
+
+def test_a_doi_becomes_a_link():
+    html = comparison_html(record(), study(published(doi="10.1/x", notebook="fit")))
+    assert '<a href="https://doi.org/10.1/x">a talk</a>' in html
+
+
+def test_the_chart_names_every_value_for_those_who_cannot_see_it():
+    numbers = study(published(spread=0.04, notebook="fit", matches="auc"))
+    (comparison,) = compare(record(ours(0.8, 0.75, 0.84)), numbers)
+    chart = interval_chart(comparison)
+    assert (
+        'aria-label="this run: 0.80, from 0.75 to 0.84; a talk: 0.85, from 0.81 to 0.89"' in chart
+    )
+    assert chart.count("<circle") == chart.count("<path") == 1
+
+
+def test_equal_numbers_without_intervals_need_no_chart():
+    (comparison,) = compare(record(ours(100.0)), study(published(100, notebook="fit",
+                                                                 matches="auc")))  # fmt: skip
+    assert interval_chart(comparison) == ""

@@ -1,0 +1,312 @@
+"""A cohort: order, failures, cache and resumption, independent of the number of workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from nextaim_kit.data.files import cache_folder, sha256_of
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.ct_radiomics import engine, extraction, subject
+from nextaim_kit.studies.ct_radiomics.extraction import (
+    Settings,
+    extract_cohort,
+    feature_columns,
+)
+from nextaim_kit.studies.ct_radiomics.subject import extract_subject
+
+SHAPE = (12, 20, 20)
+
+
+@pytest.fixture
+def cohort(tmp_path, volume, tissue, ball):
+    """Four sound subjects, with lungs."""
+    rows = []
+    for number in range(4):
+        image = volume(tissue(SHAPE, number), (0.8, 0.8, 2.0))
+        mask = volume(ball(SHAPE, (6, 10, 10), (2 + number % 2, 4, 5)), (0.8, 0.8, 2.0))
+        lungs = volume(ball(SHAPE, (6, 10, 10), (5, 9, 9)), (0.8, 0.8, 2.0))
+        row = {"subject": f"s{number}", "site": "AB"[number % 2], "label": number % 2}
+        for name, part in (("image", image), ("mask", mask), ("lungs", lungs)):
+            row[name] = str(tmp_path / f"s{number}_{name}.nii.gz")
+            sitk.WriteImage(part, row[name])
+        rows.append(row)
+    return pd.DataFrame(rows).astype({"label": "Int64"})
+
+
+def replaced(cohort, index, change, part="mask"):
+    """Cohort whose subject `index` has another array in one of its files."""
+    path = cohort.loc[index, part]
+    image = sitk.ReadImage(path)
+    array = sitk.GetArrayFromImage(image).astype(np.float32 if part == "image" else np.uint8)
+    change(array)
+    changed = sitk.GetImageFromArray(array)
+    changed.CopyInformation(image)
+    sitk.WriteImage(changed, path)
+    return cohort
+
+
+def quiet(done, total, subject):
+    pass
+
+
+def test_a_cohort_becomes_a_table_with_100_features_and_provenance(cohort):
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert len(failures) == 0
+    assert list(features["subject"]) == ["s0", "s1", "s2", "s3"]
+    assert len(feature_columns(features)) == 100
+    assert list(features.columns[:5]) == [
+        "subject", "site", "label", "lesion_volume_ml", "involvement_percent",
+    ]  # fmt: skip
+    assert features["label"].dtype == "Int64"
+    row = features.iloc[0]
+    assert row["provenance_image_sha256"] == sha256_of(cohort.loc[0, "image"])
+    assert row["provenance_pyradiomics"] == "3.0.1"
+    assert row["provenance_spacing_mm"] == "0.8 x 0.8 x 2"
+    assert json.loads(row["provenance_settings"])["binWidth"] == 25
+    assert (features["provenance_warnings"] == "").all()
+
+
+def test_volume_and_involvement_follow_from_the_voxels(cohort):
+    features, _ = extract_cohort(cohort, workers=1, progress=quiet)
+    lesion, lungs = (sitk.ReadImage(cohort.loc[0, name]) for name in ("mask", "lungs"))
+    count = int(sitk.GetArrayFromImage(lesion).sum())
+    assert features.loc[0, "provenance_roi_voxels"] == count
+    assert features.loc[0, "lesion_volume_ml"] == pytest.approx(count * 1.28 / 1000)
+    part = count / int(sitk.GetArrayFromImage(lungs).sum())
+    assert features.loc[0, "involvement_percent"] == pytest.approx(100 * part)
+
+
+def test_without_lungs_there_is_no_involvement_and_lost_lungs_are_named(cohort):
+    features, _ = extract_cohort(cohort.drop(columns="lungs"), workers=1, progress=quiet)
+    assert features["involvement_percent"].isna().all()
+    replaced(cohort, 1, lambda array: array.fill(0), "lungs")
+    os.remove(cohort.loc[2, "lungs"])
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert len(failures) == 0
+    assert "the lungs' mask is empty" in features.loc[1, "provenance_warnings"]
+    assert "s2_lungs.nii.gz is missing" in features.loc[2, "provenance_warnings"]
+    assert features["involvement_percent"].notna().tolist() == [True, False, False, True]
+
+
+def test_tables_do_not_depend_on_the_number_of_workers(cohort):
+    one = extract_cohort(cohort, workers=1, progress=quiet, cache=False)
+    two = extract_cohort(cohort, workers=2, progress=quiet, cache=False)
+    pd.testing.assert_frame_equal(one[0], two[0], check_exact=True)
+    pd.testing.assert_frame_equal(one[1], two[1])
+
+
+def test_progress_counts_every_subject_once(cohort):
+    seen = []
+    extract_cohort(cohort, workers=1, progress=lambda *told: seen.append(told))
+    assert [done for done, _, _ in seen] == [1, 2, 3, 4]
+    assert {subject for _, _, subject in seen} == set(cohort["subject"])
+
+
+def test_progress_is_a_line_of_text_by_default(cohort, capsys):
+    extract_cohort(cohort, workers=1)
+    assert "radiomics: 4 of 4 subjects" in capsys.readouterr().out
+
+
+def sick(cohort, problem, tmp_path, volume):
+    """Make subject 1 sick in one way."""
+    mask, image = cohort.loc[1, "mask"], cohort.loc[1, "image"]
+    if problem == "missing file":
+        os.remove(image)
+    elif problem == "no path":
+        cohort.loc[1, "mask"] = ""
+    elif problem == "corrupt file":
+        with open(image, "r+b") as stream:
+            stream.truncate(500)
+    elif problem == "other geometry":
+        sitk.WriteImage(volume(np.ones(SHAPE, np.uint8), (1, 1, 2)), mask)
+    elif problem == "empty mask":
+        replaced(cohort, 1, lambda array: array.fill(0))
+    elif problem == "two labels":
+        replaced(cohort, 1, lambda array: array.__setitem__((0, 0, 0), 2))
+    elif problem == "one voxel":
+        replaced(cohort, 1, lambda a: (a.fill(0), a.__setitem__((5, 5, 5), 1)))
+    elif problem == "not a number":
+        replaced(cohort, 1, lambda a: a.__setitem__((6, 10, 10), np.nan), "image")
+    elif problem == "constant":
+        replaced(cohort, 1, lambda array: array.fill(7), "image")
+    return cohort
+
+
+SICK = {
+    "missing file": ("read", "s1_image.nii.gz is missing"),
+    "no path": ("read", "no mask is given"),
+    "corrupt file": ("read", "cannot be read"),
+    "other geometry": ("geometry", "differ in spacing"),
+    "empty mask": ("roi", "empty"),
+    "two labels": ("roi", "more than one label"),
+    "one voxel": ("roi", "the region is one voxel"),
+    "not a number": ("roi", "not numbers"),
+    "constant": ("roi", "the region is constant"),
+}
+
+
+@pytest.mark.parametrize("problem", SICK)
+def test_one_sick_subject_is_named_and_the_others_are_kept(cohort, problem, tmp_path, volume):
+    stage, words = SICK[problem]
+    cohort = sick(cohort, problem, tmp_path, volume)
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert list(features["subject"]) == ["s0", "s2", "s3"]
+    assert failures.loc[0, ["subject", "stage"]].tolist() == ["s1", stage]
+    assert words in failures.loc[0, "problem"]
+    assert failures.loc[0, "mend"]
+    assert str(tmp_path) not in failures.to_json()
+
+
+def test_an_unforeseen_error_of_one_subject_is_a_failure_too(cohort, monkeypatch):
+    whole = engine.features_of
+
+    def breaks(region, settings):
+        if region.mask.shape[0] > 6:
+            raise RuntimeError("ITK ERROR: something unforeseen")
+        return whole(region, settings)
+
+    monkeypatch.setattr(engine, "features_of", breaks)
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert list(features["subject"]) == ["s0", "s2"]
+    assert failures["stage"].tolist() == ["features", "features"]
+
+
+def test_a_cohort_of_the_sick_gives_empty_but_whole_tables(cohort):
+    cohort["image"] = "nowhere.nii.gz"
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert features.empty
+    assert "lesion_volume_ml" in features
+    assert feature_columns(features) == []
+    assert len(failures) == 4
+
+
+def test_a_label_per_subject_chooses_the_region(cohort):
+    replaced(cohort, 1, lambda array: array.__setitem__((0, 0, 0), 2))
+    cohort["mask_label"] = pd.array([None, 1, None, None], dtype="Int64")
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert len(features) == 4
+    assert failures.empty
+
+
+def test_a_second_extraction_computes_nothing_again(cohort, monkeypatch):
+    first, _ = extract_cohort(cohort, workers=1, progress=quiet)
+    monkeypatch.setattr(engine, "features_of", lambda *_: pytest.fail("computed again"))
+    again, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert failures.empty
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
+
+
+@pytest.mark.parametrize("what", ["settings", "image", "mask", "engine"])
+def test_whatever_changes_a_value_makes_it_anew(cohort, monkeypatch, what):
+    extract_cohort(cohort, workers=1, progress=quiet)
+    before = len(list((cache_folder() / "radiomics").glob("*.json")))
+    settings = Settings(bin_width=30) if what == "settings" else Settings()
+    if what in ("image", "mask"):
+        replaced(cohort, 0, lambda a: a.__setitem__((6, 10, 10), 0 if what == "mask" else 9), what)
+    if what == "engine":
+        monkeypatch.setattr(engine, "VERSION", -1)
+    extract_cohort(cohort, settings, workers=1, progress=quiet)
+    after = len(list((cache_folder() / "radiomics").glob("*.json")))
+    assert after - before == (1 if what in ("image", "mask") else 4)
+
+
+def test_a_damaged_result_is_made_again(cohort):
+    first, _ = extract_cohort(cohort, workers=1, progress=quiet)
+    for place in (cache_folder() / "radiomics").glob("*.json"):
+        place.write_text(place.read_text()[:40])
+    again, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert failures.empty
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_full_disk_does_not_lose_what_was_computed(cohort, monkeypatch):
+    def full(path, text):
+        raise DataError(f"cannot write {path.name}", found="No space left on device")
+
+    monkeypatch.setattr(subject, "write_text", full)
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert len(features) == 4
+    assert failures.empty
+
+
+def test_a_killed_extraction_goes_on_where_it_was(cohort, tmp_path, project):
+    cohort.to_parquet(tmp_path / "cohort.parquet")
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import os, signal, sys
+            import pandas as pd
+            from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
+
+            def kill(done, total, subject):
+                if done == 2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            extract_cohort(pd.read_parquet(sys.argv[1]), workers=1, progress=kill)
+            """
+        )
+    )
+    command = [sys.executable, str(script), str(tmp_path / "cohort.parquet")]
+    killed = subprocess.run(command, cwd=project, env={**os.environ, "PYTHONPATH": str(project)})
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((cache_folder() / "radiomics").glob("*.json"))) == 2
+    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
+    assert failures.empty
+    whole = extract_cohort(cohort, workers=1, progress=quiet, cache=False)[0]
+    pd.testing.assert_frame_equal(features, whole, check_exact=True)
+
+
+def test_a_killed_worker_costs_only_its_own_subject(cohort, monkeypatch):
+    def indexed(index, row, settings, cache):  # nested: sent to the workers by value
+        if row["subject"] == "s1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index, extract_subject(row, settings, cache)
+
+    monkeypatch.setattr(extraction, "_indexed", indexed)
+    features, failures = extract_cohort(cohort, workers=2, progress=quiet)
+    assert list(features["subject"]) == ["s0", "s2", "s3"]
+    assert failures["problem"].tolist() == ["the worker process was killed, most often for memory"]
+
+
+def test_workers_are_bounded_by_memory(cohort, monkeypatch):
+    rows = cohort.to_dict("records")
+    monkeypatch.setattr(extraction.limits, "cpu_count", lambda: 8)
+    monkeypatch.setattr(extraction.limits, "memory_available", lambda: 3 * 500 << 20)
+    assert extraction._workers(rows, None) == 3
+    monkeypatch.setattr(extraction.limits, "memory_available", lambda: 1)
+    assert extraction._workers(rows, None) == 1
+    with pytest.raises(RequestError, match="workers is out of bounds"):
+        extraction._workers(rows, 0)
+
+
+def test_a_cohort_without_masks_or_with_a_subject_twice_is_refused(cohort):
+    with pytest.raises(RequestError, match="no column 'mask'"):
+        extract_cohort(cohort.drop(columns="mask"))
+    with pytest.raises(RequestError, match="subject s0 is in the cohort twice"):
+        extract_cohort(pd.concat([cohort, cohort.head(1)]))
+
+
+def test_what_a_researcher_should_know_is_in_the_warnings(cohort):
+    replaced(cohort, 1, lambda a: np.copyto(a, 101 + a % 2), "image")
+    features, _ = extract_cohort(cohort, workers=1, progress=quiet)
+    assert "one gray level" in features.loc[1, "provenance_warnings"]
+    assert features.loc[0, "provenance_warnings"] == ""
+
+
+def test_toggles_add_named_features(cohort):
+    chosen = Settings(resample_mm=1, wavelet=True, log_sigma=(1.0,))
+    features, _ = extract_cohort(cohort.head(1), chosen, workers=1, progress=quiet)
+    names = feature_columns(features)
+    assert len(names) == 100 + 8 * 86 + 86
+    assert {"wavelet-HHL_glcm_Contrast", "log-sigma-1-0-mm-3D_glszm_ZoneEntropy"} <= set(names)
