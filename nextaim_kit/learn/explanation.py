@@ -55,7 +55,7 @@ def shap_out_of_fold(
         ready, names = _before_last(model, table.iloc[rows])
         explained = shap.TreeExplainer(model[-1])(ready)
         _check_additive(model[-1], ready, explained)
-        columns = [place[name] for name in names]
+        columns = np.array([place[name] for name in names])
         total[np.ix_(rows, columns)] += explained.values
         seen[rows] += 1
     tested = np.flatnonzero(seen)

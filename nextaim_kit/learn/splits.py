@@ -54,8 +54,8 @@ def folds(
     _check_request(cohort, n_splits, [*by, group])
     _check_classes(cohort, n_splits, by[0], group)
     strata = _strata(cohort, n_splits, by)
-    patients = cohort[group].to_numpy()
-    kind = StratifiedGroupKFold if cohort[group].duplicated().any() else StratifiedKFold
+    patients = cohort[group].to_numpy() if cohort[group].duplicated().any() else None
+    kind = StratifiedKFold if patients is None else StratifiedGroupKFold
     splitter = kind(n_splits, shuffle=True, random_state=seed)
     split = list(splitter.split(np.zeros(len(cohort)), strata, patients))
     _check_folds(cohort[by[0]].to_numpy(), split, by[0])
@@ -147,7 +147,7 @@ def _strata(cohort: pd.DataFrame, n_splits: int, by: Sequence[str]) -> NDArray:
     for value in np.unique(label):
         counts = pd.Series(names[label == value]).value_counts()
         rest = np.isin(names, counts.index[counts < n_splits])
-        into = value if 0 < len(counts) and rest.sum() >= n_splits else counts.index[0]
+        into = value if rest.sum() >= n_splits else counts.index[0]
         names[rest] = into
     return np.unique(names, return_inverse=True)[1]
 

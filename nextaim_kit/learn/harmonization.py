@@ -1,0 +1,301 @@
+"""ComBat: move and scale each site's features to a common location and spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from nextaim_kit.errors import DataError, RequestError
+
+_OUTCOMES = {"label", "outcome", "severity", "severe", "target", "y"}
+_CONVERGED = 1e-4  # as in the reference implementation, whose numbers depend on it
+
+
+class ComBat(TransformerMixin, BaseEstimator):
+    """Harmonize features between sites; fit it on training patients only.
+
+    Parameters
+    ----------
+    site : str
+        Column of the table that names the site.
+    covariates : sequence of str
+        Columns whose effect is to be kept (age, sex): numbers, or categories. Never the outcome.
+    parametric : bool
+        Parametric priors; else they are the features' own empirical distribution.
+    eb : bool
+        Empirical Bayes: the features of a site shrink towards each other. Without it, plain
+        location and scale.
+    mean_only : bool
+        Correct the location and leave the spread.
+    reference : str, optional
+        Site that stays as it is and to which the others are brought.
+    unseen : {"error", "pass", "estimate"}
+        A site met only at `transform`: refuse it, leave its rows as they are, or estimate its
+        location and spread from the rows that are given (unlabeled test patients: say so).
+
+    Attributes
+    ----------
+    sites_ : list of str
+    features_ : list of str
+    constant_ : list of str
+        Features that do not vary within sites; they pass unchanged.
+
+    Notes
+    -----
+    `X` is a DataFrame of the features, the site column and the covariates; what comes out is
+    the features alone. Where the covariates are absent at `transform`, their mean effect among
+    the training patients stands for them. The site of a patient must be known to harmonize it.
+
+    References
+    ----------
+    Johnson et al. 2007, doi:10.1093/biostatistics/kxj037; Fortin et al. 2018,
+    doi:10.1016/j.neuroimage.2017.11.024.
+    """
+
+    def __init__(
+        self,
+        site: str = "site",
+        covariates: Sequence[str] = (),
+        *,
+        parametric: bool = True,
+        eb: bool = True,
+        mean_only: bool = False,
+        reference: str | None = None,
+        unseen: Literal["error", "pass", "estimate"] = "error",
+    ) -> None:
+        self.site = site
+        self.covariates = covariates
+        self.parametric = parametric
+        self.eb = eb
+        self.mean_only = mean_only
+        self.reference = reference
+        self.unseen = unseen
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
+        """Estimate each site's location and spread.
+
+        Raises
+        ------
+        RequestError
+            If a column is missing, an outcome is named as covariate, there is one site only, or
+            the reference site is not there.
+        DataError
+            If a feature is not numeric, missing or infinite, or a site has one patient.
+        """
+        self._check_request(X)
+        beside = {self.site, *self.covariates}
+        self.features_ = [str(c) for c in X.columns if c not in beside]
+        values, member = self._values(X), X[self.site].astype(str).to_numpy()
+        self.sites_ = sorted(set(member))
+        self._check_sites(member)
+        onehot = (member[:, None] == np.array(self.sites_)).astype(float)
+        self._levels = {c: sorted(set(X[c])) for c in self.covariates if not _is_number(X[c])}
+        self._estimate(values, onehot, self._design(X))
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Give the harmonized features, shape (n, p), with the rows and index of `X`.
+
+        Raises
+        ------
+        RequestError, DataError
+            As for `fit`; DataError for a site that `fit` has not seen, unless `unseen` says
+            what to do with it.
+        """
+        check_is_fitted(self, "features_")
+        values, member = self._values(X), X[self.site].astype(str).to_numpy()
+        expected = self._expected(X)
+        standard = (values - expected) / self._scale
+        out = values.copy()
+        for site in sorted(set(member)):
+            rows = member == site
+            location, spread = self._site(site, standard[rows])
+            if site != self.reference:
+                out[rows] = (standard[rows] - location) / spread * self._scale + expected[rows]
+        if self.unseen == "pass":
+            new = ~np.isin(member, self.sites_)
+            out[new] = values[new]
+        constant = np.isin(self.features_, self.constant_)
+        out[:, constant] = values[:, constant]
+        return pd.DataFrame(out, columns=self.features_, index=X.index)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray:
+        """Names of the features that `transform` gives."""
+        return np.array(self.features_, dtype=object)
+
+    def _estimate(self, values: NDArray, onehot: NDArray, covariates: NDArray) -> None:
+        design = np.hstack([onehot, covariates])
+        at = self.sites_.index(self.reference) if self.reference is not None else None
+        if at is not None:
+            design[:, at] = 1.0  # the reference is the intercept, other sites differ from it
+        beta = np.linalg.lstsq(design, values, rcond=None)[0]
+        sites = len(self.sites_)
+        self._intercept = beta[at] if at is not None else onehot.mean(axis=0) @ beta[:sites]
+        self._slopes = beta[sites:]
+        self._mean_covariates = covariates.mean(axis=0)
+        used = np.ones(len(values), bool) if at is None else onehot[:, at] == 1
+        variance = ((values - design @ beta)[used] ** 2).mean(axis=0)
+        flat = variance <= 1e-20 * np.maximum(1.0, (values**2).mean(axis=0))
+        self.constant_ = [f for f, is_flat in zip(self.features_, flat, strict=True) if is_flat]
+        self._scale = np.sqrt(np.where(flat, 1.0, variance))
+        standard = (values - self._intercept - covariates @ self._slopes) / self._scale
+        self._flat = flat
+        self._locations, self._spreads = {}, {}
+        for k, site in enumerate(self.sites_):
+            shift, spread = self._shrunk(standard[onehot[:, k] == 1][:, ~flat])
+            self._locations[site] = _at(shift, ~flat, 0.0)
+            self._spreads[site] = _at(np.sqrt(spread), ~flat, 1.0)
+
+    def _shrunk(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Location and variance of a site's standardized rows, by features."""
+        shift = rows.mean(axis=0)
+        spread = np.ones_like(shift) if self.mean_only else rows.var(axis=0, ddof=1)
+        if not self.eb:
+            return shift, np.where(spread > 0, spread, 1.0)
+        if not self.parametric:
+            shift, posterior = _nonparametric(rows, shift, spread)
+        elif self.mean_only:
+            shift, posterior = _posterior_mean(shift, 1, np.ones_like(shift)), spread
+        else:
+            shift, posterior = _parametric(rows, shift, spread)
+        return shift, np.ones_like(shift) if self.mean_only else posterior
+
+    def _site(self, site: str, rows: NDArray) -> tuple[NDArray, NDArray]:
+        if site in self._locations:
+            return self._locations[site], self._spreads[site]
+        if self.unseen == "pass":
+            return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+        if self.unseen == "estimate" and len(rows) > 1:
+            shift, spread = self._shrunk(rows[:, ~self._flat])
+            return _at(shift, ~self._flat, 0.0), _at(np.sqrt(spread), ~self._flat, 1.0)
+        raise DataError(
+            f"ComBat has not seen the site {site!r}",
+            expected=f"one of {', '.join(self.sites_)}",
+            found=f"{len(rows)} patients of it",
+            mend="choose unseen='pass' (left as it is) or unseen='estimate' (from two or more of "
+            "its unlabeled patients)",
+        )
+
+    def _expected(self, X: pd.DataFrame) -> NDArray:
+        present = all(c in X for c in self.covariates)
+        covariates = self._design(X) if present else np.tile(self._mean_covariates, (len(X), 1))
+        return self._intercept + covariates @ self._slopes
+
+    def _design(self, X: pd.DataFrame) -> NDArray:
+        """Covariates as numbers; a category as one column per level but the first."""
+        columns: list[NDArray] = []
+        for name in self.covariates:
+            if name not in self._levels:
+                columns.append(X[name].to_numpy(float))
+                continue
+            new = set(X[name]) - set(self._levels[name])
+            if new:
+                raise DataError(
+                    f"covariate {name!r} has levels ComBat has not seen", found=f"{new}"
+                )
+            columns += [(X[name] == level).to_numpy(float) for level in self._levels[name][1:]]
+        return np.column_stack(columns) if columns else np.zeros((len(X), 0))
+
+    def _values(self, X: pd.DataFrame) -> NDArray:
+        missing = [c for c in [*self.features_, self.site] if c not in X]
+        if missing:
+            raise RequestError(f"ComBat misses the column {missing[0]!r}", found=str(list(X)[:5]))
+        wrong = [c for c in self.features_ if not _is_number(X[c])]
+        if wrong:
+            raise DataError(
+                f"ComBat needs numbers: {', '.join(wrong[:5])}",
+                expected="numeric features beside the site and the covariates",
+                mend="name categories in covariates, drop other text",
+            )
+        values = X[self.features_].to_numpy(float)
+        broken = [
+            c
+            for c, good in zip(self.features_, np.isfinite(values).all(0), strict=True)
+            if not good
+        ]
+        if broken:
+            raise DataError(
+                f"ComBat cannot take missing or infinite values: {', '.join(broken[:5])}",
+                mend="impute them in a step before, fitted on the training patients",
+            )
+        return values
+
+    def _check_request(self, X: pd.DataFrame) -> None:
+        outcome = [c for c in self.covariates if c.lower() in _OUTCOMES]
+        if outcome:
+            raise RequestError(
+                f"the outcome {outcome[0]!r} must not be a covariate of ComBat",
+                mend="it would carry the answer into the features, doi:10.1016/j.neucom.2026.133146",
+            )
+        absent = [c for c in [self.site, *self.covariates] if c not in X]
+        if absent:
+            raise RequestError(f"ComBat misses the column {absent[0]!r}", found=str(list(X)[:5]))
+        if self.unseen not in ("error", "pass", "estimate"):
+            raise RequestError(f"unseen={self.unseen!r}", expected="'error', 'pass' or 'estimate'")
+
+    def _check_sites(self, member: NDArray) -> None:
+        counts = {site: int((member == site).sum()) for site in self.sites_}
+        if len(counts) < 2:
+            raise RequestError("ComBat needs two sites or more", found=f"{counts}")
+        if self.reference is not None and self.reference not in counts:
+            raise RequestError(f"no reference site {self.reference!r}", expected=str(self.sites_))
+        alone = [site for site, n in counts.items() if n < 2]
+        if alone and not self.mean_only:
+            raise DataError(
+                f"site {alone[0]!r} has one patient: no spread can be estimated",
+                expected="two patients or more in every site",
+                mend="merge it with another site, drop it, or choose mean_only=True",
+            )
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _at(values: NDArray, where: NDArray, default: float) -> NDArray:
+    full = np.full(len(where), default)
+    full[where] = values
+    return full
+
+
+def _posterior_mean(shift: NDArray, n: int, spread: NDArray) -> NDArray:
+    """Posterior of the location under a normal prior with the moments over features."""
+    mean, variance = shift.mean(), shift.var(ddof=1)
+    return (n * variance * shift + spread * mean) / (n * variance + spread)
+
+
+def _parametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDArray, NDArray]:
+    """Posterior location and variance, iterated to their fixed point together."""
+    n, mean, variance = len(rows), spread.mean(), spread.var(ddof=1)
+    a = (2 * variance + mean**2) / variance
+    b = (mean * variance + mean**3) / variance
+    old_shift, old_spread, change = shift, spread, np.inf
+    while change > _CONVERGED:
+        new_shift = _posterior_mean(shift, n, old_spread)
+        squares = ((rows - new_shift) ** 2).sum(axis=0)
+        new_spread = (squares / 2 + b) / (n / 2 + a - 1)
+        # Relative to the signed location, as the reference does: it decides when to stop.
+        change = max(
+            (np.abs(new_shift - old_shift) / old_shift).max(),
+            (np.abs(new_spread - old_spread) / old_spread).max(),
+        )
+        old_shift, old_spread = new_shift, new_spread
+    return old_shift, old_spread
+
+
+def _nonparametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean of all other features' location and variance, weighted by their likelihood here."""
+    n = len(rows)
+    # Sums of squares of feature j's rows around feature i's location, without an n x p x p array.
+    squares = (rows**2).sum(0)[:, None] - 2 * rows.sum(0)[:, None] * shift + n * shift**2
+    log = -squares / (2 * spread) - n / 2 * np.log(2 * np.pi * spread)
+    np.fill_diagonal(log, -np.inf)
+    weight = np.exp(log - log.max(axis=1, keepdims=True))
+    weight /= weight.sum(axis=1, keepdims=True)
+    return weight @ shift, weight @ spread
