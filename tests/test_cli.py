@@ -89,9 +89,8 @@ def test_missing_data_are_named_before_a_kernel_starts(toy, capsys):
 
 
 def test_ctrl_c_exits_with_130_ends_the_kernel_and_leaves_no_record(toy, tmp_path):
-    toy(
-        f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    )
+    pid = str(tmp_path / "pid")
+    toy(f"import os, time; open({pid!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():

@@ -231,7 +231,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         if outcome:
             raise RequestError(
                 f"the outcome {outcome[0]!r} must not be a covariate of ComBat",
-                mend="it would carry the answer into the features, doi:10.1016/j.neucom.2026.133146",
+                mend="it would carry the answer into the features (10.1016/j.neucom.2026.133146)",
             )
         absent = [c for c in [self.site, *self.covariates] if c not in X]
         if absent:

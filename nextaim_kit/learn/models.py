@@ -72,9 +72,7 @@ def pipeline(
     beside = _beside(combat)
     steps: list[tuple[str, Any]] = [("columns", Columns(beside))]
     if rank_normal:
-        # The subsample's limit is above any cohort here: nothing is drawn at random.
-        normal = QuantileTransformer(output_distribution="normal", random_state=0)
-        steps.append(("rank", OnFeatures(normal, beside)))
+        steps.append(("rank", OnFeatures(NormalScores(), beside)))
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
     steps.append(("impute", OnFeatures(imputer, beside)))
     if combat is not None:
@@ -171,6 +169,18 @@ class OnFeatures(TransformerMixin, BaseEstimator):
         ready = pd.DataFrame(values, index=X.index, columns=self.features_)
         others = [name for name in X.columns if name in self.beside]
         return pd.concat([X[others], ready], axis=1)
+
+
+class NormalScores(QuantileTransformer):
+    """Normal scores by rank: scikit-learn's quantiles, one for each row of the training part."""
+
+    def __init__(self) -> None:
+        super().__init__(output_distribution="normal", subsample=None)
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn the ranks of X, shape (n, p)."""
+        self.n_quantiles = len(np.asarray(X))
+        return super().fit(X)
 
 
 def _values(features: pd.DataFrame) -> np.ndarray:

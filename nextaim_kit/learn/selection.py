@@ -92,7 +92,7 @@ class RankSelector(TransformerMixin, BaseEstimator):
             return list(self.ranking)[: self.k]
         values = X.to_numpy(float)
         if self.kind == "mrmr":
-            order = _fcq(values, y, self.k)
+            order: Sequence[int] | NDArray = _fcq(values, y, self.k)
         else:
             score = _gain if self.kind == "xgboost" else _mutual_information
             order = np.argsort(-score(values, y, self.seed), kind="stable")

@@ -60,6 +60,7 @@ def tell_site(
     repeats: int = 1,
     seed: int = 0,
     rank_normal: bool = False,
+    epochs: int = 300,
     n_boot: int = 1000,
 ) -> SiteResult:
     """Let a model tell the site of left-out patients from their features.
@@ -85,6 +86,8 @@ def tell_site(
         Normal scores by rank before ComBat, fitted in the same place. Very skewed features need
         it: ComBat's means and variances, estimated on the training part, otherwise miss the
         left-out patients, whose site stays visible.
+    epochs : int
+        Passes of the network ("mlp") over the training part.
     n_boot : int
         Bootstrap resamples.
 
@@ -111,6 +114,7 @@ def tell_site(
     beside = {"site"} if combat is None else {"site", combat.site, *combat.covariates}
     X = table[[*features, *sorted(beside - set(features))]]
     options: dict[str, Any] = {"combat": combat, "rank_normal": rank_normal}
+    hyper: dict[str, Any] = {"max_iter": epochs} if model == "mlp" else {}
     if leaky:
         X = pipeline(model, **options)[: 3 + rank_normal].fit_transform(X)
         options = {}
@@ -120,7 +124,7 @@ def tell_site(
         parts = patient_folds(table, folds, seed=seed + 1000 * repeat, by=("site",))
         for fold, (train, test) in enumerate(parts):
             with threadpool_limits(1):
-                fitted = pipeline(model, seed=seed, **options).fit(X.iloc[train], y[train])
+                fitted = pipeline(model, seed=seed, **options, **hyper).fit(X.iloc[train], y[train])
                 p = fitted.predict_proba(X.iloc[test])
             total[test] += p / repeats
             rows.append((repeat, fold, macro_auc(y[test], p, np.arange(len(names)))))

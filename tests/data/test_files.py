@@ -26,9 +26,14 @@ def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path):
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
     target = tmp_path / "table.csv"
     write_text(target, "old")
-    with pytest.raises(KeyError), atomic_path(target) as partial:
-        partial.write_text("new")
-        raise KeyError
+
+    def fail_half_way() -> None:
+        with atomic_path(target) as partial:
+            partial.write_text("new")
+            raise KeyError("half way")
+
+    with pytest.raises(KeyError, match="half way"):
+        fail_half_way()
     assert target.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -21,12 +21,14 @@ from nextaim_kit.studies.ct_radiomics.firstorder import first_order
 from nextaim_kit.studies.ct_radiomics.region import (
     Box,
     Region,
+    as_box,
     as_image,
     bounding_box,
     check_region,
     cut,
     find_region,
     grown,
+    placed,
 )
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 from nextaim_kit.studies.ct_radiomics.shape import shape_features
@@ -151,9 +153,9 @@ def _with_margin(region: Region, kind: str, settings: Settings) -> tuple[sitk.Im
         around = region.box
     elif kind == "LoG":
         widths = [max(settings.log_sigma) / s for s in region.spacing]
-        around = grown(region.box, tuple(4 + math.ceil(_GAUSS_MARGIN * w) for w in widths), size)
+        around = grown(region.box, [4 + math.ceil(_GAUSS_MARGIN * w) for w in widths], size)
     elif {"wavelet", "level", "start_level"} & set(settings.extra):
-        around = tuple(slice(0, n) for n in size)
+        around = as_box(slice(0, n) for n in size)
     else:
         around = _wavelet_box(region.box, size)
     return cut(region.image, around), _seen_from(around, region.box)
@@ -161,7 +163,7 @@ def _with_margin(region: Region, kind: str, settings: Settings) -> tuple[sitk.Im
 
 def _seen_from(outer: Box, inner: Box) -> Box:
     """Box counted from another box's corner."""
-    return tuple(  # type: ignore[return-value]
+    return as_box(
         slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True)
     )
 
@@ -169,7 +171,7 @@ def _seen_from(outer: Box, inner: Box) -> Box:
 def _wavelet_box(box: Box, size: tuple[int, int, int]) -> Box:
     """Box with margin; an axis whose border is near stays whole, since the transform wraps."""
     near = grown(box, (_WAVELET_MARGIN,) * 3, size)
-    return tuple(
+    return as_box(
         a if b.start - a.start == a.stop - b.stop == _WAVELET_MARGIN else slice(0, n)
         for a, b, n in zip(near, box, size, strict=True)
     )
@@ -187,10 +189,10 @@ def _resampled(region: Region, options: dict[str, Any]) -> Region:
     labels[region.box] = region.mask
     target = np.array(options["resampledPixelSpacing"], dtype=float)[::-1]
     pad = options["padDistance"] + 2
-    margins = tuple(
+    margins = [
         _SPLINE_MARGIN + math.ceil(pad * max(1, t / s))
         for t, s in zip(target, region.spacing, strict=True)
-    )
+    ]
     around = grown(region.box, margins, size)
     image, mask = imageoperations.resampleImage(
         cut(region.image, around), as_image(labels, region.image), **options
@@ -215,10 +217,7 @@ def _resegmented(region: Region, options: dict[str, Any]) -> Region:
     array = sitk.GetArrayViewFromImage(kept) == 1
     inner = bounding_box(array)
     assert inner is not None
-    box = tuple(
-        slice(b.start + i.start, b.start + i.stop) for b, i in zip(region.box, inner, strict=True)
-    )
-    found = Region(region.image, np.ascontiguousarray(array[inner]), box)
+    found = Region(region.image, np.ascontiguousarray(array[inner]), placed(inner, region.box))
     check_region(found, *minimum(options))
     return found
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,6 +13,7 @@ from nextaim_kit.data.files import cache_folder
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.errors import RequestError
 from nextaim_kit.machine import limits
+from nextaim_kit.show.progress import ProgressLine
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 from nextaim_kit.studies.ct_radiomics.subject import Failure, extract_subject
@@ -75,7 +74,7 @@ def extract_cohort(
     settings = settings or Settings()
     rows = _rows(cohort)
     workers = _workers(rows, workers)
-    report = progress or _Line()
+    report = progress or ProgressLine("radiomics")
     outcomes: dict[int, Outcome] = {}
     # Named here: a worker that is used again would still have the folder of its first call.
     folder = cache_folder() / "radiomics" if cache else None
@@ -208,18 +207,3 @@ def _features(rows: list[dict[str, Any]], outcomes: list[Outcome]) -> pd.DataFra
 def _failures(outcomes: list[Outcome]) -> pd.DataFrame:
     failed = [asdict(outcome) for outcome in outcomes if isinstance(outcome, Failure)]
     return pd.DataFrame(failed, columns=[field.name for field in fields(Failure)], dtype="str")
-
-
-class _Line:
-    """One line of progress, rewritten in a terminal and at most every few seconds elsewhere."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.monotonic()
-
-    def __call__(self, done: int, total: int, subject: str) -> None:
-        now, live = time.monotonic(), sys.stdout.isatty()
-        if not live and done < total and now - self.last < 5:
-            return
-        self.last = now
-        text = f"radiomics: {done} of {total} subjects, {now - self.start:.0f} s, last {subject}"
-        print(f"\r{text:<78}" if live else text, end="" if live and done < total else "\n")

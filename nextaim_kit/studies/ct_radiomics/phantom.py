@@ -108,7 +108,9 @@ def _lungs(x: NDArray, y: NDArray, z: NDArray, rng: np.random.Generator) -> Mask
     return found & ~heart & ~middle & (z > dome)
 
 
-def _noise(shape: tuple[int, ...], scale_mm: float, spacing: tuple, rng: np.random.Generator) -> Volume:
+def _noise(
+    shape: tuple[int, ...], scale_mm: float, spacing: tuple, rng: np.random.Generator
+) -> Volume:
     """Smooth noise of unit variance with a correlation length in mm."""
     sigma = [scale_mm / edge for edge in spacing[::-1]]
     field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
@@ -131,7 +133,9 @@ def _lesions(lungs: Mask, spacing: tuple, disease: Disease, rng: np.random.Gener
     return lungs & (field >= np.partition(inside, -voxels)[-voxels])
 
 
-def _densities(lesions: Mask, spacing: tuple, disease: Disease, rng: np.random.Generator) -> NDArray:
+def _densities(
+    lesions: Mask, spacing: tuple, disease: Disease, rng: np.random.Generator
+) -> NDArray:
     grain = _noise(lesions.shape, disease.grain_mm, spacing, rng)[lesions]
     fine = _noise(lesions.shape, 2.0, spacing, rng)[lesions]
     dense = grain >= np.quantile(grain, 1 - disease.consolidation)

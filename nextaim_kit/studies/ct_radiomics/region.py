@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -73,9 +75,7 @@ def find_region(
     inside = array[box] == _chosen_label(array[box], label)
     tight = bounding_box(inside)
     assert tight is not None
-    box = tuple(  # type: ignore[assignment]
-        slice(b.start + t.start, b.start + t.stop) for b, t in zip(box, tight, strict=True)
-    )
+    box = placed(tight, box)
     region = Region(image, np.ascontiguousarray(inside[tight]), box)
     check_region(region, minimum_dimensions, minimum_size)
     return region
@@ -100,17 +100,17 @@ def bounding_box(array: np.ndarray) -> Box | None:
     return (z, y, x)
 
 
-def _span(marked: np.ndarray) -> slice | None:
+def _span(marked: Any) -> slice | None:
     where = np.flatnonzero(marked)
     return slice(int(where[0]), int(where[-1]) + 1) if where.size else None
 
 
-def _chosen_label(labels: np.ndarray, label: int | None) -> int:
+def _chosen_label(labels: np.ndarray, label: int | None) -> Any:
     there = np.unique(labels[labels != 0])
     if label is None and there.size == 1:
         return there[0]
     if label in there:
-        return label  # type: ignore[return-value]
+        return label
     raise DataError(
         "the mask holds several labels" if label is None else f"label {label} is not in the mask",
         expected="one label" if label is None else f"voxels with the value {label}",
@@ -162,6 +162,19 @@ def _check_values(values: np.ndarray) -> None:
         )
 
 
+def as_box(slices: Iterable[slice]) -> Box:
+    """Three slices (z, y, x) as a box."""
+    z, y, x = slices
+    return (z, y, x)
+
+
+def placed(inner: Box, outer: Box) -> Box:
+    """A box that was counted from the corner of another one, counted from the array's."""
+    return as_box(
+        slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True)
+    )
+
+
 def cut(image: sitk.Image, box: Box) -> sitk.Image:
     """Part of an image (sitk) by a box in array order, with its place in space kept."""
     start = [b.start for b in box[::-1]]
@@ -169,9 +182,9 @@ def cut(image: sitk.Image, box: Box) -> sitk.Image:
     return sitk.RegionOfInterest(image, size, start)
 
 
-def grown(box: Box, margins: tuple[int, int, int], size: tuple[int, int, int]) -> Box:
+def grown(box: Box, margins: Iterable[int], size: Iterable[int]) -> Box:
     """Box with `margins` voxels (z, y, x) more on each side, within an array of `size`."""
-    return tuple(  # type: ignore[return-value]
+    return as_box(
         slice(max(0, b.start - m), min(n, b.stop + m))
         for b, m, n in zip(box, margins, size, strict=True)
     )

@@ -52,17 +52,18 @@ class Site:
             kernel_mm=float(np.clip(rng.normal(self.kernel_mm, SPREAD.kernel_mm), 0.8, 3.5)),
             noise_hu=float(self.noise_hu * np.exp(rng.normal(0, SPREAD.noise_hu))),
             offset_hu=float(rng.normal(self.offset_hu, SPREAD.offset_hu)),
-            thickness_mm=6.0 if rng.random() < self.thick else 5.0,
+            thickness_mm=THICKNESS_MM[rng.random() < self.thick],
         )
 
 
+THICKNESS_MM = (5.0, 7.0)  # of thin and thick slices
 SPREAD = Site(kernel_mm=0.3, noise_hu=0.35, offset_hu=12.0, thick=0.0)
 SITES = {
-    "Florence": Site(kernel_mm=1.55, noise_hu=16.0, offset_hu=0.0, thick=0.30),
+    "Florence": Site(kernel_mm=1.55, noise_hu=16.0, offset_hu=0.0, thick=0.15),
     "Milan": Site(kernel_mm=1.70, noise_hu=19.0, offset_hu=-6.0, thick=0.30),
-    "Palermo": Site(kernel_mm=1.85, noise_hu=14.0, offset_hu=6.0, thick=0.35),
-    "Pavia": Site(kernel_mm=1.45, noise_hu=22.0, offset_hu=-3.0, thick=0.30),
-    "Pisa": Site(kernel_mm=1.75, noise_hu=17.0, offset_hu=9.0, thick=0.35),
+    "Palermo": Site(kernel_mm=1.85, noise_hu=14.0, offset_hu=6.0, thick=0.45),
+    "Pavia": Site(kernel_mm=1.45, noise_hu=22.0, offset_hu=-3.0, thick=0.20),
+    "Pisa": Site(kernel_mm=1.75, noise_hu=17.0, offset_hu=9.0, thick=0.40),
 }
 
 
@@ -71,6 +72,8 @@ def acquire(hu: Volume, scan: Scan, rng: np.random.Generator) -> np.ndarray:
     in_plane = scan.kernel_mm / IN_PLANE_MM
     blurred = gaussian_filter(hu, (0.35, in_plane, in_plane))
     # Noise passes the same kernel, so a smooth reconstruction has coarse noise.
-    noise = gaussian_filter(rng.standard_normal(hu.shape, dtype=np.float32), (0, in_plane, in_plane))
+    noise = gaussian_filter(
+        rng.standard_normal(hu.shape, dtype=np.float32), (0, in_plane, in_plane)
+    )
     blurred += noise * np.float32(scan.noise_hu / noise.std()) + np.float32(scan.offset_hu)
     return np.clip(np.rint(blurred), -1024, 3071).astype(np.int16)

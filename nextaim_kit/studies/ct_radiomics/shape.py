@@ -53,7 +53,8 @@ def shape_features(mask: np.ndarray, spacing: tuple[float, float, float]) -> dic
         "MinorAxisLength": 4 * float(np.sqrt(minor)) if minor >= 0 else float("nan"),
         "Sphericity": (36 * np.pi * volume**2) ** (1 / 3) / area,
         "SurfaceArea": area,
-        "SurfaceVolumeRatio": area / volume,
+        # Voxels that touch by corners alone can have a mesh whose signed volume is 0.
+        "SurfaceVolumeRatio": area / volume if volume else float("nan"),
         "VoxelVolume": float(np.count_nonzero(padded) * step.prod()),
     }
 

@@ -42,5 +42,8 @@ def feature_table(
     else:
         table = load_table(spec, **columns)
     named = feature_columns(table)
-    others = [c for c in table.columns if c not in ("subject", "site", "label", VOLUME, INVOLVEMENT)]
-    return table, named or [c for c in others if not c.startswith("provenance_")]
+    beside = ("subject", "site", "label", VOLUME, INVOLVEMENT)
+    others = [
+        c for c in map(str, table.columns) if c not in beside and not c.startswith("provenance_")
+    ]
+    return table, named or others

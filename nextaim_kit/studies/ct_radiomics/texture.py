@@ -177,7 +177,7 @@ def zone_sizes(levels: Levels) -> tuple[np.ndarray, np.ndarray]:
 
 # The slides count 100 features: two of co-occurrence are off, neighboring tone is not computed.
 _OFF = {"glcm": ("SumAverage", "MCC")}
-_CLASSES = {"glcm": _Glcm, "glrlm": _Glrlm, "glszm": _Glszm, "gldm": _Gldm}
+_CLASSES: dict[str, Any] = {"glcm": _Glcm, "glrlm": _Glrlm, "glszm": _Glszm, "gldm": _Gldm}
 
 
 def texture(levels: Levels, settings: Mapping[str, Any]) -> dict[str, float]:
@@ -190,7 +190,7 @@ def texture(levels: Levels, settings: Mapping[str, Any]) -> dict[str, float]:
     """
     result = {}
     for name, kind in _CLASSES.items():
-        features = kind(levels, settings)  # type: ignore[abstract]
+        features = kind(levels, settings)
         features.enableAllFeatures()
         for off in _OFF.get(name, ()):
             features.enableFeatureByName(off, False)

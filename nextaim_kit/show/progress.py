@@ -1,0 +1,35 @@
+"""One line of progress, for what takes longer than a reader's patience."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class ProgressLine:
+    """Say how far a loop over subjects is; to be called after each of them.
+
+    The line is rewritten in a terminal. Elsewhere, as in a notebook or a log, a new one comes at
+    most every few seconds.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, at the start of the line.
+    """
+
+    EVERY = 5.0  # seconds
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.start = self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int, subject: str) -> None:
+        """Tell that `done` of `total` are through, `subject` the latest."""
+        now, live = time.monotonic(), sys.stdout.isatty()
+        if not live and done < total and now - self.last < self.EVERY:
+            return
+        self.last = now
+        text = f"{self.what}: {done} of {total} subjects, {now - self.start:.0f} s, last {subject}"
+        print(f"\r{text:<78}" if live else text, end="" if live and done < total else "\n")
+        sys.stdout.flush()
