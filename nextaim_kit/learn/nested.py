@@ -19,7 +19,7 @@ from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
 from nextaim_kit.learn.selection import Kind
 from nextaim_kit.learn.splits import Split, folds
-from nextaim_kit.machine.limits import cpu_count
+from nextaim_kit.machine.limits import process_count
 
 Setting = dict[str, Any]
 
@@ -152,7 +152,9 @@ def nested_cv(
     if leaky:
         plan.rankings.update(_rankings(plan, rows, seed))
     tasks = _tasks(table, rows, outer, repeats, seed, splits, by)
-    done = Parallel(n_jobs=n_jobs or cpu_count())(delayed(_outer)(plan, *task) for task in tasks)
+    done = Parallel(n_jobs=n_jobs or process_count())(
+        delayed(_outer)(plan, *task) for task in tasks
+    )
     predictions, chosen, models, tested = zip(*done, strict=True)
     return NestedResult(
         predictions=pd.concat(predictions, ignore_index=True),

@@ -59,6 +59,53 @@ def univariate_tests(
     return pd.DataFrame({**found, "q": false_discovery_control(p), "rho_volume": rho})
 
 
+def site_differences(
+    table: pd.DataFrame, features: Sequence[str], *, site: str = "site"
+) -> pd.DataFrame:
+    """Kruskal-Wallis test of each feature between the sites, with a false discovery rate.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n, ...)
+    features : sequence of str
+    site : str
+        Column of the site.
+
+    Returns
+    -------
+    DataFrame
+        ``feature``, ``share`` (of the rank variance that the sites explain, H / (n - 1)), ``p``,
+        ``q`` (Benjamini-Hochberg), the largest share first.
+
+    Raises
+    ------
+    DataError
+        If there is one site only.
+    """
+    from scipy.stats import false_discovery_control, kruskal
+
+    values, sites = table[list(features)].to_numpy(float), table[site].astype(str).to_numpy()
+    names = np.unique(sites)
+    if len(names) < 2:
+        raise DataError(
+            "features cannot be compared between sites",
+            expected="at least two sites",
+            found=", ".join(names) or "none",
+        )
+    rows = []
+    for name, column in zip(features, values.T, strict=True):
+        known = ~np.isnan(column)
+        groups = [column[known & (sites == one)] for one in names]
+        if not all(map(len, groups)) or np.ptp(column[known]) == 0:
+            rows.append((name, np.nan, 1.0))
+            continue
+        h, p = kruskal(*groups)
+        rows.append((name, h / (known.sum() - 1), p))
+    found = pd.DataFrame(rows, columns=["feature", "share", "p"])
+    found["q"] = false_discovery_control(found["p"])
+    return found.sort_values(["share", "feature"], ascending=[False, True], ignore_index=True)
+
+
 def before_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Two tables of `univariate_tests` side by side, by feature.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def cpu_count(root: Path = ROOT) -> int:
     quotas = [_quota(folder) for folder in _groups("cpu", root)]
     known = [cores for cores in (*quotas, _limit("CPU_LIMIT")) if cores is not None]
     return max(1, int(min([*known, _cores()])))
+
+
+def process_count() -> int:
+    """Worker processes to start for work that fills a core each: one per core.
+
+    Under a debugger, such as JupyterLab's, none beside this one: a child would wait without end
+    for the debugger to connect.
+    """
+    pydevd = sys.modules.get("pydevd")
+    if pydevd is not None and pydevd.get_global_debugger() is not None:
+        return 1
+    return cpu_count()
 
 
 def memory_limit(root: Path = ROOT) -> int:

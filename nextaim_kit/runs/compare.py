@@ -49,6 +49,20 @@ class Reference:
         return f"https://doi.org/{self.published.doi}" if self.published.doi else ""
 
 
+_SPELLED = {
+    "auc": "AUC",
+    "ibsi": "IBSI",
+    "combat": "ComBat",
+    "n": "number",
+    "rho": "rank correlation",
+}
+
+
+def in_words(name: str) -> str:
+    """Name of a metric as a person would write it."""
+    return " ".join(_SPELLED.get(word, word) for word in name.split("_"))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One metric: what this kit measured, None before any run, and what was published."""
@@ -61,7 +75,7 @@ class Comparison:
     def label(self) -> str:
         """Name of the metric as it was published, else its own in plain words."""
         names = dict.fromkeys(r.published.metric for r in self.references)
-        return next(iter(names)) if len(names) == 1 else self.name.replace("_", " ")
+        return next(iter(names)) if len(names) == 1 else in_words(self.name)
 
     @property
     def text(self) -> str:

@@ -9,6 +9,7 @@ import resource
 import shutil
 import time
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,17 +98,20 @@ class Run:
         entry |= {"unit": unit, "note": note}
         self._put("metrics", entry)
         spread = f"  [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-        print(f"{name} = {value:.3f}{spread} {unit}".rstrip())
+        written = f"{value}" if isinstance(value, Integral) else f"{value:.3f}"
+        print(f"{name} = {written}{spread} {unit}".rstrip())
 
     def table(self, table: pd.DataFrame, name: str, *, show: int = 10) -> None:
         """Keep a table as ``<name>.csv`` and show its first rows."""
+        import pandas as pd
         from IPython.display import display
 
         with atomic_path(self.file(f"{name}.csv")) as partial:
             table.to_csv(partial, index=False)
         self._put("tables", {"name": name, "file": f"{name}.csv", "rows": len(table)})
         if show:
-            display(table.head(show))
+            with pd.option_context("display.float_format", _digits):
+                display(table.head(show))
 
     def failures(self, table: pd.DataFrame) -> None:
         """Keep the table of subjects that failed; with any, the run is not called complete."""
@@ -191,6 +195,11 @@ def machine() -> dict[str, Any]:
         "hardware": records.hardware(),
         "environment": records.environment(),
     }
+
+
+def _digits(value: float) -> str:
+    """A number in a table that is looked at: three digits, more only before the point."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 class _Clock:

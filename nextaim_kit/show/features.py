@@ -11,7 +11,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.show.style import (
     BLUE,
     CYCLE,
-    GREY,
+    GRAY,
     LOW_HIGH,
     described,
     new_figure,
@@ -132,7 +132,7 @@ def shap_summary(
     order = np.argsort(-strength, kind="stable")[:top]
     figure, axes = new_figure(6.8, 1.3 + 0.32 * len(order))
     axis = axes[0, 0]
-    axis.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    axis.axvline(0, color=GRAY, linewidth=0.8, zorder=1)
     for at, j in enumerate(order):
         rank = data.iloc[:, j].rank(pct=True).fillna(0.5).to_numpy()
         dots = axis.scatter(

@@ -10,7 +10,7 @@ import numpy as np
 from nextaim_kit.errors import RunError
 
 
-def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -> bool:
+def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -> None:
     """Compare an answer to an exercise with what is expected, and say what to look at.
 
     Parameters
@@ -24,11 +24,6 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
     tolerance : float
         Relative tolerance for numbers.
 
-    Returns
-    -------
-    bool
-        Whether the answer is right.
-
     Raises
     ------
     RunError
@@ -36,12 +31,11 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
     """
     if answer is Ellipsis:
         print(f"Not answered yet. Hint: {hint}")
-        return False
+        return
     right = _same(answer, expected, tolerance)
     if not right and os.environ.get("NEXTAIM_RUN"):
         raise RunError("the solution of an exercise is wrong", found=repr(answer))
     print("Right." if right else f"Not yet. Hint: {hint}")
-    return right
 
 
 def _same(answer: Any, expected: Any, tolerance: float) -> bool:

@@ -14,7 +14,7 @@ from nextaim_kit.show.style import (
     BLUE,
     CYCLE,
     DASHES,
-    GREY,
+    GRAY,
     LIGHT,
     VERMILION,
     described,
@@ -133,7 +133,7 @@ def decision_curve(df: pd.DataFrame, *, title: str = "") -> Figure:
     ----------
     df : DataFrame
         Column ``threshold`` with either ``model`` and ``net_benefit`` or one column per model;
-        ``treat all`` and ``treat none`` are drawn in grey.
+        ``treat all`` and ``treat none`` are drawn in gray.
     title : str
 
     References
@@ -146,7 +146,7 @@ def decision_curve(df: pd.DataFrame, *, title: str = "") -> Figure:
     for name, curve in long.groupby("model", sort=False):
         default = str(name).replace("_", " ").lower() in ("treat all", "treat none", "all", "none")
         i = 0 if default else next(colors)
-        style = {"color": GREY, "linewidth": 1.1} if default else {"color": CYCLE[i % len(CYCLE)]}
+        style = {"color": GRAY, "linewidth": 1.1} if default else {"color": CYCLE[i % len(CYCLE)]}
         dashes = ":" if "none" in str(name) else "-" if default else DASHES[i % len(DASHES)]
         label = str(name).replace("_", " ")
         axis.plot(curve.threshold, curve.net_benefit, linestyle=dashes, label=label, **style)
@@ -165,6 +165,7 @@ def intervals(
     *,
     xlabel: str = "value",
     reference: Sequence[tuple[float, str]] = (),
+    log: bool = False,
     title: str = "",
 ) -> Figure:
     """Values with their intervals, one a line (forest plot).
@@ -178,6 +179,8 @@ def intervals(
         Quantity and unit.
     reference : sequence of (value, text)
         Vertical lines, such as ``(0.85, "published 0.85 [slides]")``.
+    log : bool
+        Logarithmic axis, for ratios.
     title : str
     """
     df = df.rename(columns={} if "name" in df else {"metric": "name"})
@@ -195,6 +198,9 @@ def intervals(
     reference_lines(axis, reference)
     axis.set_yticks(range(len(df)), [str(n) for n in df["name"]])
     axis.set(ylim=(len(df) - 0.4, -0.6), xlabel=xlabel, title=title)
+    if log:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
     axis.grid(axis="x")
     axis.spines["left"].set_visible(False)
     axis.tick_params(axis="y", length=0)

@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nextaim_kit.show.style import (
+    BLACK,
     BLUE,
     CYCLE,
-    GREY,
+    GRAY,
     LIGHT,
     VERMILION,
     described,
@@ -88,9 +89,7 @@ def volume_scatter(
     columns = min(columns, len(features))
     rows = -(-len(features) // columns)
     figure, axes = new_figure(2.9 * columns + 0.3, 2.7 * rows + 0.4, rows, columns, sharex=True)
-    groups = [("", df)]
-    if "label" in df and df["label"].nunique() == 2:
-        groups = [("not severe", df[df["label"] == 0]), ("severe", df[df["label"] == 1])]
+    groups = _by_outcome(df)
     said = []
     for axis, feature in zip(axes.flat, features, strict=False):
         for (name, part), color, mark in zip(groups, (BLUE, VERMILION), "ox", strict=False):
@@ -112,33 +111,59 @@ def volume_scatter(
     return described(figure, f"Rank correlation with lesion volume: {'; '.join(said)}.")
 
 
+def _by_outcome(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Name and rows of each outcome; all rows under no name where there are not two."""
+    if "label" not in df or df["label"].nunique() != 2:
+        return [("", df)]
+    return [("not severe", df[df["label"] == 0]), ("severe", df[df["label"] == 1])]
+
+
 @styled
 def distribution_by_site(
-    df: pd.DataFrame, feature: str, *, site: str = "site", unit: str = "", title: str = ""
+    df: pd.DataFrame,
+    feature: str,
+    *,
+    site: str = "site",
+    unit: str = "",
+    log: bool = False,
+    title: str = "",
 ) -> Figure:
     """One feature by site: every patient as a dot over a box of quartiles.
 
     Parameters
     ----------
     df : DataFrame
-        One row per patient.
+        One row per patient; with ``label`` the two classes differ in color and place.
     feature, site : str
         Columns; sites are ordered by name and written with their number of patients.
     unit : str
+    log : bool
+        Logarithmic axis.
     title : str
     """
-    parts = {str(s): p[feature].dropna().to_numpy(float) for s, p in df.groupby(site)}
+    known = df.dropna(subset=[feature])
+    parts = {str(s): p[feature].to_numpy(float) for s, p in known.groupby(site)}
     figure, axes = new_figure(1.6 + 1.0 * len(parts), 4.0)
     axis = axes[0, 0]
     axis.boxplot(
         list(parts.values()), showfliers=False, widths=0.5,
-        medianprops={"color": VERMILION, "linewidth": 2}, boxprops={"color": GREY},
-        whiskerprops={"color": GREY}, capprops={"color": GREY},
+        medianprops={"color": BLACK, "linewidth": 2}, boxprops={"color": GRAY},
+        whiskerprops={"color": GRAY}, capprops={"color": GRAY},
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    for at, values in enumerate(parts.values(), 1):
-        jitter = rng.uniform(-0.16, 0.16, len(values))
-        axis.plot(at + jitter, values, "o", color=BLUE, markersize=3, alpha=0.45, markeredgewidth=0)
+    at = known[site].astype(str).map({name: k for k, name in enumerate(parts, 1)})
+    groups = _by_outcome(known)
+    for k, (name, part) in enumerate(groups):
+        middle = (k - (len(groups) - 1) / 2) * 0.22
+        axis.scatter(
+            at[part.index] + middle + rng.uniform(-0.1, 0.1, len(part)), part[feature], s=12,
+            marker="ox"[k], color=(BLUE, VERMILION)[k], alpha=0.5, label=name,
+            linewidths=0 if k == 0 else 1,
+        )  # fmt: skip
+    if log:
+        axis.set_yscale("log")
+    if len(groups) == 2:
+        figure.legend(loc="outside upper right", ncols=2)
     axis.set_xticks(range(1, len(parts) + 1), [f"{s}\nn = {len(v)}" for s, v in parts.items()])
     name = short_name(feature)
     axis.set(ylabel=f"{name} ({unit})" if unit else name, title=title)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's palette, distinct in the common kinds of color blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY, LIGHT = "#6B7280", "#D5D9DE"
+GRAY, LIGHT = "#6B7280", "#D5D9DE"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
 LOW_HIGH = LinearSegmentedColormap.from_list("low_high", [BLUE, "#C9CCD1", VERMILION])
@@ -29,7 +29,7 @@ _STYLE: Any = {
     "axes.titlelocation": "left",
     "axes.titlepad": 9,
     "axes.labelcolor": "#2B3036",
-    "axes.edgecolor": GREY,
+    "axes.edgecolor": GRAY,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -37,8 +37,8 @@ _STYLE: Any = {
     "axes.prop_cycle": cycler(color=CYCLE),
     "grid.color": "#E6E9ED",
     "grid.linewidth": 0.8,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
+    "xtick.color": GRAY,
+    "ytick.color": GRAY,
     "xtick.labelcolor": "#2B3036",
     "ytick.labelcolor": "#2B3036",
     "xtick.labelsize": 9,
@@ -93,13 +93,14 @@ def alt_of(figure: Figure) -> str:
     return getattr(figure, "alt", "")
 
 
+_UNITS = {"ml": "ml", "mm": "mm", "percent": "%"}
+
+
 def short_name(feature: str) -> str:
     """Name of a radiomic feature as a person would write it on an axis."""
-    image, _, rest = feature.partition("_")
-    rest = rest.replace("_", " ")
-    if not rest:
-        return feature
-    return rest if image == "original" else f"{image} {rest}"
+    words = feature.removeprefix("original_").split("_")
+    unit = _UNITS.get(words[-1])
+    return " ".join([*words[:-1], f"({unit})"] if unit else words)
 
 
 def reference_lines(
@@ -108,5 +109,5 @@ def reference_lines(
     """Draw a thin dashed line at each published value, with its name for the legend."""
     draw = axis.axvline if vertical else axis.axhline
     for i, (value, text) in enumerate(lines):
-        color, dashes = (GREY, PURPLE, ORANGE, BLACK)[i % 4], (0, (4 - i % 3, 2 + i % 3))
+        color, dashes = (GRAY, PURPLE, ORANGE, BLACK)[i % 4], (0, (4 - i % 3, 2 + i % 3))
         draw(value, color=color, linewidth=1.2, linestyle=dashes, zorder=1, label=text)

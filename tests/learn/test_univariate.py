@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kruskal
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.univariate import before_after, univariate_tests
+from nextaim_kit.learn.univariate import before_after, site_differences, univariate_tests
 
 
 def table(n=200, seed=0):
@@ -60,3 +61,24 @@ def test_before_and_after_stand_side_by_side():
 def test_one_outcome_alone_is_refused():
     with pytest.raises(DataError, match="both outcomes"):
         univariate_tests(table().assign(label=1), ["planted"])
+
+
+def test_the_feature_that_differs_by_site_comes_first_with_its_share():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(90, 3)), columns=["a", "b", "c"])
+    table["site"] = np.repeat(["X", "Y", "Z"], 30)
+    table["b"] += 2 * table["site"].map({"X": 0, "Y": 1, "Z": 2})
+    table["constant"] = 1.0
+    found = site_differences(table, ["a", "b", "c", "constant"])
+    expected = kruskal(*(g["b"] for _, g in table.groupby("site")))
+    assert found["feature"][0] == "b"
+    assert found["share"][0] == pytest.approx(expected.statistic / 89)
+    assert found["p"][0] == pytest.approx(expected.pvalue)
+    assert (found["q"] >= found["p"]).all()
+    assert found.set_index("feature").loc["constant", "p"] == 1
+
+
+def test_one_site_has_nothing_to_differ_from():
+    table = pd.DataFrame({"a": [1.0, 2.0], "site": ["X", "X"]})
+    with pytest.raises(DataError, match="cannot be compared between sites"):
+        site_differences(table, ["a"])

@@ -1,4 +1,6 @@
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,3 +144,13 @@ def test_loaders_are_bounded_by_memory(machine, monkeypatch):
     monkeypatch.setattr(limits, "shared_memory", lambda root: 64 * GIB)
     monkeypatch.setenv("MEM_LIMIT", str(5 * GIB))
     assert limits.loader_workers(machine()) == 2
+
+
+def test_under_a_debugger_no_processes_are_started(monkeypatch):
+    monkeypatch.setattr(limits, "cpu_count", lambda: 4)
+    assert limits.process_count() == 4
+    attached = SimpleNamespace(get_global_debugger=lambda: None)
+    monkeypatch.setitem(sys.modules, "pydevd", attached)
+    assert limits.process_count() == 4
+    attached.get_global_debugger = lambda: object()
+    assert limits.process_count() == 1

@@ -119,7 +119,7 @@ def _workers(rows: list[dict[str, Any]], wanted: int | None) -> int:
         return 1
     need = _PROCESS_BYTES + _BYTES_PER_VOXEL * max(map(_voxels, rows))
     by_memory = max(1, limits.memory_available() // need)
-    return int(min(wanted or limits.cpu_count(), by_memory, len(rows)))
+    return int(min(wanted or limits.process_count(), by_memory, len(rows)))
 
 
 def _voxels(row: dict[str, Any]) -> int:
@@ -201,7 +201,8 @@ def _features(rows: list[dict[str, Any]], outcomes: list[Outcome]) -> pd.DataFra
     table = pd.DataFrame(whole, columns=None if whole else [*_LEAD, *_PROVENANCE])
     names = [*_LEAD, *_PROVENANCE]
     table = table[[*names, *(name for name in table.columns if name not in names)]]
-    return table.astype({"subject": "str", "label": "Int64"})
+    # One block of memory: pandas warns of a table in hundreds of pieces.
+    return table.astype({"subject": "str", "label": "Int64"}).copy()
 
 
 def _failures(outcomes: list[Outcome]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from nextaim_kit.data.files import atomic_path, cache_folder, sha256_of
 from nextaim_kit.errors import RequestError
-from nextaim_kit.machine.limits import cpu_count
+from nextaim_kit.machine.limits import process_count
 from nextaim_kit.show.progress import ProgressLine
 from nextaim_kit.studies.ct_radiomics import phantom, scanner
 from nextaim_kit.studies.ct_radiomics.phantom import Disease
@@ -35,8 +35,8 @@ Progress = Callable[[int, int, str], None]
 
 # Means for not severe and severe patients, and the spread within each.
 LOG_VOLUME, _LOG_SPREAD = (5.15, 5.85), 0.78  # of ml
-CONSOLIDATION, _CONSOLIDATION_SPREAD = (-1.75, -1.15), 0.65  # logit of the share
-GRAIN_MM, _GRAIN_SPREAD = (5.2, 6.3), 1.1
+CONSOLIDATION, _CONSOLIDATION_SPREAD = (-1.8, -1.15), 0.65  # logit of the share
+GRAIN_MM, _GRAIN_SPREAD = (5.1, 6.3), 1.1
 
 
 def patients(n: int = TOTAL, *, seed: int = 2024) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def make_twin(
         if not paths[subject]["image"].exists()
     ]
     jobs = (delayed(_make)(*patient, seed, folder) for patient in missing)
-    pool = Parallel(n_jobs=workers or cpu_count(), return_as="generator_unordered")
+    pool = Parallel(n_jobs=workers or process_count(), return_as="generator_unordered")
     report = progress or ProgressLine("synthetic CT")
     for done, subject in enumerate(pool(jobs) if missing else (), 1):
         report(done, len(missing), subject)

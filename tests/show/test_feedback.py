@@ -1,0 +1,41 @@
+"""Feedback to exercises, and the line of progress."""
+
+from __future__ import annotations
+
+import pytest
+
+from nextaim_kit.errors import RunError
+from nextaim_kit.show.feedback import feedback
+from nextaim_kit.show.progress import ProgressLine
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "said"),
+    [
+        (..., 1, "Not answered yet. Hint: look"),
+        (2, 1, "Not yet. Hint: look"),
+        ("x", 1.0, "Not yet. Hint: look"),
+        (1.0004, 1, "Right."),
+        (" Pavia", "pavia", "Right."),
+        (["b", "a"], ["a", "b"], "Right."),
+        (["a"], ["a", "b"], "Not yet. Hint: look"),
+    ],
+)
+def test_an_answer_is_told_right_or_given_the_hint(capsys, monkeypatch, answer, expected, said):
+    monkeypatch.delenv("NEXTAIM_RUN", raising=False)
+    feedback(answer, expected, hint="look", tolerance=1e-3)
+    assert capsys.readouterr().out.strip() == said
+
+
+def test_headless_a_wrong_solution_fails_and_an_open_exercise_does_not(monkeypatch, capsys):
+    monkeypatch.setenv("NEXTAIM_RUN", "1")
+    feedback(..., 1, hint="look")
+    with pytest.raises(RunError, match="solution of an exercise is wrong"):
+        feedback(2, 1, hint="look")
+
+
+def test_progress_in_a_log_tells_the_end_and_no_more_than_it_must(capsys):
+    line = ProgressLine("radiomics")
+    for done in range(1, 101):
+        line(done, 100, f"P{done}")
+    assert capsys.readouterr().out == "radiomics: 100 of 100 subjects, 0 s, last P100\n"
