@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
@@ -172,15 +173,25 @@ class OnFeatures(TransformerMixin, BaseEstimator):
 
 
 class NormalScores(QuantileTransformer):
-    """Normal scores by rank: scikit-learn's quantiles, one for each row of the training part."""
+    """Normal scores by rank, the ranks being those of the training part.
+
+    scikit-learn's own normal output puts the smallest and the largest training value 5.2 standard
+    deviations away, outliers to whatever comes after. Blom's scores (Statistical Estimates and
+    Transformed Beta-Variables, 1958) put them where a normal sample of that size would end.
+    """
 
     def __init__(self) -> None:
-        super().__init__(output_distribution="normal", subsample=None)
+        super().__init__(subsample=None)
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Learn the ranks of X, shape (n, p)."""
         self.n_quantiles = len(np.asarray(X))
         return super().fit(X)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Scores, shape (n, p); beyond the training values those of the ends."""
+        n = self.n_quantiles_
+        return ndtri((super().transform(X) * (n - 1) + 0.625) / (n + 0.25))
 
 
 def _values(features: pd.DataFrame) -> np.ndarray:

@@ -12,7 +12,10 @@ from nextaim_kit.studies.ct_radiomics.extraction import feature_columns
 
 def check_most_severe_site(answer: Any, cohort: pd.DataFrame) -> None:
     """Site with the largest share of severe patients."""
-    share = cohort.groupby("site")["label"].mean()
+    share = cohort.groupby("site")["label"].mean().dropna()
+    if share.empty:
+        print("This cohort has no outcomes: nothing to answer.")
+        return
     hint = "the mean of a column of zeros and ones is a share: cohort.groupby('site')..."
     feedback(answer, str(share.idxmax()), hint=hint)
 
@@ -28,6 +31,9 @@ def check_follows_volume(answer: Any, features: pd.DataFrame) -> None:
     """Texture feature whose rank follows lesion volume most closely."""
     names = [n for n in feature_columns(features) if "shape" not in n and "firstorder" not in n]
     rank = features[names].corrwith(features["lesion_volume_ml"], method="spearman").abs()
+    if rank.isna().all():
+        print("One patient, or patients of one volume: there is nothing to rank.")
+        return
     hint = "features[names].corrwith(features['lesion_volume_ml'], method='spearman')"
     # Several may tie to the last digit, as counts of the same voxels do.
     tied = [n for n in names if rank[n] > rank.max() - 1e-9]
