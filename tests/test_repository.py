@@ -113,6 +113,12 @@ def test_the_layers_of_the_package_are_kept():
     assert done.returncode == 0, done.stdout
 
 
+def test_the_readme_shows_the_benchmark_that_was_measured(project):
+    readme = (project / "README.md").read_text()
+    shown = readme.partition("<!-- benchmark -->")[2].partition("<!-- /benchmark -->")[0]
+    assert shown.strip() == (project / "benchmarks/results/radiomics.md").read_text().strip()
+
+
 def test_no_file_is_larger_than_a_megabyte():
     large = [path.name for path in tracked() if path.is_file() and path.stat().st_size > 2**20]
     assert not large

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,9 +143,14 @@ def nested_cv(
     """
     rows = _labeled(table)
     check_features(table, features)
-    if not selectors or not ks:
-        raise RequestError("nothing to choose from", expected="a selector and a number of features")
+    if not selectors or not ks or min(ks) < 1:
+        raise RequestError(
+            "nothing to choose from",
+            expected="a selector and numbers of features, at least 1",
+            found=f"selectors {list(selectors)}, ks {list(ks)}",
+        )
     beside = [] if combat is None else [combat.site, *combat.covariates]
+    check_beside(table, beside)
     columns = [*features, *(name for name in beside if name not in features)]
     settings = _settings(model, selectors, [min(k, len(features)) for k in ks], grid)
     plan = _Plan(table, columns, model, settings, inner, tuple(by), combat, {})
@@ -191,6 +196,22 @@ def check_features(table: pd.DataFrame, features: Sequence[str]) -> None:
             expected="numeric columns, missing values empty",
             found=", ".join(f"{name} ({table[name].dtype})" for name in wrong[:5]),
             mend="leave those columns out, or correct their cells",
+        )
+
+
+def check_beside(table: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse a harmonization whose site or covariates are not there.
+
+    Raises
+    ------
+    RequestError
+        Naming them.
+    """
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise RequestError(
+            f"the table has no column {', '.join(map(repr, missing))} to harmonize by",
+            found=", ".join(map(str, table.columns[:8])),
         )
 
 

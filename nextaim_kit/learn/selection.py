@@ -104,8 +104,9 @@ def _fcq(values: NDArray, y: NDArray, k: int) -> list[int]:
     spread = values.std(axis=0)
     varies = spread > 1e-12 * np.abs(values).max(axis=0)
     relevance = np.zeros(values.shape[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relevance[varies] = np.nan_to_num(f_classif(values[:, varies], y)[0], posinf=np.inf)
+    if varies.any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relevance[varies] = np.nan_to_num(f_classif(values[:, varies], y)[0], posinf=np.inf)
     unit = np.where(varies, values - values.mean(axis=0), 0) / np.where(varies, spread, 1)
     redundancy = np.zeros(len(relevance))
     chosen: list[int] = []

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import auc, macro_auc
 from nextaim_kit.learn.models import Model, pipeline
-from nextaim_kit.learn.nested import check_features
+from nextaim_kit.learn.nested import check_beside, check_features
 from nextaim_kit.learn.splits import folds as patient_folds
 
 _LEVEL = (2.5, 97.5)
@@ -110,8 +110,13 @@ def tell_site(
     check_features(table, features)
     if leaky and combat is None:
         raise DataError("nothing can leak without ComBat", mend="give combat=ComBat()")
+    parts = [
+        patient_folds(table, folds, seed=seed + 1000 * repeat, by=("site",))
+        for repeat in range(repeats)
+    ]
     names, y = np.unique(table["site"].astype(str).to_numpy(), return_inverse=True)
     beside = {"site"} if combat is None else {"site", combat.site, *combat.covariates}
+    check_beside(table, sorted(beside))
     X = table[[*features, *sorted(beside - set(features))]]
     options: dict[str, Any] = {"combat": combat, "rank_normal": rank_normal}
     hyper: dict[str, Any] = {"max_iter": epochs} if model == "mlp" else {}
@@ -120,9 +125,8 @@ def tell_site(
         options = {}
     total = np.zeros((len(table), len(names)))
     rows = []
-    for repeat in range(repeats):
-        parts = patient_folds(table, folds, seed=seed + 1000 * repeat, by=("site",))
-        for fold, (train, test) in enumerate(parts):
+    for repeat, part in enumerate(parts):
+        for fold, (train, test) in enumerate(part):
             with threadpool_limits(1):
                 fitted = pipeline(model, seed=seed, **options, **hyper).fit(X.iloc[train], y[train])
                 p = fitted.predict_proba(X.iloc[test])

@@ -49,9 +49,12 @@ def folds(
     RequestError
         If fewer than two folds are asked for, or a column is not there.
     DataError
-        If a class is missing somewhere, is the only one, or has fewer patients than folds.
+        If a row lacks its class, stratum or patient, or a class is the only one or has fewer
+        patients than folds.
     """
     _check_request(cohort, n_splits, [*by, group])
+    for column in (*by, group):
+        _check_complete(cohort, column)
     _check_classes(cohort, n_splits, by[0], group)
     strata = _strata(cohort, n_splits, by)
     patients = cohort[group].to_numpy() if cohort[group].duplicated().any() else None
@@ -115,7 +118,6 @@ def _check_complete(cohort: pd.DataFrame, column: str) -> None:
 
 
 def _check_classes(cohort: pd.DataFrame, n_splits: int, column: str, group: str) -> None:
-    _check_complete(cohort, column)
     counts = cohort.groupby(column)[group].nunique()
     found = ", ".join(f"{column} {name}: {n}" for name, n in counts.items())
     if len(counts) < 2:

@@ -1,0 +1,162 @@
+"""Folds hold whole patients, are alike in outcome, and come back with their seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.splits import folds, leave_one_site_out
+
+
+def cohort(patients=80, rows=1, sites=2) -> pd.DataFrame:
+    """As many patients of each label at each site as can be; each patient has `rows` rows."""
+    number = np.arange(patients)
+    table = pd.DataFrame(
+        {
+            "subject": [f"P{k:03d}" for k in number],
+            "site": [f"S{k % sites}" for k in number],
+            "label": number // sites % 2,
+        }
+    )
+    return table.loc[np.repeat(number, rows)].reset_index(drop=True)
+
+
+def subjects(table, rows) -> set[str]:
+    return set(table["subject"].iloc[rows])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("by", [("label",), ("label", "site")])
+def test_a_patient_is_never_on_both_sides_and_every_row_is_tested_once(rows, by):
+    table = cohort(rows=rows)
+    split = folds(table, 5, seed=0, by=by)
+    for train, test in split:
+        assert not subjects(table, train) & subjects(table, test)
+        assert sorted([*train, *test]) == list(range(len(table)))
+    assert sorted(np.concatenate([test for _, test in split])) == list(range(len(table)))
+
+
+def test_patients_with_unequal_numbers_of_rows_stay_whole():
+    rng = np.random.default_rng(0)
+    table = cohort(60)
+    table = table.loc[np.repeat(table.index, rng.integers(1, 6, 60))].sample(frac=1, random_state=0)
+    for train, test in folds(table, 5, seed=3):
+        assert not subjects(table, train) & subjects(table, test)
+        assert table["label"].iloc[test].mean() == pytest.approx(table["label"].mean(), abs=0.1)
+
+
+def test_folds_are_alike_in_label():
+    table = cohort().assign(label=[1] * 20 + [0] * 60)
+    for _, test in folds(table, 5, seed=0):
+        assert table["label"].iloc[test].sum() == 4
+        assert len(test) == 16
+
+
+def test_folds_are_alike_in_label_and_site():
+    table = cohort()
+    for _, test in folds(table, 5, seed=0, by=("label", "site")):
+        counts = table.iloc[test].groupby(["label", "site"]).size()
+        assert counts.tolist() == [4, 4, 4, 4]
+
+
+def test_a_stratum_smaller_than_the_folds_is_merged_within_its_class():
+    table = cohort()
+    rare = table.index[table["label"] == 1][:3]
+    table.loc[rare, "site"] = "rare"
+    split = folds(table, 5, seed=0, by=("label", "site"))
+    assert [table["label"].iloc[test].sum() for _, test in split] == [8] * 5
+
+
+def test_rows_without_a_unique_index_are_split_by_position():
+    table = cohort()
+    expected = folds(table, 5, seed=0)
+    found = folds(table.set_axis([7] * 80), 5, seed=0)
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(expected, found, strict=True))
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_same_seed_gives_the_same_folds_and_another_seed_others(rows):
+    table = cohort(rows=rows)
+    first, again, other = (
+        [test.tolist() for _, test in folds(table, 5, seed=seed)] for seed in (4, 4, 5)
+    )
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("column", ["label", "site"])
+def test_a_class_with_fewer_patients_than_folds_is_refused_with_its_name(column):
+    table = cohort().astype({"label": object})
+    table.loc[:3, column] = "rare"
+    with pytest.raises(DataError, match=f"{column} rare cannot be in every one of 5 folds") as said:
+        folds(table, 5, seed=0, by=(column,))
+    assert "at most 4 folds" in str(said.value)
+
+
+def test_many_rows_of_few_patients_do_not_make_a_class_large_enough():
+    table = cohort(rows=4)
+    table["label"] = (table["subject"] < "P003").astype(int)
+    with pytest.raises(DataError, match="label 1 cannot be in every one of 4 folds"):
+        folds(table, 4, seed=0)
+
+
+def test_one_patient_with_all_rows_of_a_class_in_some_folds_is_refused():
+    table = pd.DataFrame({"subject": list("AAAABBBCD"), "label": [0, 0, 0, 1, 0, 1, 1, 0, 0]})
+    with pytest.raises(DataError, match="without label|cannot be in every one of 3 folds"):
+        folds(table, 3, seed=0)
+
+
+@pytest.mark.parametrize("column", ["label", "site", "subject"])
+def test_a_row_without_label_site_or_patient_is_refused(column):
+    table = cohort().astype({"label": object})
+    table.loc[:1, column] = None
+    with pytest.raises(DataError, match=f"2 rows have no {column}"):
+        folds(table, 5, seed=0, by=("label", "site"))
+
+
+def test_labels_of_one_class_are_refused():
+    with pytest.raises(DataError, match="label is the same in all rows"):
+        folds(cohort().assign(label=1), 5, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("n_splits", "by", "said"),
+    [(1, ("label",), "at least 2 folds"), (5, ("label", "scanner"), "no column 'scanner'")],
+)
+def test_a_request_for_one_fold_or_an_unknown_column_is_refused(n_splits, by, said):
+    with pytest.raises(RequestError, match=said):
+        folds(cohort(), n_splits, seed=0, by=by)
+
+
+def test_each_site_is_left_out_once_and_never_trained_on():
+    table = cohort(rows=2, sites=4)
+    split = leave_one_site_out(table)
+    assert list(split) == ["S0", "S1", "S2", "S3"]
+    for name, (train, test) in split.items():
+        assert set(table["site"].iloc[test]) == {name}
+        assert name not in set(table["site"].iloc[train])
+        assert sorted([*train, *test]) == list(range(len(table)))
+
+
+def test_a_patient_seen_at_two_sites_is_in_neither_training_part():
+    table = cohort(sites=3)
+    table.loc[1, "subject"] = "P000"
+    split = leave_one_site_out(table)
+    assert "P000" not in subjects(table, split["S0"][0]) | subjects(table, split["S1"][0])
+    assert {0, 1} <= set(split["S2"][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (lambda t: t.assign(site="S0"), DataError, "no site to leave out"),
+        (lambda t: t.assign(site=[None, *t["site"][1:]]), DataError, "1 rows have no site"),
+        (lambda t: t.drop(columns="site"), RequestError, "no column 'site' to split by"),
+        (lambda t: t.drop(columns="subject"), RequestError, "no column 'subject' to split by"),
+    ],
+)
+def test_no_site_can_be_left_out_of_one_or_of_rows_without(change, error, said):
+    with pytest.raises(error, match=said):
+        leave_one_site_out(change(cohort()))
