@@ -86,11 +86,19 @@ class ComBat(TransformerMixin, BaseEstimator):
             If a column is missing, an outcome is named as covariate, there is one site only, or
             the reference site is not there.
         DataError
-            If a feature is not numeric, missing or infinite, or a site has one patient.
+            If a feature is not numeric, missing or infinite, a site has one patient, or
+            estimates are to be shrunk towards each other and there is one feature only.
         """
         self._check_request(X)
         beside = {self.site, *self.covariates}
         self.features_ = [str(c) for c in X.columns if c not in beside]
+        if self.eb and len(self.features_) < 2:
+            raise DataError(
+                "ComBat shrinks the estimates of all features towards each other",
+                expected="at least two features",
+                found=f"{len(self.features_)}",
+                mend="harmonize more features together, or give eb=False",
+            )
         values, member = self._values(X), X[self.site].astype(str).to_numpy()
         self.sites_ = sorted(set(member))
         self._check_sites(member)
@@ -281,10 +289,11 @@ def _parametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDArray
         squares = ((rows - new_shift) ** 2).sum(axis=0)
         new_spread = (squares / 2 + b) / (n / 2 + a - 1)
         # Relative to the signed location, as the reference does: it decides when to stop.
-        change = max(
-            (np.abs(new_shift - old_shift) / old_shift).max(),
-            (np.abs(new_spread - old_spread) / old_spread).max(),
-        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = max(
+                (np.abs(new_shift - old_shift) / old_shift).max(),
+                (np.abs(new_spread - old_spread) / old_spread).max(),
+            )
         old_shift, old_spread = new_shift, new_spread
     return old_shift, old_spread
 

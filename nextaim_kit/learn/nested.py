@@ -143,11 +143,11 @@ def nested_cv(
     """
     rows = _labeled(table)
     check_features(table, features)
-    if not selectors or not ks or min(ks) < 1:
+    if not selectors or not ks or min(ks) < 1 or repeats < 1:
         raise RequestError(
             "nothing to choose from",
-            expected="a selector and numbers of features, at least 1",
-            found=f"selectors {list(selectors)}, ks {list(ks)}",
+            expected="a selector, numbers of features and repeats, at least 1",
+            found=f"selectors {list(selectors)}, ks {list(ks)}, repeats {repeats}",
         )
     beside = [] if combat is None else [combat.site, *combat.covariates]
     check_beside(table, beside)

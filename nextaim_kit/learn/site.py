@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.metrics import auc, macro_auc
 from nextaim_kit.learn.models import Model, pipeline
 from nextaim_kit.learn.nested import check_beside, check_features
@@ -110,6 +110,8 @@ def tell_site(
     check_features(table, features)
     if leaky and combat is None:
         raise DataError("nothing can leak without ComBat", mend="give combat=ComBat()")
+    if repeats < 1:
+        raise RequestError("repeats is out of bounds", expected="1 or more", found=str(repeats))
     parts = [
         patient_folds(table, folds, seed=seed + 1000 * repeat, by=("site",))
         for repeat in range(repeats)

@@ -62,7 +62,8 @@ class Parameter:
         """Type and bounds in words."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
-        return self.annotation + (f" in [{self.low:g}, {self.high:g}]" if self.bounded else "")
+        kind = re.sub(r"Literal\[([^]]*)\]", r"\1", self.annotation)
+        return kind + (f" in [{self.low:.9g}, {self.high:.9g}]" if self.bounded else "")
 
     @property
     def bounded(self) -> bool:

@@ -179,3 +179,10 @@ def test_the_outcome_is_never_a_covariate():
 def test_what_cannot_be_harmonized_is_refused(change, error, said):
     with pytest.raises(error, match=said):
         ComBat().fit(change(cohort()))
+
+
+def test_a_single_feature_cannot_borrow_strength():
+    with pytest.raises(DataError, match="at least two features"):
+        ComBat().fit(cohort(features=1))
+    alone = ComBat(eb=False).fit_transform(cohort(features=1))
+    assert np.isfinite(alone.to_numpy(float)).all()

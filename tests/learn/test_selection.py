@@ -14,12 +14,12 @@ from nextaim_kit.learn.selection import KINDS, RankSelector, selection_frequency
 RANKING = [kind for kind in KINDS if kind != "none"]
 
 
-def patients(n=120, noise=6, seed=0) -> tuple[pd.DataFrame, np.ndarray]:
+def patients(effects=(2.0, 1.5), n=200, seed=0) -> tuple[pd.DataFrame, np.ndarray]:
     """Two features that tell the outcome, the second less well, behind columns of noise."""
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(n) % 2)
-    X = pd.DataFrame(rng.normal(size=(n, noise)), columns=[f"noise_{k}" for k in range(noise)])
-    strong, weak = rng.normal(size=(2, n)) + np.array([[2.0], [1.0]]) * y
+    X = pd.DataFrame(rng.normal(size=(n, 6)), columns=[f"noise_{k}" for k in range(6)])
+    strong, weak = rng.normal(size=(2, n)) + np.outer(effects, y)
     return X.assign(strong=strong, weak=weak), y
 
 
@@ -44,7 +44,7 @@ def test_mrmr_is_relevance_over_mean_redundancy_as_computed_by_hand():
     assert chosen("mrmr", 4, X, [0, 0, 0, 1, 1, 1]) == ["a", "c", "b", "d"]
 
 
-@pytest.mark.parametrize("k", [1, 3, 6])
+@pytest.mark.parametrize("k", [2, 3, 6])
 def test_mrmr_chooses_what_feature_engine_chooses(k):
     X, y = patients(seed=2)
     X = X.assign(both=X["strong"] + X["weak"], mixed=X["strong"] + X["noise_0"])
@@ -54,11 +54,9 @@ def test_mrmr_chooses_what_feature_engine_chooses(k):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_mrmr_does_not_choose_a_copy_second(seed):
-    X, y = patients(seed=seed)
-    X.insert(0, "copy", -3 * X["strong"] + 1)
-    first, second = chosen("mrmr", 2, X, y)
-    assert {first, second} <= {"copy", "strong", "weak"}
-    assert second == "weak"
+    X, y = patients(effects=(1.0, 1.0), seed=seed)
+    X = X[["strong", "weak"]].assign(copy=1 - 3 * X["strong"])
+    assert "weak" in chosen("mrmr", 2, X, y)
 
 
 @pytest.mark.parametrize("kind", RANKING)
@@ -77,7 +75,7 @@ def test_a_larger_selection_begins_with_the_smaller(kind):
 
 
 def test_mutual_information_finds_what_differs_in_spread_only():
-    X, y = patients(300)
+    X, y = patients()
     X = X[["noise_0", "noise_1", "noise_2"]].assign(wide=X["noise_3"] * (1 + 9 * y))
     assert chosen("mutual_information", 1, X, y) == ["wide"]
 
@@ -121,7 +119,7 @@ def test_a_ranking_made_elsewhere_is_used_instead():
 
 
 def test_an_unknown_selector_is_refused_with_the_choices():
-    with pytest.raises(RequestError, match="no selector 'lasso'\n.*mrmr, xgboost, mutual_info"):
+    with pytest.raises(RequestError, match=r"no selector 'lasso'\n.*mrmr, xgboost, mutual_info"):
         RankSelector("lasso").fit(*patients())
 
 

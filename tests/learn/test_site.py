@@ -1,0 +1,234 @@
+"""A shift between sites is told, ComBat in the folds hides it, and leaks are what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn import site
+from nextaim_kit.learn.harmonization import ComBat
+from nextaim_kit.learn.metrics import auc, auc_interval
+from nextaim_kit.learn.models import SmallNetwork
+from nextaim_kit.learn.site import SiteResult, tell_site
+
+FEATURES = [f"f{k}" for k in range(8)]
+
+
+def cohort(n=90, shift=1.0, sites=3, rows=1, seed=0) -> pd.DataFrame:
+    """Patients of three sites, whose features lie `shift` apart."""
+    member = np.repeat(np.arange(n) % sites, rows)
+    values = np.random.default_rng(seed).normal(size=(n * rows, 8)) + shift * member[:, None]
+    subject = np.repeat([f"P{k}" for k in range(n)], rows)
+    table = pd.DataFrame(values, columns=FEATURES)
+    return table.assign(subject=subject, site=[f"S{k}" for k in member])
+
+
+def run(table, features=FEATURES, **options) -> SiteResult:
+    return tell_site(table, features, **{"n_boot": 0, "folds": 3, **options})
+
+
+def mean_auc(**options) -> float:
+    return float(np.mean([run(cohort(seed=seed), **options).pooled for seed in range(4)]))
+
+
+@pytest.mark.parametrize("model", ["logistic", "mlp", "xgboost"])
+def test_a_planted_shift_between_sites_is_told(model):
+    assert run(cohort(), model=model).pooled > 0.85
+
+
+def test_without_a_shift_the_sites_are_told_by_chance():
+    aucs = [run(cohort(shift=0, seed=seed)).pooled for seed in range(6)]
+    assert np.mean(aucs) == pytest.approx(0.5, abs=0.08)
+
+
+def test_combat_in_the_folds_brings_it_near_chance():
+    assert mean_auc() > 0.9
+    assert mean_auc(combat=ComBat()) == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_leak_flatters_the_harmonization():
+    honest, leaky = mean_auc(combat=ComBat()), mean_auc(combat=ComBat(), leaky=True)
+    assert leaky < honest - 0.03
+
+
+@pytest.mark.parametrize("leaky", [False, True])
+def test_only_the_leak_shows_the_left_out_patients_to_combat(leaky, monkeypatch):
+    sizes, fit = [], ComBat.fit
+
+    def spy(self, X, y=None):
+        sizes.append(len(X))
+        return fit(self, X, y)
+
+    monkeypatch.setattr(ComBat, "fit", spy)
+    run(cohort(), combat=ComBat(), leaky=leaky)
+    assert sizes == ([90] if leaky else [60, 60, 60])
+
+
+def test_a_shift_of_skewed_features_is_hidden_once_they_have_normal_scores():
+    table = cohort()
+    table[FEATURES] = np.exp(2 * table[FEATURES])
+    options = {"model": "xgboost", "combat": ComBat()}
+    assert run(table, **options).pooled > 0.9
+    assert run(table, rank_normal=True, **options).pooled == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_leak_may_take_ranks_first_too():
+    options = {"combat": ComBat(), "leaky": True, "rank_normal": True}
+    assert run(cohort(), **options).pooled < 0.5
+
+
+def test_covariates_stand_beside_the_features_and_do_not_tell_the_site():
+    table = cohort()
+    table["age"] = np.random.default_rng(0).normal(60, 9, 90)
+    assert run(table, combat=ComBat(covariates=["age"])).pooled < 0.62
+
+
+def test_a_leak_without_combat_is_refused():
+    with pytest.raises(DataError, match="nothing can leak without ComBat"):
+        run(cohort(), leaky=True)
+
+
+@pytest.mark.parametrize("leaky", [False, True])
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [
+        (["S0"] * 90, "site is the same in all rows\n.*at least two classes\n.*site S0: 90"),
+        (["small"] * 2 + ["S1"] * 88, "site small cannot be in every one of 3 folds"),
+        ([None] + ["S0", "S1"] * 44 + ["S1"], "1 rows have no site"),
+    ],
+)
+def test_one_site_or_one_too_small_is_refused_by_name(sites, said, leaky):
+    with pytest.raises(DataError, match=said):
+        run(cohort().assign(site=sites), combat=ComBat(), leaky=leaky)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"f2": np.inf}, "not finite numbers: f2"), ({"f3": "text"}, "not finite numbers: f3")],
+)
+def test_features_that_are_no_finite_numbers_are_refused_by_name(change, said):
+    with pytest.raises(DataError, match=said):
+        run(cohort().assign(**change))
+
+
+@pytest.mark.parametrize("column", ["site", "subject", "f0"])
+def test_a_table_without_a_needed_column_is_refused(column):
+    with pytest.raises(RequestError, match=f"no column '{column}'|absent: {column}"):
+        run(cohort().drop(columns=column))
+
+
+def test_an_unknown_model_or_covariate_is_refused():
+    with pytest.raises(RequestError, match=r"no model 'svm'\n.*xgboost, logistic, mlp"):
+        run(cohort(), model="svm")
+    with pytest.raises(RequestError, match="no column 'age' to harmonize by"):
+        run(cohort(), combat=ComBat(covariates=["age"]))
+
+
+def test_the_outcome_is_refused_as_covariate():
+    with pytest.raises(RequestError, match="outcome cannot be a covariate"):
+        run(cohort().assign(label=0), combat=ComBat(covariates=["label"]))
+
+
+@pytest.mark.parametrize("combat", [None, ComBat()])
+def test_missing_values_are_imputed(combat):
+    table = cohort()
+    table[FEATURES] = table[FEATURES].mask(np.random.default_rng(0).random((90, 8)) < 0.1)
+    result = run(table, combat=combat)
+    assert result.predictions[["S0", "S1", "S2"]].notna().all(axis=None)
+    assert result.pooled > 0.85 or combat is not None
+
+
+def test_the_epochs_reach_the_network(monkeypatch):
+    epochs, fit = [], SmallNetwork.fit
+
+    def spy(self, X, y):
+        epochs.append(self.max_iter)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(SmallNetwork, "fit", spy)
+    run(cohort(), model="mlp", epochs=7)
+    assert epochs == [7, 7, 7]
+
+
+def test_the_mean_is_over_folds_and_repeats():
+    result = run(cohort(shift=0.3), repeats=2)
+    assert list(result.folds) == ["repeat", "fold", "auc"]
+    assert result.folds[["repeat", "fold"]].to_numpy().tolist() == [
+        [repeat, fold] for repeat in (0, 1) for fold in (0, 1, 2)
+    ]
+    assert result.mean == pytest.approx(result.folds["auc"].mean(), abs=1e-12)
+    assert result.sd == pytest.approx(result.folds["auc"].std(), abs=1e-12)
+    assert len(set(result.folds["auc"])) > 3
+
+
+def test_every_site_stands_against_the_rest_and_the_pooled_value_is_their_mean():
+    table = cohort(100, shift=0.5)
+    result = run(table)
+    by_site = result.per_site
+    assert by_site["site"].tolist() == ["S0", "S1", "S2"]
+    assert by_site["n"].tolist() == [34, 33, 33]
+    against = auc(table["site"] == "S1", result.predictions["S1"])
+    assert by_site["auc"].tolist()[1] == pytest.approx(against, abs=1e-12)
+    assert result.pooled == pytest.approx(by_site["auc"].mean(), abs=1e-12)
+
+
+def test_predictions_are_a_probability_of_each_site_for_each_row():
+    table = cohort().set_axis([5] * 90)
+    found = run(table, repeats=2).predictions
+    assert list(found) == ["subject", "site", "S0", "S1", "S2"]
+    assert found["subject"].tolist() == table["subject"].tolist()
+    assert found[["S0", "S1", "S2"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
+
+
+def test_predictions_are_means_over_repeats(monkeypatch):
+    table = cohort()
+    first, second = (site.patient_folds(table, 3, seed=seed, by=("site",)) for seed in (0, 1))
+    parts = iter([first, second, first, second])
+    monkeypatch.setattr(site, "patient_folds", lambda *_, **__: next(parts))
+    both, one, other = (run(table, repeats=n).predictions["S0"].to_numpy() for n in (2, 1, 1))
+    assert both == pytest.approx((one + other) / 2, abs=1e-12)
+    assert not np.allclose(one, other)
+
+
+def test_two_sites_are_told_by_their_numbers():
+    table = cohort(sites=2)
+    result = run(table.assign(site=(table["site"] == "S1").astype(int)))
+    assert result.per_site["site"].tolist() == ["0", "1"]
+    assert result.pooled > 0.85
+
+
+def test_the_interval_holds_the_pooled_value_and_narrows_with_patients():
+    few, many = (run(cohort(n, shift=0.3), n_boot=200) for n in (60, 600))
+    for result in (few, many):
+        assert result.low < result.pooled < result.high
+    assert many.high - many.low < (few.high - few.low) / 2
+
+
+def test_the_interval_of_two_sites_is_that_of_their_auc():
+    table = cohort(200, shift=0.3, sites=2)
+    result = run(table, n_boot=500)
+    known = auc_interval(table["site"] == "S1", result.predictions["S1"], n_boot=500)
+    assert (result.pooled, result.low, result.high) == pytest.approx(known, abs=0.02)
+
+
+def test_the_interval_draws_patients_and_not_their_rows():
+    one = cohort(60, shift=0.3)
+    twice = pd.concat([one, one])
+    whole = run(twice, n_boot=200)
+    torn = run(twice.assign(subject=[f"R{k}" for k in range(120)]), n_boot=200)
+    assert whole.high - whole.low > 1.2 * (torn.high - torn.low)
+
+
+def test_without_resamples_there_is_no_interval():
+    result = run(cohort(), n_boot=0)
+    assert np.isnan([result.low, result.high]).all()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
+    table = cohort(shift=0.3)
+    first, again, other = (run(table, n_boot=50, seed=seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first.predictions, again.predictions, check_exact=True)
+    assert (first.low, first.high) == (again.low, again.high)
+    assert first.pooled != other.pooled
