@@ -77,8 +77,9 @@ def permutation_importance(
     Returns
     -------
     DataFrame
-        ``feature``, ``drop`` (mean over folds and shuffles), ``sd``; largest first.
-        Features that no fold selected are left out.
+        ``feature``, ``drop`` (mean over folds; 0 in a fold that did not select it), ``sd`` (over
+        folds), ``folds`` (share of them that selected it); largest drop first. Features that no
+        fold selected are left out.
 
     References
     ----------
@@ -93,12 +94,15 @@ def permutation_importance(
         if len(np.unique(y)) < 2:
             continue
         whole = auc(y, model.predict_proba(test)[:, 1])
-        for name in chosen:
-            for _ in range(n_repeats):
+        for name in used:
+            lost = 0.0
+            for _ in range(n_repeats if name in chosen else 0):
                 shuffled = test.assign(**{name: rng.permutation(test[name].to_numpy())})
-                drops[name].append(whole - auc(y, model.predict_proba(shuffled)[:, 1]))
-    rows_ = [(name, np.mean(d), np.std(d)) for name, d in drops.items() if d]
-    found = pd.DataFrame(rows_, columns=["feature", "drop", "sd"])
+                lost += whole - auc(y, model.predict_proba(shuffled)[:, 1])
+            drops[name].append(lost / n_repeats)
+    share = {name: np.mean([name in chosen for chosen in result.selected]) for name in used}
+    rows_ = [(name, np.mean(d), np.std(d), share[name]) for name, d in drops.items() if d]
+    found = pd.DataFrame(rows_, columns=["feature", "drop", "sd", "folds"])
     return found.sort_values("drop", ascending=False, ignore_index=True)
 
 

@@ -2,11 +2,15 @@
 
 Every measure is written for weighted patients, so that the value itself (all weights one) and
 its thousand bootstrap resamples (weights: how often a patient was drawn) are the same code.
+Where a prediction was repeated, a measure is taken of each repetition and averaged: an average of
+predictions would be another, better model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +20,7 @@ from nextaim_kit.errors import DataError
 
 Interval = tuple[float, float, float]
 _Weights = NDArray[np.float64]
+_Measure = Callable[[_Weights], NDArray]
 _LEVEL = (2.5, 97.5)
 _CLIP = 1e-6
 
@@ -25,6 +30,7 @@ def evaluate(
     p: ArrayLike,
     *,
     threshold: ArrayLike = 0.5,
+    act_at: float | None = None,
     groups: ArrayLike | None = None,
     n_boot: int = 1000,
     seed: int = 0,
@@ -33,14 +39,19 @@ def evaluate(
 
     Parameters
     ----------
-    y, p : array-like of shape (n,)
-        Outcomes 0/1 and predicted probabilities.
-    threshold : float or array-like of shape (n,)
+    y : array-like of shape (n,)
+        Outcomes 0/1.
+    p : array-like of shape (n,) or (n, repeats)
+        Predicted probabilities.
+    threshold : float or array-like of the shape of p
         Who is at or above it is called positive; it may differ by patient (by fold).
+    act_at : float, optional
+        Probability from which one would act: adds ``net_benefit``, the right actions per patient
+        less the wrong ones at their odds.
     groups : array-like of shape (n,), optional
         Patient of each row, where a patient has several: they are drawn together.
     n_boot : int
-        Resamples, drawn within each class.
+        Resamples of the patients.
     seed : int
 
     Returns
@@ -49,7 +60,8 @@ def evaluate(
         ``metric``, ``value``, ``low``, ``high`` (95 %), for discrimination (auc,
         average_precision), classification at the threshold (accuracy, balanced_accuracy,
         precision, recall, specificity, npv, f1), and calibration (brier, ece with 15 bins,
-        calibration_intercept, calibration_slope).
+        calibration_intercept, calibration_slope). The ece has no interval: it is above 0 for a
+        calibrated model too, more so in every resample.
 
     Raises
     ------
@@ -58,7 +70,8 @@ def evaluate(
 
     References
     ----------
-    TRIPOD+AI, doi:10.1136/bmj-2023-078378; ECE, Guo et al. 2017, arXiv:1706.04599.
+    TRIPOD+AI, doi:10.1136/bmj-2023-078378; ECE, Guo et al. 2017, arXiv:1706.04599; net benefit,
+    Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
     """
     y, p = _checked(y, p)
     if p.min() < 0 or p.max() > 1:
@@ -68,8 +81,50 @@ def evaluate(
             found=f"{p.min():.3g} to {p.max():.3g}",
             mend="for a score that is no probability use auc_interval",
         )
-    called = p >= np.asarray(threshold, float)
-    measures = {
+    called = (p.T >= np.asarray(threshold, float).T).T
+    repeats = [_measures(y, *pc, act_at) for pc in zip(p.T, called.T, strict=True)]
+    drawn = _resamples(y, groups, n_boot, seed)
+    rows = []
+    for name in repeats[0]:
+        found = _interval(_averaged([measures[name] for measures in repeats]), drawn)
+        rows.append((name, *(found if name != "ece" else (found[0], np.nan, np.nan))))
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+
+
+def evaluate_by(
+    group: ArrayLike, y: ArrayLike, p: ArrayLike, *, threshold: ArrayLike = 0.5, **options: Any
+) -> pd.DataFrame:
+    """`evaluate` in each group of patients, such as a site; groups of one outcome are left out.
+
+    Parameters
+    ----------
+    group : array-like of shape (n,)
+    y, p, threshold
+        As for `evaluate`.
+    **options
+        Its other options.
+
+    Returns
+    -------
+    DataFrame
+        ``group``, ``n``, ``metric``, ``value``, ``low``, ``high``.
+    """
+    group, y, p = np.asarray(group), np.asarray(y), np.asarray(p, float)
+    cut = np.broadcast_to(np.asarray(threshold, float).T, p.T.shape).T
+    tables = []
+    for name in sorted(set(group)):
+        rows = group == name
+        if len(np.unique(y[rows])) == 2:
+            found = evaluate(y[rows], p[rows], threshold=cut[rows], **options)
+            found.insert(0, "group", name)
+            found.insert(1, "n", int(rows.sum()))
+            tables.append(found)
+    columns = ["group", "n", "metric", "value", "low", "high"]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def _measures(y: NDArray, p: NDArray, called: NDArray, act_at: float | None) -> dict[str, _Measure]:
+    measures: dict[str, _Measure] = {
         "auc": lambda w: _auc(w, y, p),
         "average_precision": lambda w: _average_precision(w, y, p),
         **_counted(y, called),
@@ -78,9 +133,14 @@ def evaluate(
         "calibration_intercept": lambda w: _recalibration(w, y, p, slope=False)[:, 0],
         "calibration_slope": lambda w: _recalibration(w, y, p, slope=True)[:, 1],
     }
-    drawn = _resamples(y, groups, n_boot, seed)
-    rows = [(name, *_interval(measure, drawn)) for name, measure in measures.items()]
-    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+    if act_at is not None:
+        gain = (p >= act_at) * (y - (1 - y) * act_at / (1 - act_at))
+        measures["net_benefit"] = lambda w: w @ gain / w.sum(1)
+    return measures
+
+
+def _averaged(measures: Sequence[_Measure]) -> _Measure:
+    return lambda w: np.mean([measure(w) for measure in measures], axis=0)
 
 
 def auc(y: ArrayLike, score: ArrayLike) -> float:
@@ -92,7 +152,7 @@ def auc(y: ArrayLike, score: ArrayLike) -> float:
         If outcomes are of one class only, lengths differ, or a score is missing.
     """
     y, score = _checked(y, score)
-    return float(_auc(np.ones((1, len(y))), y, score)[0])
+    return float(_auc_of(y, score)(np.ones((1, len(y))))[0])
 
 
 def auc_interval(
@@ -103,9 +163,12 @@ def auc_interval(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """AUC of any score with its 95 % patient-bootstrap interval: value, low, high."""
+    """AUC of any score with its 95 % patient-bootstrap interval: value, low, high.
+
+    `score` has the shape (n,), or (n, repeats): then the mean AUC of the repetitions counts.
+    """
     y, score = _checked(y, score)
-    return _interval(lambda w: _auc(w, y, score), _resamples(y, groups, n_boot, seed))
+    return _interval(_auc_of(y, score), _resamples(y, groups, n_boot, seed))
 
 
 def difference(
@@ -117,11 +180,14 @@ def difference(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """AUC of `first` less that of `second` on the same patients, with its paired interval."""
+    """AUC of `first` less that of `second` on the same patients, with its paired interval.
+
+    Both have the shape (n,) or (n, repeats).
+    """
     y, first = _checked(y, first)
     _, second = _checked(y, second)
-    drawn = _resamples(y, groups, n_boot, seed)
-    return _interval(lambda w: _auc(w, y, first) - _auc(w, y, second), drawn)
+    one, other = _auc_of(y, first), _auc_of(y, second)
+    return _interval(lambda w: one(w) - other(w), _resamples(y, groups, n_boot, seed))
 
 
 def macro_auc(y: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
@@ -139,6 +205,46 @@ def macro_auc(y: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
     return float(np.mean([auc(y == c, scores[:, k]) for k, c in enumerate(np.asarray(classes))]))
 
 
+def macro_auc_interval(
+    y: ArrayLike,
+    scores: ArrayLike,
+    classes: ArrayLike,
+    *,
+    other: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """`macro_auc` with its 95 % patient-bootstrap interval: value, low, high.
+
+    Parameters
+    ----------
+    y, classes
+        As for `macro_auc`.
+    scores : array-like of shape (repeats, n, k)
+        The mean over repeats counts.
+    other : array-like of shape (repeats, n, k), optional
+        Scores of another model for the same rows: the paired difference is given.
+    groups, n_boot, seed
+        As for `evaluate`.
+    """
+    y, classes = np.asarray(y), np.asarray(classes)
+
+    def macro(scores: ArrayLike) -> _Measure:
+        single = [
+            partial(_auc, y=(y == c).astype(float), score=score[:, k])
+            for score in np.asarray(scores, float)
+            for k, c in enumerate(classes)
+        ]
+        return _averaged(single)
+
+    one, drawn = macro(scores), _resamples(y, groups, n_boot, seed)
+    if other is None:
+        return _interval(one, drawn)
+    two = macro(other)
+    return _interval(lambda w: one(w) - two(w), drawn)
+
+
 def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
     """Threshold that a rule chooses, midway between neighboring scores.
 
@@ -152,6 +258,7 @@ def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
         doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3), or most right calls.
     """
     y, p = _checked(y, p)
+    p = p[:, 0]
     if rule not in ("youden", "accuracy"):
         raise DataError(f"no rule {rule!r} for an operating point", expected="youden or accuracy")
     scores = np.unique(p)
@@ -190,7 +297,7 @@ def decision_curve(
     curves = {"threshold": at}
     for name, p in models.items():
         y_, p_ = _checked(y, p)
-        curves[name] = _net_benefit(y_, p_[None, :] >= at[:, None], at)
+        curves[name] = np.mean([_net_benefit(y_, q >= at[:, None], at) for q in p_.T], axis=0)
     everyone = np.ones((len(at), len(y_)), bool)
     return pd.DataFrame(
         {**curves, "treat all": _net_benefit(y_, everyone, at), "treat none": 0.0 * at}
@@ -202,9 +309,9 @@ def _net_benefit(y: NDArray, called: NDArray, at: NDArray) -> NDArray:
 
 
 def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Outcomes as 0.0/1.0 and scores as floats, after a look at both."""
+    """Outcomes as 0.0/1.0, shape (n,), and scores, shape (n, repeats), after a look at both."""
     outcome, score = np.asarray(y, float), np.asarray(p, float)
-    if outcome.shape != score.shape or outcome.ndim != 1:
+    if outcome.ndim != 1 or score.ndim not in (1, 2) or len(score) != len(outcome):
         raise DataError(
             "outcomes and predictions do not match",
             expected="one prediction per outcome",
@@ -219,21 +326,23 @@ def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray, NDArray]:
             expected="outcomes 0 and 1",
             found=", ".join(f"{n} times {value:g}" for value, n in counts.items()),
         )
-    return outcome, score
+    return outcome, score.reshape(len(outcome), -1)
 
 
 def _resamples(y: NDArray, groups: ArrayLike | None, n_boot: int, seed: int) -> _Weights:
     """How often each row is drawn, shape (1 + n_boot, n); the first row is all ones."""
     rng = np.random.default_rng(seed)
     names, member = np.unique(np.arange(len(y)) if groups is None else groups, return_inverse=True)
-    positive = np.zeros(len(names), bool)
-    np.logical_or.at(positive, member, y == 1)
-    counts = np.ones((1 + n_boot, len(names)))
-    for stratum in (positive, ~positive):
-        size = int(stratum.sum())
-        if size:
-            counts[1:, stratum] = rng.multinomial(size, np.full(size, 1 / size), n_boot)
-    return counts[:, member]
+    drawn = np.ones((1 + n_boot, len(y)))
+    classes = (y[:, None] == np.unique(y)).astype(float)
+    missing = np.arange(1, 1 + n_boot)
+    # The classes' shares vary as they would in another cohort. Where one is not drawn at all there
+    # is no measure, and the resample is drawn again.
+    while len(missing):
+        even = np.full(len(names), 1 / len(names))
+        drawn[missing] = rng.multinomial(len(names), even, len(missing))[:, member]
+        missing = missing[(drawn[missing] @ classes == 0).any(axis=1)]
+    return drawn
 
 
 def _interval(measure: Callable[[_Weights], NDArray], drawn: _Weights) -> Interval:
@@ -251,6 +360,10 @@ def _by_score(w: _Weights, y: NDArray, score: NDArray) -> tuple[NDArray, NDArray
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
     y, w = y[order], w[:, order]
     return np.add.reduceat(w * y, starts, axis=1), np.add.reduceat(w * (1 - y), starts, axis=1)
+
+
+def _auc_of(y: NDArray, scores: NDArray) -> _Measure:
+    return _averaged([partial(_auc, y=y, score=score) for score in scores.T])
 
 
 def _auc(w: _Weights, y: NDArray, score: NDArray) -> NDArray:

@@ -48,16 +48,26 @@ class NestedResult:
     models: list[Pipeline]
     test_index: list[NDArray[np.int64]]
 
-    def pooled(self) -> pd.DataFrame:
-        """One row per patient: ``subject, site, y, p, threshold, called``.
+    def by_repeat(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Outcomes (n,), predictions and thresholds (n, repeats) of the patients, by subject.
 
-        `p` and `threshold` are means over repeats; `called` tells if `p` reached the threshold
-        in at least half of the repeats (with one repeat: if ``p >= threshold``).
+        What `learn.metrics` takes; a patient of several rows has their mean.
+        """
+        rows = self.predictions.groupby(["subject", "repeat"])[["y", "p", "threshold"]].mean()
+        wide = rows.unstack("repeat")
+        return wide["y"].to_numpy()[:, 0], wide["p"].to_numpy(), wide["threshold"].to_numpy()
+
+    def pooled(self) -> pd.DataFrame:
+        """One row per patient, by subject: ``subject, site, y, p, threshold, called``.
+
+        `p` and `threshold` are means over repeats, to look at and to draw; measures are taken
+        `by_repeat`. `called` tells if `p` reached the threshold in at least half of the repeats
+        (with one repeat: if ``p >= threshold``).
         """
         rows = self.predictions.assign(
             called=self.predictions["p"] >= self.predictions["threshold"]
         )
-        by_patient = rows.groupby(["subject", "site", "y"], sort=False, dropna=False)
+        by_patient = rows.groupby(["subject", "site", "y"], dropna=False)
         pooled = by_patient[["p", "threshold", "called"]].mean().reset_index()
         return pooled.assign(called=pooled["called"] >= 0.5)
 

@@ -12,31 +12,30 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.metrics import auc, macro_auc
+from nextaim_kit.learn.metrics import Interval, auc, macro_auc, macro_auc_interval
 from nextaim_kit.learn.models import Model, pipeline
 from nextaim_kit.learn.nested import check_beside, check_features
 from nextaim_kit.learn.splits import folds as patient_folds
 
-_LEVEL = (2.5, 97.5)
-
 
 @dataclass(frozen=True)
 class SiteResult:
-    """How well a model told the sites apart; 0.5 is chance.
+    """How well a model told the sites apart; about 0.5 is chance, see `chance`.
 
     Attributes
     ----------
     mean, sd : float
         Macro one-vs-rest AUC over folds and repeats.
     pooled, low, high : float
-        The same of all left-out predictions together (mean over repeats), with its 95 %
-        bootstrap interval over patients within sites.
+        The same of all left-out predictions together, the mean over repeats, with its 95 %
+        bootstrap interval over patients.
     folds : DataFrame
         ``repeat, fold, auc``.
     per_site : DataFrame
-        ``site, n, auc``: each against the rest, pooled predictions.
-    predictions : DataFrame
-        ``subject, site`` and a column of probability per site.
+        ``site, n, auc``: each against the rest, the mean over repeats.
+    scores : array of shape (repeats, n, sites)
+        Probability of each site for the left-out patients, in the order of `per_site`.
+    site, subject : array of shape (n,)
     """
 
     mean: float
@@ -46,7 +45,16 @@ class SiteResult:
     high: float
     folds: pd.DataFrame
     per_site: pd.DataFrame
-    predictions: pd.DataFrame
+    scores: NDArray
+    site: NDArray
+    subject: NDArray
+
+    def less(self, other: SiteResult, *, n_boot: int = 1000, seed: int = 0) -> Interval:
+        """Pooled AUC less that of another result on the same patients, with its interval."""
+        return macro_auc_interval(
+            self.site, self.scores, self.per_site["site"], other=other.scores,
+            groups=self.subject, n_boot=n_boot, seed=seed,
+        )  # fmt: skip
 
 
 def tell_site(
@@ -123,59 +131,91 @@ def tell_site(
     options: dict[str, Any] = {"combat": combat, "rank_normal": rank_normal}
     hyper: dict[str, Any] = {"max_iter": epochs} if model == "mlp" else {}
     if leaky:
-        X = pipeline(model, **options)[: 3 + rank_normal].fit_transform(X)
-        options = {}
-    total = np.zeros((len(table), len(names)))
+        X, options = harmonized(table, features, combat, rank_normal=rank_normal)[X.columns], {}
+    scores = np.zeros((repeats, len(table), len(names)))
     rows = []
     for repeat, part in enumerate(parts):
         for fold, (train, test) in enumerate(part):
             with threadpool_limits(1):
                 fitted = pipeline(model, seed=seed, **options, **hyper).fit(X.iloc[train], y[train])
-                p = fitted.predict_proba(X.iloc[test])
-            total[test] += p / repeats
+                scores[repeat, test] = p = fitted.predict_proba(X.iloc[test])
             rows.append((repeat, fold, macro_auc(y[test], p, np.arange(len(names)))))
-    return _result(table, names, y, total, rows, n_boot, seed)
+    by_fold = pd.DataFrame(rows, columns=["repeat", "fold", "auc"])
+    return _result(table, names, scores, by_fold, n_boot, seed)
+
+
+def chance(
+    table: pd.DataFrame,
+    features: Sequence[str],
+    *,
+    permutations: int = 5,
+    seed: int = 0,
+    **options: Any,
+) -> NDArray:
+    """Pooled AUCs where there is nothing to tell: the sites are shuffled among the rows.
+
+    Cross-validation without any signal lies somewhat below 0.5, the more so after a leak.
+
+    Parameters
+    ----------
+    table, features, **options
+        As for `tell_site`.
+    permutations : int
+    seed : int
+
+    Returns
+    -------
+    array of shape (permutations,)
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(permutations):
+        shuffled = table.assign(site=rng.permutation(table["site"].astype(str).to_numpy()))
+        found.append(tell_site(shuffled, features, seed=seed, **{**options, "n_boot": 0}).pooled)
+    return np.array(found)
+
+
+def harmonized(
+    table: pd.DataFrame, features: Sequence[str], combat: Any, *, rank_normal: bool = False
+) -> pd.DataFrame:
+    """The table with features imputed and harmonized on all rows: to look at, not to learn from.
+
+    Parameters
+    ----------
+    table, features, combat, rank_normal
+        As for `tell_site`.
+    """
+    steps = pipeline("logistic", combat=combat, rank_normal=rank_normal)[: 3 + rank_normal]
+    beside = sorted({combat.site, *combat.covariates})
+    ready = steps.fit_transform(table[[*features, *beside]])
+    return table.assign(**{name: ready[name].to_numpy() for name in features})
 
 
 def _result(
     table: pd.DataFrame,
     names: NDArray,
-    y: NDArray,
-    p: NDArray,
-    rows: list[tuple[int, int, float]],
+    scores: NDArray,
+    by_fold: pd.DataFrame,
     n_boot: int,
     seed: int,
 ) -> SiteResult:
-    by_fold = pd.DataFrame(rows, columns=["repeat", "fold", "auc"])
-    per_site = [(name, int((y == k).sum()), auc(y == k, p[:, k])) for k, name in enumerate(names)]
-    low, high = _interval(table["subject"].to_numpy(), y, p, n_boot, seed)
-    predictions = table[["subject", "site"]].reset_index(drop=True)
+    site, subject = table["site"].astype(str).to_numpy(), table["subject"].to_numpy()
+    pooled, low, high = macro_auc_interval(
+        site, scores, names, groups=subject, n_boot=n_boot, seed=seed
+    )
+    each = [
+        (name, int((site == name).sum()), np.mean([auc(site == name, p[:, k]) for p in scores]))
+        for k, name in enumerate(names)
+    ]
     return SiteResult(
         mean=float(by_fold["auc"].mean()),
         sd=float(by_fold["auc"].std(ddof=1)),
-        pooled=macro_auc(y, p, np.arange(len(names))),
+        pooled=pooled,
         low=low,
         high=high,
         folds=by_fold,
-        per_site=pd.DataFrame(per_site, columns=["site", "n", "auc"]),
-        predictions=predictions.join(pd.DataFrame(p, columns=names)),
+        per_site=pd.DataFrame(each, columns=["site", "n", "auc"]),
+        scores=scores,
+        site=site,
+        subject=subject,
     )
-
-
-def _interval(
-    subject: NDArray, y: NDArray, p: NDArray, n_boot: int, seed: int
-) -> tuple[float, float]:
-    """95 % interval of the macro AUC: patients drawn within each site, with all their rows."""
-    if n_boot < 1:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
-    classes = np.arange(p.shape[1])
-    patients = [list(pd.Series(np.flatnonzero(y == k)).groupby(subject[y == k])) for k in classes]
-    rows = [[part.to_numpy() for _, part in site] for site in patients]
-    drawn = []
-    for _ in range(n_boot):
-        taken = [site[i] for site in rows for i in rng.integers(0, len(site), len(site))]
-        index = np.concatenate(taken)
-        drawn.append(macro_auc(y[index], p[index], classes))
-    low, high = np.percentile(drawn, _LEVEL)
-    return float(low), float(high)

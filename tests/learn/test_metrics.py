@@ -16,7 +16,9 @@ from nextaim_kit.learn.metrics import (
     decision_curve,
     difference,
     evaluate,
+    evaluate_by,
     macro_auc,
+    macro_auc_interval,
     operating_point,
 )
 
@@ -80,7 +82,7 @@ def test_auc_is_the_share_of_pairs_in_order_and_ties_count_half(drawn):
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_patients():
-    small, large = values(*patients(100)), values(*patients(2000))
+    small, large = (values(*patients(n)).drop("ece") for n in (100, 2000))
     assert (small["low"] <= small["value"]).all()
     assert (small["value"] <= small["high"]).all()
     width = {k: t.loc["auc", "high"] - t.loc["auc", "low"] for k, t in {1: small, 2: large}.items()}
@@ -163,3 +165,59 @@ def test_macro_auc_is_the_mean_over_classes():
 def test_what_cannot_be_measured_is_refused(y, p, said):
     with pytest.raises(DataError, match=said):
         evaluate(y, p)
+
+
+def test_intervals_of_a_calibrated_model_cover_the_truth_as_often_as_they_say():
+    covered = []
+    for seed in range(60):
+        table = values(*patients(200, seed), n_boot=200)
+        row = table.loc["calibration_intercept"]
+        covered.append(row["low"] <= 0 <= row["high"])
+    # 57 of 60 are expected; resampling within each class would hold 0 in about 43.
+    assert 51 <= sum(covered) <= 60
+
+
+def test_the_ece_has_no_interval_since_resampling_adds_to_it():
+    row = values(*patients(), n_boot=50).loc["ece"]
+    assert row["value"] > 0
+    assert np.isnan([row["low"], row["high"]]).all()
+
+
+def test_repeated_predictions_are_measured_each_and_averaged():
+    y, p = patients()
+    q = np.clip(p + np.random.default_rng(1).normal(0, 0.2, len(p)), 0, 1)
+    both = values(y, np.c_[p, q], threshold=np.c_[0 * p + 0.5, 0 * p + 0.4], n_boot=20)["value"]
+    one, two = (values(y, *a, n_boot=20)["value"] for a in ((p,), (q,)))
+    two_at = values(y, q, threshold=0.4, n_boot=20)["value"]
+    assert both["auc"] == pytest.approx((one["auc"] + two["auc"]) / 2, abs=1e-12)
+    assert both["f1"] == pytest.approx((one["f1"] + two_at["f1"]) / 2, abs=1e-12)
+    assert auc_interval(y, np.c_[p, q])[0] == pytest.approx(both["auc"], abs=1e-12)
+    assert difference(y, np.c_[p, p], p) == (0.0, 0.0, 0.0)
+
+
+def test_net_benefit_is_that_of_the_decision_curve():
+    y, p = patients()
+    row = values(y, p, act_at=0.3, n_boot=50).loc["net_benefit"]
+    curve = decision_curve(y, {"model": p}, [0.3])
+    assert row["value"] == pytest.approx(curve["model"][0], abs=1e-12)
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_groups_are_measured_each_by_itself_and_one_class_is_left_out():
+    y, p = patients()
+    site = np.repeat(["A", "B", "C"], 100)
+    y[site == "C"] = 1
+    found = evaluate_by(site, y, p, threshold=p * 0 + 0.4, n_boot=20)
+    assert set(found["group"]) == {"A", "B"}
+    alone = values(y[:100], p[:100], threshold=0.4, n_boot=20)
+    here = found[found["group"] == "A"].set_index("metric")
+    assert here[["value", "low", "high"]].equals(alone)
+    assert set(here["n"]) == {100}
+
+
+def test_macro_auc_s_interval_of_two_classes_is_that_of_the_auc():
+    y, p = patients()
+    both = np.stack([1 - p, p], axis=1)
+    found = macro_auc_interval(y, both[None], [0, 1], n_boot=100)
+    assert found == pytest.approx(auc_interval(y, p, n_boot=100), abs=1e-12)
+    assert macro_auc_interval(y, both[None], [0, 1], other=both[None], n_boot=20) == (0, 0, 0)

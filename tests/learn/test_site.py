@@ -11,7 +11,7 @@ from nextaim_kit.learn import site
 from nextaim_kit.learn.harmonization import ComBat
 from nextaim_kit.learn.metrics import auc, auc_interval
 from nextaim_kit.learn.models import SmallNetwork
-from nextaim_kit.learn.site import SiteResult, tell_site
+from nextaim_kit.learn.site import SiteResult, chance, harmonized, tell_site
 
 FEATURES = [f"f{k}" for k in range(8)]
 
@@ -136,7 +136,7 @@ def test_missing_values_are_imputed(combat):
     table = cohort()
     table[FEATURES] = table[FEATURES].mask(np.random.default_rng(0).random((90, 8)) < 0.1)
     result = run(table, combat=combat)
-    assert result.predictions[["S0", "S1", "S2"]].notna().all(axis=None)
+    assert np.isfinite(result.scores).all()
     assert result.pooled > 0.85 or combat is not None
 
 
@@ -169,27 +169,28 @@ def test_every_site_stands_against_the_rest_and_the_pooled_value_is_their_mean()
     by_site = result.per_site
     assert by_site["site"].tolist() == ["S0", "S1", "S2"]
     assert by_site["n"].tolist() == [34, 33, 33]
-    against = auc(table["site"] == "S1", result.predictions["S1"])
+    against = auc(table["site"] == "S1", result.scores[0, :, 1])
     assert by_site["auc"].tolist()[1] == pytest.approx(against, abs=1e-12)
     assert result.pooled == pytest.approx(by_site["auc"].mean(), abs=1e-12)
 
 
 def test_predictions_are_a_probability_of_each_site_for_each_row():
     table = cohort().set_axis([5] * 90)
-    found = run(table, repeats=2).predictions
-    assert list(found) == ["subject", "site", "S0", "S1", "S2"]
-    assert found["subject"].tolist() == table["subject"].tolist()
-    assert found[["S0", "S1", "S2"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-6)
+    found = run(table, repeats=2)
+    assert found.scores.shape == (2, 90, 3)
+    assert found.subject.tolist() == table["subject"].tolist()
+    assert found.scores.sum(axis=2) == pytest.approx(1, abs=1e-6)
 
 
-def test_predictions_are_means_over_repeats(monkeypatch):
+def test_the_pooled_value_is_the_mean_of_the_repeats_and_not_that_of_their_mean(monkeypatch):
     table = cohort()
     first, second = (site.patient_folds(table, 3, seed=seed, by=("site",)) for seed in (0, 1))
     parts = iter([first, second, first, second])
     monkeypatch.setattr(site, "patient_folds", lambda *_, **__: next(parts))
-    both, one, other = (run(table, repeats=n).predictions["S0"].to_numpy() for n in (2, 1, 1))
-    assert both == pytest.approx((one + other) / 2, abs=1e-12)
-    assert not np.allclose(one, other)
+    both, one, other = (run(table, repeats=n) for n in (2, 1, 1))
+    assert both.scores == pytest.approx(np.concatenate([one.scores, other.scores]), abs=1e-12)
+    assert both.pooled == pytest.approx((one.pooled + other.pooled) / 2, abs=1e-12)
+    assert one.pooled != other.pooled
 
 
 def test_two_sites_are_told_by_their_numbers():
@@ -209,7 +210,7 @@ def test_the_interval_holds_the_pooled_value_and_narrows_with_patients():
 def test_the_interval_of_two_sites_is_that_of_their_auc():
     table = cohort(200, shift=0.3, sites=2)
     result = run(table, n_boot=500)
-    known = auc_interval(table["site"] == "S1", result.predictions["S1"], n_boot=500)
+    known = auc_interval(table["site"] == "S1", result.scores[0, :, 1], n_boot=500)
     assert (result.pooled, result.low, result.high) == pytest.approx(known, abs=0.02)
 
 
@@ -229,6 +230,37 @@ def test_without_resamples_there_is_no_interval():
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     table = cohort(shift=0.3)
     first, again, other = (run(table, n_boot=50, seed=seed) for seed in (1, 1, 2))
-    pd.testing.assert_frame_equal(first.predictions, again.predictions, check_exact=True)
+    np.testing.assert_array_equal(first.scores, again.scores)
     assert (first.low, first.high) == (again.low, again.high)
     assert first.pooled != other.pooled
+
+
+def test_shuffled_sites_cannot_be_told_and_a_leak_goes_below():
+    table = cohort()
+    nothing = chance(table, FEATURES, permutations=6, folds=3)
+    leak = chance(table, FEATURES, permutations=6, folds=3, combat=ComBat(), leaky=True)
+    assert nothing.shape == (6,)
+    assert nothing.mean() == pytest.approx(0.5, abs=0.08)
+    assert leak.mean() < nothing.mean() - 0.03
+
+
+def test_the_paired_difference_of_a_result_to_itself_is_nothing():
+    result = run(cohort(shift=0.3))
+    assert result.less(result, n_boot=50) == (0.0, 0.0, 0.0)
+
+
+def test_the_paired_difference_is_that_of_the_values_with_an_interval_around_it():
+    table = cohort()
+    before, after = run(table), run(table, combat=ComBat())
+    value, low, high = before.less(after, n_boot=200)
+    assert value == pytest.approx(before.pooled - after.pooled, abs=1e-12)
+    assert 0 < low < value < high
+
+
+@pytest.mark.parametrize("rank_normal", [False, True])
+def test_harmonized_features_have_the_sites_at_one_mean_and_the_rest_unchanged(rank_normal):
+    table = cohort().assign(note="kept")
+    ready = harmonized(table, FEATURES, ComBat(), rank_normal=rank_normal)
+    apart = [t.groupby("site")[FEATURES].mean().std().max() for t in (table, ready)]
+    assert apart[1] < 0.35 * apart[0]
+    pd.testing.assert_frame_equal(ready.drop(columns=FEATURES), table.drop(columns=FEATURES))

@@ -83,7 +83,7 @@ def test_numbers_are_written_short_but_not_coarse():
 
 def test_synthetic_data_are_named_first_on_a_terminal():
     lines = comparison_text(record(ours(0.8)), study()).splitlines()
-    assert lines == ["SYNTHETIC DATA", "auc: 0.80  (not published)"]
+    assert lines == ["SYNTHETIC DATA", "AUC: 0.80  (not published)"]
 
 
 def test_the_table_for_a_notebook_brings_its_style_and_says_synthetic():

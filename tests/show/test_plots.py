@@ -99,6 +99,7 @@ def test_the_auc_in_the_text_is_the_data_s_own():
 
 
 def test_drawing_leaves_the_user_s_own_style_alone():
+    mpl.use("agg")  # else the choice of a backend, made once a process, would be the difference
     before = mpl.rcParams.copy()
     plots.roc({"m": (Y, P)})
     assert mpl.rcParams == before
