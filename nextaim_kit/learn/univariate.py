@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,9 @@ def univariate_tests(
     -------
     DataFrame
         ``feature``, ``auc`` (0.5: no difference), ``p`` (two-sided), ``q`` (Benjamini-Hochberg,
-        doi:10.1111/j.2517-6161.1995.tb02031.x), ``rho_volume`` (Spearman, NaN without volume).
+        doi:10.1111/j.2517-6161.1995.tb02031.x), ``rho_volume`` (Spearman) and
+        ``q_beyond_volume`` (the same test on what the volume's rank does not explain of the
+        feature's rank); both NaN without volume.
 
     Raises
     ------
@@ -51,12 +54,18 @@ def univariate_tests(
         )
     p = mannwhitneyu(values[y == 1], values[y == 0], axis=0, nan_policy="omit").pvalue
     p = np.nan_to_num(np.atleast_1d(p), nan=1.0)
-    rho = np.full(len(features), np.nan)
-    if volume in known:
-        rho = known[list(features)].corrwith(known[volume], method="spearman").to_numpy()
     scores = [_auc(y, values[:, k]) for k in range(len(features))]
-    found = {"feature": list(features), "auc": scores, "p": p}
-    return pd.DataFrame({**found, "q": false_discovery_control(p), "rho_volume": rho})
+    found = pd.DataFrame({"feature": list(features), "auc": scores, "p": p})
+    found["q"], found["rho_volume"], found["q_beyond_volume"] = false_discovery_control(p), nan, nan
+    if volume in known and known[volume].notna().all() and known[volume].nunique() > 1:
+        ranks = known[list(features)].rank()
+        size = known[volume].rank()
+        found["rho_volume"] = ranks.corrwith(size).to_numpy()
+        slope = found["rho_volume"].to_numpy() * ranks.std().to_numpy() / size.std()
+        rest = ranks.to_numpy() - (size - size.mean()).to_numpy()[:, None] * slope
+        p = mannwhitneyu(rest[y == 1], rest[y == 0], axis=0, nan_policy="omit").pvalue
+        found["q_beyond_volume"] = false_discovery_control(np.nan_to_num(p, nan=1.0))
+    return found
 
 
 def site_differences(
@@ -112,12 +121,13 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``feature``, ``q_before``, ``q_after``, ``auc_before``, ``auc_after``, ``rho_volume``
-        (before), in the order of `before`.
+        ``feature``, ``q_before``, ``q_after``, ``auc_before``, ``auc_after``, ``rho_volume``,
+        ``q_beyond_volume`` (both before), in the order of `before`.
     """
     both = before.merge(after, on="feature", suffixes=("_before", "_after"))
     columns = ["feature", "q_before", "q_after", "auc_before", "auc_after"]
-    return both[columns].assign(rho_volume=both["rho_volume_before"])
+    own = {name: both[f"{name}_before"] for name in ("rho_volume", "q_beyond_volume")}
+    return both[columns].assign(**own)
 
 
 def _auc(y: np.ndarray, values: np.ndarray) -> float:

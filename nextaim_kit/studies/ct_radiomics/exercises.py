@@ -54,8 +54,8 @@ def check_ppv_elsewhere(answer: Any, sensitivity: float, specificity: float) -> 
     feedback(answer, true / (true + false), tolerance=0.01, hint=hint)
 
 
-def check_beats_volume(answer: Any, low: float, high: float) -> None:
-    """Whether the interval of the difference in AUC to lesion volume leaves out zero."""
+def check_beats_baseline(answer: Any, low: float, high: float) -> None:
+    """Whether the interval of the difference in AUC to a baseline lies above zero."""
     hint = "'yes' if the interval of the difference lies above zero as a whole, else 'no'"
     feedback(answer, "yes" if low > 0 else "no", hint=hint)
 
