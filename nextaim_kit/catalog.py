@@ -134,9 +134,23 @@ def find(notebook_id: str) -> Notebook:
     )
 
 
+def expand(name: str) -> list[str]:
+    """Notebook ids that a name stands for: a study's all, in order, or one of its own.
+
+    Raises
+    ------
+    RequestError
+        If it is neither a study nor a notebook.
+    """
+    for study in studies():
+        if study.id == name:
+            return [notebook.id for notebook in study.notebooks.values()]
+    return [find(name).id]
+
+
 def near_miss(name: str, known: Any) -> str | None:
     """Known name closest to `name`, if any is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return close[0] if close else None
 
 

@@ -79,8 +79,16 @@ def list_notebooks() -> None:
 
 
 @app.command()
-def show(notebook_id: str) -> None:
-    """Show a notebook: its question, parameters, profiles, outputs, published results."""
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A notebook, or a study.")],
+) -> None:
+    """Show a notebook: question, parameters, profiles, outputs, what was published."""
+    for number, notebook_id in enumerate(catalog.expand(name)):
+        console().print("\n" * min(number, 1), end="")
+        _show(notebook_id)
+
+
+def _show(notebook_id: str) -> None:
     from nextaim_kit.runs.parameters import read_parameters
 
     notebook, study = catalog.find(notebook_id), catalog.study_of(notebook_id)
@@ -106,10 +114,13 @@ def show(notebook_id: str) -> None:
 
 @app.command()
 def run(
-    notebook_ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+    notebook_ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Notebooks, or a study: all of its.")
+    ],
     profile: Annotated[str, typer.Option(help="Named set of parameters.")] = "tutorial",
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="One parameter.")
+        list[str] | None,
+        typer.Option("-p", metavar="NAME=VALUE", help="One parameter; may be said again."),
     ] = None,
     file: Annotated[Path | None, typer.Option("-f", help="YAML file of parameters.")] = None,
     out: Out = None,
@@ -122,8 +133,8 @@ def run(
     """
     from nextaim_kit.terminal import run_all
 
-    code = run_all(notebook_ids, profile, _given(parameter or [], file), out, force)
-    raise typer.Exit(code)
+    every = [one for name in notebook_ids for one in catalog.expand(name)]
+    raise typer.Exit(run_all(every, profile, _given(parameter or [], file), out, force))
 
 
 def _given(pairs: list[str], file: Path | None) -> dict[str, Any]:
@@ -133,8 +144,15 @@ def _given(pairs: list[str], file: Path | None) -> dict[str, Any]:
     if file is not None:
         if not file.is_file():
             raise RequestError(f"no parameter file {file}", mend="give an existing YAML file")
-        given = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        if not isinstance(given, dict):
+        try:
+            given = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RequestError(
+                f"{file} is no YAML file",
+                expected="lines of name: value, in UTF-8",
+                found=" ".join(str(error).split()),
+            ) from error
+        if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
             raise RequestError(f"{file} holds no parameters", expected="lines of name: value")
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -163,7 +181,7 @@ def board(
 
 @app.command()
 def doctor() -> None:
-    """Look at this machine and say what works, what does not, and how to mend it."""
+    """Say what works on this machine, what does not, and how to mend it."""
     from nextaim_kit.machine.doctor import examine
     from nextaim_kit.runs.record import runs_folder
     from nextaim_kit.terminal import print_findings

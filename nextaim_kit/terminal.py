@@ -85,7 +85,11 @@ def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:
         record, fresh = execute(request, force=force, observer=progress)
     seconds = time.monotonic() - began
     took = f"in {seconds // 60:.0f} min {seconds % 60:02.0f} s" if fresh else "already"
-    left_out = f", [yellow]{record['failures']} subjects failed[/]" if record["failures"] else ""
+    left_out = (
+        f", [yellow]incomplete, {record['failures']} left out (files/failures.csv)[/]"
+        if record["failures"]
+        else ""
+    )
     console.print(f"[green]done[/] {took}{left_out}: {request.notebook}")
     console.print(f"     {escape(str(request.folder / REPORT))}", style="dim")
     return record

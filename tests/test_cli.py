@@ -56,6 +56,10 @@ def test_parameters_come_from_a_file_and_the_command_line_has_the_last_word(toy,
         (["run", "toy/draw", "--profile", "smoky"], "did you mean 'smoke'"),
         (["run", "toy/draw", "-f", "absent.yaml"], "no parameter file"),
         (["run", "toy/drow"], "did you mean toy/draw"),
+        (["run", "toy/draw", "--profile", "interactive"], "no profile 'interactive'"),
+        (["run", "toy/draw", "-p", "rates=[]"], "rates is: learning rates"),
+        (["run", "toy/draw", "-p", "cohort="], "parameter 'cohort' cannot take this value"),
+        (["run", "toy/draw", "--out", "/proc/none"], "--out or NEXTAIM_RUNS"),
         (["show", "toy/drow"], "did you mean toy/draw"),
         (["run", "toy/draw", "--porfile", "smoke"], "--porfile"),
         (["data", "show", "ibsi_ct_fantom"], "ibsi_ct_phantom"),
@@ -99,8 +103,27 @@ def test_ctrl_c_exits_with_130_ends_the_kernel_and_leaves_no_record(toy, tmp_pat
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert "goes on from here" in said
+    assert "Traceback" not in said
+    (folder,) = runs_folder().glob("toy/draw/*")
+    assert {path.name for path in folder.iterdir()} <= {".lock"}
     assert not list(runs_folder().rglob("run.json"))
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+@pytest.mark.parametrize("text", ["a: [1", "1: 3", "- size", "\xff"])
+def test_a_parameter_file_that_holds_none_is_a_wrong_request(toy, tmp_path, capsys, text):
+    toy()
+    (tmp_path / "set.yaml").write_bytes(text.encode("latin-1"))
+    assert main(["run", "toy/draw", "-f", str(tmp_path / "set.yaml")]) == 2
+    assert "set.yaml" in capsys.readouterr().err
+
+
+def test_a_study_s_name_stands_for_all_its_notebooks(toy, capsys):
+    toy()
+    assert main(["show", "toy"]) == 0
+    assert "toy/draw" in capsys.readouterr().out
+    assert main(["run", "toy", "--profile", "smoke"]) == 0
+    assert len(list(runs_folder().glob("toy/draw/*/run.json"))) == 1
 
 
 def test_the_board_lists_this_run_beside_the_published_number(toy, tmp_path, capsys):

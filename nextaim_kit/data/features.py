@@ -162,8 +162,13 @@ def _require(column: str, there: list[str], path: Path) -> None:
     raise DataError(
         f"{path.name} has no column {column!r}",
         expected=f"a column {column!r}",
-        found=", ".join(there[:8]) + (f" and {len(there) - 8} more" if len(there) > 8 else ""),
-        mend=f"did you mean {by_lower[near[0]]!r}?" if near else "name the column that is meant",
+        found=", ".join(name[:40] for name in there[:8])
+        + (f" and {len(there) - 8} more" if len(there) > 8 else ""),
+        mend="save the table with commas between its columns, not semicolons"
+        if len(there) == 1 and ";" in there[0]
+        else f"did you mean {by_lower[near[0]]!r}?"
+        if near
+        else f"add the column {column!r}",
     )
 
 

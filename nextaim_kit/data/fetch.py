@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,10 +148,11 @@ def _steps(manifest: Manifest, folder: Path) -> RequestError:
 
 
 def _no_network(name: str, folder: Path, error: UnreachableError) -> DataError:
+    mirror = os.environ.get("NEXTAIM_MIRROR")
     return DataError(
         f"{name} could not be fetched: {error.what}",
         expected="a connection, or a copy at hand",
-        found=error.found,
+        found=error.found + (f"; asked first: {mirror}" if mirror else ""),
         mend="set NEXTAIM_MIRROR to a folder or an address that holds "
         f"{name}/<file>, or put the files into {folder} and run nextaim data verify {name}",
     )

@@ -18,6 +18,7 @@ from nextaim_kit.errors import KitError
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
 SETTLED_NS = 2_000_000_000
+MARK = "provenance_synthetic"
 
 
 def fingerprint(spec: str) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def fingerprint(spec: str) -> dict[str, Any]:
     -------
     dict
         ``name``; ``sha256`` of all content, None for the synthetic twin; ``licence``;
-        ``synthetic``, which a parquet table made from a twin carries in its ``attrs``.
+        ``synthetic``, which a table made from a twin says in the column
+        ``provenance_synthetic``.
         No absolute path enters it.
 
     Raises
@@ -50,15 +52,19 @@ def fingerprint(spec: str) -> dict[str, Any]:
 
 
 def _made_from_a_twin(path: Path) -> bool:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pandas as pd
 
-    if path.suffix.lower() != ".parquet":
+    kind = path.suffix.lower()
+    if kind not in _CELLS or not path.is_file():
         return False
-    with contextlib.suppress(pa.ArrowInvalid):  # a damaged table is refused where it is read
-        attrs = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
-        return bool(json.loads(attrs).get(SYNTHETIC))
-    return False
+    try:
+        if kind == ".csv":
+            marks = pd.read_csv(path, usecols=[MARK])[MARK]
+        else:
+            marks = pd.read_parquet(path, columns=[MARK])[MARK]
+    except (ValueError, KeyError):  # no such column; a damaged table is refused where it is read
+        return False
+    return bool(marks.astype(str).str.lower().eq("true").any())
 
 
 def _of_path(path: Path) -> str:

@@ -44,8 +44,8 @@ def find_source(spec: str) -> Source:
         return Source(path.resolve().name, path)
     near = difflib.get_close_matches(spec.lower(), [SYNTHETIC, *names], n=3)
     raise RequestError(
-        f"unknown cohort {spec!r}",
-        expected="'synthetic', a cohort.csv, a folder, or a data set's name",
+        f"no data at {spec!r}",
+        expected="'synthetic', a table, a folder, or a data set's name",
         found="no such file or folder, and no data set of that name",
         mend=f"did you mean {' or '.join(near)}?" if near else "nextaim data list shows the names",
     )
@@ -62,7 +62,7 @@ def _of_manifest(name: str) -> Source:
     from nextaim_kit.data.manifest import load_manifest
 
     place = where(name)
-    if not place.is_dir() or not any(place.iterdir()):
+    if not any(path.is_file() for path in place.rglob("*")):
         raise DataError(
             f"the data of {name} are not on this machine",
             expected=f"them in {place}",

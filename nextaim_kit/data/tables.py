@@ -20,6 +20,12 @@ _NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV or parquet table; subjects, sites, labels and paths of a CSV stay text."""
+    if path.suffix.lower() in (".csv", ".parquet") and not path.is_file():
+        raise DataError(
+            f"{path.name} is not there",
+            expected=f"it in {path.parent.name}",
+            mend="see how the data set is laid out: nextaim data show NAME",
+        )
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
@@ -33,10 +39,10 @@ def read_table(path: Path) -> pd.DataFrame:
             mend="save it again as CSV",
         ) from error
     raise RequestError(
-        f"{path.name} is not a cohort",
-        expected="a .csv or .parquet table, or a folder",
-        found=f"a {path.suffix or 'suffixless'} file",
-        mend="write a cohort.csv with the columns subject, image, mask, and site and label "
+        f"{path.name} is no table",
+        expected="a .csv or .parquet file",
+        found="a folder" if path.is_dir() else f"a {path.suffix or 'suffixless'} file",
+        mend="save it as CSV; a cohort has the columns subject, image, mask, and site and label "
         "where known",
     )
 

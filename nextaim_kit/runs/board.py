@@ -86,15 +86,17 @@ def _of_study(runs_folder: Path, study: Study) -> Iterator[Row]:
 
 
 def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Latest whole run on synthetic data, then on real data, where there are any."""
+    """Latest whole run on synthetic data, then on real data, where there are any.
+
+    A run of the smoke profile, which only tries the notebook, stands back behind any other.
+    """
     found: dict[bool, tuple[Path, dict[str, Any]]] = {}
-    records = sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
-    for path in reversed(records):
-        record = read_record(path.parent)
-        if record is None or len(found) == 2 or (synthetic := is_synthetic(record)) in found:
-            continue
-        if is_done(path.parent):
-            found[synthetic] = (path.parent, record)
+    paths = sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
+    records = [(p.parent, record) for p in paths[::-1] if (record := read_record(p.parent))]
+    for path, record in sorted(records, key=lambda r: r[1].get("profile") == "smoke"):
+        synthetic = is_synthetic(record)
+        if synthetic not in found and is_done(path):
+            found[synthetic] = (path, record)
     return [found[kind] for kind in (True, False) if kind in found]
 
 

@@ -50,7 +50,7 @@ def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
         return Run(Request.read(Path(folder)), headless=True)
     declared = read_parameters(catalog.find(notebook_id).path)
     given = {name: p.check(parameters[name]) for name, p in declared.items()}
-    request = prepare(notebook_id, "interactive", given)
+    request = prepare(notebook_id, "interactive", given, live=True)
     shutil.rmtree(request.folder, ignore_errors=True)
     return Run(request, headless=False)
 
@@ -117,7 +117,7 @@ class Run:
         """Keep the table of subjects that failed; with any, the run is not called complete."""
         self._result["failures"] = len(table)
         if len(table):
-            print(f"{len(table)} subjects failed and are left out: see failures.csv")
+            print(f"left out, with the reason in failures.csv: {len(table)}")
         self.table(table, "failures", show=len(table))
 
     def figure(self, figure: Figure, name: str, *, alt: str = "", caption: str = "") -> None:

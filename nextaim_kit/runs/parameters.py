@@ -81,6 +81,8 @@ class Parameter:
             value = TypeAdapter(self.kind).validate_python(value, strict=True)
         except ValidationError:
             raise self._refusal(value) from None
+        if value in ("", []) and self.default not in ("", [], None):
+            raise self._refusal(value)
         items = value if isinstance(value, list) else [value]
         if self.bounded and any(v is not None and not self.low <= v <= self.high for v in items):
             raise self._refusal(value)
@@ -105,7 +107,7 @@ class Parameter:
             f"parameter {self.name!r} cannot take this value",
             expected=self.expected,
             found=repr(value),
-            mend=f"did you mean {near!r}?" if near else self.help,
+            mend=f"did you mean {near!r}?" if near else f"{self.name} is: {self.help}",
         )
 
 

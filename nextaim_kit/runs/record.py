@@ -15,7 +15,7 @@ from typing import Any
 import nextaim_kit
 from nextaim_kit.catalog import Notebook, project_folder
 from nextaim_kit.data.files import sha256_of, write_text
-from nextaim_kit.errors import RunError
+from nextaim_kit.errors import RequestError, RunError
 
 SCHEMA = 1
 RECORD, NOTEBOOK, REPORT, FILES = "run.json", "notebook.ipynb", "report.html", "files"
@@ -87,8 +87,16 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run's folder for one process; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RequestError(
+            f"the run's folder {folder} cannot be made",
+            found=error.strerror or str(error),
+            mend="give another folder with --out or NEXTAIM_RUNS",
+        ) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

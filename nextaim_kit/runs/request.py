@@ -56,9 +56,16 @@ class Request:
 
 
 def prepare(
-    notebook_id: str, profile: str, given: Mapping[str, Any], out: str | Path | None = None
+    notebook_id: str,
+    profile: str,
+    given: Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    live: bool = False,
 ) -> Request:
     """Check a request and name the run that answers it, without starting anything.
+
+    A live one comes from a notebook that is open: its parameters are those given, checked.
 
     Raises
     ------
@@ -68,14 +75,13 @@ def prepare(
         If data that a parameter names are missing.
     """
     notebook = catalog.find(notebook_id)
-    interactive = profile == "interactive"
-    values = dict(given) if interactive else resolve(notebook, profile, given)
+    values = dict(given) if live else resolve(notebook, profile, given)
     values |= {name: _absolute(values[name]) for name in notebook.data if values[name]}
 
     from nextaim_kit.data.fingerprint import fingerprint
 
     data = [fingerprint(values[name]) for name in notebook.data if values[name]]
-    identity = records.run_id(notebook, values, data) + ("-live" if interactive else "")
+    identity = records.run_id(notebook, values, data) + ("-live" if live else "")
     folder = records.runs_folder(out) / notebook.id / identity
     return Request(notebook.id, profile, values, data, identity, folder)
 

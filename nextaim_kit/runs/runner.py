@@ -70,6 +70,9 @@ def execute(
         except KitError as error:
             _close(request, error)
             raise
+        except KeyboardInterrupt:
+            _clear(request.folder)  # what lies there half made holds paths of the user's
+            raise
         return _close(request, None), True
 
 
@@ -86,6 +89,8 @@ def _run(request: Request, observer: Observer) -> None:
 
     # papermill warns of parameters whose types it cannot read; they were checked already.
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    # Ctrl-C ends the cell's task too; the event loop would print its traceback at the end.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     notebook = catalog.find(request.notebook)
     try:
         with _kernel_environment(request):
@@ -97,7 +102,7 @@ def _run(request: Request, observer: Observer) -> None:
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                extra_arguments=["--log-level=ERROR"],
+                extra_arguments=["--log-level=CRITICAL"],
                 cwd=str(notebook.path.parent),
                 observer=observer,
                 stdout_file=_LastLine(observer.printed),

@@ -173,7 +173,7 @@ def test_an_unknown_name_is_refused_with_the_near_miss(tmp_path, data_set):
     data_set({})
     with pytest.raises(RequestError, match="did you mean synthetic"):
         load_cohort("sinthetic")
-    with pytest.raises(RequestError, match="unknown cohort"):
+    with pytest.raises(RequestError, match="no data at"):
         load_cohort(str(tmp_path / "nowhere.csv"))
     (tmp_path / "cohort.xlsx").write_text("")
     with pytest.raises(RequestError, match=r"a \.xlsx file"):

@@ -11,7 +11,7 @@ import pytest
 
 from nextaim_kit.data import fingerprint as module
 from nextaim_kit.data.files import cache_folder
-from nextaim_kit.data.fingerprint import content_hashes, fingerprint
+from nextaim_kit.data.fingerprint import MARK, content_hashes, fingerprint
 from nextaim_kit.errors import RequestError
 
 
@@ -120,14 +120,16 @@ def test_a_memory_that_cannot_be_written_is_done_without(table, monkeypatch):
 
 
 def test_an_unknown_spec_has_no_fingerprint(tmp_path):
-    with pytest.raises(RequestError, match="unknown cohort"):
+    with pytest.raises(RequestError, match="no data at"):
         fingerprint(str(tmp_path / "nowhere"))
 
 
 def test_a_table_made_from_a_twin_says_so_wherever_it_is_copied(tmp_path):
     table = pd.DataFrame({"subject": ["a"], "feature": [1.0]})
-    table.to_parquet(tmp_path / "real.parquet")
-    table.attrs["synthetic"] = True
-    table.to_parquet(tmp_path / "twin.parquet")
-    assert fingerprint(str(tmp_path / "twin.parquet"))["synthetic"]
-    assert not fingerprint(str(tmp_path / "real.parquet"))["synthetic"]
+    for name, mark in (("plain", {}), ("real", {MARK: False}), ("twin", {MARK: True})):
+        marked = table.assign(**mark)
+        marked.to_parquet(tmp_path / f"{name}.parquet")
+        marked.to_csv(tmp_path / f"{name}.csv", index=False)
+    for kind in ("csv", "parquet"):
+        found = {n: fingerprint(str(tmp_path / f"{n}.{kind}")) for n in ("plain", "real", "twin")}
+        assert [f["synthetic"] for f in found.values()] == [False, False, True]

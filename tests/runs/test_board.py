@@ -34,7 +34,16 @@ def run(tmp_path):
     """Leave a run in ``runs``, later than those before it."""
     made = []
 
-    def make(identity, *, value=0.8, synthetic=True, outcome="complete", report=True, stage="fit"):
+    def make(
+        identity,
+        *,
+        value=0.8,
+        synthetic=True,
+        outcome="complete",
+        report=True,
+        stage="fit",
+        profile="tutorial",
+    ):
         folder = tmp_path / "runs" / "s" / stage / identity
         (folder / "files").mkdir(parents=True)
         (folder / "files" / "x.txt").write_text("x")
@@ -43,7 +52,7 @@ def run(tmp_path):
         metric = {"name": "auc", "value": value, "low": value - 0.1, "high": value + 0.1}
         name = "synthetic" if synthetic else "mine"
         write_record(folder, {
-            "id": identity, "notebook": f"s/{stage}", "stage": stage, "profile": "tutorial",
+            "id": identity, "notebook": f"s/{stage}", "stage": stage, "profile": profile,
             "metrics": [metric | {"n": 9, "unit": "", "note": ""}], "outcome": outcome,
             "data": [{"name": name, "sha256": None, "licence": "MIT", "synthetic": synthetic}],
         })  # fmt: skip
@@ -74,6 +83,13 @@ def test_the_latest_run_counts(tmp_path, study, run):
     run("b", value=0.7)
     run("a", value=0.8)
     assert measured(collect(tmp_path / "runs", [study])) == [("SYNTHETIC", 0.8)]
+
+
+def test_a_smoke_run_hides_no_other(tmp_path, study, run):
+    run("a", value=0.7)
+    run("b", value=0.9, profile="smoke")
+    values = [value for _, value in measured(collect(tmp_path / "runs", [study]))]
+    assert values == [0.7]
 
 
 def test_synthetic_and_real_data_have_rows_of_their_own(tmp_path, study, run):
