@@ -61,7 +61,7 @@ def univariate_tests(
         ranks = known[list(features)].rank()
         size = known[volume].rank()
         found["rho_volume"] = ranks.corrwith(size).to_numpy()
-        slope = found["rho_volume"].to_numpy() * ranks.std().to_numpy() / size.std()
+        slope = np.nan_to_num(found["rho_volume"].to_numpy() * ranks.std().to_numpy() / size.std())
         rest = ranks.to_numpy() - (size - size.mean()).to_numpy()[:, None] * slope
         p = mannwhitneyu(rest[y == 1], rest[y == 0], axis=0, nan_policy="omit").pvalue
         found["q_beyond_volume"] = false_discovery_control(np.nan_to_num(p, nan=1.0))

@@ -187,7 +187,9 @@ def test_a_value_that_is_not_a_number_outside_the_region_does_no_harm(volume, ti
 def test_a_region_in_one_bin_has_values(volume, ball, plain, equal):
     image = volume(100 + np.indices((8, 8, 8)).sum(0).astype(np.int16) % 3)
     mask = volume(ball((8, 8, 8), (4, 4, 4), (3, 3, 3)))
-    equal(extract(image, mask), plain(image, mask, Settings()))
+    with pytest.warns(UserWarning, match="one gray level"):
+        ours = extract(image, mask)
+    equal(ours, plain(image, mask, Settings()))
 
 
 def test_byte_images_do_not_wrap_around(volume, ball):
@@ -247,6 +249,7 @@ CASES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:all voxels fall into one gray level")
 @pytest.mark.parametrize("case", CASES)
 def test_brain1_equals_the_reference_baseline(real, case):
     folder = real / "ct_radiomics" / "pyradiomics"
@@ -291,4 +294,5 @@ def test_the_ct_phantom_has_the_same_values_from_dicom_and_nifti(real, tmp_path)
     image = read_image(row["image"])
     ours = extract(image, read_mask(row["mask"], image))
     nifti = read_image(folder / "image.nii.gz"), read_mask(folder / "mask_gtv.nii.gz")
-    assert ours == pytest.approx(extract(*nifti), rel=1e-6)
+    # A slice spacing from positions written in decimals differs in its last digits.
+    assert ours == pytest.approx(extract(*nifti), rel=1e-12)
