@@ -44,11 +44,6 @@ class FetchReport:
     states: list[FileState]
     notes: list[str]
 
-    @property
-    def unverified(self) -> list[str]:
-        """Files that are here but could not be verified, since no checksum is known."""
-        return [s.path for s in self.states if s.state == UNVERIFIED]
-
 
 def where(name: str) -> Path:
     """Folder of a data set, there or not.

@@ -219,18 +219,6 @@ def data_text(record: Mapping[str, Any]) -> str:
     return ", ".join(str(d["name"]) for d in record["data"]) or "none"
 
 
-def comparison_text(record: Mapping[str, Any], study: Study) -> str:
-    """Put a run beside the published numbers, as lines for a terminal."""
-    lines = ["SYNTHETIC DATA"] if is_synthetic(record) else []
-    for c in compare(record, study):
-        lines.append(f"{c.label}: {c.text}" + (f"  ({c.words})" if c.words else ""))
-        lines += [
-            f"    published {r.text} [{r.published.tag}] {r.published.where}: {r.words}"
-            for r in c.references
-        ]
-    return "\n".join(lines)
-
-
 def comparison_html(record: Mapping[str, Any], study: Study, *, style: bool = True) -> str:
     """Put a run beside the published numbers, as an HTML table.
 

@@ -21,49 +21,6 @@ from nextaim_kit.show.style import (
 
 
 @styled
-def heatmap(
-    df: pd.DataFrame, *, label: str, form: str = ".2f", cmap: str = "cividis", title: str = ""
-) -> Figure:
-    """Matrix of numbers as colors, with the numbers written in where they fit.
-
-    Parameters
-    ----------
-    df : DataFrame
-        Numbers; index and columns name rows and columns.
-    label : str
-        What the color means, with its unit.
-    form : str
-        Format of the numbers.
-    cmap : str
-    title : str
-    """
-    rows, columns = df.shape
-    figure, axes = new_figure(3.2 + 0.55 * columns, 1.3 + 0.27 * rows)
-    axis = axes[0, 0]
-    values = df.to_numpy(float)
-    picture = axis.imshow(values, cmap=cmap, aspect="auto")
-    if columns <= 12 and rows <= 40:
-        for (i, j), value in np.ndenumerate(values):
-            dark = np.isfinite(value) and sum(picture.to_rgba(value)[:3]) < 1.5
-            text = f"{value:{form}}" if np.isfinite(value) else "-"
-            axis.text(j, i, text, ha="center", va="center", fontsize=8,
-                      color="white" if dark else "black")  # fmt: skip
-    turned = {"rotation": 40, "ha": "right"} if max(map(len, map(str, df.columns))) > 6 else {}
-    axis.set_xticks(range(columns), list(map(str, df.columns)), **turned)
-    axis.set_yticks(range(rows), [short_name(str(i)) for i in df.index])
-    axis.set_title(title)
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
-    figure.colorbar(picture, ax=axis, label=label).outline.set_visible(False)
-    i, j = map(int, np.unravel_index(np.nanargmax(values), values.shape))
-    return described(
-        figure,
-        f"Heat map of {label}, {rows} rows by {columns} columns, from {np.nanmin(values):{form}} "
-        f"to {np.nanmax(values):{form}} ({df.index[i]}, {df.columns[j]}).",
-    )
-
-
-@styled
 def selection_frequency(df: pd.DataFrame, *, top: int = 20, title: str = "") -> Figure:
     """How often each feature is chosen over the folds.
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from nextaim_kit.show.features import heatmap, selection_frequency, shap_summary
+from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
 from nextaim_kit.show.performance import calibration, confusion, decision_curve, intervals, roc
-from nextaim_kit.show.sites import before_after, distribution_by_site, volume_scatter
+from nextaim_kit.show.sites import distribution_by_site, volume_scatter
 from nextaim_kit.show.style import alt_of, described, use_style
 
 __all__ = [
     "alt_of",
-    "before_after",
     "calibration",
     "confusion",
     "decision_curve",
     "described",
     "distribution_by_site",
-    "heatmap",
     "intervals",
     "mosaic",
     "planes",

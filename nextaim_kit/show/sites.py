@@ -11,58 +11,13 @@ from matplotlib.figure import Figure
 from nextaim_kit.show.style import (
     BLACK,
     BLUE,
-    CYCLE,
     GRAY,
-    LIGHT,
     VERMILION,
     described,
     new_figure,
-    reference_lines,
     short_name,
     styled,
 )
-
-
-@styled
-def before_after(
-    df: pd.DataFrame,
-    *,
-    ylabel: str = "AUC of telling the site",
-    chance: float | None = 0.5,
-    reference: Sequence[tuple[float, str]] = (),
-    title: str = "",
-) -> Figure:
-    """A measure before and after harmonization, one line per model.
-
-    Parameters
-    ----------
-    df : DataFrame
-        Columns ``name``, ``before``, ``after``; where known also ``before_low``, ``before_high``,
-        ``after_low``, ``after_high``.
-    ylabel : str
-    chance : float, optional
-        Level of no information.
-    reference : sequence of (value, text)
-        Horizontal lines, such as a published value.
-    title : str
-    """
-    figure, axes = new_figure(5.6, 4.2)
-    axis, said = axes[0, 0], []
-    for i, row in enumerate(df.to_dict("records")):
-        color, shift = CYCLE[i % len(CYCLE)], 0.035 * (i - (len(df) - 1) / 2)
-        ends = [row["before"], row["after"]]
-        axis.plot([shift, 1 + shift], ends, "o-", color=color, label=str(row["name"]))
-        for x, when in enumerate(("before", "after")):
-            limits = [row.get(f"{when}_low", np.nan), row.get(f"{when}_high", np.nan)]
-            axis.plot([x + shift] * 2, limits, color=color, linewidth=1.2)
-        said.append(f"{row['name']} {ends[0]:.2f} before, {ends[1]:.2f} after")
-    if chance is not None:
-        axis.axhline(chance, color=LIGHT, linewidth=1.4, zorder=0, label="chance")
-    reference_lines(axis, reference, vertical=False)
-    axis.set_xticks([0, 1], ["before", "after"])
-    axis.set(xlim=(-0.25, 1.25), ylabel=ylabel, title=title)
-    figure.legend(loc="outside right upper")
-    return described(figure, f"{ylabel}: {'; '.join(said)}.")
 
 
 @styled

@@ -240,7 +240,7 @@ def test_a_wrong_file_that_was_there_stays_until_a_right_one_has_come(toy, serve
 def test_a_file_without_checksum_is_fetched_and_said_unverified(toy):
     toy({"bytes": None, "sha256": None})
     report = fetch("toy")
-    assert report.unverified == ["a.bin"]
+    assert [state.state for state in report.states] == ["present, not verifiable"]
     assert "could not be verified" in report.states[0].detail
 
 

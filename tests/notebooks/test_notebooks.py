@@ -93,6 +93,8 @@ def test_it_has_three_exercises_each_with_a_check_and_a_folded_solution(notebook
         assert "check_" in "".join(document[i]["source"])
         assert "solution" in tags[i + 1]
         assert document[i + 1]["metadata"]["jupyter"]["source_hidden"]
+        # A folded cell shows its first line.
+        assert "".join(document[i + 1]["source"]).startswith("#")
 
 
 def test_published_metrics_name_what_their_notebook_measures():

@@ -10,8 +10,8 @@ from nextaim_kit.runs.compare import (
     NO_RUN,
     compare,
     comparison_html,
-    comparison_text,
     difference,
+    in_words,
     number,
 )
 
@@ -81,9 +81,8 @@ def test_numbers_are_written_short_but_not_coarse():
     ]  # fmt: skip
 
 
-def test_synthetic_data_are_named_first_on_a_terminal():
-    lines = comparison_text(record(ours(0.8)), study()).splitlines()
-    assert lines == ["SYNTHETIC DATA", "AUC: 0.80  (not published)"]
+def test_a_metric_without_a_published_name_is_written_in_words():
+    assert in_words("site_auc_after_combat") == "site AUC after ComBat"
 
 
 def test_the_table_for_a_notebook_brings_its_style_and_says_synthetic():
