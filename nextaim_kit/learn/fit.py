@@ -1,0 +1,334 @@
+"""Training of a network: one call, Lightning underneath, and after a kill the same numbers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from nextaim_kit.data.files import write_text
+from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.machine.limits import loader_workers
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Metric = Callable[[Tensor, Tensor], float]
+_BEST, _LAST, _HISTORY = "best.ckpt", "last.ckpt", "history.json"
+_EVERY = 5.0  # seconds between lines of progress
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network.
+
+    Attributes
+    ----------
+    net : torch.nn.Module
+        The network that was given, with its best weights, on the CPU and ready to predict.
+    history : DataFrame
+        ``epoch``, ``loss``, ``val_loss``, each metric as ``val_<name>``, ``learning_rate``.
+    best_epoch : int
+        The epoch whose weights these are, counted from 0.
+    """
+
+    net: nn.Module
+    history: pd.DataFrame
+    best_epoch: int
+
+
+def fit(
+    net: nn.Module,
+    loss: Loss,
+    train: Dataset,
+    val: Dataset,
+    *,
+    folder: Path,
+    epochs: int,
+    batch_size: int = 8,
+    learning_rate: float = 1e-4,
+    metrics: Mapping[str, Metric] | None = None,
+    monitor: str = "val_loss",
+    mode: Literal["min", "max"] = "min",
+    patience: int | None = None,
+    plateau: int | None = None,
+    accumulate: int = 1,
+    amsgrad: bool = False,
+    workers: int = 0,
+    seed: int = 0,
+) -> Fitted:
+    """Train a network with Adam, keep its best weights, and go on where a killed training ended.
+
+    Every epoch draws its order and its chance (augmentation, dropout) from `seed` and its own
+    number, so that a training that was resumed ends with the numbers of one that was not.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        Takes what the data sets give as inputs: one tensor, or several of a tuple.
+    loss : callable
+        Of outputs and targets, shape (batch, ...); gives a scalar.
+    train, val : Dataset
+        Items are ``(inputs, target)``.
+    folder : Path
+        Checkpoints live here; a finished training is read back.
+    epochs, batch_size : int
+    learning_rate : float
+    metrics : mapping of str to callable, optional
+        Computed after each epoch from all outputs and targets of `val`.
+    monitor, mode : str
+        What the best weights are best in: ``val_loss`` or ``val_<metric>``; "min" or "max".
+    patience : int, optional
+        Epochs without improvement after which training ends.
+    plateau : int, optional
+        Epochs without improvement after which the learning rate is halved.
+    accumulate : int
+        Batches whose gradients are added up before a step: less memory for the same step.
+    amsgrad : bool
+        Adam's variant (Reddi et al. 2018, arXiv:1904.09237).
+    workers : int
+        Loader processes; no more than memory and ``/dev/shm`` can bear.
+    seed : int
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    DataError
+        If a part is empty, or the folder holds a checkpoint of another network.
+    RunError
+        If the loss is no longer a finite number.
+    """
+    for name, part in (("training", train), ("validation", val)):
+        if len(part) == 0:  # type: ignore[arg-type]  # a Dataset of a known length
+            raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")
+    folder.mkdir(parents=True, exist_ok=True)
+    history = _History(folder, epochs, monitor)
+    if (folder / _HISTORY).is_file():
+        return _finished(net, folder)
+    task = _Task(net, loss, dict(metrics or {}), learning_rate, amsgrad, plateau, (monitor, mode))
+    best = ModelCheckpoint(
+        folder, Path(_BEST).stem, monitor, mode=mode, save_last=True, enable_version_counter=False
+    )
+    stop = [EarlyStopping(monitor, mode=mode, patience=patience)] if patience else []
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=epochs,
+            precision="bf16-mixed" if _has_bf16() else "32-true",
+            accumulate_grad_batches=accumulate,
+            callbacks=[history, *stop, best],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            deterministic="warn",
+            default_root_dir=folder,
+        )
+        loaders = _loaders(train, val, batch_size, min(workers, loader_workers()), seed)
+        last = folder / _LAST
+        if last.is_file():
+            _check_same_network(net, last)
+        task.seed = seed
+        trainer.fit(task, *loaders, ckpt_path=last if last.is_file() else None, weights_only=False)
+    rows = {"history": history.rows, "best_epoch": history.best(mode)}
+    write_text(folder / _HISTORY, json.dumps(rows, indent=1))
+    return _finished(net, folder)
+
+
+def _finished(net: nn.Module, folder: Path) -> Fitted:
+    described = json.loads((folder / _HISTORY).read_text(encoding="utf-8"))
+    _check_same_network(net, folder / _BEST)
+    net.load_state_dict(_weights(folder / _BEST))
+    return Fitted(net.cpu().eval(), pd.DataFrame(described["history"]), described["best_epoch"])
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    kept = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+    return {name.removeprefix("net."): value for name, value in kept.items()}
+
+
+def _check_same_network(net: nn.Module, path: Path) -> None:
+    there = {name: tuple(value.shape) for name, value in _weights(path).items()}
+    here = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    if there != here:
+        differing = sorted(n for n in {*there, *here} if there.get(n) != here.get(n))
+        raise DataError(
+            f"{path.parent.name}/{path.name} is of another network",
+            expected=f"{differing[0]} of shape {here.get(differing[0], 'none')}",
+            found=f"shape {there.get(differing[0], 'none')}",
+            mend="train into an empty folder, or build the network that was saved",
+        )
+
+
+class _Task(lightning.LightningModule):
+    """What Lightning is told of a training."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: Loss,
+        metrics: dict[str, Metric],
+        learning_rate: float,
+        amsgrad: bool,
+        plateau: int | None,
+        goal: tuple[str, str],
+    ) -> None:
+        super().__init__()
+        self.net, self.loss, self.metrics = net, loss, metrics
+        self.rate, self.amsgrad, self.plateau, self.goal = learning_rate, amsgrad, plateau, goal
+        self.seed = 0
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._losses: list[tuple[Tensor, int]] = []
+
+    @property
+    def mean_loss(self) -> float:
+        """Of this epoch's training batches so far."""
+        return sum(float(v) * n for v, n in self._losses) / sum(n for _, n in self._losses)
+
+    def forward(self, inputs: Any) -> Tensor:
+        return self.net(*inputs) if isinstance(inputs, list | tuple) else self.net(inputs)
+
+    def configure_optimizers(self) -> Any:
+        adam = torch.optim.Adam(self.net.parameters(), self.rate, amsgrad=self.amsgrad)
+        if self.plateau is None:
+            return adam
+        monitor, mode = self.goal
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            adam, "min" if mode == "min" else "max", factor=0.5, patience=self.plateau
+        )
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed(_mixed(self.seed, self.current_epoch))
+        self._losses.clear()
+
+    def training_step(self, batch: Any, _index: int) -> Tensor:
+        inputs, target = batch
+        value = self.loss(self(inputs), target)
+        if not torch.isfinite(value):
+            raise RunError(
+                f"the loss is {value.item():g} in epoch {self.current_epoch}",
+                expected="a finite number",
+                mend="lower learning_rate, and look for missing values in the data",
+            )
+        self._losses.append((value.detach(), len(target)))
+        return value
+
+    def validation_step(self, batch: Any, _index: int) -> None:
+        inputs, target = batch
+        output = self(inputs)
+        value = self.loss(output, target)
+        self.log("val_loss", value, on_epoch=True, batch_size=len(target))
+        self._seen.append((output.float().cpu(), target.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        outputs, targets = (torch.cat(part) for part in zip(*self._seen, strict=True))
+        self._seen.clear()
+        for name, metric in self.metrics.items():
+            self.log(f"val_{name}", float(metric(outputs, targets)))
+
+
+class _History(lightning.Callback):
+    """Keeps the numbers of each epoch, in the checkpoint too, and says how far training is."""
+
+    def __init__(self, folder: Path, epochs: int, monitor: str) -> None:
+        self.folder, self.epochs, self.monitor = folder, epochs, monitor
+        self.rows: list[dict[str, float]] = []
+        self._began = self._said = time.monotonic()
+        self._here = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+        print(f"going on after epoch {len(self.rows)} of {self.epochs}")
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        # Before the checkpoint is written, which is to hold this epoch's numbers.
+        found = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {"epoch": trainer.current_epoch, "loss": pl_module.mean_loss, **found}
+        self.rows.append(row | {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]})
+        self._here += 1
+        now = time.monotonic()
+        if now - self._said > _EVERY or len(self.rows) == self.epochs:
+            self._said = now
+            self._say(now - self._began)
+
+    def _say(self, seconds: float) -> None:
+        left = seconds / self._here * (self.epochs - len(self.rows))
+        row = self.rows[-1]
+        numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("loss", self.monitor))
+        ahead = f", about {left:.0f} s left" if left else ""
+        print(f"epoch {len(self.rows)} of {self.epochs}: {numbers}, {seconds:.0f} s{ahead}")
+
+    def best(self, mode: str) -> int:
+        """Epoch with the best monitored value, the first of equals."""
+        sign = 1 if mode == "min" else -1
+        values = [sign * row[self.monitor] for row in self.rows]
+        return int(self.rows[values.index(min(v for v in values if not math.isnan(v)))]["epoch"])
+
+
+class _Shuffled(Sampler[int]):
+    """Another order in every epoch, the same whenever that epoch comes. Lightning sets it."""
+
+    def __init__(self, size: int, seed: int, generator: torch.Generator) -> None:
+        self.size, self.seed, self.generator = size, seed, generator
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        # Loader processes take their own seeds from it.
+        self.generator.manual_seed(_mixed(self.seed, epoch))
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Any:
+        order = torch.Generator().manual_seed(_mixed(self.seed, self.epoch))
+        return iter(torch.randperm(self.size, generator=order).tolist())
+
+
+def _loaders(
+    train: Dataset, val: Dataset, batch_size: int, workers: int, seed: int
+) -> tuple[DataLoader, DataLoader]:
+    generator = torch.Generator()
+    size = len(train)  # type: ignore[arg-type]
+    shared: dict[str, Any] = {"batch_size": batch_size, "num_workers": workers}
+    order = _Shuffled(size, seed, generator)
+    # A last batch of one would have no variance for batch normalization.
+    single = size > batch_size and size % batch_size == 1
+    first = DataLoader(train, sampler=order, generator=generator, drop_last=single, **shared)
+    return first, DataLoader(val, **shared)
+
+
+def _mixed(seed: int, epoch: int) -> int:
+    return (seed * 1_000_003 + epoch) % 2**63
+
+
+def _has_bf16() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice, which concerns choices that were made on purpose here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for about in ("many workers", "directory .* exists", "number of training batches"):
+            warnings.filterwarnings("ignore", message=f".*{about}.*")
+        yield

@@ -1,0 +1,185 @@
+"""Training learns, keeps its best weights, and survives a kill with the same numbers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.learn.fit import fit
+
+SETUP = """\
+import os, sys, torch
+from pathlib import Path
+from torch import nn
+from torch.utils.data import Dataset
+from nextaim_kit.learn.fit import fit
+
+class Points(Dataset):
+    def __init__(self, seed, n, fatal=0):
+        draw = torch.Generator().manual_seed(seed)
+        self.x, self.fatal, self.given = torch.randn(n, 6, generator=draw), fatal, 0
+        self.y = (self.x[:, :1] > 0).float()
+    def __len__(self):
+        return len(self.x)
+    def __getitem__(self, i):
+        self.given += 1
+        if self.fatal and self.given == self.fatal:
+            os.kill(os.getpid(), 9)
+        return self.x[i] + 0.1 * torch.randn(6), self.y[i]
+
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.ReLU(), nn.Linear(8, 1))
+found = fit(net, nn.BCEWithLogitsLoss(), Points(1, 64, int(sys.argv[2])), Points(2, 32),
+            folder=Path(sys.argv[1]), epochs=6, learning_rate=1e-2, plateau=1, seed=5)
+found.history.to_csv(Path(sys.argv[1]) / "history.csv", index=False)
+print(found.best_epoch, sum(p.double().sum().item() for p in found.net.parameters()))
+"""
+
+
+def accuracy(outputs, targets) -> float:
+    return ((outputs > 0) == (targets > 0)).float().mean().item()
+
+
+def points(n=200, seed=0, noise=0.3):
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 8, generator=draw)
+    y = (x[:, :1] + noise * torch.randn(n, 1, generator=draw) > 0).float()
+    return TensorDataset(x, y)
+
+
+def network(seed=0, drop=0.2):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(drop), nn.Linear(16, 1))
+
+
+def trained(folder, net=None, **options):
+    given = {"epochs": 5, "learning_rate": 1e-2, "metrics": {"accuracy": accuracy}, **options}
+    loss = given.pop("loss", nn.BCEWithLogitsLoss())
+    parts = given.pop("train", points(160)), given.pop("val", points(80, 1))
+    return fit(net or network(), loss, *parts, folder=folder, **given)
+
+
+def test_a_planted_rule_is_learned_and_the_loss_falls(tmp_path):
+    found = trained(tmp_path, epochs=12)
+    assert found.history["val_accuracy"].iloc[-1] > 0.85
+    assert found.history["loss"].iloc[-1] < 0.6 * found.history["loss"].iloc[0]
+    assert list(found.history["epoch"]) == list(range(12))
+
+
+def test_the_weights_given_back_are_those_of_the_best_epoch(tmp_path):
+    found = trained(tmp_path, learning_rate=0.3, epochs=8)
+    best = found.history["val_loss"].idxmin()
+    assert found.best_epoch == best
+    x, y = points(80, 1).tensors
+    again = nn.BCEWithLogitsLoss()(found.net(x), y).item()
+    assert again == pytest.approx(found.history["val_loss"][best], abs=1e-6)
+    assert not found.net.training
+
+
+def test_the_best_can_be_the_largest_of_a_metric(tmp_path):
+    found = trained(tmp_path, monitor="val_accuracy", mode="max", learning_rate=0.3, epochs=8)
+    assert found.best_epoch == found.history["val_accuracy"].idxmax()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_others(tmp_path):
+    first, again = (trained(tmp_path / name, seed=1).history for name in "ab")
+    other = trained(tmp_path / "c", seed=2).history
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
+    assert not first["loss"].equals(other["loss"])
+
+
+def test_training_ends_when_nothing_improves_any_more(tmp_path):
+    found = trained(tmp_path, learning_rate=0.0, epochs=30, patience=3)
+    assert len(found.history) == 4
+    assert found.best_epoch == 0
+
+
+def test_the_learning_rate_is_halved_on_a_plateau(tmp_path):
+    found = trained(tmp_path, learning_rate=1e-6, epochs=6, plateau=1, monitor="val_accuracy",
+                    mode="max")  # fmt: skip
+    assert found.history["learning_rate"].iloc[-1] <= 0.5e-6
+
+
+def test_gradients_of_small_batches_add_up_to_those_of_a_large_one(tmp_path):
+    whole = trained(tmp_path / "a", network(drop=0), batch_size=16)
+    parts = trained(tmp_path / "b", network(drop=0), batch_size=4, accumulate=4)
+    for one, other in zip(whole.net.parameters(), parts.net.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_network_of_several_inputs_is_given_them_apart(tmp_path):
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(8, 1), nn.Linear(3, 1)
+
+        def forward(self, image, table):
+            return self.one(image) + self.two(table)
+
+    class Pairs(torch.utils.data.Dataset):
+        def __init__(self, n, seed):
+            self.base = points(n, seed)
+
+        def __len__(self):
+            return len(self.base)
+
+        def __getitem__(self, i):
+            x, y = self.base[i]
+            return (x, x[:3]), y
+
+    found = trained(tmp_path, Sum(), train=Pairs(100, 0), val=Pairs(50, 1), epochs=10)
+    assert found.history["val_accuracy"].iloc[-1] > 0.8
+
+
+def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
+    first = trained(tmp_path)
+    again = trained(tmp_path, network(seed=9))
+    pd.testing.assert_frame_equal(first.history, again.history)
+    x = torch.ones(2, 8)
+    torch.testing.assert_close(first.net(x), again.net(x))
+
+
+def test_a_killed_training_goes_on_to_the_numbers_of_an_undisturbed_one(tmp_path):
+    def run(name, fatal):
+        command = [sys.executable, "-c", SETUP, str(tmp_path / name), str(fatal)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    whole = run("whole", 0)
+    assert whole.returncode == 0, whole.stderr
+    assert run("killed", 64 * 3 + 20).returncode == -9  # in the fourth epoch
+    resumed = run("killed", 0)
+    assert "going on after epoch 3 of 6" in resumed.stdout
+    assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
+    histories = [(tmp_path / name / "history.csv").read_text() for name in ("whole", "killed")]
+    assert histories[0] == histories[1]
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    trained(tmp_path)
+    with pytest.raises(DataError, match="of another network"):
+        trained(tmp_path, nn.Linear(8, 1))
+
+
+def test_an_empty_part_is_refused(tmp_path):
+    empty = torch.utils.data.Subset(points(), [])
+    with pytest.raises(DataError, match="validation part is empty"):
+        trained(tmp_path, val=empty)
+
+
+def test_a_loss_that_is_no_number_ends_training_with_its_epoch(tmp_path):
+    broken = points(32)
+    broken.tensors[0][5] = float("nan")
+    with pytest.raises(RunError, match=r"the loss is nan in epoch 0(.|\n)*missing values"):
+        trained(tmp_path, train=broken)
+
+
+def test_progress_is_told_at_the_end(tmp_path, capsys):
+    trained(tmp_path, epochs=2)
+    assert capsys.readouterr().out.startswith("epoch 2 of 2: loss 0.")
