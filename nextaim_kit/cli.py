@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +34,9 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs.")]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; give 0 for done, 1 failed, 2 wrong request, 138 kernel killed."""
+    # A batch system's request to end is obeyed as Ctrl-C is: nothing stays half made.
+    with contextlib.suppress(ValueError):  # not the main thread: its owner decides
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(arguments, standalone_mode=False)
     except KitError as error:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nextaim_kit import catalog
-from nextaim_kit.errors import KitError
+from nextaim_kit.errors import KitError, RunError
 from nextaim_kit.runs.parameters import read_parameters, refuse_unknown
 from nextaim_kit.runs.record import FILES, REPORT
 from nextaim_kit.runs.request import Request, prepare
@@ -46,6 +46,7 @@ def run_all(
     for notebook_id in notebook_ids:
         handed = _handed_over(notebook_id, finished)
         try:
+            _require_sources(notebook_id, notebook_ids, finished, own[notebook_id])
             request = prepare(notebook_id, profile, {**handed, **own[notebook_id]}, out)
             record = _run_one(out_console, request, force)
         except KitError as error:
@@ -77,6 +78,23 @@ def _handed_over(notebook_id: str, finished: Mapping[str, Path]) -> dict[str, st
         if f"{study}/{stage}" in finished:
             handed[parameter] = str(finished[f"{study}/{stage}"] / FILES / file)
     return handed
+
+
+def _require_sources(
+    notebook_id: str, asked: list[str], finished: Mapping[str, Path], given: Mapping[str, Any]
+) -> None:
+    """Refuse to run on something else where the notebook that was to feed this one failed."""
+    study = notebook_id.partition("/")[0]
+    for parameter, source in catalog.find(notebook_id).needs.items():
+        feeder = f"{study}/{source.partition('/')[0]}"
+        before = asked[: asked.index(notebook_id)]
+        if feeder in before and feeder not in finished and parameter not in given:
+            raise RunError(
+                f"{notebook_id} is not run",
+                expected=f"{source.partition('/')[2]} from {feeder}",
+                found="that notebook failed",
+                mend=f"mend what failed there, or give -p {parameter}=...",
+            )
 
 
 def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:

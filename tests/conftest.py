@@ -46,6 +46,30 @@ def own_folders(tmp_path_factory, monkeypatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def save_dicom():
+    """Writes a radiograph as DICOM: path, values, photometric interpretation."""
+    import numpy as np
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    def save(path, values, says):
+        meta = FileMetaDataset()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+        meta.MediaStorageSOPInstanceUID = generate_uid()
+        image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+        image.SOPClassUID, image.SOPInstanceUID = meta.MediaStorageSOPClassUID, generate_uid()
+        image.Rows, image.Columns, image.SamplesPerPixel = *values.shape, 1
+        image.PhotometricInterpretation, image.PixelRepresentation = says, 0
+        image.BitsAllocated = image.BitsStored = 16
+        image.HighBit, image.PixelData = 15, values.astype(np.uint16).tobytes()
+        image.save_as(path, enforce_file_format=True)
+        return path
+
+    return save
+
+
 PARAMETERS = """\
 from typing import Literal
 

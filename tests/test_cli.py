@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nextaim_kit.cli import main
 from nextaim_kit.runs.record import runs_folder
@@ -165,3 +166,18 @@ def test_the_face_in_a_terminal_imports_nothing_heavy():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_a_notebook_does_not_run_on_something_else_when_its_source_failed(toy, tmp_path, capsys):
+    toy("raise ValueError('broken')")
+    folder = tmp_path / "notebooks" / "toy"
+    (folder / "2_look.ipynb").write_text((folder / "1_draw.ipynb").read_text())
+    study = yaml.safe_load((folder / "study.yaml").read_text())
+    look = {**study["notebooks"]["draw"], "needs": {"cohort": "draw/numbers.txt"}}
+    study["notebooks"]["look"] = {**look, "title": "Look"}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    assert main(["run", "toy", "--profile", "smoke"]) == 1
+    said = capsys.readouterr().err
+    assert "toy/look is not run" in said
+    assert "that notebook failed" in said
+    assert not list(runs_folder().glob("toy/look/*"))

@@ -34,13 +34,14 @@ def feature_table(folder: Path, layout: Layout) -> tuple[pd.DataFrame, list[dict
     """
     table = read_table(folder / layout["table"])
     table = _renamed(table, layout.get("subject", "subject"), "subject", layout["table"])
+    table["subject"] = table["subject"].astype(str).str.strip()
     if "labels" in layout:
         table["label"] = table["subject"].map(_values(folder, layout["labels"]))
     if "sites" not in layout:
         return table, []
     table["site"] = table["subject"].map(_values(folder, layout["sites"]))
     known = table["site"].notna()
-    why = f"no site in {layout['sites']['table']}, or set aside by the manifest"
+    why = f"no site in {Path(layout['sites']['table']).name}, or set aside by the manifest"
     left_out = [{"subject": str(s), "problem": why} for s in table.loc[~known, "subject"]]
     return table[known].copy(), left_out
 

@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nextaim_kit.data.files import cache_folder, sha256_of, write_text
-from nextaim_kit.data.source import SYNTHETIC, find_source, split_choice
+from nextaim_kit.data.source import SYNTHETIC, find_source, place_of, split_choice
 from nextaim_kit.errors import KitError
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
@@ -47,6 +47,9 @@ def fingerprint(spec: str) -> dict[str, Any]:
     source = find_source(spec)
     licence = source.manifest.licence if source.manifest else "unknown"
     digest = _of_path(source.path)
+    if source.manifest:  # what the columns mean is a part of the data
+        layout = json.dumps(source.manifest.layout, sort_keys=True, default=str)
+        digest = hashlib.sha256(f"{digest} {layout}".encode()).hexdigest()
     synthetic = _made_from_a_twin(source.path)
     return {"name": source.name, "sha256": digest, "licence": licence, "synthetic": synthetic}
 
@@ -69,35 +72,39 @@ def _made_from_a_twin(path: Path) -> bool:
 
 def _of_path(path: Path) -> str:
     if path.is_file() and path.suffix.lower() in _CELLS:
-        return _of_files({path.name: path, **_named_files(path)})
+        return _of_files([(path.name, path), *_named_files(path)])
     if path.is_file():
-        return _of_files({path.name: path})
+        return _of_files([(path.name, path)])
     if (path / "cohort.csv").is_file():
         return _of_path(path / "cohort.csv")
     return _of_files(_below(path))
 
 
-def _below(folder: Path) -> dict[str, Path]:
-    """Files below a folder by their relative path; hidden ones are nobody's data."""
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    return {
-        name: path
-        for name, path in files.items()
+def _below(folder: Path) -> list[tuple[str, Path]]:
+    """Relative paths and files below a folder; hidden ones are nobody's data."""
+    files = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*")]
+    return [
+        (name, path)
+        for name, path in files
         if path.is_file() and not any(part.startswith(".") for part in Path(name).parts)
-    }
+    ]
 
 
-def _named_files(table: Path) -> dict[str, Path]:
-    """Files that the cells of a table name, by what the cell says; folders with all they hold."""
+def _named_files(table: Path) -> list[tuple[str, Path]]:
+    """Files that the cells of a table name, by what the cell says; folders with all they hold.
+
+    An absolute cell counts by its last part alone, so that moved data stay the same: several of
+    one name are told apart by their content.
+    """
     cells = {cell for cell in _CELLS[table.suffix.lower()](table) if _like_a_path(cell)}
-    files: dict[str, Path] = {}
+    files: list[tuple[str, Path]] = []
     for cell in cells:
-        place, _ = split_choice(table.parent / cell)
-        name = place.name if Path(cell).is_absolute() else cell
+        place, _ = split_choice(place_of(cell, table.parent))
+        name = place.name if Path(cell.strip()).expanduser().is_absolute() else cell
         if place.is_file():
-            files[name] = place
+            files.append((name, place))
         elif place.is_dir() and place.resolve() not in [*table.resolve().parents]:
-            files |= {f"{name}/{below}": path for below, path in _below(place).items()}
+            files += [(f"{name}/{below}", path) for below, path in _below(place)]
     return files
 
 
@@ -133,11 +140,10 @@ def _like_a_path(cell: str) -> bool:
     return True
 
 
-def _of_files(files: dict[str, Path]) -> str:
-    names = sorted(files)
-    digests = content_hashes(files[name] for name in names)
-    lines = [f"{digest} {name}\n" for name, digest in zip(names, digests, strict=True)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def _of_files(files: Sequence[tuple[str, Path]]) -> str:
+    digests = content_hashes(path for _, path in files)
+    lines = [f"{digest} {name}\n" for (name, _), digest in zip(files, digests, strict=True)]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
 def content_hashes(paths: Iterable[Path]) -> list[str]:
@@ -146,7 +152,10 @@ def content_hashes(paths: Iterable[Path]) -> list[str]:
     digests = []
     for path in paths:
         status = path.stat()
-        key = f"{os.path.realpath(path)}|{status.st_size}|{status.st_mtime_ns}"
+        key = "|".join(
+            map(str, [os.path.realpath(path), status.st_ino, status.st_size, status.st_mtime_ns,
+                      status.st_ctime_ns])
+        )  # fmt: skip
         digest = known.get(key) or sha256_of(path)
         if key not in known and time.time_ns() - status.st_mtime_ns > SETTLED_NS:
             fresh[key] = digest

@@ -15,7 +15,7 @@ from nextaim_kit.data import dicom
 Row = dict[str, str]
 _PAIR = re.compile(
     r"(?P<subject>.+)_(?P<role>image|mask|label|seg)"
-    r"\.(nii|nii\.gz|nrrd|nhdr|mha|mhd|dcm)$",
+    r"\.(nii|nii\.gz|nrrd|mha|dcm)$",
     re.IGNORECASE,
 )
 

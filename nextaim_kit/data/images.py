@@ -22,6 +22,10 @@ READERS = {"RTSTRUCT": read_rtstruct, "SEG": read_seg}
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 
+# Only what is in one file can be told apart by that file's content.
+_DETACHED = (".mhd", ".nhdr", ".hdr", ".img")
+
+
 def read_image(path: str | Path) -> sitk.Image:
     """Read one volume.
 
@@ -48,6 +52,12 @@ def read_image(path: str | Path) -> sitk.Image:
         image = series.read_series(place, wanted)
     elif not place.is_file():
         raise _missing(place)
+    elif place.suffix.lower() in _DETACHED:
+        raise DataError(
+            f"{place.name} keeps its voxels in another file",
+            expected="one file with header and voxels: .nii.gz, .nrrd, .mha",
+            mend="save the volume again as one of them",
+        )
     elif dicom.is_dicom(place):
         image = series.read_single(place)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +41,9 @@ def find_source(spec: str) -> Source:
     if spec in names:
         return _of_manifest(spec)
     path = Path(spec).expanduser()
-    if spec.strip() and path.exists():
-        return Source(path.resolve().name, path)
+    with contextlib.suppress(OSError):  # a name too long, or a folder one may not look into
+        if spec.strip() and path.exists():
+            return Source(path.resolve().name, path)
     near = difflib.get_close_matches(spec.lower(), [SYNTHETIC, *names], n=3)
     raise RequestError(
         f"no data at {spec!r}",
@@ -69,6 +71,11 @@ def _of_manifest(name: str) -> Source:
             mend=f"nextaim data fetch {name}",
         )
     return Source(name, place, load_manifest(name))
+
+
+def place_of(cell: str, folder: Path) -> Path:
+    """The path that a table's cell stands for; a relative one counts from the table's folder."""
+    return folder / Path(cell.strip()).expanduser()
 
 
 def split_choice(path: str | Path) -> tuple[Path, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.source import place_of, split_choice
 from nextaim_kit.errors import DataError, RequestError
 
 FIRST = ["subject", "site", "label"]
@@ -84,7 +84,7 @@ def resolved(table: pd.DataFrame, folder: Path, columns: Sequence[str]) -> pd.Da
 
     def place(cell: Any) -> str:
         text = "" if pd.isna(cell) else str(cell).strip()
-        return str(folder / Path(text).expanduser()) if text else ""
+        return str(place_of(text, folder)) if text else ""
 
     paths = {name: table[name].map(place) for name in table if name in {*columns, *PATHS}}
     return table.assign(**paths)

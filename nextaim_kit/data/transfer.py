@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from nextaim_kit.data.download import Copier, NotThereError, Resumer
+from nextaim_kit.data.download import Copier, NotThereError, Resumer, UnreachableError
 from nextaim_kit.data.manifest import File
 from nextaim_kit.errors import DataError, RequestError
 
@@ -32,8 +32,8 @@ def transfer(name: str, file: File, target: Path, progress: Progress | None = No
     for way in mirrors:
         try:
             return _take(way, file, target)
-        except NotThereError:
-            continue  # a mirror need not have every file
+        except (NotThereError, UnreachableError):
+            continue  # a mirror need not have every file, or be up
     _take(source, file, target)
 
 

@@ -25,7 +25,11 @@ def unpack(archive: Path) -> Path:
         If the archive is damaged, would write outside its folder, or does not fit on the disk.
     """
     target = archive.with_suffix("")
-    work = Path(tempfile.mkdtemp(prefix=".unpack-", dir=archive.parent))
+    try:
+        work = Path(tempfile.mkdtemp(prefix=".unpack-", dir=archive.parent))
+    except OSError as error:
+        mend = "make its folder writable"
+        raise _refused(archive, error.strerror or str(error), mend) from error
     try:
         with zipfile.ZipFile(archive) as content:
             _check(content, archive)

@@ -26,7 +26,7 @@ from nextaim_kit.machine.limits import loader_workers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
-_BEST, _LAST, _HISTORY = "best.ckpt", "last.ckpt", "history.json"
+_BEST, _LAST, _HISTORY, _ASKED = "best.ckpt", "last.ckpt", "history.json", "asked.json"
 _EVERY = 5.0  # seconds between lines of progress
 
 
@@ -109,7 +109,7 @@ def fit(
     Raises
     ------
     DataError
-        If a part is empty, or the folder holds a checkpoint of another network.
+        If a part is empty, or the folder holds a training of another network or other settings.
     RunError
         If the loss is no longer a finite number.
     """
@@ -118,6 +118,12 @@ def fit(
             raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")
     folder.mkdir(parents=True, exist_ok=True)
     history = _History(folder, epochs, monitor)
+    asked = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
+        "monitor": monitor, "patience": patience, "plateau": plateau, "accumulate": accumulate,
+        "amsgrad": amsgrad, "seed": seed, "items": [len(part) for part in (train, val)],  # type: ignore[arg-type]
+    }  # fmt: skip
+    _check_same_request(folder / _ASKED, asked)
     if (folder / _HISTORY).is_file():
         return _finished(net, folder)
     task = _Task(net, loss, dict(metrics or {}), learning_rate, amsgrad, plateau, (monitor, mode))
@@ -147,6 +153,21 @@ def fit(
     rows = {"history": history.rows, "best_epoch": history.best(mode)}
     write_text(folder / _HISTORY, json.dumps(rows, indent=1))
     return _finished(net, folder)
+
+
+def _check_same_request(path: Path, asked: dict[str, Any]) -> None:
+    if not path.is_file():
+        write_text(path, json.dumps(asked, indent=1))
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    differing = [name for name in asked if before.get(name) != asked[name]]
+    if differing:
+        raise DataError(
+            f"{path.parent.name} holds a training with other settings",
+            expected=f"{differing[0]} = {asked[differing[0]]}",
+            found=f"{differing[0]} = {before.get(differing[0])}",
+            mend="train into an empty folder",
+        )
 
 
 def _finished(net: nn.Module, folder: Path) -> Fitted:
@@ -329,6 +350,6 @@ def _quiet() -> Iterator[None]:
     """Without Lightning's advice, which concerns choices that were made on purpose here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        for about in ("many workers", "directory .* exists", "number of training batches"):
+        for about in ("many workers", "directory .* exists", "training batches", "LeafSpec"):
             warnings.filterwarnings("ignore", message=f".*{about}.*")
         yield

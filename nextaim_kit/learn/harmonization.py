@@ -92,13 +92,6 @@ class ComBat(TransformerMixin, BaseEstimator):
         self._check_request(X)
         beside = {self.site, *self.covariates}
         self.features_ = [str(c) for c in X.columns if c not in beside]
-        if self.eb and len(self.features_) < 2:
-            raise DataError(
-                "ComBat shrinks the estimates of all features towards each other",
-                expected="at least two features",
-                found=f"{len(self.features_)}",
-                mend="harmonize more features together, or give eb=False",
-            )
         values, member = self._values(X), X[self.site].astype(str).to_numpy()
         self.sites_ = sorted(set(member))
         self._check_sites(member)
@@ -151,6 +144,13 @@ class ComBat(TransformerMixin, BaseEstimator):
         variance = ((values - design @ beta)[used] ** 2).mean(axis=0)
         flat = variance <= 1e-20 * np.maximum(1.0, (values**2).mean(axis=0))
         self.constant_ = [f for f, is_flat in zip(self.features_, flat, strict=True) if is_flat]
+        if self.eb and np.count_nonzero(~flat) == 1:
+            raise DataError(
+                "ComBat shrinks the estimates of all features towards each other",
+                expected="at least two features that vary",
+                found=f"{len(flat)}, of which one varies",
+                mend="harmonize more features together, or give eb=False",
+            )
         self._scale = np.sqrt(np.where(flat, 1.0, variance))
         standard = (values - self._intercept - covariates @ self._slopes) / self._scale
         self._flat = flat
@@ -303,8 +303,10 @@ def _nonparametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDAr
     n = len(rows)
     # Sums of squares of feature j's rows around feature i's location, without an n x p x p array.
     squares = (rows**2).sum(0)[:, None] - 2 * rows.sum(0)[:, None] * shift + n * shift**2
-    log = -squares / (2 * spread) - n / 2 * np.log(2 * np.pi * spread)
+    known = np.where(spread > 0, spread, 1.0)
+    log = -squares / (2 * known) - n / 2 * np.log(2 * np.pi * known)
     np.fill_diagonal(log, -np.inf)
+    log[:, spread <= 0] = -np.inf  # constant in this site: it tells nothing of the others
     weight = np.exp(log - log.max(axis=1, keepdims=True))
     weight /= weight.sum(axis=1, keepdims=True)
     return weight @ shift, weight @ spread

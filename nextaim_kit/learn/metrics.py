@@ -87,7 +87,12 @@ def evaluate(
     rows = []
     for name in repeats[0]:
         found = _interval(_averaged([measures[name] for measures in repeats]), drawn)
-        rows.append((name, *(found if name != "ece" else (found[0], np.nan, np.nan))))
+        if name == "ece":
+            found = (found[0], np.nan, np.nan)
+        elif name == "accuracy" and n_boot and found[0] == 1:
+            # No resample of patients without an error has one: exact (Clopper and Pearson 1934).
+            found = (1.0, 0.025 ** (1 / len(np.unique(groups) if groups is not None else y)), 1.0)
+        rows.append((name, *found))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
 
 

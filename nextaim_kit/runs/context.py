@@ -68,6 +68,11 @@ class Run:
         }  # fmt: skip
         self._clock = _Clock(self.notebook.path)
 
+    @property
+    def checkpoints(self) -> Path:
+        """Folder that a training keeps its state in; what is there survives a kill."""
+        return self.request.folder / "checkpoints"
+
     def file(self, name: str) -> Path:
         """Path below the run's folder to write a file of this name to."""
         path = self.files / name

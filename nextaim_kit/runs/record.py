@@ -99,7 +99,7 @@ def locked(folder: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RunError(
                 f"run {folder.name} is being made by another process",
                 mend="wait for it to end, or stop it",

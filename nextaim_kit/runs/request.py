@@ -92,5 +92,9 @@ def data_name(value: Any) -> Any:
 
 
 def _absolute(value: str) -> str:
-    path = Path(value).expanduser()
-    return str(path.resolve()) if value != "synthetic" and path.exists() else value
+    from nextaim_kit.data.source import SYNTHETIC, find_source
+
+    if value == SYNTHETIC:
+        return value
+    source = find_source(value)
+    return value if source.manifest else str(source.path.resolve())

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,22 +63,24 @@ def execute(
     if not force and records.is_done(request.folder):
         return records.read_record(request.folder) or {}, False
     with records.locked(request.folder):
-        _clear(request.folder)
+        if not force and records.is_done(request.folder):  # by another process, just now
+            return records.read_record(request.folder) or {}, False
+        _clear(request.folder, {".lock"} if force else _KEPT)
         request.write()
         try:
             _run(request, observer or Observer())
         except KitError as error:
             _close(request, error)
             raise
-        except KeyboardInterrupt:
+        except BaseException:
             _clear(request.folder)  # what lies there half made holds paths of the user's
             raise
         return _close(request, None), True
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, kept: Collection[str] = _KEPT) -> None:
     for path in folder.iterdir():
-        if path.name not in _KEPT:
+        if path.name not in kept:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -176,11 +178,15 @@ def _public_text(request: Request) -> str:
 
 
 def _without_paths(text: str, request: Request) -> str:
-    own = {v: data_name(v) for v in request.parameters.values() if data_name(v) != v}
+    data = [request.parameters[name] for name in catalog.find(request.notebook).data]
+    paths = [Path(v) for v in data if isinstance(v, str) and data_name(v) != v]
+    own = {str(p): p.name for p in paths} | {f"{p.parent}/": "" for p in paths}
     own |= {str(request.folder): "<run>", str(catalog.project_folder()): "<kit>"}
     own[str(Path.home())] = "~"
     for path, name in sorted(own.items(), key=lambda item: -len(item[0])):
-        text = text.replace(path, name)
+        # A root, such as the home of a container's user, is in every text and tells nothing.
+        if len(Path(path).parts) > 2 or path == str(Path.home()) != "/":
+            text = text.replace(path, name)
     return text
 
 

@@ -213,6 +213,35 @@ def intervals(
 
 
 @styled
+def learning_curve(
+    history: pd.DataFrame, *, best: int | None = None, metric: str = "loss", title: str = ""
+) -> Figure:
+    """A measure by epoch, for the training and the validation part.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``epoch``, and `metric` with and without ``val_`` before it, where there are.
+    best : int, optional
+        Epoch whose weights are kept.
+    metric, title : str
+    """
+    figure, axes = new_figure(5.4, 3.6)
+    axis, said = axes[0, 0], []
+    for name, part, color in (
+        (metric, "training", BLUE), (f"val_{metric}", "validation", VERMILION)
+    ):  # fmt: skip
+        if name in history:
+            axis.plot(history["epoch"], history[name], color=color, label=part)
+            said.append(f"{part} {history[name].iloc[0]:.3g} to {history[name].iloc[-1]:.3g}")
+    if best is not None:
+        axis.axvline(best, color=GRAY, linewidth=1, linestyle="--", label=f"best, epoch {best}")
+    axis.set(xlabel="epoch", ylabel=metric, title=title)
+    axis.legend()
+    return described(figure, f"{metric} over {len(history)} epochs: {'; '.join(said)}.")
+
+
+@styled
 def confusion(
     y: ArrayLike,
     predicted: ArrayLike,

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
-from nextaim_kit.show.performance import calibration, confusion, decision_curve, intervals, roc
+from nextaim_kit.show.performance import (
+    calibration,
+    confusion,
+    decision_curve,
+    intervals,
+    learning_curve,
+    roc,
+)
+from nextaim_kit.show.pictures import gallery
 from nextaim_kit.show.sites import distribution_by_site, volume_scatter
 from nextaim_kit.show.style import alt_of, described, use_style
 
@@ -15,7 +23,9 @@ __all__ = [
     "decision_curve",
     "described",
     "distribution_by_site",
+    "gallery",
     "intervals",
+    "learning_curve",
     "mosaic",
     "planes",
     "roc",

@@ -411,3 +411,9 @@ def test_real_phantoms_come_whole_from_a_folder_mirror(name, real, tmp_path, mon
     monkeypatch.setenv("NEXTAIM_OFFLINE", "1")
     assert {s.state for s in fetch(name).states} == {"ok"}
     assert {s.state for s in verify(name)} == {"ok"}
+
+
+def test_a_mirror_that_is_down_does_not_keep_the_source_from_being_asked(toy, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_MIRROR", "http://127.0.0.1:9/mirror")
+    toy()
+    assert [state.state for state in fetch("toy").states] == ["ok"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from nextaim_kit.data import fingerprint as module
 from nextaim_kit.data.files import cache_folder
 from nextaim_kit.data.fingerprint import MARK, content_hashes, fingerprint
+from nextaim_kit.data.source import Source
 from nextaim_kit.errors import RequestError
 
 
@@ -133,3 +135,39 @@ def test_a_table_made_from_a_twin_says_so_wherever_it_is_copied(tmp_path):
     for kind in ("csv", "parquet"):
         found = {n: fingerprint(str(tmp_path / f"{n}.{kind}")) for n in ("plain", "real", "twin")}
         assert [f["synthetic"] for f in found.values()] == [False, False, True]
+
+
+def test_files_of_one_name_in_several_folders_all_count(tmp_path):
+    rows = []
+    for k in range(3):
+        (tmp_path / f"P{k}").mkdir()
+        (tmp_path / f"P{k}" / "ct.bin").write_text(f"patient {k}")
+        rows.append({"subject": f"P{k}", "image": str(tmp_path / f"P{k}" / "ct.bin")})
+    pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
+    seen = {fingerprint(str(tmp_path / "cohort.csv"))["sha256"]}
+    for k in range(3):
+        (tmp_path / f"P{k}" / "ct.bin").write_text(f"patient {k}, corrected")
+        seen.add(fingerprint(str(tmp_path / "cohort.csv"))["sha256"])
+    assert len(seen) == 4
+
+
+def test_a_cell_with_a_home_or_spaces_counts_what_the_reader_opens(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("i.bin", "m.bin"):
+        (tmp_path / name).write_text("one")
+    (tmp_path / "cohort.csv").write_text("subject,image,mask\nP1,~/i.bin, m.bin \n")
+    before = fingerprint(str(tmp_path / "cohort.csv"))["sha256"]
+    for name in ("i.bin", "m.bin"):
+        (tmp_path / name).write_text("two")
+        after = fingerprint(str(tmp_path / "cohort.csv"))["sha256"]
+        assert after != before
+        before = after
+
+
+def test_what_a_manifest_says_of_its_columns_is_a_part_of_the_data(tmp_path, monkeypatch):
+    source = Source("toy", tmp_path, SimpleNamespace(licence="MIT", layout={"labels": "dead"}))
+    monkeypatch.setattr(module, "find_source", lambda _: source)
+    (tmp_path / "table.csv").write_text("subject\nP1\n")
+    before = fingerprint("toy")["sha256"]
+    source.manifest.layout["labels"] = "icu"
+    assert fingerprint("toy")["sha256"] != before

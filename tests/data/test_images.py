@@ -194,3 +194,10 @@ def test_the_real_prostate_labels_have_to_be_chosen_from(real):
     with pytest.raises(DataError, match="1, 7, 8, 9"):
         read_mask(path)
     check_geometry(read_image(folder / "prostate_phantom_subvolume.nrrd"), read_mask(path, label=1))
+
+
+@pytest.mark.parametrize("kind", ["mhd", "nhdr", "hdr"])
+def test_a_volume_whose_voxels_lie_in_another_file_is_refused(tmp_path, kind):
+    (tmp_path / f"P1_image.{kind}").write_text("a header")
+    with pytest.raises(DataError, match="keeps its voxels in another file"):
+        read_image(tmp_path / f"P1_image.{kind}")

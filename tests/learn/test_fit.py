@@ -183,3 +183,9 @@ def test_a_loss_that_is_no_number_ends_training_with_its_epoch(tmp_path):
 def test_progress_is_told_at_the_end(tmp_path, capsys):
     trained(tmp_path, epochs=2)
     assert capsys.readouterr().out.startswith("epoch 2 of 2: loss 0.")
+
+
+def test_a_training_with_other_settings_is_not_taken_for_this_one(tmp_path):
+    trained(tmp_path, epochs=1)
+    with pytest.raises(DataError, match=r"other settings(.|\n)*epochs = 3"):
+        trained(tmp_path, epochs=3)

@@ -186,3 +186,18 @@ def test_a_single_feature_cannot_borrow_strength():
         ComBat().fit(cohort(features=1))
     alone = ComBat(eb=False).fit_transform(cohort(features=1))
     assert np.isfinite(alone.to_numpy(float)).all()
+
+
+@pytest.mark.parametrize("variant", [{}, {"mean_only": True}, {"parametric": False}])
+def test_one_varying_feature_beside_a_constant_one_is_refused(variant):
+    X = cohort(features=1).assign(flat=1.0)
+    with pytest.raises(DataError, match="of which one varies"):
+        ComBat(**variant).fit(X)
+
+
+def test_a_feature_that_is_constant_in_one_site_spoils_no_other():
+    X = cohort()
+    X.loc[X["site"] == "S1", "f0"] = 3.0
+    for parametric in (True, False):
+        found = ComBat(parametric=parametric).fit_transform(X)
+        assert np.isfinite(found.drop(columns="f0").to_numpy(float)).all()

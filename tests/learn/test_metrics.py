@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as known
 from sklearn.linear_model import LogisticRegression
+from statsmodels.stats.proportion import proportion_confint
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import (
@@ -221,3 +222,12 @@ def test_macro_auc_s_interval_of_two_classes_is_that_of_the_auc():
     found = macro_auc_interval(y, both[None], [0, 1], n_boot=100)
     assert found == pytest.approx(auc_interval(y, p, n_boot=100), abs=1e-12)
     assert macro_auc_interval(y, both[None], [0, 1], other=both[None], n_boot=20) == (0, 0, 0)
+
+
+def test_no_error_among_few_patients_is_no_certainty():
+    y = np.tile([0, 1], 15)
+    row = values(y, 0.1 + 0.8 * y, n_boot=20).loc["accuracy"]
+    assert (row["value"], row["high"]) == (1, 1)
+    assert row["low"] == pytest.approx(proportion_confint(30, 30, method="beta")[0], abs=1e-12)
+    twice = values(y, 0.1 + 0.8 * y, groups=np.repeat(np.arange(15), 2), n_boot=20)
+    assert twice.loc["accuracy", "low"] < row["low"]

@@ -214,3 +214,37 @@ def test_a_run_killed_at_any_moment_and_repeated_is_done(toy, moment):
     runs = list(records.runs_folder().glob("toy/draw/*/run.json"))
     assert len(runs) == 1
     assert json.loads(runs[0].read_text())["outcome"] == "complete"
+
+
+def test_force_forgets_the_checkpoints_too(toy):
+    toy("(run.checkpoints / 'seen').is_file() and print('old'); "
+        "run.checkpoints.mkdir(exist_ok=True); (run.checkpoints / 'seen').touch()")  # fmt: skip
+    request = ask()
+    execute(request)
+    (request.folder / "run.json").unlink()
+    execute(request)
+    assert "old" in (request.folder / "notebook.ipynb").read_text()
+    execute(request, force=True)
+    assert '"old' not in (request.folder / "notebook.ipynb").read_text()
+
+
+def test_a_home_that_is_the_root_leaves_texts_and_figures_alone(toy, monkeypatch):
+    monkeypatch.setenv("HOME", "/")
+    toy("from IPython.display import Image; import matplotlib.pyplot as plt; "
+        "f, a = plt.subplots(); run.figure(f, 'empty', alt='nothing'); print('a/b')")  # fmt: skip
+    request = ask()
+    execute(request)
+    assert "<img" in (request.folder / "report.html").read_text()
+    assert "a/b" in (request.folder / "notebook.ipynb").read_text()
+
+
+def test_a_run_told_to_end_leaves_no_path_behind(toy, tmp_path):
+    toy("import time; print('ready', flush=True); time.sleep(60)")
+    command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw", "--profile", "smoke"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    folder = ask().folder
+    while not (folder / "files" / "numbers.txt").exists():
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(30) == 130
+    assert {p.name for p in folder.iterdir()} <= {".lock"}

@@ -34,7 +34,6 @@ from nextaim_kit.studies.ct_radiomics.settings import Settings
 from nextaim_kit.studies.ct_radiomics.shape import shape_features
 from nextaim_kit.studies.ct_radiomics.texture import discretize, texture
 
-VERSION = 1  # of the engine; raised when a value may change, so that stored results are remade
 _SPLINE_MARGIN = 40  # voxels: the B-spline prefilter decays by 0.27 a voxel
 _WAVELET_MARGIN = 16  # voxels: coif1 has six taps
 _GAUSS_MARGIN = 20  # widths of the Gaussian

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.data.fingerprint import content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import split_choice
@@ -209,9 +210,19 @@ def _content(path: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+@cache
+def _code() -> list[str]:
+    """Digests of what reads and measures: another version of it has results of its own."""
+    here = Path(__file__).parent
+    readers = ("dicom", "images", "nifti", "regions", "rtstruct", "seg", "series")
+    files = [here.parents[1] / "data" / f"{name}.py" for name in readers]
+    measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
+    return [sha256_of(path) for path in (*files, *(here / f"{name}.py" for name in measures))]
+
+
 def _name(row: Row, hashes: dict[str, str], settings: Settings) -> str:
     choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi")]
-    versions = [engine.VERSION, _pyradiomics_version(), np.__version__, sitk.__version__]
+    versions = [_code(), _pyradiomics_version(), np.__version__, sitk.__version__]
     key = json.dumps([hashes, choice, settings.describe(), versions], sort_keys=True)
     return f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 

@@ -38,7 +38,8 @@ def feature_table(
     """
     if spec == SYNTHETIC:
         twin = make_twin(n=patients, seed=seed)
-        table, _ = extract_cohort(twin)
+        table, failures = extract_cohort(twin)
+        table.attrs["problems"] = failures[["subject", "problem"]].to_dict("records")
     else:
         table = load_table(spec, **columns)
     named = feature_columns(table)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from collections.abc import Callable
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nextaim_kit.data.files import atomic_path, cache_folder, sha256_of
-from nextaim_kit.errors import RequestError
-from nextaim_kit.machine.limits import process_count
-from nextaim_kit.show.progress import ProgressLine
+from nextaim_kit.data import twins
+from nextaim_kit.data.files import atomic_path
 from nextaim_kit.studies.ct_radiomics import phantom, scanner
 from nextaim_kit.studies.ct_radiomics.phantom import Disease
 from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan
@@ -28,10 +25,7 @@ COUNTS = {
     "Pisa": (24, 45),
 }
 TOTAL = sum(map(sum, COUNTS.values()))
-_FILES = ("mask", "lungs", "image")  # the image last: where it is, the others are
-
-Progress = Callable[[int, int, str], None]
-
+_FILES = {name: f"_{name}.nii.gz" for name in ("mask", "lungs", "image")}
 
 # Means for not severe and severe patients, and the spread within each.
 LOG_VOLUME, _LOG_SPREAD = (5.15, 5.85), 0.78  # of ml
@@ -56,15 +50,11 @@ def patients(n: int = TOTAL, *, seed: int = 2024) -> pd.DataFrame:
         ``truth_offset_hu``, ``truth_thickness_mm``. A subject is the same whatever `n`.
     """
     rows = []
-    for site, counts in _counts(n).items():
-        for label, count in ((1, counts[0]), (0, counts[1])):
-            for k in range(count):
-                subject = f"{site}-{2 * k + 2 - label:03d}"
-                disease, scan, _ = _draw(subject, site, label, seed)
-                truth = {f"truth_{k}": v for k, v in (vars(disease) | vars(scan)).items()}
-                rows.append({"subject": subject, "site": site, "label": label, **truth})
-    table = pd.DataFrame(rows).sort_values("subject", ignore_index=True)
-    return table.astype({"label": "Int64"})
+    for subject, site, label in twins.roster(COUNTS, n):
+        disease, scan, _ = _draw(subject, site, label, seed)
+        truth = {f"truth_{k}": v for k, v in (vars(disease) | vars(scan)).items()}
+        rows.append({"subject": subject, "site": site, "label": label, **truth})
+    return pd.DataFrame(rows).astype({"label": "Int64"})
 
 
 def make_twin(
@@ -72,7 +62,7 @@ def make_twin(
     *,
     seed: int = 2024,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: twins.Progress | None = None,
 ) -> pd.DataFrame:
     """Make the twin's CT volumes and masks, or take those that are in the cache already.
 
@@ -80,54 +70,25 @@ def make_twin(
     ----------
     n, seed : int
         As for `patients`.
-    workers : int, optional
-        Processes; by default this machine's cores. The files do not depend on it.
-    progress : callable, optional
-        Called with the number done, the total and the subject; by default a line is printed.
+    workers, progress
+        As for `twins.make_files`.
 
     Returns
     -------
     DataFrame
         The cohort: that of `patients` with the paths ``image``, ``mask`` and ``lungs``.
     """
-    from joblib import Parallel, delayed
-
-    table = patients(n, seed=seed)
-    folder = cache_folder() / "twins" / "ct_radiomics" / _version(seed)
-    paths = {s: {f: folder / f"{s}_{f}.nii.gz" for f in _FILES} for s in table["subject"]}
-    missing = [
-        (subject, site, int(label))
-        for subject, site, label in table[["subject", "site", "label"]].to_numpy()
-        if not paths[subject]["image"].exists()
-    ]
-    jobs = (delayed(_make)(*patient, seed, folder) for patient in missing)
-    pool = Parallel(n_jobs=workers or process_count(), return_as="generator_unordered")
-    report = progress or ProgressLine("synthetic CT")
-    for done, subject in enumerate(pool(jobs) if missing else (), 1):
-        report(done, len(missing), subject)
-    for column in ("image", "mask", "lungs"):
-        table[column] = [str(paths[s][column]) for s in table["subject"]]
-    return table
-
-
-def _counts(n: int) -> dict[str, tuple[int, int]]:
-    if not 20 <= n <= TOTAL:
-        raise RequestError("the twin cannot have so many patients", expected=f"20 to {TOTAL}",
-                           found=str(n))  # fmt: skip
-    wanted = {(s, k): COUNTS[s][k] * n / TOTAL for s in COUNTS for k in (0, 1)}
-    given = {key: max(2, int(share)) for key, share in wanted.items()}
-    while sum(given.values()) != n:
-        step = 1 if sum(given.values()) < n else -1
-        able = [key for key in given if step > 0 or given[key] > 2]
-        key = max(able, key=lambda key: step * (wanted[key] - given[key]))
-        given[key] += step
-    return {site: (given[site, 0], given[site, 1]) for site in COUNTS}
+    folder = twins.twin_folder("ct_radiomics", [phantom, scanner, sys.modules[__name__]], seed)
+    return twins.make_files(
+        patients(n, seed=seed), _FILES, folder, partial(_make, seed=seed),
+        what="synthetic CT", workers=workers, progress=progress,
+    )  # fmt: skip
 
 
 def _draw(
     subject: str, site: str, label: int, seed: int
 ) -> tuple[Disease, Scan, np.random.Generator]:
-    rng = np.random.default_rng([seed, zlib.crc32(subject.encode())])
+    rng = twins.chance(seed, subject)
     logit = rng.normal(CONSOLIDATION[label], _CONSOLIDATION_SPREAD)
     disease = Disease(
         volume_ml=float(np.exp(rng.normal(LOG_VOLUME[label], _LOG_SPREAD))),
@@ -137,7 +98,7 @@ def _draw(
     return disease, SITES[site].draw(rng), rng
 
 
-def _make(subject: str, site: str, label: int, seed: int, folder: Path) -> str:
+def _make(subject: str, site: str, label: int, folder: Path, *, seed: int) -> str:
     disease, scan, rng = _draw(subject, site, label, seed)
     hu, lesions, lungs = phantom.chest(scan.spacing, disease, rng)
     volumes = {
@@ -148,12 +109,6 @@ def _make(subject: str, site: str, label: int, seed: int, folder: Path) -> str:
     for name in _FILES:
         image = sitk.GetImageFromArray(volumes[name])
         image.SetSpacing(scan.spacing)
-        with atomic_path(folder / f"{subject}_{name}.nii.gz") as partial:
-            sitk.WriteImage(image, str(partial), useCompression=True)
+        with atomic_path(folder / f"{subject}_{name}.nii.gz") as unfinished:
+            sitk.WriteImage(image, str(unfinished), useCompression=True)
     return subject
-
-
-def _version(seed: int) -> str:
-    """Name of the folder: another seed or another phantom makes other files."""
-    sources = [sha256_of(path) for path in (__file__, phantom.__file__, scanner.__file__)]
-    return hashlib.sha256(f"{seed} {sources}".encode()).hexdigest()[:12]

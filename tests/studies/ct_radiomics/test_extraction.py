@@ -214,7 +214,7 @@ def test_whatever_changes_a_value_makes_it_anew(cohort, monkeypatch, what):
     if what in ("image", "mask"):
         replaced(cohort, 0, lambda a: a.__setitem__((6, 10, 10), 0 if what == "mask" else 9), what)
     if what == "engine":
-        monkeypatch.setattr(engine, "VERSION", -1)
+        monkeypatch.setattr(subject, "_code", lambda: ["other"])
     extract_cohort(cohort, settings, workers=1, progress=quiet)
     after = len(list((cache_folder() / "radiomics").glob("*.json")))
     assert after - before == (1 if what in ("image", "mask") else 4)

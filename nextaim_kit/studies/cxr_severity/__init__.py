@@ -1,0 +1,1 @@
+"""COVID-19 severity from chest X-ray and clinical data."""
