@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from numbers import Integral
@@ -163,6 +164,7 @@ class Run:
                 mend="run all cells in order, or mend the cell that makes it",
             )
         self._result["sections"] = self._clock.stop()
+        self._result["gpu"] = _gpu()
         write_text(self.request.folder / RESULT, json.dumps(self._result, indent=1))
         record = compose(self.request, self._result)
         if not self.headless:
@@ -190,7 +192,9 @@ def missing_outputs(notebook: catalog.Notebook, result: Mapping, folder: Path) -
 def compose(request: Request, result: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a run that came to its end, without the hashes of its files."""
     outcome = "incomplete" if result["failures"] else "complete"
-    return {**request.public(), **result, "outcome": outcome, "error": None} | machine()
+    record = {**request.public(), **result, "outcome": outcome, "error": None} | machine()
+    record["hardware"]["gpu"] = record.pop("gpu", None)
+    return record
 
 
 def machine() -> dict[str, Any]:
@@ -200,6 +204,16 @@ def machine() -> dict[str, Any]:
         "hardware": records.hardware(),
         "environment": records.environment(),
     }
+
+
+def _gpu() -> str | None:
+    """The GPU that this process could use; None where nothing here asked for one."""
+    if "torch" not in sys.modules:
+        return None
+    from nextaim_kit.machine.gpu import find_gpu
+
+    gpu = find_gpu()
+    return f"{gpu.name}, {gpu.total / 1e9:.1f} GB" if gpu.kind != "none" else None
 
 
 def _digits(value: float) -> str:

@@ -31,7 +31,8 @@ from pydantic import TypeAdapter, ValidationError
 from nextaim_kit.catalog import Notebook, near_miss
 from nextaim_kit.errors import DataError, RequestError
 
-_BOUNDS = re.compile(r"\s*\[\s*([-+.\deinf]+)\s*,\s*([-+.\deinf]+)\s*\]\s*$")
+_NUMBER = r"([-+]?(?:inf|\d+\.?\d*(?:e[-+]?\d+)?))"
+_BOUNDS = re.compile(rf"\s*\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]\s*$")
 _IMPORT = "from typing import Literal"
 _SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 

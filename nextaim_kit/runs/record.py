@@ -129,7 +129,7 @@ def packages() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory in GB and GPU as found; no host name."""
+    """Processor, cores and memory in GB as found; no host name."""
     from nextaim_kit.machine.limits import cpu_count, memory_limit
 
     model = [
@@ -137,5 +137,5 @@ def hardware() -> dict[str, Any]:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     ]
-    memory = round(memory_limit() / 2**30, 1)
+    memory = round(memory_limit() / 1e9, 1)
     return {"processor": (model or ["unknown"])[0], "cores": cpu_count(), "memory_gb": memory}

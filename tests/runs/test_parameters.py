@@ -22,6 +22,11 @@ def test_a_parameter_has_name_type_default_help_and_bounds():
     assert (p.low, p.high) == (1e-6, 1.0)
 
 
+@pytest.mark.parametrize("brackets", ["[in, fine]", "[e, f]", "[1, many]"])
+def test_words_in_brackets_are_no_bounds(brackets):
+    assert not parameter(f"n: int = 1  # how many {brackets}").bounded
+
+
 def test_brackets_that_hold_no_bounds_stay_in_the_help():
     p = parameter("width: int = 3  # width [mm]")
     assert p.help == "width [mm]"

@@ -248,3 +248,11 @@ def test_a_run_told_to_end_leaves_no_path_behind(toy, tmp_path):
     process.terminate()
     assert process.wait(30) == 130
     assert {p.name for p in folder.iterdir()} <= {".lock"}
+
+
+def test_a_record_names_the_machine_but_no_gpu_that_nothing_asked_for(toy):
+    toy()
+    record, _ = execute(ask())
+    assert record["hardware"]["gpu"] is None
+    assert record["hardware"]["cores"] >= 1
+    assert "gpu" not in record
