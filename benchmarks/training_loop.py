@@ -72,7 +72,7 @@ def kit(train: TensorDataset, val: TensorDataset) -> None:
     """The same by the kit's one call."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         fit(
-            network(), nn.BCEWithLogitsLoss(), train, val,
+            network, nn.BCEWithLogitsLoss(), train, val,
             folder=Path(folder), epochs=EPOCHS, batch_size=BATCH,
         )  # fmt: skip
 

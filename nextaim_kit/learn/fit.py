@@ -37,7 +37,7 @@ class Fitted:
     Attributes
     ----------
     net : torch.nn.Module
-        The network that was given, with its best weights, on the CPU and ready to predict.
+        The network with its best weights, on the CPU and ready to predict.
     history : DataFrame
         ``epoch``, ``loss``, ``val_loss``, each metric as ``val_<name>``, ``learning_rate``.
     best_epoch : int
@@ -50,7 +50,7 @@ class Fitted:
 
 
 def fit(
-    net: nn.Module,
+    build: Callable[[], nn.Module],
     loss: Loss,
     train: Dataset,
     val: Dataset,
@@ -76,8 +76,9 @@ def fit(
 
     Parameters
     ----------
-    net : torch.nn.Module
-        Takes what the data sets give as inputs: one tensor, or several of a tuple.
+    build : callable
+        Makes the network, whose first weights `seed` then decides, whatever was drawn before. It
+        takes what the data sets give as inputs: one tensor, or several of a tuple.
     loss : callable
         Of outputs and targets, shape (batch, ...); gives a scalar.
     train, val : Dataset
@@ -117,6 +118,8 @@ def fit(
         if len(part) == 0:  # type: ignore[arg-type]  # a Dataset of a known length
             raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")
     folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    net = build()
     history = _History(folder, epochs, monitor)
     asked = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,

@@ -38,9 +38,8 @@ def films(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def net(films, tmp_path_factory):
-    torch.manual_seed(0)
     return fit(
-        classifier(), nn.BCEWithLogitsLoss(), Encodings(films[:36], augment=True),
+        classifier, nn.BCEWithLogitsLoss(), Encodings(films[:36], augment=True),
         Encodings(films[36:]), folder=tmp_path_factory.mktemp("net"), epochs=8, batch_size=16,
         learning_rate=2e-3,
     ).net  # fmt: skip
