@@ -199,7 +199,7 @@ def regions(folder: Path, quick: bool) -> list[dict[str, Any]]:
     images = chest(shape, lesion_ml)
     for name, image in images.items():
         sitk.WriteImage(image, str(folder / f"{name}.nrrd"))
-    size = "×".join(map(str, shape[::-1]))  # noqa: RUF001
+    size = " x ".join(map(str, shape[::-1]))
     for region, title in (("lesion", f"lesion of {lesion_ml:g} ml"), ("lungs", "both lungs")):
         files = (str(folder / "ct.nrrd"), str(folder / f"{region}.nrrd"))
         repeats = {"plain": 3 if region == "lesion" else 1, "kit": 5}

@@ -54,8 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def console() -> Console:
     """Terminal of the command line; wide enough for tables where output goes to a file."""
-    size = {} if sys.stdout.isatty() else {"width": 120, "height": 50}
-    return Console(highlight=False, **size)  # type: ignore[arg-type]
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, width=120, height=50)
 
 
 def _errors() -> Console:

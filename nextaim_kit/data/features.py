@@ -134,7 +134,7 @@ def _other_site(layout: Layout, column: str) -> Column:
     """Another column of the data set's table of sites; the names belong to the first."""
     sites = dict(layout.get("sites", {}))
     sites.pop("names", None)
-    return {**sites, "column": column}  # type: ignore[typeddict-item]
+    return {**sites, "column": column}  # type: ignore[typeddict-item]  # any column of it
 
 
 def _joined(

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nextaim_kit.data.files import cache_folder, sha256_of
 from nextaim_kit.errors import RequestError
@@ -65,6 +66,16 @@ def _scaled(counts: Counts, n: int) -> dict[str, tuple[int, int]]:
 def chance(seed: int, subject: str) -> np.random.Generator:
     """A patient's own random numbers, the same whoever else is in the twin."""
     return np.random.default_rng([seed, zlib.crc32(subject.encode())])
+
+
+def smooth_noise(
+    shape: Sequence[int], sigma: float | Sequence[float], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Noise of mean 0 and variance 1 that is correlated over `sigma` pixels; its ends join."""
+    from scipy.ndimage import gaussian_filter
+
+    field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
+    return (field - field.mean()) / field.std()
 
 
 def twin_folder(study: str, sources: Sequence[ModuleType], *options: object) -> Path:

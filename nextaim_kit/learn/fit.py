@@ -115,7 +115,7 @@ def fit(
         If the loss is no longer a finite number.
     """
     for name, part in (("training", train), ("validation", val)):
-        if len(part) == 0:  # type: ignore[arg-type]  # a Dataset of a known length
+        if not _length(part):
             raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -124,7 +124,7 @@ def fit(
     asked = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
         "monitor": monitor, "patience": patience, "plateau": plateau, "accumulate": accumulate,
-        "amsgrad": amsgrad, "seed": seed, "items": [len(part) for part in (train, val)],  # type: ignore[arg-type]
+        "amsgrad": amsgrad, "seed": seed, "items": [_length(train), _length(val)],
     }  # fmt: skip
     _check_same_request(folder / _ASKED, asked)
     if (folder / _HISTORY).is_file():
@@ -331,13 +331,17 @@ def _loaders(
     train: Dataset, val: Dataset, batch_size: int, workers: int, seed: int
 ) -> tuple[DataLoader, DataLoader]:
     generator = torch.Generator()
-    size = len(train)  # type: ignore[arg-type]
+    size = _length(train)
     shared: dict[str, Any] = {"batch_size": batch_size, "num_workers": workers}
     order = _Shuffled(size, seed, generator)
     # A last batch of one would have no variance for batch normalization.
     single = size > batch_size and size % batch_size == 1
     first = DataLoader(train, sampler=order, generator=generator, drop_last=single, **shared)
     return first, DataLoader(val, **shared)
+
+
+def _length(part: Dataset) -> int:
+    return len(part)  # type: ignore[arg-type]  # torch leaves streams without a length open
 
 
 def _mixed(seed: int, epoch: int) -> int:

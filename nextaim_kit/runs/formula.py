@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer
 
@@ -55,10 +56,10 @@ def formula(latex: str) -> str:
     )
 
 
-def _outline(path: object) -> str:
+def _outline(path: Any) -> str:
     letters = {1: "M", 2: "L", 3: "Q", 4: "C"}
     drawn = []
-    for points, code in path.iter_segments(curves=True, simplify=False):  # type: ignore[attr-defined]
+    for points, code in path.iter_segments(curves=True, simplify=False):
         if code not in letters:
             drawn.append("Z")
             continue

@@ -84,7 +84,7 @@ def new_figure(
 
 def described(figure: Figure, text: str) -> Figure:
     """Attach the alternative text as ``figure.alt``; where a run keeps the figure, it is used."""
-    figure.alt = " ".join(text.split())  # type: ignore[attr-defined]
+    figure.alt = " ".join(text.split())  # type: ignore[attr-defined]  # our own
     return figure
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+
+from nextaim_kit.data.twins import smooth_noise
 
 AIR, LUNG, FAT, SOFT, BONE = -1000.0, -860.0, -90.0, 40.0, 450.0
 GROUND_GLASS, CONSOLIDATION = -520.0, 0.0
@@ -112,9 +113,7 @@ def _noise(
     shape: tuple[int, ...], scale_mm: float, spacing: tuple, rng: np.random.Generator
 ) -> Volume:
     """Smooth noise of unit variance with a correlation length in mm."""
-    sigma = [scale_mm / edge for edge in spacing[::-1]]
-    field = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
-    return (field - field.mean()) / field.std()
+    return smooth_noise(shape, [scale_mm / edge for edge in spacing[::-1]], rng)
 
 
 def _vessels(lungs: Mask, spacing: tuple, rng: np.random.Generator) -> Mask:

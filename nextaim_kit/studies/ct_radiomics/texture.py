@@ -107,7 +107,7 @@ class _Binned:
 
     def __init__(self, levels: Levels, settings: Mapping[str, Any]) -> None:
         self.levels = levels
-        super().__init__(levels.stub, levels.stub, **settings)  # type: ignore[call-arg]
+        super().__init__(levels.stub, levels.stub, **settings)  # type: ignore[call-arg]  # a mixin
 
     def _initSegmentBasedCalculation(self) -> None:  # noqa: N802 pyradiomics' name
         self.maskArray = self.levels.mask.view(np.int8)
@@ -134,7 +134,7 @@ class _Glrlm(_Binned, glrlm.RadiomicsGLRLM):
 
 
 class _Glszm(_Binned, glszm.RadiomicsGLSZM):
-    def _initCalculation(self, voxelCoordinates: None = None) -> None:  # noqa: N802
+    def _initCalculation(self, voxelCoordinates: None = None) -> None:  # noqa: N802 its name
         if self.settings.get("force2D", False):
             super()._initCalculation(voxelCoordinates)
             return

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import map_coordinates
+
+from nextaim_kit.data.twins import smooth_noise
 
 # Attenuation per mm at diagnostic energies, over that of water at about 0.02.
 SOFT, LUNG, BONE, AIR = 0.0200, 0.0052, 0.0390, 0.0
@@ -164,9 +166,7 @@ def _bones(x: Film, z: Film, body: Interval, rng: np.random.Generator) -> Film:
 
 def _field(size: int, scale_mm: float, rng: np.random.Generator) -> Film:
     """Smooth noise of unit variance."""
-    sigma = scale_mm / FIELD_MM * size
-    field = gaussian_filter(rng.standard_normal((size, size)), sigma, mode="wrap")
-    return (field - field.mean()) / field.std()
+    return smooth_noise((size, size), scale_mm / FIELD_MM * size, rng).astype(float)
 
 
 def _markings(size: int, air: Film, rng: np.random.Generator) -> Film:
