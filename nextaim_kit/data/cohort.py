@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nextaim_kit.data.files import atomic_path
 from nextaim_kit.data.fingerprint import fingerprint
 from nextaim_kit.data.source import SYNTHETIC, Source, find_source
-from nextaim_kit.data.tables import FIRST, check_columns, missing_files, read_table, resolved
+from nextaim_kit.data.tables import FIRST, PATHS, check_columns, missing_files, read_table, resolved
 from nextaim_kit.errors import DataError, KitError, RequestError
 
 if TYPE_CHECKING:
     from nextaim_kit.data.manifest import Layout
 
-__all__ = ["fingerprint", "load_cohort", "problems", "require_labels"]
+__all__ = ["fingerprint", "load_cohort", "problems", "require_labels", "save_cohort"]
+
+Adapt = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def load_cohort(
@@ -24,6 +28,7 @@ def load_cohort(
     *,
     twin: Callable[[], pd.DataFrame] | None = None,
     columns: Sequence[str] = ("image", "mask"),
+    adapt: Adapt | None = None,
 ) -> pd.DataFrame:
     """Load a cohort.
 
@@ -37,6 +42,8 @@ def load_cohort(
         Makes the study's synthetic twin, called for ``synthetic``.
     columns : sequence of str, optional
         Columns of paths the study needs; none for a table of features.
+    adapt : callable, optional
+        Brings the columns of public tables that the study knows to the cohort's.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def load_cohort(
         return _finished(_from_twin(twin), columns, spec, [])
     source = find_source(spec)
     layout: Layout = source.manifest.layout if source.manifest else {}
-    table, known = _from_layout(source, layout, columns)
+    table, known = _from_layout(source, layout, columns, adapt or (lambda table: table))
     if table.empty:
         raise _nobody(source, known)
     return _finished(table, columns, source.name, known)
@@ -94,6 +101,55 @@ def require_labels(cohort: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
+def save_cohort(
+    table: pd.DataFrame, folder: Path, files: Mapping[str, Sequence[Any]], *, synthetic: bool
+) -> Path:
+    """Write a cohort that can be moved: its files in `folder`, and ``cohort.csv``, written last.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With ``subject``. Other columns of paths are not carried along.
+    folder : Path
+    files : mapping of str to sequence
+        By column, for each row a gray picture (array), the path of a file to copy, or None.
+    synthetic : bool
+        Kept as the column ``provenance_synthetic``.
+
+    Returns
+    -------
+    Path
+        The table.
+    """
+    paths = {c for c in PATHS if c in table} | {"provenance_synthetic"}
+    saved = table.drop(columns=[c for c in paths if c in table])
+    names = [str(subject).replace("/", "_") for subject in table["subject"]]
+    for column, contents in files.items():
+        saved[column] = [
+            ""
+            if content is None or (isinstance(content, str) and not content)
+            else _saved(content, folder, f"{column}/{name}")
+            for name, content in zip(names, contents, strict=True)
+        ]
+    saved["provenance_synthetic"] = synthetic
+    with atomic_path(folder / "cohort.csv") as unfinished:
+        saved.to_csv(unfinished, index=False)
+    return folder / "cohort.csv"
+
+
+def _saved(content: Any, folder: Path, name: str) -> str:
+    if isinstance(content, str | Path):
+        name += "".join(Path(content).suffixes[-1:])
+        with atomic_path(folder / name) as unfinished:
+            shutil.copyfile(content, unfinished)
+        return name
+    from PIL import Image
+
+    with atomic_path(folder / f"{name}.png") as unfinished:
+        Image.fromarray(content).save(unfinished, format="PNG")
+    return f"{name}.png"
+
+
 def _from_twin(twin: Callable[[], pd.DataFrame] | None) -> pd.DataFrame:
     if twin is None:
         raise RequestError(
@@ -106,7 +162,7 @@ def _from_twin(twin: Callable[[], pd.DataFrame] | None) -> pd.DataFrame:
 
 
 def _from_layout(
-    source: Source, layout: Layout, columns: Sequence[str]
+    source: Source, layout: Layout, columns: Sequence[str], adapt: Adapt
 ) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     if "table" in layout:
         from nextaim_kit.data.feature_tables import feature_table
@@ -116,7 +172,7 @@ def _from_layout(
     if "subjects" in layout:
         table = resolved(pd.DataFrame(layout["subjects"]), source.path, columns)
         return table, missing_files(table, columns)
-    return _from_path(source.path / layout.get("cohort", ""), columns)
+    return _from_path(source.path / layout.get("cohort", ""), columns, adapt)
 
 
 def _refuse_images(source: Source, table: str, columns: Sequence[str]) -> None:
@@ -129,14 +185,16 @@ def _refuse_images(source: Source, table: str, columns: Sequence[str]) -> None:
         )
 
 
-def _from_path(path: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+def _from_path(
+    path: Path, columns: Sequence[str], adapt: Adapt
+) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     if path.is_dir() and not (path / "cohort.csv").is_file():
         from nextaim_kit.data.folders import subjects_in
 
         rows, known = subjects_in(path, need_mask="mask" in columns)
         return pd.DataFrame(rows), known
     file = path / "cohort.csv" if path.is_dir() else path
-    table = read_table(file)
+    table = adapt(read_table(file))
     check_columns(list(table.columns), columns, file)
     table = resolved(table, file.parent, columns)
     known = missing_files(table, columns)

@@ -58,6 +58,32 @@ def read_film(path: str | Path) -> Film:
     return film
 
 
+def read_mask(path: str | Path) -> NDArray[np.int64]:
+    """Read a mask: whole numbers, 0 outside; shape (rows, columns).
+
+    Raises
+    ------
+    DataError
+        If the file is absent, damaged, or no single gray or indexed picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture)
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        found = "no such file" if not path.is_file() else " ".join(str(error).split())
+        raise DataError(f"the mask {path.name or '(none)'} cannot be read", found=found) from error
+    if values.ndim != 2:
+        raise DataError(
+            f"the mask {path.name} is a color picture",
+            expected="one whole number for each pixel, 0 outside",
+            mend="save it as gray PNG",
+        )
+    return values.astype(np.int64)
+
+
 def film_table(folder: str | Path) -> pd.DataFrame:
     """One row for each film of a folder, in the order of their names: ``subject``, ``image``.
 

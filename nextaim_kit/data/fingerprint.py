@@ -101,9 +101,9 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
     for cell in cells:
         place, _ = split_choice(place_of(cell, table.parent))
         name = place.name if Path(cell.strip()).expanduser().is_absolute() else cell
-        if place.is_file():
+        if os.path.isfile(place):
             files.append((name, place))
-        elif place.is_dir() and place.resolve() not in [*table.resolve().parents]:
+        elif os.path.isdir(place) and place.resolve() not in [*table.resolve().parents]:
             files += [(f"{name}/{below}", path) for below, path in _below(place)]
     return files
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,13 +75,20 @@ def _of_manifest(name: str) -> Source:
 
 
 def place_of(cell: str, folder: Path) -> Path:
-    """The path that a table's cell stands for; a relative one counts from the table's folder."""
-    return folder / Path(cell.strip()).expanduser()
+    """The path that a table's cell stands for.
+
+    A relative one counts from the table's folder or, where nothing is there, from the folder
+    ``images`` in it, where many public tables mean their files to be.
+    """
+    beside = folder / Path(cell.strip()).expanduser()
+    below = folder / "images" / Path(cell.strip()).expanduser()
+    # os.path answers False to a cell too long for a name, such as a clinical note.
+    return below if os.path.exists(below) and not os.path.exists(beside) else beside
 
 
 def split_choice(path: str | Path) -> tuple[Path, str]:
     """Split ``folder#1234`` into the folder and the end of the series UID that is meant."""
     place, mark, series = str(path).rpartition("#")
-    if mark and not Path(path).expanduser().exists():
+    if mark and not os.path.exists(Path(path).expanduser()):
         return Path(place).expanduser(), series
     return Path(path).expanduser(), ""

@@ -14,7 +14,7 @@ from nextaim_kit.errors import DataError, RequestError
 
 FIRST = ["subject", "site", "label"]
 # Columns that hold paths wherever they occur; those a study asks for are added to them.
-PATHS = ["image", "mask", "lungs"]
+PATHS = ["image", "mask", "lungs", "lesions"]
 _NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import pickle
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.learn.recompute import recompute_inside
 from nextaim_kit.machine.limits import loader_workers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -64,8 +66,10 @@ def fit(
     mode: Literal["min", "max"] = "min",
     patience: int | None = None,
     plateau: int | None = None,
+    lowest_rate: float = 0.0,
     accumulate: int = 1,
     amsgrad: bool = False,
+    recompute: Sequence[type[nn.Module]] = (),
     workers: int = 0,
     seed: int = 0,
 ) -> Fitted:
@@ -95,10 +99,15 @@ def fit(
         Epochs without improvement after which training ends.
     plateau : int, optional
         Epochs without improvement after which the learning rate is halved.
+    lowest_rate : float
+        The learning rate is not halved below it.
     accumulate : int
         Batches whose gradients are added up before a step: less memory for the same step.
     amsgrad : bool
         Adam's variant (Reddi et al. 2018, arXiv:1904.09237).
+    recompute : sequence of module types, optional
+        Blocks whose inner activations are computed again in the backward pass instead of kept:
+        less memory, more time, the same numbers (`learn.recompute`).
     workers : int
         Loader processes; no more than memory and ``/dev/shm`` can bear.
     seed : int
@@ -120,16 +129,20 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = build()
+    recompute_inside(net, tuple(recompute))
     history = _History(folder, epochs, monitor)
     asked = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
-        "monitor": monitor, "patience": patience, "plateau": plateau, "accumulate": accumulate,
-        "amsgrad": amsgrad, "seed": seed, "items": [_length(train), _length(val)],
+        "monitor": monitor, "patience": patience, "plateau": plateau, "lowest_rate": lowest_rate,
+        "accumulate": accumulate, "amsgrad": amsgrad, "seed": seed,
+        "items": [_length(train), _length(val)],
     }  # fmt: skip
     _check_same_request(folder / _ASKED, asked)
     if (folder / _HISTORY).is_file():
         return _finished(net, folder)
-    task = _Task(net, loss, dict(metrics or {}), learning_rate, amsgrad, plateau, (monitor, mode))
+    adam = {"lr": learning_rate, "amsgrad": amsgrad}
+    halving = None if plateau is None else {"patience": plateau, "min_lr": lowest_rate}
+    task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode))
     best = ModelCheckpoint(
         folder, Path(_BEST).stem, monitor, mode=mode, save_last=True, enable_version_counter=False
     )
@@ -137,7 +150,7 @@ def fit(
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs,
-            precision="bf16-mixed" if _has_bf16() else "32-true",
+            precision=precision(),
             accumulate_grad_batches=accumulate,
             callbacks=[history, *stop, best],
             logger=False,
@@ -150,7 +163,7 @@ def fit(
         loaders = _loaders(train, val, batch_size, min(workers, loader_workers()), seed)
         last = folder / _LAST
         if last.is_file():
-            _check_same_network(net, last)
+            _check_same_network(net, _weights(last), f"{folder.name}/{_LAST}")
         task.seed = seed
         trainer.fit(task, *loaders, ckpt_path=last if last.is_file() else None, weights_only=False)
     rows = {"history": history.rows, "best_epoch": history.best(mode)}
@@ -175,8 +188,9 @@ def _check_same_request(path: Path, asked: dict[str, Any]) -> None:
 
 def _finished(net: nn.Module, folder: Path) -> Fitted:
     described = json.loads((folder / _HISTORY).read_text(encoding="utf-8"))
-    _check_same_network(net, folder / _BEST)
-    net.load_state_dict(_weights(folder / _BEST))
+    weights = _weights(folder / _BEST)
+    _check_same_network(net, weights, f"{folder.name}/{_BEST}")
+    net.load_state_dict(weights)
     return Fitted(net.cpu().eval(), pd.DataFrame(described["history"]), described["best_epoch"])
 
 
@@ -185,13 +199,15 @@ def _weights(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("net."): value for name, value in kept.items()}
 
 
-def _check_same_network(net: nn.Module, path: Path) -> None:
-    there = {name: tuple(value.shape) for name, value in _weights(path).items()}
+def _check_same_network(net: nn.Module, weights: Any, name: str) -> None:
+    if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
+        raise DataError(f"{name} holds no weights", expected="tensors by name")
+    there = {key: tuple(value.shape) for key, value in weights.items()}
     here = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     if there != here:
         differing = sorted(n for n in {*there, *here} if there.get(n) != here.get(n))
         raise DataError(
-            f"{path.parent.name}/{path.name} is of another network",
+            f"{name} is of another network",
             expected=f"{differing[0]} of shape {here.get(differing[0], 'none')}",
             found=f"shape {there.get(differing[0], 'none')}",
             mend="train into an empty folder, or build the network that was saved",
@@ -206,14 +222,13 @@ class _Task(lightning.LightningModule):
         net: nn.Module,
         loss: Loss,
         metrics: dict[str, Metric],
-        learning_rate: float,
-        amsgrad: bool,
-        plateau: int | None,
+        adam: dict[str, Any],
+        halving: dict[str, Any] | None,
         goal: tuple[str, str],
     ) -> None:
         super().__init__()
         self.net, self.loss, self.metrics = net, loss, metrics
-        self.rate, self.amsgrad, self.plateau, self.goal = learning_rate, amsgrad, plateau, goal
+        self.adam, self.halving, self.goal = adam, halving, goal
         self.seed = 0
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._losses: list[tuple[Tensor, int]] = []
@@ -227,12 +242,12 @@ class _Task(lightning.LightningModule):
         return self.net(*inputs) if isinstance(inputs, list | tuple) else self.net(inputs)
 
     def configure_optimizers(self) -> Any:
-        adam = torch.optim.Adam(self.net.parameters(), self.rate, amsgrad=self.amsgrad)
-        if self.plateau is None:
+        adam = torch.optim.Adam(self.net.parameters(), **self.adam)
+        if self.halving is None:
             return adam
         monitor, mode = self.goal
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            adam, "min" if mode == "min" else "max", factor=0.5, patience=self.plateau
+            adam, "min" if mode == "min" else "max", factor=0.5, **self.halving
         )
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
 
@@ -348,8 +363,33 @@ def _mixed(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch) % 2**63
 
 
-def _has_bf16() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+def precision() -> Literal["bf16-mixed", "16-mixed", "32-true"]:
+    """What this machine trains in: bfloat16 or, on older GPUs, half precision; single on a CPU."""
+    if not torch.cuda.is_available():
+        return "32-true"
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if native else "16-mixed"
+
+
+def load_weights(net: nn.Module, path: Path) -> nn.Module:
+    """Give a network the weights of a file that ``torch.save(net.state_dict(), path)`` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is of another network; names the first difference.
+    """
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(
+            f"{path.name} holds no weights",
+            expected="a file that torch.save(net.state_dict(), path) wrote",
+            found=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+        ) from error
+    _check_same_network(net, weights, path.name)
+    net.load_state_dict(weights)
+    return net
 
 
 @contextmanager

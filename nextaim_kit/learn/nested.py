@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
+from nextaim_kit.learn.predictions import by_repeat, pooled
 from nextaim_kit.learn.selection import Kind
 from nextaim_kit.learn.splits import Split, folds
 from nextaim_kit.machine.limits import process_count
@@ -49,27 +50,12 @@ class NestedResult:
     test_index: list[NDArray[np.int64]]
 
     def by_repeat(self) -> tuple[NDArray, NDArray, NDArray]:
-        """Outcomes (n,), predictions and thresholds (n, repeats) of the patients, by subject.
-
-        What `learn.metrics` takes; a patient of several rows has their mean.
-        """
-        rows = self.predictions.groupby(["subject", "repeat"])[["y", "p", "threshold"]].mean()
-        wide = rows.unstack("repeat")
-        return wide["y"].to_numpy()[:, 0], wide["p"].to_numpy(), wide["threshold"].to_numpy()
+        """Outcomes, predictions and thresholds: `predictions.by_repeat`."""
+        return by_repeat(self.predictions)
 
     def pooled(self) -> pd.DataFrame:
-        """One row per patient, by subject: ``subject, site, y, p, threshold, called``.
-
-        `p` and `threshold` are means over repeats, to look at and to draw; measures are taken
-        `by_repeat`. `called` tells if `p` reached the threshold in at least half of the repeats
-        (with one repeat: if ``p >= threshold``).
-        """
-        rows = self.predictions.assign(
-            called=self.predictions["p"] >= self.predictions["threshold"]
-        )
-        by_patient = rows.groupby(["subject", "site", "y"], dropna=False)
-        pooled = by_patient[["p", "threshold", "called"]].mean().reset_index()
-        return pooled.assign(called=pooled["called"] >= 0.5)
+        """One row per patient: `predictions.pooled`."""
+        return pooled(self.predictions)
 
 
 @dataclass(frozen=True)

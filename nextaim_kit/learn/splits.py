@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 from nextaim_kit.errors import DataError, RequestError
 
@@ -35,7 +35,8 @@ def folds(
         Shuffles patients; the same seed gives the same folds.
     by : sequence of str
         What the folds shall be alike in. The first column is the class to be told; strata of the
-        others that are smaller than `n_splits` are merged within their class.
+        others that are smaller than `n_splits` are merged within their class. Empty where there
+        is no class.
     group : str
         Column that names the patient.
 
@@ -50,11 +51,13 @@ def folds(
         If fewer than two folds are asked for, or a column is not there.
     DataError
         If a row lacks its class, stratum or patient, or a class is the only one or has fewer
-        patients than folds.
+        patients than folds, or there are fewer patients than folds.
     """
     _check_request(cohort, n_splits, [*by, group])
     for column in (*by, group):
         _check_complete(cohort, column)
+    if not by:
+        return _of_whole_patients(cohort[group], n_splits, seed)
     _check_classes(cohort, n_splits, by[0], group)
     strata = _strata(cohort, n_splits, by)
     patients = cohort[group].to_numpy() if cohort[group].duplicated().any() else None
@@ -63,6 +66,33 @@ def folds(
     split = list(splitter.split(np.zeros(len(cohort)), strata, patients))
     _check_folds(cohort[by[0]].to_numpy(), split, by[0])
     return split
+
+
+def rotations(parts: Sequence[Split]) -> list[tuple[Rows, Rows, Rows]]:
+    """Rows to train, to validate and to test on: each fold is tested once, the next one validates.
+
+    Parameters
+    ----------
+    parts : sequence of (train, test)
+        What `folds` gives, at least three of them.
+
+    Raises
+    ------
+    RequestError
+        If there are fewer than three folds.
+    """
+    if len(parts) < 3:
+        raise RequestError(
+            "a training, a validation and a test part are needed",
+            expected="at least 3 folds",
+            found=str(len(parts)),
+        )
+    tests = [test for _, test in parts]
+    vals = [*tests[1:], tests[0]]
+    return [
+        (np.setdiff1d(train, val), val, test)
+        for (train, test), val in zip(parts, vals, strict=True)
+    ]
 
 
 def leave_one_site_out(cohort: pd.DataFrame) -> dict[str, Split]:
@@ -94,6 +124,17 @@ def leave_one_site_out(cohort: pd.DataFrame) -> dict[str, Split]:
         elsewhere = ~patient.isin(patient[test]).to_numpy()
         split[name] = (np.flatnonzero(~test & elsewhere), np.flatnonzero(test))
     return split
+
+
+def _of_whole_patients(patients: pd.Series, n_splits: int, seed: int) -> list[Split]:
+    if patients.nunique() < n_splits:
+        raise DataError(
+            f"{patients.nunique()} patients cannot make {n_splits} folds",
+            expected="at least one patient in each fold",
+            mend="ask for fewer folds, or add patients",
+        )
+    splitter = GroupKFold(n_splits, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(patients)), groups=patients.to_numpy()))
 
 
 def _check_request(cohort: pd.DataFrame, n_splits: int, columns: Sequence[str]) -> None:

@@ -242,6 +242,30 @@ def learning_curve(
 
 
 @styled
+def curves(
+    lines: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel: str, ylabel: str, title: str = ""
+) -> Figure:
+    """Curves of one quantity over another, such as a prediction while pixels are taken away.
+
+    Parameters
+    ----------
+    lines : mapping of str to (x, y)
+    xlabel, ylabel : str
+        Quantities and units.
+    title : str
+    """
+    figure, axes = new_figure(5.4, 3.8)
+    axis, said = axes[0, 0], []
+    for i, (name, (x, y)) in enumerate(lines.items()):
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        axis.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=DASHES[i % len(DASHES)], label=name)
+        said.append(f"{name} {y[0]:.2f} to {y[-1]:.2f}")
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axis.legend()
+    return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}.")
+
+
+@styled
 def confusion(
     y: ArrayLike,
     predicted: ArrayLike,

@@ -1,22 +1,37 @@
-"""Galleries of single pictures, such as films or crops."""
+"""Galleries of single pictures, such as films or crops, with outlines and heat maps upon them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError
-from nextaim_kit.show.style import described, new_figure, styled
+from nextaim_kit.show.style import ORANGE, SKY, YELLOW, described, new_figure, styled
+
+# From nothing to opaque: what is under a weak map stays visible.
+_HEAT = LinearSegmentedColormap.from_list(
+    "heat", [(0.9, 0.2, 0.0, 0.0), (0.95, 0.35, 0.0, 0.45), (1.0, 0.9, 0.2, 0.75)]
+)
+_LINES: tuple[tuple[str, Any], ...] = ((ORANGE, "-"), (SKY, "--"), (YELLOW, ":"))
 
 
 @styled
 def gallery(
-    pictures: Sequence[str | Path | NDArray], titles: Sequence[str], *, columns: int = 5
+    pictures: Sequence[str | Path | NDArray],
+    titles: Sequence[str],
+    *,
+    columns: int = 5,
+    outlines: Sequence[Mapping[str, NDArray]] = (),
+    heat: Sequence[NDArray] = (),
 ) -> Figure:
     """Gray pictures side by side, each windowed from its 1st to its 99th percentile.
 
@@ -27,13 +42,18 @@ def gallery(
     titles : sequence of str
     columns : int
         Pictures per row.
+    outlines : sequence of mappings of str to array, optional
+        For each picture up to three masks by their names in the legend; any size, stretched.
+    heat : sequence of arrays, optional
+        For each picture a map of any size, at least 0: what is largest is brightest.
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure, axes = new_figure(1.9 * columns, 2.15 * rows, rows, columns)
+    legend = 0.3 if outlines else 0
+    figure, axes = new_figure(1.9 * columns, 2.15 * rows + legend, rows, columns)
     for axis in axes.flat:
         axis.set_axis_off()
-    for axis, picture, title in zip(axes.flat, pictures, titles, strict=False):
+    for k, (axis, picture, title) in enumerate(zip(axes.flat, pictures, titles, strict=False)):
         axis.set_title(title, fontsize=8)
         try:
             pixels = read_film(picture).pixels if isinstance(picture, str | Path) else picture
@@ -42,4 +62,34 @@ def gallery(
             continue
         low, high = np.percentile(pixels, [1, 99])
         axis.imshow(pixels, cmap="gray", vmin=low, vmax=high, interpolation="antialiased")
+        extent = (-0.5, pixels.shape[1] - 0.5, pixels.shape[0] - 0.5, -0.5)
+        if len(heat):
+            _draw_heat(axis, np.asarray(heat[k]), extent)
+        for (color, dashes), mask in zip(
+            _LINES, outlines[k].values() if outlines else (), strict=False
+        ):
+            _draw_outline(axis, np.asarray(mask) > 0, extent, color, dashes)
+    if outlines:
+        names = list(dict.fromkeys(name for one in outlines for name in one))
+        handles = [Line2D([], [], color=c, linestyle=d) for c, d in _LINES[: len(names)]]
+        figure.legend(handles, names, loc="outside lower center", ncols=3)
     return described(figure, f"{len(pictures)} pictures: {'; '.join(titles)}.")
+
+
+Extent = tuple[float, float, float, float]
+
+
+def _draw_heat(axis: Axes, map_: NDArray, extent: Extent) -> None:
+    top = float(map_.max())
+    axis.imshow(map_ / (top or 1), cmap=_HEAT, vmin=0, vmax=1, extent=extent,
+                interpolation="bilinear")  # fmt: skip
+
+
+def _draw_outline(axis: Axes, mask: NDArray, extent: Extent, color: str, dashes: str) -> None:
+    if not mask.any() or mask.all():
+        return
+    left, right, bottom, top = extent
+    rows, columns = mask.shape
+    x = (np.arange(columns) + 0.5) / columns * (right - left) + left
+    y = (np.arange(rows) + 0.5) / rows * (bottom - top) + top
+    axis.contour(x, y, mask, [0.5], colors=[color], linestyles=[dashes], linewidths=1.1)

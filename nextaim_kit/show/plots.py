@@ -7,6 +7,7 @@ from nextaim_kit.show.mosaic import mosaic, planes
 from nextaim_kit.show.performance import (
     calibration,
     confusion,
+    curves,
     decision_curve,
     intervals,
     learning_curve,
@@ -20,6 +21,7 @@ __all__ = [
     "alt_of",
     "calibration",
     "confusion",
+    "curves",
     "decision_curve",
     "described",
     "distribution_by_site",

@@ -1,4 +1,4 @@
-"""A chest of ellipsoids, and what a frontal film sees of it.
+"""A patient's chest, and what a frontal film sees of it.
 
 Every organ is an interval along the ray at each point of the film, so that thicknesses, and
 what one organ takes from another, are exact and cost milliseconds.
@@ -10,17 +10,30 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import affine_transform
 
 from nextaim_kit.data.twins import smooth_noise
+from nextaim_kit.studies.cxr_severity import organs
+from nextaim_kit.studies.cxr_severity.bones import draw_bones
+from nextaim_kit.studies.cxr_severity.shapes import (
+    FIELD_MM,
+    Film,
+    Grid,
+    Mask,
+    enlarged,
+    length,
+    meet,
+    overlap,
+    tubes,
+)
 
 # Attenuation per mm at diagnostic energies, over that of water at about 0.02.
-SOFT, LUNG, BONE, AIR = 0.0200, 0.0052, 0.0390, 0.0
-FIELD_MM = 350.0  # edge of the film, which is square
-
-Film = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Interval = tuple[Film, Film]
+SOFT, LUNG, BONE, LEAD = 0.0200, 0.0052, 0.0390, 2.0
+# Of the air along a ray that an opacity takes at its border: half of what the thinnest ones
+# (density 0.3) take in their middle, where an edge that fades is seen.
+LESION_SHARE = 0.15
+# Lung that is thinner than this along the ray looks like the chest's wall.
+_THIN_MM = 15.0
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,31 @@ class Chest:
         Integral along each ray.
     lungs : array of int
         1: the patient's right lung (on the film's left), 2: the left one, 0: elsewhere. What the
-        heart and the diaphragm cover does not count.
+        heart with its vessels and the diaphragm cover does not count.
+    whole : array of int
+        The same with what the heart and its vessels cover.
+    lesions : array of bool
+        Within `whole`, where opacities take at least `LESION_SHARE` of the air. Their share of
+        `lungs` is the disease's extent.
+    body : array of bool
     """
 
     attenuation: Film
     lungs: NDArray[np.uint8]
+    whole: NDArray[np.uint8]
+    lesions: Mask
+    body: Mask
+
+
+@dataclass(frozen=True)
+class _Air:
+    """Both lungs: air left along each ray, outlines, and how far out and down a point lies."""
+
+    left: Film
+    lungs: NDArray[np.uint8]
+    whole: NDArray[np.uint8]
+    across: Film
+    down: Film
 
 
 def draw_chest(size: int, disease: Disease, rng: np.random.Generator) -> Chest:
@@ -65,137 +98,96 @@ def draw_chest(size: int, disease: Disease, rng: np.random.Generator) -> Chest:
         Edge of the film in pixels.
     disease : Disease
     rng : Generator
+        Only its children are used, so that a patient's anatomy does not depend on the disease.
     """
-    axis = (np.arange(size) + 0.5) / size * FIELD_MM - FIELD_MM / 2
-    scale = rng.normal(1.0, 0.05, 2)
-    x, z = axis[None, :] / scale[0] + rng.normal(0, 5), axis[:, None] / scale[1] + rng.normal(0, 6)
-    depth = rng.normal(1.0, 0.08)
-    body = _body(x, z, depth)
-    heart = _ellipsoid(x, z, (22, 46), (58 * rng.normal(1, 0.08), 60), (-18, 56))
-    dome = _ellipsoid(x, z, (0, 190), (150, 112 + rng.normal(0, 8)), (0, 95))
-    vessels = _ellipsoid(x, z, (3, -46), (33, 74), (-5, 44))
-    air = np.zeros((size, size))
-    lungs = np.zeros((size, size), np.uint8)
+    shape, inside, ill, outside = rng.spawn(4)
+    build = organs.draw_build(shape)
+    field = FIELD_MM * float(np.clip(shape.normal(1, 0.05), 0.9, 1.12))
+    grid = Grid.of(size, shape.normal(0, 5), shape.normal(0, 5), field)
+    trunk = organs.draw_trunk(grid, build)
+    air = _air(grid, build)
+    share = _opacities(air, disease, ill)
+    lost = (SOFT - LUNG) * np.clip(air.left * (1 - share) - _vessels(grid, build, inside), 0, None)
+    gas = organs.draw_airways(grid, build) + organs.draw_bowel_gas(grid, build, inside)
+    bones = draw_bones(grid, build, shape) * (trunk > 0)
+    solid = SOFT * (trunk - gas) + (BONE - SOFT) * bones
+    attenuation = solid * _texture(size, inside) - lost
+    attenuation = np.clip(attenuation, 0, None) + LEAD * _marker(grid, trunk, outside)
+    lesions = (share >= LESION_SHARE) & (air.whole > 0)
+    return Chest(attenuation, air.lungs, air.whole, lesions, trunk > 0)
+
+
+def _air(grid: Grid, build: organs.Build) -> _Air:
+    """Take heart and diaphragm from the lungs."""
+    heart, domes = organs.draw_heart(grid, build), organs.draw_diaphragm(grid, build)
+    clear = sum(map(length, domes)) == 0
+    free = length(heart[0]) == 0
+    left, across = grid.empty(), grid.empty()
+    lungs, whole = (np.zeros(left.shape, np.uint8) for _ in range(2))
     for label, side in ((1, -1), (2, 1)):
-        center = (side * (70 + rng.normal(0, 2)), 0 + rng.normal(0, 3))
-        lobe = _egg(x, z, center, (56 + rng.normal(0, 3), 132), 88 * depth, side)
-        left = _length(lobe)
-        for other in (heart, dome, vessels):
-            left = left - _overlap(lobe, other)
-        left = np.clip(left, 0, None)
-        air += left
-        free = (_length(heart) == 0) & (_length(dome) == 0) & (left > 25)
-        lungs[free] = label
-    bones = _bones(x, z, body, rng)
-    solid = _opacities(size, air, disease, rng)
-    lost = (SOFT - LUNG) * (air - solid)
-    attenuation = SOFT * _length(body) - lost + (BONE - SOFT) * bones
-    attenuation += 0.004 * _markings(size, air, rng)
-    return Chest(np.clip(attenuation, 0, None), lungs)
+        lung = organs.draw_lung(grid, build, side)
+        behind = length(lung.inside) - sum(overlap(lung.inside, dome) for dome in domes)
+        rest = behind - sum(overlap(lung.inside, part) for part in heart)
+        # What heart and diaphragm both take is taken once.
+        rest += sum(overlap(meet(lung.inside, heart[0]), dome) for dome in domes)
+        rest = np.maximum(rest, 0)
+        whole[clear & (behind > _THIN_MM)] = label
+        lungs[clear & free & (rest > _THIN_MM)] = label
+        left += rest
+        across = np.where(side * grid.x > 0, lung.across, across)
+    return _Air(left, lungs, whole, across, lung.down)
 
 
-def _body(x: Film, z: Film, depth: float) -> Interval:
-    """Trunk with shoulders and neck; arms are out of the way."""
-    shoulder = 1 / (1 + np.exp(-(z + 128) / 14))
-    width = 62 + 118 * shoulder
-    half = 108 * depth * (0.62 + 0.38 * shoulder)
-    inside = np.clip(1 - (x / width) ** 4, 0, None)
-    t = half * np.sqrt(inside)
-    return -t, t
+def _vessels(grid: Grid, build: organs.Build, rng: np.random.Generator) -> Film:
+    both = [organs.draw_vessels(grid, build, side, rng) for side in (-1, 1)]
+    return 2.8 * (both[0] + both[1])
 
 
-def _ellipsoid(
-    x: Film, z: Film, center: tuple[float, float], radii: tuple[float, float], along: tuple
-) -> Interval:
-    """Interval along the ray; `along` is center and half depth."""
-    inside = np.clip(
-        1 - ((x - center[0]) / radii[0]) ** 2 - ((z - center[1]) / radii[1]) ** 2, 0, 1
-    )
-    t = along[1] * np.sqrt(inside)
-    return along[0] - t, along[0] + t
-
-
-def _egg(
-    x: Film,
-    z: Film,
-    center: tuple[float, float],
-    radii: tuple[float, float],
-    half: float,
-    side: int,
-) -> Interval:
-    """A lung: narrow at the apex, flat on the side of the spine."""
-    u, w = (x - center[0]) / radii[0], (z - center[1]) / radii[1]
-    taper = 0.62 + 0.38 / (1 + np.exp(-(w + 0.55) * 6))
-    u = (u + side * 0.18 * (1 - taper) / 0.38) / taper
-    inside = np.clip(1 - np.abs(u) ** 2.6 - np.abs(w) ** 3.2, 0, 1)
-    t = half * np.sqrt(inside)
-    return -t, t
-
-
-def _length(interval: Interval) -> Film:
-    return np.clip(interval[1] - interval[0], 0, None)
-
-
-def _overlap(one: Interval, other: Interval) -> Film:
-    return np.clip(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]), 0, None)
-
-
-def _bones(x: Film, z: Film, body: Interval, rng: np.random.Generator) -> Film:
-    """Thickness of bone: spine with its discs, ribs in front and behind, clavicles."""
-    there = _length(body) > 0
-    spine = 15 * np.sqrt(np.clip(1 - (x / 20) ** 2, 0, None)) * (0.62 + 0.38 * (np.mod(z, 25) < 19))
-    bones = spine * there
-    tilt = rng.normal(0, 0.03)
-    for k in range(10):
-        top = -128 + 25 * k
-        reach = 78 + 62 * np.sin(np.pi * min(1.0, (k + 2.5) / 9))
-        u = np.abs(x) / reach
-        inside = np.clip(1 - u**2, 0, None)
-        behind = top + 34 * u**1.6 - 16 * u + tilt * x
-        before = top + 62 - 46 * np.sqrt(inside) + tilt * x
-        for line, width, thick in ((behind, 6.0, 8.5), (before, 6.5, 5.0)):
-            edge = np.clip(1 - ((z - line) / width) ** 2, 0, None)
-            # A rib that runs along the ray at the chest's border is longer in it.
-            bones = bones + thick * np.sqrt(edge) * (u < 1) * np.minimum(
-                1 / np.sqrt(inside + 0.06), 3
-            )
-    u = (np.abs(x) - 74) / 60
-    clavicle = np.clip(1 - ((z + 112 + 5 * np.sin(3 * u) + 10 * u + tilt * x) / 6.5) ** 2, 0, None)
-    return (bones + 11 * np.sqrt(clavicle) * (np.abs(u) < 1)) * there
+def _texture(size: int, rng: np.random.Generator) -> Film:
+    """Muscle and fat are not quite even."""
+    return 1 + 0.012 * _field(size, 12, rng)
 
 
 def _field(size: int, scale_mm: float, rng: np.random.Generator) -> Film:
-    """Smooth noise of unit variance."""
-    return smooth_noise((size, size), scale_mm / FIELD_MM * size, rng).astype(float)
+    """Smooth noise of unit variance, drawn no finer than it needs."""
+    count = min(size, round(3 * FIELD_MM / scale_mm))
+    return enlarged(smooth_noise((count, count), scale_mm / FIELD_MM * count, rng), size)
 
 
-def _markings(size: int, air: Film, rng: np.random.Generator) -> Film:
-    """Vessels: thin lines where smooth fields cross zero, denser near the hilum."""
-    lines = sum(np.exp(-((_field(size, s, rng) / 0.10) ** 2)) for s in (7, 11, 16))
-    row, column = np.indices((size, size)) / size - 0.5
-    near = np.exp(-((np.abs(column) - 0.1) ** 2 / 0.012 + (row - 0.02) ** 2 / 0.03))
-    return air * lines * (0.25 + 0.9 * near) / 3
+def _opacities(air: _Air, disease: Disease, rng: np.random.Generator) -> Film:
+    """Share of the air that is lost along each ray: hazy patches, low and at the ribs first."""
+    size, seen = len(air.left), air.lungs > 0
+    field = _field(size, 24, rng) + 0.45 * _field(size, 8, rng)
+    field += 2.8 * air.down + 0.9 * air.across
+    grain = 1 + 0.12 * _field(size, 6, rng)
+    if not seen.any() or disease.extent <= 0 or disease.density <= 0:
+        return np.zeros_like(air.left)
+    cut = np.quantile(field[seen], 1 - disease.extent)
+    border = min(LESION_SHARE, disease.density / 2)
+    odds = border / (disease.density - border)
+    share = disease.density / (1 + np.exp(-(field - cut) / 0.3) / odds)
+    # The grain is in the middle only, so that the border stays where the extent puts it.
+    share = np.where(share > border, border + (share - border) * np.clip(grain, 0.4, 1.6), share)
+    return np.clip(share, 0, 1)
 
 
-def _opacities(size: int, air: Film, disease: Disease, rng: np.random.Generator) -> Film:
-    """Thickness of lung that lost its air: patches, low and at the border first."""
-    row, column = np.indices((size, size)) / size - 0.5
-    field = _field(size, 22, rng) + 1.6 * row + 1.4 * np.abs(column)
-    inside = air > 5
-    if not inside.any() or disease.extent <= 0:
-        return np.zeros_like(air)
-    cut = np.quantile(field[inside], 1 - disease.extent)
-    soft = 1 / (1 + np.exp(-(field - cut) / 0.35))
-    grain = np.clip(1 + 0.16 * _field(size, 3, rng) + 0.16 * _field(size, 9, rng), 0.3, 1.7)
-    return np.clip(air * disease.density * soft * grain, 0, air)
+def _marker(grid: Grid, trunk: Film, rng: np.random.Generator) -> Film:
+    """A leaden letter for the side, in a corner beside the body if there is room."""
+    letter, side = grid.empty(), int(rng.choice([-1, 1]))
+    shown, x, z = rng.random() < 0.7, side * rng.uniform(146, 156), rng.uniform(-156, -140)
+    box = (np.abs(grid.x - x) < 9) & (np.abs(grid.z - z) < 11)
+    if shown and not trunk[box].any():
+        lines = [[(-4, -7), (-4, 7), (4, 7)]]
+        if side < 0:
+            lines = [[(-4, 7), (-4, -7), (3, -7), (4, -3), (3, 0), (-4, 0)], [(-1, 0), (4, 7)]]
+        placed = [np.add(line, (x, z)) for line in lines]
+        letter = tubes(grid, placed, [1.3] * len(placed))
+    return letter
 
 
 def tilted(image: NDArray, degrees: float, *, order: int) -> NDArray:
     """An image turned about its middle: no patient stands quite straight."""
     angle, middle = np.deg2rad(degrees), (len(image) - 1) / 2
-    row, column = np.indices(image.shape) - middle
-    turned = [
-        np.cos(angle) * row - np.sin(angle) * column + middle,
-        np.sin(angle) * row + np.cos(angle) * column + middle,
-    ]
-    return map_coordinates(image, turned, order=order, mode="nearest")
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    offset = middle - turn @ (middle, middle)
+    return affine_transform(image, turn, offset, order=order, mode="nearest")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.show.feedback import feedback
@@ -28,3 +29,22 @@ def check_archive(answer: Any, accuracy: float) -> None:
     """Wrongly turned films in an archive of 10 000, at the measured accuracy."""
     expected = 10000 * (1 - accuracy)
     feedback(answer, expected, tolerance=0.02, hint="10 000 times the share of wrong calls")
+
+
+def check_dice(answer: Any, one: NDArray, other: NDArray) -> None:
+    """Dice coefficient of two masks."""
+    expected = 2 * np.logical_and(one, other).sum() / (np.sum(one) + np.sum(other))
+    hint = "2 * (one & other).sum(), divided by the sum of both areas"
+    feedback(answer, expected, tolerance=1e-6, hint=hint)
+
+
+def check_worst_border(answer: Any, scores: pd.DataFrame) -> None:
+    """Film whose border lies farthest off."""
+    worst = scores["subject"][scores["hd95"] == scores["hd95"].max()].astype(str).tolist()
+    expected = answer if answer in worst else worst[0]
+    feedback(answer, expected, hint="a large hd95 is bad: scores['hd95'].argmax() gives a row")
+
+
+def check_shift(answer: Any) -> None:
+    """Millimeters of 2 % of a detector of 35 cm."""
+    feedback(answer, 7.0, tolerance=1e-6, hint="35 cm are 350 mm")

@@ -1,14 +1,17 @@
-"""How a hospital takes a film of a chest: scatter, exposure, noise, processing, cables."""
+"""How a hospital takes a film of a chest: scatter, exposure, noise, processing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from nextaim_kit.studies.cxr_severity.chest import FIELD_MM, Chest, Film, tilted
+from nextaim_kit.studies.cxr_severity.chest import Chest, tilted
+from nextaim_kit.studies.cxr_severity.shapes import FIELD_MM, Film, Mask, blurred
+from nextaim_kit.studies.cxr_severity.wires import draw_wires
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Room:
     Parameters
     ----------
     photons : float
-        That reach a pixel behind nothing.
+        That reach a pixel of a film of 256 pixels behind nothing; a larger pixel gets more.
     scatter : float
         Scattered over direct radiation.
     sharpness_mm : float
@@ -37,18 +40,41 @@ class Room:
 
 
 ROOMS = {
-    "A": Room(9000, 0.35, 0.5, 1.00, 0.10),
-    "B": Room(5000, 0.55, 0.8, 0.85, 0.20),
-    "C": Room(7000, 0.45, 0.6, 1.10, 0.45),
-    "D": Room(4000, 0.65, 0.9, 0.95, 0.30),
-    "E": Room(6000, 0.50, 0.7, 1.20, 0.60),
-    "F": Room(8000, 0.40, 0.6, 0.90, 0.30),
+    "A": Room(54000, 0.35, 0.5, 1.00, 0.10),
+    "B": Room(30000, 0.55, 0.8, 0.85, 0.20),
+    "C": Room(42000, 0.45, 0.6, 1.10, 0.45),
+    "D": Room(48000, 0.65, 0.9, 0.95, 0.30),
+    "E": Room(36000, 0.50, 0.7, 1.20, 0.60),
+    "F": Room(48000, 0.40, 0.6, 0.90, 0.30),
 }
+
+
+class Exposure(NamedTuple):
+    """A film and what is known of it, all of shape (size, size) and tilted alike.
+
+    Parameters
+    ----------
+    film : array of uint8
+        Bones bright (MONOCHROME2).
+    lungs : array of uint8
+        0, 1 (the patient's right), 2, as in `Chest`.
+    metal : array of bool
+        Electrodes and cables.
+    whole : array of uint8
+        `lungs` with what the heart covers.
+    lesions : array of bool
+    """
+
+    film: NDArray[np.uint8]
+    lungs: NDArray[np.uint8]
+    metal: Mask
+    whole: NDArray[np.uint8]
+    lesions: Mask
 
 
 def expose(
     chest: Chest, room: Room, *, cables: int, tilt: float, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+) -> Exposure:
     """Take the film.
 
     Parameters
@@ -56,49 +82,49 @@ def expose(
     chest : Chest
     room : Room
     cables : int
-        Electrodes with their cables on the chest.
+        Electrodes with their cables, beside the lungs: there the film is the same without them.
     tilt : float
         Degrees.
     rng : Generator
-
-    Returns
-    -------
-    film : array of shape (size, size), uint8
-        Bones bright (MONOCHROME2).
-    lungs : array of the same shape
-        0, 1 (the patient's right), 2.
-    metal : array of bool of the same shape
-        Electrodes and cables.
+        Of exposure and noise. Electrodes are placed by a child of it.
     """
-    size = len(chest.attenuation)
-    wires = _cables(size, cables, rng)
-    attenuation = tilted(chest.attenuation, tilt, order=1) + wires
-    lungs = tilted(chest.lungs, tilt, order=0)
-    direct = np.exp(-attenuation)
-    scattered = room.scatter * gaussian_filter(direct, size / 14)
-    dose = room.photons * float(np.exp(rng.normal(0, 0.25)))
-    counts = rng.poisson(dose * (direct + scattered) / (1 + room.scatter)) + 1.0
-    blurred = gaussian_filter(counts, room.sharpness_mm / FIELD_MM * size)
-    return _processed(-np.log(blurred), room.gamma), lungs, wires > 0.05
+    attenuation = tilted(chest.attenuation, tilt, order=1)
+    # All masks turn at once: two bits each for the lungs, one for the others.
+    flags = chest.lesions.astype(np.uint8) << 4 | chest.body.astype(np.uint8) << 5
+    masks = tilted(chest.lungs | chest.whole << 2 | flags, tilt, order=0)
+    lungs, whole = ((masks >> shift & 3).astype(np.uint8) for shift in (0, 2))
+    body, lesions = masks >> 5 > 0, (masks >> 4 & 1) > 0
+    wires = draw_wires(whole, body, cables, rng.spawn(1)[0])
+    counts = _counts(attenuation, room, rng)
+    blur = room.sharpness_mm / FIELD_MM * len(counts)
+    # Exposure, window and local contrast are the patient's: metal changes what is below it only.
+    clean = -np.log(gaussian_filter(counts, blur))
+    signal = -np.log(gaussian_filter(counts * np.exp(-wires), blur)) if cables else clean
+    film = _processed(signal, clean, room.gamma)
+    return Exposure(film, lungs, wires > 0.05, whole, lesions)
 
 
-def _processed(signal: Film, gamma: float) -> NDArray[np.uint8]:
-    """What a console makes of the signal: window on the body, contrast, eight bits."""
-    low, high = np.quantile(signal, [0.02, 0.995])
-    even = np.clip((signal - low) / (high - low), 0, 1)
-    local = even - 0.35 * gaussian_filter(even, len(even) / 9)
-    low, high = np.quantile(local, [0.01, 0.995])
-    return np.rint(255 * np.clip((local - low) / (high - low), 0, 1) ** gamma).astype(np.uint8)
+def _counts(attenuation: Film, room: Room, rng: np.random.Generator) -> Film:
+    """Photons at the detector."""
+    size, direct = len(attenuation), np.exp(-attenuation)
+    # Rays beside the body are not scattered.
+    scattered = room.scatter * blurred(np.minimum(direct, 0.2), size / 14)
+    dose = room.photons * (256 / size) ** 2 * float(np.exp(rng.normal(0, 0.25)))
+    return rng.poisson(dose * (direct + scattered) / (1 + room.scatter)) + 1.0
 
 
-def _cables(size: int, count: int, rng: np.random.Generator) -> Film:
-    """Attenuation of electrodes and of cables that hang from them."""
-    metal = np.zeros((size, size))
-    row, column = np.indices((size, size)) / size
-    for _ in range(count):
-        r, c = rng.uniform(0.25, 0.7), rng.choice([-1, 1]) * rng.uniform(0.08, 0.3) + 0.5
-        metal += 0.9 * ((row - r) ** 2 + (column - c) ** 2 < 0.012**2)
-        along = np.clip((row - r) / (1 - r), 0, 1)
-        path = c + rng.uniform(-0.15, 0.15) * along + 0.03 * np.sin(5 * along + rng.uniform(0, 6))
-        metal += 0.45 * ((np.abs(column - path) < max(0.004, 0.7 / size)) & (row > r))
-    return gaussian_filter(metal, 0.4 * size / 256)
+def _processed(signal: Film, clean: Film, gamma: float) -> NDArray[np.uint8]:
+    """What a console makes of the signal: window on the chest, crisper edges, eight bits.
+
+    Window and local means come from `clean`, the signal without metal.
+    """
+    size = len(clean)
+    chest = slice(size // 7, -size // 10), slice(size // 8, -size // 8)
+    low, high = np.quantile(clean[chest], [0.01, 0.98])
+    even = np.clip((clean - low) / (high - low), -0.3, 1.1)
+    mean = 0.35 * blurred(even, size / 9) + 0.6 * blurred(even, size / 50)
+    bottom, top = np.quantile((1.6 * even - mean)[chest], [0.005, 0.985])
+    local = 1.6 * np.clip((signal - low) / (high - low), -0.3, 1.3) - mean
+    # Some of the scale is left for what is denser than the body.
+    level = np.clip(0.9 * (local - bottom) / (top - bottom), 0, 1)
+    return np.rint(255 * level**gamma).astype(np.uint8)

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nextaim_kit.data.cohort import load_cohort
 from nextaim_kit.data.films import film_table
+from nextaim_kit.data.fingerprint import MARK
 from nextaim_kit.data.source import SYNTHETIC
+from nextaim_kit.data.tables import read_table
+from nextaim_kit.errors import DataError
+
+# What public tables of chest films call the columns of this study (AIforCOVID, doi:10.1016/
+# j.media.2021.102216; covid-chestxray-dataset, arXiv:2006.11988).
+ALIASES = {
+    "ImageFile": "image",
+    "filename": "image",
+    "Hospital": "site",
+    "location": "site",
+    "patientid": "patient",
+    "patient_id": "patient",
+    "age": "Age",
+    "sex": "Sex",
+    "temperature": "Temp_C",
+    "leukocyte_count": "WBC",
+    "pO2_saturation": "SaO2",
+}
+_OUTCOMES = ("severity", "Prognosis")
+_SEVERE = {"severe": 1, "mild": 0, "lieve": 0, "unknown": None, "": None}
+_FOLDERS = {"images": "image", "masks": "mask", "lungs": "lungs", "lesions": "lesions"}
+_LATERAL = ("l", "lateral", "lat", "ll", "rl")
 
 
 def load_films(spec: str, *, twin: Callable[[], pd.DataFrame]) -> tuple[pd.DataFrame, bool]:
@@ -18,18 +44,166 @@ def load_films(spec: str, *, twin: Callable[[], pd.DataFrame]) -> tuple[pd.DataF
     Parameters
     ----------
     spec : str
-        As for `load_cohort`, with the column ``image``; or a folder of films without a table,
-        each of which is then a subject of its own.
+        As for `load_cohort`, with the column ``image``; a table may have the column names of
+        `ALIASES`, and its outcome as severe, mild or unknown. Or a folder of films without a
+        table, or one with the sub-folders ``images`` and ``masks``, ``lungs`` or ``lesions``,
+        whose files have the films' names, and perhaps a table that tells each film's patient.
     twin : callable
         Makes the synthetic twin.
 
     Returns
     -------
     table : DataFrame
-        ``subject`` (unique), ``site``, ``label`` where known, ``image``, and what else there is.
+        ``subject`` (unique, a film), ``patient``, ``site``, ``label`` where known, ``image``, and
+        what else there is. ``attrs["problems"]`` names what cannot be used, and lateral films,
+        which are left out; ``attrs["renamed"]`` the columns that were called otherwise.
     synthetic : bool
+
+    Raises
+    ------
+    DataError
+        If no film of the table is there, or the outcome has another word.
     """
     folder = Path(spec).expanduser()
     if folder.is_dir() and not (folder / "cohort.csv").is_file():
-        return film_table(folder).assign(site="unknown"), False
-    return load_cohort(spec, twin=twin, columns=("image",)), spec == SYNTHETIC
+        table = _folder(folder)
+    else:
+        table = load_cohort(spec, twin=twin, columns=("image",), adapt=_adapted)
+        table.attrs["problems"] += _strangers(table, folder)
+    if "patient" not in table:
+        table["patient"] = table["subject"]
+    table["patient"] = table["patient"].fillna(table["subject"]).astype(str)
+    marked = MARK in table and table[MARK].astype(str).str.lower().eq("true").any()
+    table = _frontal(table[_is_there(table)].reset_index(drop=True))
+    if table.empty:
+        raise DataError("no frontal film can be used", mend="check the column image, and the view")
+    return table, bool(spec == SYNTHETIC or marked)
+
+
+def given(table: pd.DataFrame, column: str) -> list[str]:
+    """Paths of a column, empty where there is none."""
+    if column not in table:
+        return [""] * len(table)
+    return [str(path) if pd.notna(path) else "" for path in table[column]]
+
+
+def usable(table: pd.DataFrame, *found: Mapping[int, str]) -> NDArray[np.bool_]:
+    """Which rows have none of the problems found; the others are named in the table's problems.
+
+    Raises
+    ------
+    DataError
+        If none is left.
+    """
+    keep = np.ones(len(table), bool)
+    named = []
+    for row, reason in sorted(
+        {row: why for one in reversed(found) for row, why in one.items()}.items()
+    ):
+        keep[row] = False
+        named.append({"subject": table["subject"].iloc[row], "problem": reason})
+    table.attrs["problems"] = [*table.attrs.get("problems", []), *named]
+    if not keep.any():
+        raise DataError(
+            "no film of the cohort can be used",
+            found="; ".join(f"{row['subject']}: {row['problem']}" for row in named[:3]),
+        )
+    return keep
+
+
+def problems(table: pd.DataFrame) -> pd.DataFrame:
+    """What was left out, or is strange about the table: ``subject``, ``problem``."""
+    return pd.DataFrame(table.attrs.get("problems", []), columns=["subject", "problem"])
+
+
+def _adapted(table: pd.DataFrame) -> pd.DataFrame:
+    """A public table with this study's column names, outcomes and subjects."""
+    renamed = {old: new for old, new in ALIASES.items() if old in table and new not in table}
+    table = table.rename(columns=renamed)
+    outcome = next((name for name in _OUTCOMES if name in table), None)
+    if outcome and "label" not in table:
+        table["label"] = _labels(table[outcome], outcome)
+    if "subject" not in table and "image" in table:
+        table.insert(0, "subject", [Path(str(cell)).stem for cell in table["image"]])
+    if "Sex" in table:
+        codes = {"m": 1, "male": 1, "f": 0, "female": 0}
+        table["Sex"] = [codes.get(str(value).strip().lower(), value) for value in table["Sex"]]
+    table.attrs["renamed"] = renamed
+    return table
+
+
+def _labels(words: pd.Series, column: str) -> pd.Series:
+    text = words.fillna("").astype(str).str.strip().str.lower()
+    strange = sorted(set(text) - set(_SEVERE))
+    if strange:
+        raise DataError(
+            f"the column {column} has an outcome that is not known: {', '.join(strange[:5])}",
+            expected="severe, mild or unknown",
+            mend="write the outcome as label: 1 for severe, 0 for mild, empty for unknown",
+        )
+    return text.map(_SEVERE).astype("Int64")
+
+
+def _folder(folder: Path) -> pd.DataFrame:
+    """Films of a folder, or of its sub-folder ``images`` with the masks of the others."""
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    table = film_table(images).assign(site="unknown")
+    table["label"] = pd.Series(pd.NA, index=table.index, dtype="Int64")
+    problems = []
+    for name, column in list(_FOLDERS.items())[1:]:
+        if images == folder or not (folder / name).is_dir():
+            continue
+        masks = film_table(folder / name).set_index("subject")["image"]
+        table[column] = table["subject"].map(masks).fillna("")
+        problems += [
+            {"subject": subject, "problem": f"in {name}, but no film of that name"}
+            for subject in sorted(set(masks.index) - set(table["subject"]))
+        ]
+    for path in sorted(folder.glob("*.csv"))[:1]:
+        table = _with_patients(table, _adapted(read_table(path)))
+    table.attrs["problems"] = problems
+    return table
+
+
+def _with_patients(table: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
+    if not {"subject", "patient"} <= set(beside):
+        return table
+    known = beside.drop_duplicates("subject").set_index("subject")["patient"]
+    return table.assign(patient=table["subject"].map(known))
+
+
+def _strangers(table: pd.DataFrame, source: Path) -> list[dict[str, str]]:
+    """Films that lie beside those of the table without a row in it."""
+    if not source.exists():
+        return []
+    folders = {Path(path).parent for path in table["image"] if path}
+    named = set(table["image"])
+    known = [p for f in sorted(folders) if f.is_dir() for p in _films_of(f) if p not in named]
+    return [
+        {"subject": Path(path).stem, "problem": "a film without a row in the table"}
+        for path in known
+    ]
+
+
+def _films_of(folder: Path) -> list[str]:
+    try:
+        return [str(path) for path in film_table(folder)["image"]]
+    except DataError:  # none at all: the table's own files are named as missing
+        return []
+
+
+def _is_there(table: pd.DataFrame) -> list[bool]:
+    return [bool(path) and Path(path).is_file() for path in table["image"]]
+
+
+def _frontal(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the films whose view is lateral; they are named."""
+    if "view" not in table:
+        return table
+    lateral = table["view"].fillna("").astype(str).str.strip().str.lower().isin(_LATERAL)
+    named: list[Any] = [
+        {"subject": subject, "problem": "a lateral film"} for subject in table["subject"][lateral]
+    ]
+    kept = table[~lateral].reset_index(drop=True)
+    kept.attrs = {**table.attrs, "problems": [*table.attrs.get("problems", []), *named]}
+    return kept

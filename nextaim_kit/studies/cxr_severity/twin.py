@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,8 @@ from PIL import Image
 
 from nextaim_kit.data import twins
 from nextaim_kit.data.files import atomic_path
-from nextaim_kit.studies.cxr_severity import chest, clinic, film
+from nextaim_kit.errors import RequestError
+from nextaim_kit.studies.cxr_severity import bones, chest, clinic, film, organs, shapes, wires
 from nextaim_kit.studies.cxr_severity.chest import Disease, draw_chest
 from nextaim_kit.studies.cxr_severity.film import ROOMS, expose
 
@@ -29,9 +32,16 @@ COUNTS = {
 TOTAL = sum(map(sum, COUNTS.values()))
 # Mean and spread of the logit of the opaque share of the lungs, mild and severe.
 EXTENT, _EXTENT_SPREAD = (-2.2, -1.0), 0.9
+Cables = Literal["severe", "none", "mild"]
+Outline = Literal["aerated", "behind heart"]
 # Mean number of electrodes, mild and severe: the shortcut.
-CABLES = (0.5, 2.2)
-_FILES = {"lungs": "_lungs.png", "image": "_film.png"}
+CABLES: dict[str, tuple[float, float]] = {
+    "severe": (0.5, 2.2),
+    "none": (0.0, 0.0),
+    "mild": (2.2, 0.5),
+}
+OUTLINES = ("aerated", "behind heart")
+_FILES = {"lungs": "_lungs.png", "lesions": "_lesions.png", "image": "_film.png"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Patient:
     clinical: dict[str, float]
 
 
-def patients(n: int = TOTAL, *, seed: int = 2024) -> pd.DataFrame:
+def patients(n: int = TOTAL, *, seed: int = 2024, cables: Cables = "severe") -> pd.DataFrame:
     """Draw the patients without making their films.
 
     Parameters
@@ -53,6 +63,8 @@ def patients(n: int = TOTAL, *, seed: int = 2024) -> pd.DataFrame:
     n : int
         How many; fewer than 1103 keep the proportions, with two of each outcome per hospital.
     seed : int
+    cables : {"severe", "none", "mild"}
+        Who wears electrodes more often; all else of a patient is the same.
 
     Returns
     -------
@@ -60,10 +72,16 @@ def patients(n: int = TOTAL, *, seed: int = 2024) -> pd.DataFrame:
         ``subject``, ``site``, ``label`` (1: severe), the 13 clinical variables of the study, and
         the truth: ``truth_extent`` and ``truth_density`` of the opacities, ``truth_cables``,
         ``truth_inverted``. A subject is the same whatever `n`.
+
+    Raises
+    ------
+    RequestError
+        If `n` or `cables` cannot be.
     """
+    _known("cables", cables, CABLES)
     rows = []
     for subject, site, label in twins.roster(COUNTS, n):
-        patient, _ = _draw(subject, site, label, seed)
+        patient, _ = _draw(subject, site, label, cables, seed)
         truth = {
             "truth_extent": patient.disease.extent,
             "truth_density": patient.disease.density,
@@ -79,7 +97,8 @@ def make_twin(
     n: int = TOTAL,
     *,
     size: int = 256,
-    cables: bool = True,
+    cables: Cables = "severe",
+    outline: Outline = "aerated",
     seed: int = 2024,
     workers: int | None = None,
     progress: twins.Progress | None = None,
@@ -88,12 +107,13 @@ def make_twin(
 
     Parameters
     ----------
-    n, seed : int
+    n, seed, cables
         As for `patients`.
     size : int
         Edge of the films in pixels.
-    cables : bool
-        Without them the same patients lose the shortcut.
+    outline : {"aerated", "behind heart"}
+        What the lungs' masks cover: lung beside the shadow of the heart and its vessels, or also
+        what that hides, as many readers draw it. The films are the same.
     workers, progress
         As for `twins.make_files`.
 
@@ -101,23 +121,43 @@ def make_twin(
     -------
     DataFrame
         The cohort: that of `patients` with the paths ``image`` (8-bit PNG, inverted where
-        ``truth_inverted``) and ``lungs`` (0; 1: the patient's right lung; 2: the left one).
+        ``truth_inverted``), ``lungs`` (0; 1: the patient's right lung; 2: the left one) and
+        ``lesions`` (1 within the lungs where opacities take at least `chest.LESION_SHARE` of
+        the air).
+
+    Raises
+    ------
+    RequestError
+        If an option cannot be.
     """
-    sources = [chest, clinic, film, sys.modules[__name__]]
-    folder = twins.twin_folder("cxr_severity", sources, size, cables, seed)
+    _known("outline", outline, OUTLINES)
+    table = patients(n, seed=seed, cables=cables)
+    sources = [bones, chest, clinic, film, organs, shapes, wires, sys.modules[__name__]]
+    folder = twins.twin_folder("cxr_severity", sources, size, cables, outline, seed)
+    make = partial(_make, size=size, cables=cables, outline=outline, seed=seed)
     return twins.make_files(
-        patients(n, seed=seed), _FILES, folder, partial(_make, size=size, cables=cables, seed=seed),
-        what="synthetic films", workers=workers, progress=progress,
-    )  # fmt: skip
+        table, _FILES, folder, make, what="synthetic films", workers=workers, progress=progress
+    )
 
 
-def _draw(subject: str, site: str, label: int, seed: int) -> tuple[Patient, np.random.Generator]:
+def _known(name: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise RequestError(
+            f"there are no such {name}", expected=" or ".join(choices), found=repr(value)
+        )
+
+
+def _draw(
+    subject: str, site: str, label: int, cables: str, seed: int
+) -> tuple[Patient, np.random.Generator]:
     rng = twins.chance(seed, subject)
     burden = rng.normal()
     logit = EXTENT[label] + _EXTENT_SPREAD * burden
+    # The count has a chance of its own, so that nothing else depends on who wears electrodes.
+    count = twins.chance(seed, f"{subject} cables").poisson(CABLES[cables][label])
     patient = Patient(
         disease=Disease(float(1 / (1 + np.exp(-logit))), float(rng.uniform(0.3, 0.75))),
-        cables=int(rng.poisson(CABLES[label])),
+        cables=int(count),
         tilt=float(rng.normal(0, 2.0)),
         inverted=bool(rng.random() < ROOMS[site].inverted),
         clinical=clinic.clinical(site, label, burden, rng),
@@ -126,14 +166,26 @@ def _draw(subject: str, site: str, label: int, seed: int) -> tuple[Patient, np.r
 
 
 def _make(
-    subject: str, site: str, label: int, folder: Path, *, size: int, cables: bool, seed: int
+    subject: str,
+    site: str,
+    label: int,
+    folder: Path,
+    *,
+    size: int,
+    cables: str,
+    outline: str,
+    seed: int,
 ) -> str:
-    patient, rng = _draw(subject, site, label, seed)
+    patient, rng = _draw(subject, site, label, cables, seed)
     drawn = draw_chest(size, patient.disease, rng)
-    count = patient.cables if cables else 0
-    taken, lungs, _ = expose(drawn, ROOMS[site], cables=count, tilt=patient.tilt, rng=rng)
-    pictures = {"lungs": lungs, "image": 255 - taken if patient.inverted else taken}
+    taken = expose(drawn, ROOMS[site], cables=patient.cables, tilt=patient.tilt, rng=rng)
+    lungs = taken.lungs if outline == "aerated" else taken.whole
+    pictures = {
+        "lungs": lungs,
+        "lesions": (taken.lesions & (lungs > 0)).astype(np.uint8),
+        "image": 255 - taken.film if patient.inverted else taken.film,
+    }
     for name, end in _FILES.items():
         with atomic_path(folder / f"{subject}{end}") as unfinished:
-            Image.fromarray(pictures[name]).save(unfinished, format="PNG")
+            Image.fromarray(pictures[name]).save(unfinished, format="PNG", compress_level=1)
     return subject

@@ -1,0 +1,146 @@
+"""The clinical table: values that cannot be are set aside by name, then all becomes numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.cxr_severity.clinic import NAMES, SIGNS, VARIABLES
+
+Problem = dict[str, str]
+_COMMON = 5  # patients that a view must have to be a view of its own
+
+
+def read_clinical(
+    table: pd.DataFrame, columns: Sequence[str] = ()
+) -> tuple[pd.DataFrame, list[str], list[Problem]]:
+    """Numbers of the clinical columns, with impossible ones taken out and named.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With ``subject``.
+    columns : sequence of str
+        Those to use; by default those of the study's 13 variables that are there.
+
+    Returns
+    -------
+    numbers : DataFrame
+        float64, NaN where missing or set aside; a row for each of `table`.
+    used : list of str
+        Columns with at least two different values.
+    problems : list of dict
+        ``subject`` and ``problem``: a value in another unit (a temperature in °F, a saturation
+        above 100), a word in place of a number, a column without values.
+
+    Raises
+    ------
+    RequestError
+        If a column is asked for that is not there.
+    """
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise RequestError(
+            f"the cohort has no column {', '.join(absent)}",
+            found=", ".join(map(str, table.columns[:20])),
+        )
+    numbers, problems, used = {}, [], []
+    for name in columns or [n for n in NAMES if n in table]:
+        numbers[name], odd = _column(table, name)
+        problems += odd
+        if numbers[name].nunique() > 1:
+            used.append(name)
+        else:
+            what = "has no value" if numbers[name].isna().all() else "is the same for all"
+            problems.append({"subject": "all", "problem": f"{name} {what}: not used"})
+    return pd.DataFrame(numbers, index=table.index), used, problems
+
+
+def _column(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[Problem]]:
+    values = pd.to_numeric(table[name], errors="coerce").astype(float)
+    given = table[name].notna() & (table[name].astype(str).str.strip() != "")
+    problems = [
+        {"subject": str(subject), "problem": f"{name} is {word!r}, not a number: set aside"}
+        for subject, word in zip(
+            table["subject"][given & values.isna()], table[name][given & values.isna()], strict=True
+        )
+    ]
+    low, high, unit = _range(name)
+    for row in np.flatnonzero((values < low) | (values > high)):
+        value = float(values.iloc[row])
+        expected = f"{low:g} to {high:g} {unit}".rstrip()
+        problem = f"{name} is {value:g}: {_guess(name, value)} ({expected}); set aside"
+        problems.append({"subject": str(table["subject"].iloc[row]), "problem": problem})
+    return values.where(values.between(low, high)), problems
+
+
+def _range(name: str) -> tuple[float, float, str]:
+    if name in SIGNS:
+        return 0.0, 1.0, ""
+    if name in VARIABLES:
+        return VARIABLES[name].low, VARIABLES[name].high, VARIABLES[name].unit
+    return -np.inf, np.inf, ""
+
+
+def _guess(name: str, value: float) -> str:
+    if name == "Temp_C" and 93 <= value <= 108:
+        return "in °F?"
+    if name == "SaO2" and 0 < value <= 1:
+        return "a fraction, not percent?"
+    if name == "SaO2" and value > 100:
+        return "no saturation, but a pressure?"
+    return "cannot be"
+
+
+def missingness(numbers: pd.DataFrame) -> pd.DataFrame:
+    """1 where a value is missing, 0 elsewhere; of the columns in which some are."""
+    empty = numbers.isna()
+    some = [name for name in numbers if empty[name].any() and not empty[name].all()]
+    return empty[some].astype(float).add_prefix("missing_")
+
+
+def views(table: pd.DataFrame) -> pd.DataFrame:
+    """A column of zeros and ones for each projection that several films have, the rest as one."""
+    if "view" not in table:
+        return pd.DataFrame(index=table.index)
+    names = table["view"].fillna("unknown").astype(str).str.strip()
+    counts = names.value_counts()
+    names = names.where(names.map(counts) >= _COMMON, "other")
+    return pd.get_dummies(names, prefix="view", dtype=float)
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Centers and spreads of the training rows, by which a network's clinical inputs are made.
+
+    A missing value becomes the training median; a column without any value there becomes 0.
+    """
+
+    median: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, numbers: pd.DataFrame) -> Self:
+        """Learn them from training rows, shape (n, p)."""
+        if not len(numbers):
+            raise DataError("no training rows for the clinical branch")
+        values = numbers.to_numpy(float)
+        empty = np.isnan(values).all(0)
+        known = np.where(empty, 0.0, values)
+        median = np.nanmedian(known, 0)
+        filled = np.where(np.isnan(known), median, known)
+        spread = filled.std(0)
+        return cls(median, filled.mean(0), np.where(spread > 0, spread, 1.0))
+
+    def apply(self, numbers: pd.DataFrame) -> NDArray[np.float32]:
+        """Standardized inputs of any rows, shape (n, p)."""
+        values = numbers.to_numpy(float)
+        filled = np.where(np.isnan(values), self.median, values)
+        return ((filled - self.mean) / self.spread).astype(np.float32)

@@ -1,0 +1,134 @@
+"""Films as the networks see them: square, with even contrast, and varied while training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
+
+from nextaim_kit.data.films import read_film, read_mask
+from nextaim_kit.errors import DataError
+
+Films = NDArray[np.float32]
+Shape = tuple[int, int]
+
+
+def even(pixels: NDArray, size: int) -> Films:
+    """A film shrunk to `size` by `size`, clipped to its 1st and 99th percentile, mean 0, spread 1.
+
+    The film's proportions are not kept: a mask is stretched back in the same way.
+    """
+    small = shrunk(np.asarray(pixels, np.float32), size)
+    clipped = np.clip(small, *np.percentile(small, [1, 99]))
+    spread = clipped.std()
+    return (clipped - clipped.mean()) / (spread if spread > 0 else 1)
+
+
+def shrunk(pixels: NDArray, size: int) -> Films:
+    """A picture of `size` by `size`, each pixel the mean of those that it stands for."""
+    picture = Image.fromarray(np.asarray(pixels, np.float32))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+
+
+def load_even(
+    paths: Iterable[str | Path], size: int, *, inverted: ArrayLike | None = None
+) -> tuple[Films, list[Shape], dict[int, str]]:
+    """Films as the networks see them.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+    size : int
+        Edge in pixels.
+    inverted : array-like of bool, optional
+        Films known to be stored inverted: they are turned, as is a DICOM film that says
+        MONOCHROME1.
+
+    Returns
+    -------
+    films : array of shape (n, size, size)
+        Zero where a film cannot be used.
+    shapes : list of (rows, columns)
+        Of the films as they are.
+    problems : dict of int to str
+        Position and reason of each film that cannot be used.
+    """
+    paths = list(paths)
+    known = np.zeros(len(paths), bool) if inverted is None else np.asarray(inverted, bool)
+    films = np.zeros((len(paths), size, size), np.float32)
+    shapes: list[Shape] = []
+    problems: dict[int, str] = {}
+    for k, path in enumerate(paths):
+        shapes.append((0, 0))
+        try:
+            film = read_film(path)
+            shapes[k] = (film.pixels.shape[0], film.pixels.shape[1])
+            turned = known[k] or film.photometric == "MONOCHROME1"
+            films[k] = even(-film.pixels if turned else film.pixels, size)
+        except DataError as error:
+            problems[k] = str(error)
+    return films, shapes, problems
+
+
+def load_masks(
+    paths: Iterable[str | Path], shapes: Sequence[Shape], *, bits: int = 0
+) -> tuple[list[NDArray[np.bool_]], dict[int, str]]:
+    """Masks at their films' sizes.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+        An empty one stands for no mask, which is a problem too.
+    shapes : sequence of (rows, columns)
+        Of the films.
+    bits : int
+        Where values are sums of powers of two: those that count. 0: all that is not 0.
+
+    Returns
+    -------
+    masks : list of arrays of bool
+    problems : dict of int to str
+        Position and reason of each mask that cannot be used, is empty, or has another size.
+    """
+    masks: list[NDArray[np.bool_]] = []
+    problems: dict[int, str] = {}
+    for k, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
+        mask = np.zeros(shape, bool)
+        try:
+            mask = _mask(path, shape, bits)
+        except DataError as error:
+            problems[k] = str(error)
+        masks.append(mask)
+    return masks, problems
+
+
+def _mask(path: str | Path, shape: Shape, bits: int) -> NDArray[np.bool_]:
+    if not path:
+        raise DataError("no mask given")
+    values = read_mask(path)
+    mask = (values & bits if bits else values) > 0
+    name = Path(path).name
+    if mask.shape != shape:
+        raise DataError(
+            f"the mask {name} and its film differ in size",
+            expected="{} by {} pixels".format(*shape[::-1]),
+            found="{} by {}".format(*mask.shape[::-1]),
+        )
+    if not mask.any():
+        raise DataError(f"the mask {name} is empty", expected="marked pixels")
+    return mask
+
+
+def jitter(film: Tensor, *, shift: int) -> Tensor:
+    """Mirror a film, shift it by up to `shift` pixels and vary its contrast, by torch's chance.
+
+    Takes and gives shape (h, w); what leaves on one side comes in on the other.
+    """
+    film = film.flip(1) if torch.rand(()) < 0.5 else film
+    down, right = torch.randint(-shift, shift + 1, (2,)).tolist()
+    return torch.roll(film, (down, right), (0, 1)) * (0.8 + 0.4 * torch.rand(()))

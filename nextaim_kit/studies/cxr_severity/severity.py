@@ -1,0 +1,315 @@
+"""Cross-validation of the severity networks and of what they have to beat, in the same splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from nextaim_kit.learn.calibration import scaled, temperature
+from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.metrics import auc, operating_point
+from nextaim_kit.learn.models import Model
+from nextaim_kit.learn.nested import NestedResult, nested_cv
+from nextaim_kit.learn.predictions import of_patients
+from nextaim_kit.learn.splits import Rows, Split
+from nextaim_kit.studies.cxr_severity.clinical import Standard
+from nextaim_kit.studies.cxr_severity.fusion import Backbone, Patients, SeverityNet, logits
+from nextaim_kit.studies.cxr_severity.pixels import Films
+
+Rotation = tuple[Rows, Rows, Rows]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the networks see of the films of a cohort, row by row.
+
+    Attributes
+    ----------
+    table : DataFrame
+        ``patient``, ``site``, ``label`` (0 or 1).
+    films : array of shape (n, size, size)
+    numbers : DataFrame of shape (n, p)
+        Clinical values, NaN where missing.
+    """
+
+    table: pd.DataFrame
+    films: Films
+    numbers: pd.DataFrame
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Outcomes."""
+        return self.table["label"].to_numpy(int)
+
+    @property
+    def patients(self) -> NDArray:
+        """Patient of each row."""
+        return self.table["patient"].to_numpy()
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A network, what it needs to look at rows, and what was set on its validation part.
+
+    Attributes
+    ----------
+    net : SeverityNet
+    standard : Standard
+        Of the clinical values, learned from the training rows.
+    temperature, threshold : float
+        Fitted on the validation part.
+    test : array of int
+        The rows that none of it has seen.
+    history : DataFrame
+        Of the training.
+    """
+
+    net: SeverityNet
+    standard: Standard
+    temperature: float
+    threshold: float
+    test: Rows
+    history: pd.DataFrame
+
+    def logits(self, inputs: Inputs, rows: Rows, films: Films | None = None) -> NDArray[np.float64]:
+        """What the network gives for some rows; `films` in place of the rows' own."""
+        values = self.standard.apply(inputs.numbers.iloc[rows])
+        return logits(self.net, inputs.films[rows] if films is None else films, values)
+
+    def predict(
+        self, inputs: Inputs, rows: Rows, films: Films | None = None
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities of some rows."""
+        return scaled(self.logits(inputs, rows, films), self.temperature)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the severity networks are trained.
+
+    Attributes
+    ----------
+    epochs, batch_size, accumulate : int
+    learning_rate : float
+    patience : int
+        Epochs without a better validation loss until training ends.
+    backbone : str
+        Of the image branch.
+    recompute : bool
+        Less memory for more time.
+    workers, seed : int
+    """
+
+    epochs: int = 300
+    batch_size: int = 32
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    patience: int = 20
+    backbone: Backbone = "small"
+    save_memory: bool = False
+    workers: int = 0
+    seed: int = 0
+
+    def network(self, inputs: Inputs, *, image: bool, clinical: bool) -> SeverityNet:
+        """The network before training."""
+        values = inputs.numbers.shape[1] if clinical else 0
+        return SeverityNet(image=image, clinical=values, backbone=self.backbone)
+
+    def train(
+        self,
+        inputs: Inputs,
+        rotation: Rotation,
+        folder: Path,
+        *,
+        image: bool = True,
+        clinical: bool = True,
+        branches: tuple[SeverityNet, SeverityNet] | None = None,
+    ) -> Fold:
+        """Train one network; set temperature and threshold on its validation part.
+
+        With `branches`, an image and a clinical network that were trained on the same rows, it
+        begins with theirs, at a fifth of the learning rate.
+        """
+        train, val, test = rotation
+        standard = Standard.of(inputs.numbers.iloc[train])
+        parts = [
+            Patients(
+                inputs.films[rows],
+                standard.apply(inputs.numbers.iloc[rows]),
+                inputs.y[rows],
+                augment=augment and image,
+            )
+            for rows, augment in ((train, True), (val, False))
+        ]
+
+        def build() -> nn.Module:
+            net = self.network(inputs, image=image, clinical=clinical)
+            return net.take_branches(*branches) if branches else net
+
+        found = fit(
+            build, nn.BCEWithLogitsLoss(), *parts, folder=folder, epochs=self.epochs,
+            batch_size=self.batch_size, accumulate=self.accumulate, patience=self.patience,
+            learning_rate=self.learning_rate / (5 if branches else 1),
+            recompute=_blocks() if self.save_memory and image else (),
+            workers=self.workers, seed=self.seed,
+        )  # fmt: skip
+        return _set(found.net, standard, inputs, (val, test), found.history)
+
+
+def _blocks() -> tuple[type[nn.Module], ...]:
+    from monai.networks.nets.resnet import ResNetBlock
+
+    return (ResNetBlock,)
+
+
+def _set(net: Any, standard: Standard, inputs: Inputs, parts: Split, history: pd.DataFrame) -> Fold:
+    """The fold with its temperature and threshold, by the validation patients."""
+    val, test = parts
+    raw = logits(net, inputs.films[val], standard.apply(inputs.numbers.iloc[val]))
+    by = temperature(inputs.y[val], raw)
+    who = inputs.patients[val]
+    y, p = of_patients(who, inputs.y[val]), of_patients(who, scaled(raw, by))
+    return Fold(net, standard, by, operating_point(y, p), test, history)
+
+
+def cross_validate(
+    recipe: Recipe,
+    inputs: Inputs,
+    rotations: Sequence[Rotation],
+    folder: Path,
+    *,
+    image: bool = True,
+    clinical: bool = True,
+    branches: tuple[Sequence[Fold], Sequence[Fold]] | None = None,
+) -> list[Fold]:
+    """A network for each rotation of training, validation and test part.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    inputs : Inputs
+    rotations : sequence of (train, val, test)
+        Row positions.
+    folder : Path
+        Checkpoint folders of the networks go below it.
+    image, clinical : bool
+        Which branches the network has.
+    branches : (folds, folds), optional
+        Of the image and of the clinical network in the same rotations: fusion begins with them.
+    """
+    return [
+        recipe.train(
+            inputs, rotation, folder / f"round_{k}", image=image, clinical=clinical,
+            branches=(branches[0][k].net, branches[1][k].net) if branches else None,
+        )
+        for k, rotation in enumerate(rotations)
+    ]  # fmt: skip
+
+
+def predictions(inputs: Inputs, repeats: Sequence[Sequence[Fold]]) -> pd.DataFrame:
+    """Test rows of all folds of all repeats, as `learn.predictions` has them.
+
+    Its ``subject`` is the patient; ``raw`` is the probability before calibration.
+    """
+    parts = []
+    for repeat, folds in enumerate(repeats):
+        for number, fold in enumerate(folds):
+            raw = fold.logits(inputs, fold.test)
+            who = inputs.table.iloc[fold.test]
+            rows = pd.DataFrame({"subject": who["patient"].to_numpy(), "site": who["site"].array})
+            rows = rows.assign(fold=number, repeat=repeat, y=inputs.y[fold.test])
+            rows = rows.assign(p=scaled(raw, fold.temperature), threshold=fold.threshold)
+            parts.append(rows.assign(raw=scaled(raw, 1.0)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def tabular(
+    table: pd.DataFrame,
+    columns: pd.DataFrame,
+    repeats: Sequence[Sequence[Split]],
+    *,
+    model: Model = "logistic",
+    inner: int = 3,
+    seed: int = 0,
+) -> list[NestedResult]:
+    """A model of a table in the networks' own test folds, one result per repeat.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``patient``, ``site``, ``label``.
+    columns : DataFrame of shape (n, p)
+        What the model sees, row by row.
+    repeats : sequence of sequences of (train, test)
+    model, inner, seed
+        As for `nested_cv`, which chooses the model's settings inside each training part.
+    """
+    frame = table[["site", "label"]].assign(subject=table["patient"])
+    frame = pd.concat([frame, columns], axis=1).reset_index(drop=True)
+    names = [str(name) for name in columns.columns]
+    return [
+        nested_cv(
+            frame, names, model=model, selectors=("none",), inner=inner,
+            splits=list(splits), seed=seed + number,
+        )
+        for number, splits in enumerate(repeats)
+    ]  # fmt: skip
+
+
+def joined(results: Sequence[NestedResult]) -> pd.DataFrame:
+    """Predictions of the repeats of a tabular model as one table."""
+    return pd.concat(
+        [r.predictions.assign(repeat=number) for number, r in enumerate(results)],
+        ignore_index=True,
+    )
+
+
+def clinical_importance(
+    inputs: Inputs, folds: Sequence[Fold], *, n_repeats: int = 10, seed: int = 0
+) -> pd.DataFrame:
+    """Drop of the fusion network's test AUC when one clinical value is shuffled among patients.
+
+    Returns
+    -------
+    DataFrame
+        ``feature``, ``drop`` (mean over folds), ``sd`` (over folds); largest drop first.
+
+    References
+    ----------
+    Breiman 2001, doi:10.1023/A:1010933404324.
+    """
+    rng = np.random.default_rng(seed)
+    names = [str(name) for name in inputs.numbers]
+    drops = np.zeros((len(folds), len(names)))
+    for k, fold in enumerate(folds):
+        y, numbers = inputs.y[fold.test], inputs.numbers.iloc[fold.test]
+        seen = _image_features(fold.net, inputs.films[fold.test])
+        whole = auc(y, _from_features(fold, seen, numbers))
+        for j, name in enumerate(names):
+            for _ in range(n_repeats):
+                shuffled = numbers.assign(**{name: rng.permutation(numbers[name].to_numpy())})
+                drops[k, j] += (whole - auc(y, _from_features(fold, seen, shuffled))) / n_repeats
+    found = pd.DataFrame({"feature": names, "drop": drops.mean(0), "sd": drops.std(0)})
+    return found.sort_values("drop", ascending=False, ignore_index=True)
+
+
+def _image_features(net: SeverityNet, films: Films) -> torch.Tensor:
+    with torch.inference_mode():
+        branch = net.get_submodule("image").eval()
+        batches = torch.from_numpy(films)[:, None].split(64)
+        return torch.cat([branch(batch) for batch in batches])
+
+
+def _from_features(fold: Fold, seen: torch.Tensor, numbers: pd.DataFrame) -> NDArray[np.float64]:
+    with torch.inference_mode():
+        values = torch.from_numpy(fold.standard.apply(numbers))
+        both = torch.cat([seen, fold.net.get_submodule("clinical").eval()(values)], 1)
+        return fold.net.head(both)[:, 0].double().numpy()
