@@ -43,6 +43,8 @@ def read_clinical(
     ------
     RequestError
         If a column is asked for that is not there.
+    DataError
+        If no column has two different values.
     """
     absent = [name for name in columns if name not in table]
     if absent:
@@ -59,7 +61,19 @@ def read_clinical(
         else:
             what = "has no value" if numbers[name].isna().all() else "is the same for all"
             problems.append({"subject": "all", "problem": f"{name} {what}: not used"})
+    if not used:
+        raise DataError(
+            "the cohort has no clinical value to learn from",
+            expected="columns such as " + ", ".join(NAMES[:6]),
+            found="; ".join(row["problem"] for row in problems[:3]) or "none of them",
+            mend="add the columns to cohort.csv, or name yours with the parameter clinical",
+        )
     return pd.DataFrame(numbers, index=table.index), used, problems
+
+
+def named(problems: Sequence[Problem]) -> pd.DataFrame:
+    """Problems as a table: ``subject``, ``problem``."""
+    return pd.DataFrame(problems, columns=["subject", "problem"])
 
 
 def _column(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[Problem]]:

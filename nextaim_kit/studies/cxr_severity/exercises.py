@@ -48,3 +48,29 @@ def check_worst_border(answer: Any, scores: pd.DataFrame) -> None:
 def check_shift(answer: Any) -> None:
     """Millimeters of 2 % of a detector of 35 cm."""
     feedback(answer, 7.0, tolerance=1e-6, hint="35 cm are 350 mm")
+
+
+def check_best_without_film(answer: Any, models: pd.DataFrame) -> None:
+    """Largest AUC of a model that sees no film."""
+    blind = ~models["name"].isin(["fusion", "image branch"]) & (models["metric"] == "auc")
+    hint = "leave 'fusion' and 'image branch' out, keep the rows with metric 'auc'"
+    feedback(answer, float(models.loc[blind, "value"].max()), tolerance=1e-6, hint=hint)
+
+
+def check_severe_of_called(answer: Any, sensitivity: float, specificity: float) -> None:
+    """Severe patients among 100 that are called so, where one in five is severe."""
+    right, wrong = 0.2 * sensitivity, 0.8 * (1 - specificity)
+    hint = "of 1000 patients 200 are severe: how many of them, and of the other 800, are called so?"
+    feedback(answer, 100 * right / (right + wrong), tolerance=0.01, hint=hint)
+
+
+def check_missed(answer: Any, people: pd.DataFrame) -> None:
+    """Severe patients that are not called so."""
+    missed = int(((people["y"] == 1) & ~people["called"].astype(bool)).sum())
+    feedback(answer, missed, hint="severe and not called: two conditions, joined by &")
+
+
+def check_fusion_wins(answer: Any, low: float) -> None:
+    """Whether the interval of the difference lies above zero."""
+    hint = "'yes' if the interval of the difference lies above zero as a whole, else 'no'"
+    feedback(answer, "yes" if low > 0 else "no", hint=hint)

@@ -21,7 +21,14 @@ from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_with_i
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.studies.cxr_severity.doubts import doubts
 from nextaim_kit.studies.cxr_severity.films import given
-from nextaim_kit.studies.cxr_severity.pixels import Films, Shape, load_even, load_masks, shrunk
+from nextaim_kit.studies.cxr_severity.pixels import (
+    Films,
+    Shape,
+    at_size,
+    load_even,
+    load_masks,
+    shrunk,
+)
 from nextaim_kit.studies.cxr_severity.unet import Architecture, ResidualBlock, lung_net
 
 Mask = NDArray[np.bool_]
@@ -45,7 +52,7 @@ class LungFilms(Dataset):
     def __init__(self, films: Films, masks: Sequence[Mask], *, augment: bool = False) -> None:
         size = films.shape[1]
         self.films = torch.from_numpy(films)[:, None]
-        self.masks = torch.from_numpy(np.stack([shrunk(m, size) > 0.5 for m in masks]))[:, None]
+        self.masks = torch.from_numpy(at_size(masks, size))[:, None]
         self._vary = _variation(size) if augment else None
 
     def __len__(self) -> int:

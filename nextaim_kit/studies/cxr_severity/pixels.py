@@ -107,6 +107,12 @@ def load_masks(
     return masks, problems
 
 
+def at_size(masks: Sequence[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
+    """Masks stretched to (n, size, size), as their films are; an empty one stays empty."""
+    blank = np.zeros((size, size), bool)
+    return np.stack([shrunk(mask, size) > 0.5 if mask.size else blank for mask in masks])
+
+
 def _mask(path: str | Path, shape: Shape, bits: int) -> NDArray[np.bool_]:
     if not path:
         raise DataError("no mask given")
@@ -127,8 +133,9 @@ def _mask(path: str | Path, shape: Shape, bits: int) -> NDArray[np.bool_]:
 def jitter(film: Tensor, *, shift: int) -> Tensor:
     """Mirror a film, shift it by up to `shift` pixels and vary its contrast, by torch's chance.
 
-    Takes and gives shape (h, w); what leaves on one side comes in on the other.
+    Takes and gives shape (h, w), mean 0; what leaves on one side comes in on the other.
     """
     film = film.flip(1) if torch.rand(()) < 0.5 else film
     down, right = torch.randint(-shift, shift + 1, (2,)).tolist()
-    return torch.roll(film, (down, right), (0, 1)) * (0.8 + 0.4 * torch.rand(()))
+    film = torch.roll(film, (down, right), (0, 1))
+    return film.sign() * film.abs() ** (0.7 + 0.6 * torch.rand(()))

@@ -103,8 +103,8 @@ class Recipe:
         Epochs without a better validation loss until training ends.
     backbone : str
         Of the image branch.
-    recompute : bool
-        Less memory for more time.
+    save_memory : bool
+        Compute the residual blocks' activations twice instead of keeping them.
     workers, seed : int
     """
 
@@ -163,6 +163,12 @@ class Recipe:
         )  # fmt: skip
         return _set(found.net, standard, inputs, (val, test), found.history)
 
+    def outside(self, inputs: Inputs, rotation: Rotation, folder: Path) -> Fold:
+        """Both branches and their fusion for one division of the rows; the fusion is given."""
+        image = self.train(inputs, rotation, folder / "image", clinical=False)
+        table = self.train(inputs, rotation, folder / "clinical", image=False)
+        return self.train(inputs, rotation, folder / "fusion", branches=(image.net, table.net))
+
 
 def _blocks() -> tuple[type[nn.Module], ...]:
     from monai.networks.nets.resnet import ResNetBlock
@@ -214,6 +220,12 @@ def cross_validate(
     ]  # fmt: skip
 
 
+def framed(table: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
+    """A table as `nested_cv` takes it, the patient being its subject."""
+    frame = table[["site", "label"]].assign(subject=table["patient"])
+    return pd.concat([frame, columns], axis=1).reset_index(drop=True)
+
+
 def predictions(inputs: Inputs, repeats: Sequence[Sequence[Fold]]) -> pd.DataFrame:
     """Test rows of all folds of all repeats, as `learn.predictions` has them.
 
@@ -252,8 +264,7 @@ def tabular(
     model, inner, seed
         As for `nested_cv`, which chooses the model's settings inside each training part.
     """
-    frame = table[["site", "label"]].assign(subject=table["patient"])
-    frame = pd.concat([frame, columns], axis=1).reset_index(drop=True)
+    frame = framed(table, columns)
     names = [str(name) for name in columns.columns]
     return [
         nested_cv(

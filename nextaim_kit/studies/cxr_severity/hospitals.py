@@ -1,0 +1,125 @@
+"""Who is in the cohort, hospital by hospital, and what another hospital does to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nextaim_kit.data.cohort import require_labels
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.metrics import evaluate
+from nextaim_kit.learn.splits import Rows, folds
+
+_MOST = 12  # hospitals that are told apart in a table
+
+
+def by_outcome(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Films of patients whose outcome is unknown, and those of the others.
+
+    A patient whose films have different outcomes cannot be used, and is named in the problems.
+
+    Raises
+    ------
+    DataError
+        If not both outcomes are there.
+    """
+    unknown = table[table["label"].isna()].reset_index(drop=True)
+    known = table[table["label"].notna()]
+    torn = known.groupby("patient")["label"].transform("nunique") > 1
+    before = table.attrs.get("problems", [])
+    known = require_labels(known[~torn]).reset_index(drop=True)
+    problem = "films of this patient have different outcomes"
+    named = [{"subject": s, "problem": problem} for s in table["subject"][torn[torn].index]]
+    known.attrs["problems"] = [*before, *named]
+    return unknown, known
+
+
+def describe(table: pd.DataFrame, numbers: pd.DataFrame) -> pd.DataFrame:
+    """Patients, share of severe ones and share of missing clinical values, by hospital.
+
+    Of more than twelve hospitals the smaller ones are taken together.
+    """
+    site = table["site"].astype(str)
+    large = site.value_counts().index[:_MOST]
+    site = site.where(site.isin(large), "others")
+    parts = [
+        {
+            "site": name,
+            "patients": part["patient"].nunique(),
+            "films": len(part),
+            "severe": float(part["label"].mean()),
+            "missing": float(numbers.loc[part.index].isna().mean(axis=None)),
+        }
+        for name, part in [*table.groupby(site), ("all", table)]
+    ]
+    return pd.DataFrame(parts)
+
+
+def leave_out(
+    table: pd.DataFrame, site: str, n_splits: int, *, seed: int
+) -> tuple[Rows, Rows, Rows] | None:
+    """Rows to train, validate and test on where one hospital is tested that is not trained on.
+
+    A fold of the other hospitals' patients validates. None, with a line that says why, where the
+    hospital is not there, or it or the others lack an outcome.
+
+    Raises
+    ------
+    DataError
+        If the others' patients are too few for the folds.
+    """
+    there = (table["site"].astype(str) == site).to_numpy()
+    if not site or not there.any():
+        print(f"no hospital {site!r} to leave out" if site else "no hospital is left out")
+        return None
+    patients = table["patient"]
+    rest = np.flatnonzero(~there & ~patients.isin(patients[there]).to_numpy())
+    for name, rows in ((site, np.flatnonzero(there)), ("the others", rest)):
+        if table["label"].iloc[rows].nunique() < 2:
+            print(f"{site} is not left out: {name} have patients of one outcome only")
+            return None
+    _, val = folds(table.iloc[rest], n_splits, seed=seed, group="patient")[0]
+    return np.delete(rest, val), rest[val], np.flatnonzero(there)
+
+
+def with_prevalence(people: pd.DataFrame, share: float, *, seed: int) -> pd.DataFrame:
+    """Patients (column ``y``), thinned out so that `share` of them has the outcome.
+
+    Raises
+    ------
+    DataError
+        If no patient of an outcome would be left.
+    """
+    y = people["y"].to_numpy(int)
+    counts = np.array([(y == 0).sum(), (y == 1).sum()])
+    odds = share / (1 - share)
+    kept = np.minimum(counts, np.rint([counts[1] / odds, counts[0] * odds]).astype(int))
+    if not kept.all():
+        raise DataError(
+            f"{len(y)} patients cannot be thinned to a share of {share:g}",
+            found=f"{counts[1]} of {len(y)} with the outcome",
+        )
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(y == k))[: kept[k]] for k in (0, 1)]
+    return people.iloc[np.sort(np.concatenate(rows))]
+
+
+def compare_ways(ways: Mapping[str, pd.DataFrame], **options: Any) -> pd.DataFrame:
+    """`evaluate` of patients (``y``, ``p``, ``threshold``) in several ways of testing them.
+
+    Returns
+    -------
+    DataFrame
+        ``name, metric, value, low, high, n, prevalence``.
+    """
+    tables = [
+        evaluate(one["y"], one["p"], threshold=one["threshold"], **options).assign(
+            name=name, n=len(one), prevalence=float(one["y"].mean())
+        )
+        for name, one in ways.items()
+    ]
+    columns = ["name", "metric", "value", "low", "high", "n", "prevalence"]
+    return pd.concat(tables, ignore_index=True)[columns]
