@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def require_labels(cohort: pd.DataFrame) -> pd.DataFrame:
 
 
 def save_cohort(
-    table: pd.DataFrame, folder: Path, files: Mapping[str, Sequence[Any]], *, synthetic: bool
+    table: pd.DataFrame, folder: Path, files: Mapping[str, Iterable[Any]], *, synthetic: bool
 ) -> Path:
     """Write a cohort that can be moved: its files in `folder`, and ``cohort.csv``, written last.
 
@@ -111,7 +111,7 @@ def save_cohort(
     table : DataFrame
         With ``subject``. Other columns of paths are not carried along.
     folder : Path
-    files : mapping of str to sequence
+    files : mapping of str to iterable
         By column, for each row a gray picture (array), the path of a file to copy, or None.
     synthetic : bool
         Kept as the column ``provenance_synthetic``.

@@ -33,6 +33,11 @@ class Film:
     pixels: NDArray[np.float32]
     photometric: Literal["MONOCHROME1", "MONOCHROME2"] | None = None
 
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """The pixels as the header wants them shown: MONOCHROME1 turned."""
+        return -self.pixels if self.photometric == "MONOCHROME1" else self.pixels
+
 
 def read_film(path: str | Path) -> Film:
     """Read one film.

@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.files import atomic_path, write_text
 from nextaim_kit.errors import DataError, RunError
 from nextaim_kit.learn.recompute import recompute_inside
 from nextaim_kit.machine.limits import loader_workers
@@ -371,8 +371,15 @@ def precision() -> Literal["bf16-mixed", "16-mixed", "32-true"]:
     return "bf16-mixed" if native else "16-mixed"
 
 
+def save_weights(net: nn.Module, path: Path) -> str:
+    """Write a network's weights, whole or not at all, and give their path."""
+    with atomic_path(path) as unfinished:
+        torch.save(net.state_dict(), unfinished)
+    return str(path)
+
+
 def load_weights(net: nn.Module, path: Path) -> nn.Module:
-    """Give a network the weights of a file that ``torch.save(net.state_dict(), path)`` wrote.
+    """Give a network the weights of a file that `save_weights` wrote.
 
     Raises
     ------

@@ -126,5 +126,5 @@ def _processed(signal: Film, clean: Film, gamma: float) -> NDArray[np.uint8]:
     bottom, top = np.quantile((1.6 * even - mean)[chest], [0.005, 0.985])
     local = 1.6 * np.clip((signal - low) / (high - low), -0.3, 1.3) - mean
     # Some of the scale is left for what is denser than the body.
-    level = np.clip(0.9 * (local - bottom) / (top - bottom), 0, 1)
+    level = np.clip(0.84 * (local - bottom) / (top - bottom), 0, 1)
     return np.rint(255 * level**gamma).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,19 @@ from skimage.transform import resize
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from nextaim_kit.data.files import atomic_path
-from nextaim_kit.data.films import Film, film_table, read_film
-from nextaim_kit.errors import DataError
+from nextaim_kit.data.cohort import save_cohort
+from nextaim_kit.data.films import read_film
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.cxr_severity.films import given
+from nextaim_kit.studies.cxr_severity.pixels import jitter
+
+Prepared = NDArray[np.float32]
 
 EDGE = 50  # pixels
 _BORDER = 0.08  # of each side, cut away: labels, black frames
 
 
-def prepare(pixels: NDArray) -> NDArray[np.float32]:
+def prepare(pixels: NDArray) -> Prepared:
     """A film as the classifier sees it, shape (50, 50).
 
     Clipped to its 5th and 95th percentile, its border cut away, shrunk, with mean 0 and spread 1.
@@ -35,19 +39,51 @@ def prepare(pixels: NDArray) -> NDArray[np.float32]:
     return ((small - small.mean()) / (spread if spread > 0 else 1)).astype(np.float32)
 
 
-def load_prepared(paths: Sequence[str | Path]) -> tuple[NDArray[np.float32], list[dict[str, str]]]:
-    """Prepared films, shape (n, 50, 50), and the files that cannot be used.
+def load_prepared(paths: Iterable[str | Path]) -> tuple[Prepared, dict[int, str]]:
+    """Films as the classifier sees them, shown as their headers say.
 
-    A film that fails is a zero picture, and a row with its ``file`` and ``problem``.
+    Returns
+    -------
+    films : array of shape (n, 50, 50)
+        Zero where a film cannot be used.
+    problems : dict of int to str
+        Position and reason of each film that cannot be used.
     """
-    films = np.zeros((len(paths), EDGE, EDGE), np.float32)
-    problems = []
+    films, problems = [], {}
     for k, path in enumerate(paths):
+        films.append(np.zeros((EDGE, EDGE), np.float32))
         try:
-            films[k] = prepare(read_film(path).pixels)
+            films[k] = prepare(read_film(path).shown)
         except DataError as error:
-            problems.append({"file": Path(path).name, "problem": str(error)})
-    return films, problems
+            problems[k] = str(error)
+    return np.stack(films), problems
+
+
+def stored_inverted(table: pd.DataFrame, column: str = "") -> NDArray[np.bool_]:
+    """Which films of a table are known to be inverted: by `column`, or as the twin knows them.
+
+    Raises
+    ------
+    RequestError
+        If the column is not there.
+    DataError
+        If it holds anything but 0 and 1; names the first such film.
+    """
+    if not column and "truth_inverted" not in table:
+        return np.zeros(len(table), bool)
+    column = column or "truth_inverted"
+    if column not in table:
+        raise RequestError(f"the table has no column {column}", expected=", ".join(table.columns))
+    values = pd.to_numeric(table[column].replace({"True": 1, "False": 0}), errors="coerce")
+    strange = ~values.isin([0, 1]).to_numpy()
+    if strange.any():
+        first = table[strange].iloc[0]
+        raise DataError(
+            f"{column} of {first['subject']} does not say whether the film is inverted",
+            expected="0 or 1",
+            found=repr(first[column]),
+        )
+    return values.to_numpy() == 1
 
 
 class Encodings(Dataset):
@@ -61,7 +97,7 @@ class Encodings(Dataset):
         Mirror, shift by up to two pixels and vary contrast, by torch's random numbers.
     """
 
-    def __init__(self, films: NDArray[np.float32], *, augment: bool = False) -> None:
+    def __init__(self, films: Prepared, *, augment: bool = False) -> None:
         self.films, self.augment = torch.from_numpy(films), augment
 
     def __len__(self) -> int:
@@ -70,10 +106,7 @@ class Encodings(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         film, inverted = self.films[index // 2], index % 2
         if self.augment:
-            film = film.flip(1) if torch.rand(()) < 0.5 else film
-            down, right = torch.randint(-2, 3, (2,)).tolist()
-            film = torch.roll(film, (down, right), (0, 1))
-            film = film.sign() * film.abs() ** (0.7 + 0.6 * torch.rand(()))
+            film = jitter(film, shift=2)
         film = -film if inverted else film
         return film[None], torch.tensor([float(inverted)])
 
@@ -101,7 +134,7 @@ def classifier() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *head)
 
 
-def predict(net: nn.Module, films: NDArray[np.float32]) -> NDArray[np.float64]:
+def predict(net: nn.Module, films: Prepared) -> NDArray[np.float64]:
     """Probability that each prepared film, shape (n, 50, 50), is inverted."""
     net.eval()
     with torch.no_grad():
@@ -111,7 +144,7 @@ def predict(net: nn.Module, films: NDArray[np.float32]) -> NDArray[np.float64]:
     return expit(torch.cat(parts)[:, 0].double().numpy())
 
 
-def rule(films: NDArray[np.float32]) -> NDArray[np.float64]:
+def rule(films: Prepared) -> NDArray[np.float64]:
     """A rule without learning: how much brighter the sides' lung fields are than the middle.
 
     In a film as it should be, the spine and the heart in the middle are brighter than the lungs
@@ -123,8 +156,17 @@ def rule(films: NDArray[np.float32]) -> NDArray[np.float64]:
     return (films[:, height][:, :, sides].mean(axis=(1, 2)) - middle).astype(float)
 
 
-def correct_folder(net: nn.Module, folder: str | Path, out: Path) -> pd.DataFrame:
-    """Turn the inverted films of a folder, and write all of them as 16-bit PNG.
+def framed(films: Prepared, inverted: NDArray, width: int) -> Prepared:
+    """Prepared films with a frame of `width` pixels, bright where a film is right, else dark."""
+    framed = films.copy()
+    inside = np.zeros(films.shape[1:], bool)
+    inside[width : EDGE - width, width : EDGE - width] = True
+    framed[:, ~inside] = np.where(np.asarray(inverted) == 0, 3.0, -3.0)[:, None]
+    return framed
+
+
+def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
+    """What is to be done about each film of a table.
 
     A DICOM header's MONOCHROME1 is honored first; the network then looks at what is shown. Where
     it still finds the film inverted, header and picture contradict each other: the film is turned
@@ -134,46 +176,68 @@ def correct_folder(net: nn.Module, folder: str | Path, out: Path) -> pd.DataFram
     ----------
     net : torch.nn.Module
         Of `classifier`, trained.
-    folder : path
-        Films; it is only read.
-    out : Path
-        Where the corrected films go.
+    table : DataFrame
+        ``subject``, ``image``.
 
     Returns
     -------
     DataFrame
-        ``subject``, ``file``, ``photometric``, ``probability`` (of being inverted, after the
-        header was honored), ``turned``, ``note``; a film that cannot be read has its reason there
-        and no probability.
+        Row by row ``subject``, ``file``, ``photometric``, ``probability`` (of being inverted,
+        after the header was honored), ``inverted``, ``turned`` (against what is stored),
+        ``note``; a film that cannot be read has its reason there and no probability.
     """
     rows = []
-    for subject, path in film_table(folder)[["subject", "image"]].itertuples(index=False):
+    for subject, path in table[["subject", "image"]].itertuples(index=False):
         row = {"subject": subject, "file": Path(path).name, "photometric": "", "note": ""}
         try:
             film = read_film(path)
         except DataError as error:
-            rows.append({**row, "turned": False, "note": str(error)})
+            rows.append({**row, "inverted": False, "turned": False, "note": str(error)})
             continue
-        shown, says = _as_shown(film), film.photometric
-        probability = float(predict(net, prepare(shown)[None])[0])
-        wrong = probability >= 0.5
+        probability = float(predict(net, prepare(film.shown)[None])[0])
+        wrong, says = probability >= 0.5, film.photometric
         note = f"stored as {says}, but shown so it is inverted" if wrong and says else ""
-        _save(-shown if wrong else shown, out / f"{subject}.png")
-        turned = wrong != (says == "MONOCHROME1")
-        row |= {"photometric": says or "", "note": note}
-        rows.append({**row, "probability": probability, "turned": turned})
-    columns = ["subject", "file", "photometric", "probability", "turned", "note"]
+        row |= {"photometric": says or "", "note": note, "probability": probability}
+        rows.append({**row, "inverted": wrong, "turned": wrong != (says == "MONOCHROME1")})
+    columns = ["subject", "file", "photometric", "probability", "inverted", "turned", "note"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _as_shown(film: Film) -> NDArray[np.float32]:
-    return -film.pixels if film.photometric == "MONOCHROME1" else film.pixels
+def save_corrected(
+    table: pd.DataFrame, decisions: pd.DataFrame, folder: Path, *, synthetic: bool
+) -> Path:
+    """Write films with bones bright as a cohort that can be moved; give its table's path.
+
+    A picture that is right is copied as it is, any other film written as PNG, of 8 bits if its
+    values are, else of 16. Masks go along, films that cannot be read do not. What was known of
+    the encoding before (``truth_inverted``) is no longer true, and is left out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``subject``, ``image``, and what else there is.
+    decisions : DataFrame
+        Of `decide`, for the same rows.
+    folder : Path
+    synthetic : bool
+    """
+    read = decisions["probability"].notna().to_numpy()
+    kept, known = table[read], decisions[read]
+    masks = {name: given(kept, name) for name in ("mask", "lungs", "lesions") if name in kept}
+    copied = (known["photometric"] == "") & ~known["inverted"]
+    films = (
+        path if copy else _bones_bright(path, bool(turn))
+        for path, copy, turn in zip(kept["image"], copied, known["inverted"], strict=True)
+    )
+    saved = kept.drop(columns="truth_inverted", errors="ignore")
+    saved = saved.assign(turned=known["turned"].to_numpy())
+    return save_cohort(saved, folder, {"image": films, **masks}, synthetic=synthetic)
 
 
-def _save(pixels: NDArray, path: Path) -> None:
-    from PIL import Image
-
+def _bones_bright(path: str, inverted: bool) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    film = read_film(path)
+    if film.photometric is None and film.pixels.max() <= 255:
+        return np.rint(255 - film.pixels if inverted else film.pixels).astype(np.uint8)
+    pixels = -film.shown if inverted else film.shown
     low, high = float(pixels.min()), float(pixels.max())
-    gray = np.rint((pixels.astype(float) - low) / (high - low) * 65535).astype(np.uint16)
-    with atomic_path(path) as unfinished:
-        Image.fromarray(gray).save(unfinished, format="PNG")
+    return np.rint((pixels.astype(float) - low) / (high - low) * 65535).astype(np.uint16)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cohort import save_cohort
-from nextaim_kit.data.files import atomic_path
 from nextaim_kit.learn.fit import Fitted, fit, load_weights
 from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_with_interval
 from nextaim_kit.learn.splits import Rows
@@ -277,13 +276,6 @@ def twin_films(table: pd.DataFrame, size: int) -> tuple[LungFilms, LungFilms]:
 def short(way: str) -> str:
     """A way's name as a part of a metric's."""
     return way.lower().replace(",", "").replace(" ", "_").replace("-", "_")
-
-
-def saved(net: nn.Module, path: Path) -> str:
-    """Write a network's weights, whole or not at all, and give their path."""
-    with atomic_path(path) as unfinished:
-        torch.save(net.state_dict(), unfinished)
-    return str(path)
 
 
 def outline(

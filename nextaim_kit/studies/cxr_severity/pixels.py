@@ -19,12 +19,13 @@ Shape = tuple[int, int]
 
 
 def even(pixels: NDArray, size: int) -> Films:
-    """A film shrunk to `size` by `size`, clipped to its 1st and 99th percentile, mean 0, spread 1.
+    """A film shrunk to `size` by `size`, clipped, with mean 0 and spread 1.
 
-    The film's proportions are not kept: a mask is stretched back in the same way.
+    It is clipped to its 0.5th and 99.9th percentile: metal is a small part of a film, and is kept.
+    The film's proportions are not: a mask is stretched back in the same way.
     """
     small = shrunk(np.asarray(pixels, np.float32), size)
-    clipped = np.clip(small, *np.percentile(small, [1, 99]))
+    clipped = np.clip(small, *np.percentile(small, [0.5, 99.9]))
     spread = clipped.std()
     return (clipped - clipped.mean()) / (spread if spread > 0 else 1)
 
@@ -46,8 +47,7 @@ def load_even(
     size : int
         Edge in pixels.
     inverted : array-like of bool, optional
-        Films known to be stored inverted: they are turned, as is a DICOM film that says
-        MONOCHROME1.
+        Films known to be inverted when shown as their headers say: they are turned.
 
     Returns
     -------
@@ -68,8 +68,7 @@ def load_even(
         try:
             film = read_film(path)
             shapes[k] = (film.pixels.shape[0], film.pixels.shape[1])
-            turned = known[k] or film.photometric == "MONOCHROME1"
-            films[k] = even(-film.pixels if turned else film.pixels, size)
+            films[k] = even(-film.shown if known[k] else film.shown, size)
         except DataError as error:
             problems[k] = str(error)
     return films, shapes, problems

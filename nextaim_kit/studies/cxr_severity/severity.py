@@ -136,7 +136,7 @@ class Recipe:
         """Train one network; set temperature and threshold on its validation part.
 
         With `branches`, an image and a clinical network that were trained on the same rows, it
-        begins with theirs, at a fifth of the learning rate.
+        begins with theirs, and goes on for a third of the epochs at a fifth of the learning rate.
         """
         train, val, test = rotation
         standard = Standard.of(inputs.numbers.iloc[train])
@@ -154,10 +154,13 @@ class Recipe:
             net = self.network(inputs, image=image, clinical=clinical)
             return net.take_branches(*branches) if branches else net
 
+        epochs, rate = self.epochs, self.learning_rate
+        if branches:
+            epochs, rate = -(-epochs // 3), rate / 5
         found = fit(
-            build, nn.BCEWithLogitsLoss(), *parts, folder=folder, epochs=self.epochs,
+            build, nn.BCEWithLogitsLoss(), *parts, folder=folder, epochs=epochs,
             batch_size=self.batch_size, accumulate=self.accumulate, patience=self.patience,
-            learning_rate=self.learning_rate / (5 if branches else 1),
+            learning_rate=rate,
             recompute=_blocks() if self.save_memory and image else (),
             workers=self.workers, seed=self.seed,
         )  # fmt: skip

@@ -36,9 +36,9 @@ Cables = Literal["severe", "none", "mild"]
 Outline = Literal["aerated", "behind heart"]
 # Mean number of electrodes, mild and severe: the shortcut.
 CABLES: dict[str, tuple[float, float]] = {
-    "severe": (0.5, 2.2),
+    "severe": (0.4, 3.0),
     "none": (0.0, 0.0),
-    "mild": (2.2, 0.5),
+    "mild": (3.0, 0.4),
 }
 OUTLINES = ("aerated", "behind heart")
 _FILES = {"lungs": "_lungs.png", "lesions": "_lesions.png", "image": "_film.png"}

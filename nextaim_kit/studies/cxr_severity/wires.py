@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from nextaim_kit.studies.cxr_severity.shapes import FIELD_MM, Film, Grid, Mask, curve, tubes
 
 # As shares of the film's edge: free way to the lungs, radius of an electrode, half a cable.
-MARGIN, _ELECTRODE, _CABLE = 0.02, 0.0125, 0.0038
+MARGIN, _ELECTRODE, _CABLE = 0.02, 0.02, 0.0048
 # Where electrodes are stuck, as shares of the film's edge to the side of the middle and down,
 # and the borders over which the cable may leave: shoulder, side of the chest, flank, belly.
 _SITES = (
@@ -83,7 +83,7 @@ def _electrode(metal: Film, grid: Grid, spot: tuple[float, float]) -> None:
     """A thin disc with a snap of metal in its middle."""
     away = _distance(grid.size, spot)
     edge = 0.5 / grid.size
-    for radius, value in ((_ELECTRODE, 0.55), (0.42 * _ELECTRODE, 2.0)):
+    for radius, value in ((_ELECTRODE, 0.9), (0.42 * _ELECTRODE, 2.0)):
         np.maximum(metal, value * np.clip((radius - away) / edge / 2 + 0.5, 0, 1), out=metal)
 
 
