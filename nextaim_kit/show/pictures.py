@@ -45,7 +45,7 @@ def gallery(
     outlines : sequence of mappings of str to array, optional
         For each picture up to three masks by their names in the legend; any size, stretched.
     heat : sequence of arrays, optional
-        For each picture a map of any size, at least 0: what is largest is brightest.
+        For each picture a map of any size: what is largest is brightest, what is least bare.
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -80,8 +80,8 @@ Extent = tuple[float, float, float, float]
 
 
 def _draw_heat(axis: Axes, map_: NDArray, extent: Extent) -> None:
-    top = float(map_.max())
-    axis.imshow(map_ / (top or 1), cmap=_HEAT, vmin=0, vmax=1, extent=extent,
+    low, high = float(map_.min()), float(map_.max())
+    axis.imshow((map_ - low) / ((high - low) or 1), cmap=_HEAT, vmin=0, vmax=1, extent=extent,
                 interpolation="bilinear")  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from nextaim_kit.data.cohort import load_cohort
 from nextaim_kit.data.films import film_table
 from nextaim_kit.data.fingerprint import MARK
 from nextaim_kit.data.source import SYNTHETIC
-from nextaim_kit.data.tables import read_table
+from nextaim_kit.data.tables import PATHS, read_table
 from nextaim_kit.errors import DataError
 
 # What public tables of chest films call the columns of this study (AIforCOVID, doi:10.1016/
@@ -177,7 +177,7 @@ def _strangers(table: pd.DataFrame, source: Path) -> list[dict[str, str]]:
     if not source.exists():
         return []
     folders = {Path(path).parent for path in table["image"] if path}
-    named = set(table["image"])
+    named = {str(path) for column in PATHS if column in table for path in table[column]}
     known = [p for f in sorted(folders) if f.is_dir() for p in _films_of(f) if p not in named]
     return [
         {"subject": Path(path).stem, "problem": "a film without a row in the table"}

@@ -9,16 +9,20 @@ from PIL import Image
 from torch import nn
 
 from nextaim_kit.data.films import read_film
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.fit import fit
 from nextaim_kit.studies.cxr_severity.films import load_films
 from nextaim_kit.studies.cxr_severity.gray import (
     Encodings,
     classifier,
-    correct_folder,
+    decide,
+    framed,
     load_prepared,
     predict,
     prepare,
     rule,
+    save_corrected,
+    stored_inverted,
 )
 from nextaim_kit.studies.cxr_severity.twin import make_twin
 
@@ -29,10 +33,10 @@ def films(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("films")))
     table = make_twin(48, size=128)
-    found, problems = load_prepared(list(table["image"]))
+    found, problems = load_prepared(table["image"])
     patch.undo()
     assert not problems
-    found[table["truth_inverted"].to_numpy(bool)] *= -1
+    found[stored_inverted(table)] *= -1
     return found
 
 
@@ -102,25 +106,94 @@ def test_augmentation_keeps_the_encoding(films):
     assert ((rule(pictures) > 0) == (np.arange(40) % 2)).mean() > 0.9
 
 
-def test_a_folder_is_corrected_by_header_and_picture_and_left_as_it_was(tmp_path, save_dicom):
+def test_a_frame_covers_the_border_and_nothing_else(films):
+    found = framed(films[:2], np.array([0, 1]), 5)
+    assert np.unique(found[0, :5]).tolist() == [3]
+    assert np.unique(found[1, :, -5:]).tolist() == [-3]
+    assert (found[:, 5:-5, 5:-5] == films[:2, 5:-5, 5:-5]).all()
+    assert (framed(films[:2], np.array([0, 1]), 0) == films[:2]).all()
+
+
+@pytest.fixture
+def folder(tmp_path, save_dicom):
     folder = tmp_path / "in"
     folder.mkdir()
     Image.fromarray(chest()).save(folder / "right.png")
     Image.fromarray(chest(inverted=True)).save(folder / "wrong.png")
+    Image.fromarray(chest(inverted=True).astype(np.uint16) * 200).save(folder / "deep.png")
     save_dicom(folder / "said.dcm", chest(inverted=True), "MONOCHROME1")
     save_dicom(folder / "lied.dcm", chest(inverted=True), "MONOCHROME2")
     (folder / "torn.png").write_bytes(b"no picture")
-    before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    found = correct_folder(Dark(), folder, tmp_path / "out").set_index("subject")
+    return folder
+
+
+def loaded(spec):
+    return load_films(str(spec), twin=lambda: pytest.fail("not asked for"))[0]
+
+
+def test_each_film_is_decided_by_header_and_picture(folder):
+    found = decide(Dark(), loaded(folder)).set_index("subject")
     assert found["turned"].to_dict() == {
-        "lied": True, "right": False, "said": True, "torn": False, "wrong": True
+        "deep": True, "lied": True, "right": False, "said": True, "torn": False, "wrong": True
     }  # fmt: skip
     assert "stored as MONOCHROME2, but shown so it is inverted" in found.loc["lied", "note"]
     assert "cannot be read" in found.loc["torn", "note"]
-    for name in ("right", "wrong", "said", "lied"):
-        corrected = read_film(tmp_path / "out" / f"{name}.png").pixels
+
+
+def test_films_are_written_with_bones_bright_as_a_cohort_and_left_as_they_were(folder, tmp_path):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    table = loaded(folder).assign(truth_inverted=True)
+    save_corrected(table, decide(Dark(), table), tmp_path / "out", synthetic=False)
+    again = loaded(tmp_path / "out").set_index("subject")
+    assert again.index.tolist() == ["deep", "lied", "right", "said", "wrong"]
+    assert "truth_inverted" not in again
+    for path in again["image"]:
+        corrected = read_film(path).pixels
         assert corrected[:, 70:90].mean() > corrected[:, 20:50].mean()
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_depth_and_values_of_a_film_are_kept_when_it_is_turned(folder, tmp_path):
+    table = loaded(folder)
+    save_corrected(table, decide(Dark(), table), tmp_path / "out", synthetic=False)
+    images = tmp_path / "out" / "image"
+    assert (np.asarray(Image.open(images / "wrong.png")) == chest()).all()
+    assert (images / "right.png").read_bytes() == (folder / "right.png").read_bytes()
+    assert np.asarray(Image.open(images / "deep.png")).dtype == np.uint16
+
+
+def test_masks_of_a_film_go_along_with_it(folder, tmp_path):
+    lungs = (chest() < 100).astype(np.uint8)
+    Image.fromarray(lungs).save(tmp_path / "lungs.png")
+    table = loaded(folder).assign(lungs=str(tmp_path / "lungs.png"))
+    save_corrected(table, decide(Dark(), table), tmp_path / "out", synthetic=False)
+    again = loaded(tmp_path / "out")
+    assert (np.asarray(Image.open(again["lungs"][0])) == lungs).all()
+
+
+def test_a_header_is_honored_before_a_film_is_prepared(folder):
+    said, lied = load_prepared([folder / "said.dcm", folder / "lied.dcm"])[0]
+    assert said == pytest.approx(prepare(chest()), abs=1e-4)
+    assert lied == pytest.approx(-prepare(chest()), abs=1e-4)
+
+
+def test_a_film_that_cannot_be_read_is_named_by_its_place(folder):
+    films, problems = load_prepared([folder / "right.png", folder / "torn.png"])
+    assert list(problems) == [1]
+    assert "torn.png" in problems[1]
+    assert not films[1].any()
+    assert films[0].any()
+
+
+def test_what_is_known_of_the_encoding_must_be_0_or_1(folder):
+    table = loaded(folder)
+    assert not stored_inverted(table).any()
+    known = table.assign(turned=[0, 1, 0, 0, 1, 1])
+    assert stored_inverted(known, "turned").tolist() == [False, True, False, False, True, True]
+    with pytest.raises(RequestError, match="no column upside"):
+        stored_inverted(table, "upside")
+    with pytest.raises(DataError, match="deep"):
+        stored_inverted(table.assign(turned="perhaps"), "turned")
 
 
 def test_a_folder_without_a_table_is_a_cohort_of_its_films(tmp_path):
