@@ -123,7 +123,7 @@ def save_cohort(
     """
     paths = {c for c in PATHS if c in table} | {"provenance_synthetic"}
     saved = table.drop(columns=[c for c in paths if c in table])
-    names = [str(subject).replace("/", "_") for subject in table["subject"]]
+    names = [str(subject).replace("%", "%25").replace("/", "%2F") for subject in table["subject"]]
     for column, contents in files.items():
         saved[column] = [
             ""

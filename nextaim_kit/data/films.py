@@ -128,7 +128,7 @@ def _picture(path: Path) -> Film:
         values = values[..., 0]
     if values.ndim == 3:
         apart = int((values.max(axis=2).astype(int) - values.min(axis=2)).max())
-        if apart > _EQUAL * values.max() / 255:
+        if apart > _EQUAL * float(values.max()) / 255:
             raise DataError(
                 f"{path.name} is a color picture",
                 expected="gray values, or three equal channels",

@@ -100,7 +100,7 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
     files: list[tuple[str, Path]] = []
     for cell in cells:
         place, _ = split_choice(place_of(cell, table.parent))
-        name = place.name if Path(cell.strip()).expanduser().is_absolute() else cell
+        name = place.name if os.path.isabs(os.path.expanduser(cell.strip())) else cell
         if os.path.isfile(place):
             files.append((name, place))
         elif os.path.isdir(place) and place.resolve() not in [*table.resolve().parents]:

@@ -80,8 +80,8 @@ def place_of(cell: str, folder: Path) -> Path:
     A relative one counts from the table's folder or, where nothing is there, from the folder
     ``images`` in it, where many public tables mean their files to be.
     """
-    beside = folder / Path(cell.strip()).expanduser()
-    below = folder / "images" / Path(cell.strip()).expanduser()
+    beside = folder / os.path.expanduser(cell.strip())
+    below = folder / "images" / os.path.expanduser(cell.strip())
     # os.path answers False to a cell too long for a name, such as a clinical note.
     return below if os.path.exists(below) and not os.path.exists(beside) else beside
 
@@ -89,6 +89,6 @@ def place_of(cell: str, folder: Path) -> Path:
 def split_choice(path: str | Path) -> tuple[Path, str]:
     """Split ``folder#1234`` into the folder and the end of the series UID that is meant."""
     place, mark, series = str(path).rpartition("#")
-    if mark and not os.path.exists(Path(path).expanduser()):
-        return Path(place).expanduser(), series
-    return Path(path).expanduser(), ""
+    if mark and not os.path.exists(os.path.expanduser(path)):
+        return Path(os.path.expanduser(place)), series
+    return Path(os.path.expanduser(path)), ""

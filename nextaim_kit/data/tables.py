@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nextaim_kit.errors import DataError, RequestError
 FIRST = ["subject", "site", "label"]
 # Columns that hold paths wherever they occur; those a study asks for are added to them.
 PATHS = ["image", "mask", "lungs", "lesions"]
+_PATIENT = ("patient", "patientid", "patient_id")  # a name, though it may look like a number
 _NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
 
 
@@ -51,7 +53,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     names = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
     # A subject or a site may well be called NA; a number there keeps its leading zeros.
     empty = {name: _NO_VALUE for name in names if name not in ("subject", "site")}
-    text = {name: str for name in (*FIRST, *PATHS) if name in names}
+    text = {name: str for name in (*FIRST, *PATHS, *_PATIENT) if name in names}
     return pd.read_csv(
         path, encoding="utf-8-sig", dtype=text, keep_default_na=False, na_values=empty
     )
@@ -98,7 +100,7 @@ def missing_files(table: pd.DataFrame, columns: Sequence[str]) -> list[dict[str,
             path, _ = split_choice(row.get(name) or "")
             if not row.get(name):
                 found.append({"subject": str(row["subject"]), "problem": f"no {name} given"})
-            elif not path.exists():
+            elif not os.path.exists(path):
                 problem = f"{name} {path.name} is missing"
                 found.append({"subject": str(row["subject"]), "problem": problem})
     return found

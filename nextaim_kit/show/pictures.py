@@ -49,6 +49,7 @@ def gallery(
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
+    names = list(dict.fromkeys(name for one in outlines for name in one))
     legend = 0.3 if outlines else 0
     figure, axes = new_figure(1.9 * columns, 2.15 * rows + legend, rows, columns)
     for axis in axes.flat:
@@ -65,12 +66,10 @@ def gallery(
         extent = (-0.5, pixels.shape[1] - 0.5, pixels.shape[0] - 0.5, -0.5)
         if len(heat):
             _draw_heat(axis, np.asarray(heat[k]), extent)
-        for (color, dashes), mask in zip(
-            _LINES, outlines[k].values() if outlines else (), strict=False
-        ):
+        for name, mask in outlines[k].items() if outlines else ():
+            color, dashes = _LINES[names.index(name) % len(_LINES)]
             _draw_outline(axis, np.asarray(mask) > 0, extent, color, dashes)
     if outlines:
-        names = list(dict.fromkeys(name for one in outlines for name in one))
         handles = [Line2D([], [], color=c, linestyle=d) for c, d in _LINES[: len(names)]]
         figure.legend(handles, names, loc="outside lower center", ncols=3)
     return described(figure, f"{len(pictures)} pictures: {'; '.join(titles)}.")

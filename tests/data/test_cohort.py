@@ -9,10 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from nextaim_kit.data.cohort import load_cohort, problems, require_labels
+from nextaim_kit.data.cohort import load_cohort, problems, require_labels, save_cohort
+from nextaim_kit.data.fingerprint import fingerprint
 from nextaim_kit.data.folders import pseudonym
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
+from nextaim_kit.data.source import place_of
 from nextaim_kit.errors import DataError, RequestError
 
 
@@ -354,3 +357,122 @@ def test_a_data_set_that_is_not_there_says_how_to_fetch_it(data_set, tmp_path):
         load_cohort("tiny")
     with pytest.raises(RequestError, match="did you mean tiny"):
         load_cohort("tinny")
+
+
+GRAY = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48)
+PICTURES = [GRAY.astype(np.uint8), GRAY * 20]
+
+
+def films(**columns):
+    return pd.DataFrame({"subject": ["a", "b/2"], "label": [1, None], **columns})
+
+
+def opened(path):
+    return np.asarray(Image.open(path))
+
+
+def test_a_saved_cohort_can_be_moved_and_has_the_same_pictures(tmp_path, pairs):
+    given = [str(pairs / "a_mask.nii.gz"), pairs / "b_mask.nii.gz"]
+    table = films(age=[71, 8.5], mask="/elsewhere/m.png", lungs="/elsewhere/l.png")
+    save_cohort(table, tmp_path / "one", {"image": PICTURES, "mask": given}, synthetic=False)
+    (tmp_path / "one").rename(tmp_path / "two")
+    shutil.rmtree(pairs)
+    cohort = load_cohort(str(tmp_path / "two"))
+    assert problems(cohort).empty
+    assert list(cohort["subject"]) == ["a", "b/2"]
+    assert list(cohort["label"].fillna(-1)) == [1, -1]
+    assert list(cohort["age"]) == [71, 8.5]
+    assert "lungs" not in cohort
+    for picture, path in zip(PICTURES, cohort["image"], strict=True):
+        found = opened(path)
+        assert found.dtype == picture.dtype
+        np.testing.assert_array_equal(found, picture)
+    assert "elsewhere" not in (tmp_path / "two" / "cohort.csv").read_text()
+
+
+def test_what_a_subject_does_not_have_stays_empty(tmp_path):
+    masks = {"lungs": [None, PICTURES[0]], "lesions": ["", None]}
+    save_cohort(films(), tmp_path / "c", {"image": PICTURES, **masks}, synthetic=False)
+    cohort = load_cohort(str(tmp_path / "c"), columns=("image",))
+    assert cohort.loc[0, "lungs"] == ""
+    np.testing.assert_array_equal(opened(cohort.loc[1, "lungs"]), PICTURES[0])
+    assert list(cohort["lesions"]) == ["", ""]
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {"cohort.csv", "image", "lungs"}
+
+
+def test_a_cohort_s_table_is_written_last_and_not_at_all_if_a_picture_fails(tmp_path):
+    there = []
+
+    def pictures():
+        there.append((tmp_path / "c" / "cohort.csv").exists())
+        yield PICTURES[0]
+        there.append((tmp_path / "c" / "cohort.csv").exists())
+        raise DataError("the second film is damaged")
+
+    with pytest.raises(DataError, match="second film is damaged"):
+        save_cohort(films(), tmp_path / "c", {"image": pictures()}, synthetic=False)
+    assert there == [False, False]
+    files = [path.name for path in (tmp_path / "c").rglob("*") if path.is_file()]
+    assert files == ["a.png"]
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_a_saved_cohort_says_whether_it_was_made_from_a_twin(tmp_path, synthetic):
+    table = films(provenance_synthetic=not synthetic)
+    path = save_cohort(table, tmp_path / "c", {"image": PICTURES}, synthetic=synthetic)
+    assert fingerprint(str(path))["synthetic"] is synthetic
+    assert list(load_cohort(str(path), columns=("image",))["provenance_synthetic"]) == (
+        [synthetic] * 2
+    )
+
+
+def test_a_study_can_bring_the_columns_of_a_known_table_to_the_cohort_s(table, pairs):
+    path = table("ImageFile,mask\na_image.nii.gz,a_mask.nii.gz")
+
+    def adapt(found):
+        return found.rename(columns={"ImageFile": "image"}).assign(subject="p", label=1)
+
+    cohort = load_cohort(path, adapt=adapt)
+    assert cohort[["subject", "image", "label"]].to_numpy().tolist() == [
+        ["p", str(pairs / "a_image.nii.gz"), 1]
+    ]
+    with pytest.raises(DataError, match="no column 'subject'"):
+        load_cohort(path)
+
+
+def test_a_file_that_is_not_beside_its_table_is_sought_in_images(table, pairs):
+    (pairs / "images").mkdir()
+    for name in ("c_image.nii.gz", "a_image.nii.gz"):
+        shutil.copy(pairs / "a_image.nii.gz", pairs / "images" / name)
+    text = "subject,image,mask\n" + "\n".join(f"{s},{s}_image.nii.gz,a_mask.nii.gz" for s in "acd")
+    path = table(text)
+    cohort = load_cohort(path)
+    below = [str(pairs / name) for name in ("a_image.nii.gz", "images/c_image.nii.gz")]
+    assert list(cohort["image"]) == [*below, str(pairs / "d_image.nii.gz")]
+    assert list(problems(cohort)["subject"]) == ["d"]
+    before = fingerprint(path)["sha256"]
+    (pairs / "images" / "c_image.nii.gz").write_bytes(b"another film")
+    assert fingerprint(path)["sha256"] != before
+
+
+def test_a_long_clinical_note_is_no_path_and_no_error(table, tmp_path):
+    note = "Fever for five days. Opacities of both lower fields. " * 40
+    for cell in (note[:900], note):
+        assert place_of(cell, tmp_path) == tmp_path / cell.strip()
+        header, *lines = rows(1, 0).split("\n")
+        path = table("\n".join([f"{header},note", *(f"{line},{cell}" for line in lines)]))
+        assert list(load_cohort(path)["note"].str.strip()) == [cell.strip()] * 2
+        assert fingerprint(path)["name"] == "cohort.csv"
+
+
+def test_a_note_that_begins_with_a_tilde_is_no_error(table):
+    header, line = rows(1).split("\n")
+    assert fingerprint(table(f"{header},note\n{line},~7 days of fever"))["sha256"]
+
+
+def test_subjects_whose_names_differ_by_a_slash_keep_files_of_their_own(tmp_path):
+    table = pd.DataFrame({"subject": ["b/2", "b_2"]})
+    path = save_cohort(table, tmp_path / "c", {"image": PICTURES}, synthetic=False)
+    for picture, found in zip(PICTURES, load_cohort(str(path), columns=["image"])["image"],
+                              strict=True):  # fmt: skip
+        np.testing.assert_array_equal(opened(found), picture)

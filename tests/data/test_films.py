@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from nextaim_kit.data.films import film_table, read_film
+from nextaim_kit.data.films import Film, film_table, read_film, read_mask
 from nextaim_kit.errors import DataError
 
 GRAY = (np.arange(64 * 48).reshape(64, 48) % 251).astype(np.uint8)
@@ -95,3 +95,49 @@ def test_a_folder_s_films_come_in_order_and_twins_of_a_name_stay_apart(tmp_path)
     assert film_table(tmp_path)["subject"].tolist() == ["a.bmp", "a.png", "b"]
     with pytest.raises(DataError, match="no film in"):
         film_table(tmp_path.parent / tmp_path.name / "..")
+
+
+def test_a_film_is_shown_as_its_header_says_and_stored_as_it_was(tmp_path, save_dicom):
+    values = GRAY.astype(np.uint16) * 10
+    for says, sign in (("MONOCHROME1", -1), ("MONOCHROME2", 1)):
+        film = read_film(save_dicom(tmp_path / f"{says}.dcm", values, says))
+        np.testing.assert_array_equal(film.shown, sign * values.astype(float))
+        np.testing.assert_array_equal(film.pixels, values)
+    np.testing.assert_array_equal(Film(GRAY.astype(np.float32)).shown, GRAY)
+
+
+def test_channels_that_jpeg_has_parted_a_little_are_gray(tmp_path):
+    values = np.repeat(np.clip(GRAY, 6, 255)[..., None], 3, axis=2)
+    values[:10, :10, 0] -= 6
+    values[0, 0] = 255
+    found = read_film(save(tmp_path / "f.png", values)).pixels
+    np.testing.assert_allclose(found, values.mean(axis=2), atol=1e-3)
+
+
+LABELS = np.repeat(np.array([[0, 1, 2]], np.uint8), 40, axis=0)
+
+
+@pytest.mark.parametrize("mode", ["gray", "palette", "sixteen bits", "one bit"])
+def test_a_mask_keeps_its_whole_numbers_in_any_encoding(tmp_path, mode):
+    labels = LABELS * 200 if mode == "sixteen bits" else LABELS
+    picture = Image.fromarray(labels.astype(np.uint16) if mode == "sixteen bits" else labels)
+    if mode == "palette":  # its colors say nothing of its numbers
+        picture.putpalette([200, 200, 200, 255, 0, 0, 0, 0, 255])
+    elif mode == "one bit":
+        labels, picture = labels > 0, Image.fromarray(labels > 0)
+    picture.save(tmp_path / "m.png")
+    found = read_mask(tmp_path / "m.png")
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, labels)
+
+
+def test_a_colored_an_absent_a_damaged_and_no_mask_are_refused_by_name(tmp_path):
+    with pytest.raises(DataError, match=r"mask red.png is a color picture"):
+        read_mask(save(tmp_path / "red.png", np.repeat(LABELS[..., None], 3, axis=2)))
+    with pytest.raises(DataError, match=r"mask none.png cannot be read\n +found: +no such file"):
+        read_mask(tmp_path / "none.png")
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"mask torn.png cannot be read\n +found: +cannot identify"):
+        read_mask(tmp_path / "torn.png")
+    with pytest.raises(DataError, match=r"mask \(none\) cannot be read"):
+        read_mask("")

@@ -8,7 +8,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from nextaim_kit.errors import DataError
@@ -25,6 +28,9 @@ PATIENTS = FEATURES.assign(site=np.tile(["Pisa", "Milan"], 60), label=Y, lesion_
 FOREST = pd.DataFrame({"name": ["a", "b"], "value": [0.8, 0.7], "low": [0.7, np.nan],
                        "high": [0.9, np.nan], "group": ["model", "baseline"]})  # fmt: skip
 CURVES = pd.DataFrame({"threshold": [0.1, 0.5], "model_a": [0.3, 0.2], "treat all": [0.3, 0.0]})
+ERASED = {"by attention": ([0, 50, 100], [0.9, 0.4, 0.15]), "any order": ([0, 100], [0.9, 0.7])}
+FILMS = [RNG.normal(100, 20, (40, 30)), RNG.normal(900, 20, (60, 60))]
+DISC = np.hypot(*np.mgrid[-1:1:20j, -1:1:20j]) < 0.5
 CHOSEN = pd.DataFrame({"feature": list(FEATURES), "frequency": [1.0, 0.2, 0.6, 0.4]})
 
 
@@ -40,6 +46,8 @@ def draw(name: str) -> Figure:
             pd.concat([CHOSEN.assign(selector=s) for s in ("mrmr", "mutual_info")])),
         "shap_summary": lambda: plots.shap_summary(FEATURES.to_numpy() * [3, 1, 2, 1], FEATURES),
         "volume_scatter": lambda: plots.volume_scatter(PATIENTS, list(FEATURES)),
+        "curves": lambda: plots.curves(ERASED, xlabel="pixels [%]", ylabel="prediction"),
+        "gallery": lambda: plots.gallery(FILMS, ["P1", "P2, severe"]),
         "distribution_by_site": lambda: plots.distribution_by_site(PATIENTS, "original_glcm_F0"),
     }  # fmt: skip
     return made[name]()
@@ -55,6 +63,8 @@ ALL = {
     "selection_by_selector": "glcm F0 100%",
     "shap_summary": "strongest on average: glcm F0",
     "volume_scatter": "Rank correlation with lesion volume: glcm F0",
+    "curves": "prediction by pixels [%]: by attention 0.90 to 0.15; any order 0.90 to 0.70",
+    "gallery": "2 pictures: P1; P2, severe",
     "distribution_by_site": "glcm F0 by site, median: Milan",
 }
 
@@ -131,3 +141,72 @@ def test_features_missing_for_some_patients_can_be_drawn():
 )  # fmt: skip
 def test_feature_names_are_shortened_without_loss(feature, short):
     assert short_name(feature) == short
+
+
+def contours(axis):
+    return [artist for artist in axis.get_children() if isinstance(artist, ContourSet)]
+
+
+def test_curves_have_the_points_and_names_that_were_given():
+    (axis,) = draw("curves").axes
+    for line, (name, (x, y)) in zip(axis.lines, ERASED.items(), strict=True):
+        assert line.get_label() == name
+        np.testing.assert_array_equal(line.get_xydata(), np.column_stack([x, y]))
+    assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 2
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(ERASED)
+
+
+def test_each_picture_is_windowed_by_its_own_values():
+    figure = plots.gallery([*FILMS, FILMS[0] * 50], ["a", "b", "c"], columns=2)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["a", "b", "c", ""]
+    for axis, pixels in zip(figure.axes, [*FILMS, FILMS[0] * 50], strict=False):
+        (image,) = axis.images
+        np.testing.assert_array_equal(image.get_array(), pixels)
+        assert image.get_clim() == pytest.approx(tuple(np.percentile(pixels, [1, 99])))
+    assert not figure.axes[3].images
+
+
+def test_outlines_and_heat_of_any_size_lie_where_their_picture_is():
+    names = {"reader": DISC, "network": np.roll(DISC, 3, 1), "nothing": np.zeros_like(DISC)}
+    heat = [DISC * 3.0 - 1, np.full((5, 5), 0.2)]
+    figure = plots.gallery(FILMS, ["a", "b"], outlines=[names, names], heat=heat)
+    figure.draw_without_rendering()
+    for axis, pixels in zip(figure.axes, FILMS, strict=True):
+        rows, columns = pixels.shape
+        film, overlay = axis.images
+        assert overlay.get_extent() == film.get_extent() == [-0.5, columns - 0.5, rows - 0.5, -0.5]
+        first, second = contours(axis)
+        corners = first.get_paths()[0].get_extents()
+        # A disc of half the picture's size in its middle, to within a pixel of the mask's grid.
+        assert corners.width == pytest.approx(columns / 2, abs=columns / 20)
+        assert corners.height == pytest.approx(rows / 2, abs=rows / 20)
+        assert (corners.x0 + corners.x1) / 2 == pytest.approx((columns - 1) / 2, abs=0.1)
+        moved = second.get_paths()[0].get_extents().x0 - corners.x0
+        assert moved == pytest.approx(3 * columns / 20, abs=0.1)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
+    hot = figure.axes[0].images[1]
+    assert (float(hot.get_array().min()), float(hot.get_array().max())) == (0, 1)
+    assert hot.cmap(0.0)[3] == 0 < 0.5 < hot.cmap(1.0)[3]  # bare where least, opaque where most
+    assert not figure.axes[1].images[1].get_array().any()
+
+
+def test_an_outline_has_the_color_of_its_name_in_the_legend():
+    figure = plots.gallery(FILMS, ["a", "b"], outlines=[{"one": DISC}, {"other": DISC}])
+    (legend,) = figure.legends
+    shown = [to_hex(contours(axis)[0].get_edgecolor()[0]) for axis in figure.axes]
+    assert shown == [to_hex(line.get_color()) for line in legend.get_lines()]
+
+
+def test_a_picture_that_cannot_be_read_leaves_its_place_with_the_reason(tmp_path):
+    pixels = (FILMS[1] - 800).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "good.png")
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    files = [tmp_path / "torn.png", str(tmp_path / "good.png")]
+    figure = plots.gallery(files, ["a", "b"], heat=[DISC, DISC], outlines=[{"lung": DISC}] * 2)
+    torn, good = figure.axes
+    assert [axis.get_title(loc="left") for axis in (torn, good)] == ["a", "b"]
+    assert [text.get_text() for text in torn.texts] == ["torn.png cannot be read"]
+    assert not torn.images
+    assert not contours(torn)
+    assert not good.texts
+    np.testing.assert_array_equal(good.images[0].get_array(), pixels)

@@ -78,6 +78,7 @@ def named(problems: Sequence[Problem]) -> pd.DataFrame:
 
 def _column(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[Problem]]:
     values = pd.to_numeric(table[name], errors="coerce").astype(float)
+    values = values.where(np.isfinite(values))
     given = table[name].notna() & (table[name].astype(str).str.strip() != "")
     problems = [
         {"subject": str(subject), "problem": f"{name} is {word!r}, not a number: set aside"}
@@ -151,7 +152,9 @@ class Standard:
         median = np.nanmedian(known, 0)
         filled = np.where(np.isnan(known), median, known)
         spread = filled.std(0)
-        return cls(median, filled.mean(0), np.where(spread > 0, spread, 1.0))
+        spread[spread == 0] = 1.0
+        spread[empty] = np.inf  # whatever comes, it becomes 0
+        return cls(median, filled.mean(0), spread)
 
     def apply(self, numbers: pd.DataFrame) -> NDArray[np.float32]:
         """Standardized inputs of any rows, shape (n, p)."""

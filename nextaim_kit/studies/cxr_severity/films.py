@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,8 @@ ALIASES = {
 _OUTCOMES = ("severity", "Prognosis")
 _SEVERE = {"severe": 1, "mild": 0, "lieve": 0, "unknown": None, "": None}
 _FOLDERS = {"images": "image", "masks": "mask", "lungs": "lungs", "lesions": "lesions"}
-_LATERAL = ("l", "lateral", "lat", "ll", "rl")
+_NOT_FRONTAL = dict.fromkeys(("l", "lateral", "lat", "ll", "rl"), "a lateral film")
+_NOT_FRONTAL |= dict.fromkeys(("axial", "coronal", "sagittal"), "a slice of a CT, not a film")
 
 
 def load_films(spec: str, *, twin: Callable[[], pd.DataFrame]) -> tuple[pd.DataFrame, bool]:
@@ -65,7 +66,7 @@ def load_films(spec: str, *, twin: Callable[[], pd.DataFrame]) -> tuple[pd.DataF
         If no film of the table is there, or the outcome has another word.
     """
     folder = Path(spec).expanduser()
-    if folder.is_dir() and not (folder / "cohort.csv").is_file():
+    if spec != SYNTHETIC and folder.is_dir() and not (folder / "cohort.csv").is_file():
         table = _folder(folder)
     else:
         table = load_cohort(spec, twin=twin, columns=("image",), adapt=_adapted)
@@ -193,17 +194,21 @@ def _films_of(folder: Path) -> list[str]:
 
 
 def _is_there(table: pd.DataFrame) -> list[bool]:
-    return [bool(path) and Path(path).is_file() for path in table["image"]]
+    # os.path answers False to a cell that is too long for a name.
+    return [bool(path) and os.path.isfile(path) for path in table["image"]]
 
 
 def _frontal(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the films whose view is lateral; they are named."""
+    """Without lateral films and slices of CT, which are named."""
     if "view" not in table:
         return table
-    lateral = table["view"].fillna("").astype(str).str.strip().str.lower().isin(_LATERAL)
-    named: list[Any] = [
-        {"subject": subject, "problem": "a lateral film"} for subject in table["subject"][lateral]
+    view = table["view"].fillna("").astype(str).str.strip().str.lower()
+    other = view.map(_NOT_FRONTAL)
+    named = [
+        {"subject": subject, "problem": problem}
+        for subject, problem in zip(table["subject"], other, strict=True)
+        if isinstance(problem, str)
     ]
-    kept = table[~lateral].reset_index(drop=True)
+    kept = table[other.isna()].reset_index(drop=True)
     kept.attrs = {**table.attrs, "problems": [*table.attrs.get("problems", []), *named]}
     return kept

@@ -13,7 +13,7 @@ from nextaim_kit.studies.cxr_severity.pixels import at_size, load_even, load_mas
 from nextaim_kit.studies.cxr_severity.twin import make_twin
 
 MIRRORED = "heart lies on the film's left: mirrored?"
-UPSIDE_DOWN = "wider at their top: upside down?"
+UPSIDE_DOWN = "at their top: upside down?"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,6 @@ def test_films_on_their_side_are_called_turned(chests):
     assert share(*on_their_side(*chests), "above each other: turned by 90 degrees?") == 1
 
 
-@pytest.mark.xfail(reason="_position: of no film are the upper quarter's lungs 1.2 times as wide")
 def test_films_upside_down_are_called_so(chests):
     assert share(*upside_down(*chests), UPSIDE_DOWN) >= 0.9
 
@@ -79,9 +78,7 @@ def test_lungs_that_are_absent_small_alone_or_unequal_are_called_so(chests):
     for alone in (1, 2):
         only = np.where(lungs == alone, lungs, 0)
         assert share(films, only, "only one lung found: a lateral film, or one lung white?") == 1
-    part = lungs.copy()
-    part[:, ::4][part[:, ::4] == 2] = 5
-    part = np.where(part == 2, 0, np.minimum(part, 2))
+    part = np.where((lungs == 2) & (np.arange(128) % 5 > 0), 0, lungs)
     assert share(films, part, "more than three times the other: a lateral film?") >= 0.9
 
 
@@ -98,7 +95,6 @@ def test_at_least_half_of_real_films_that_are_mirrored_are_called_so(outlined):
     assert share(*mirrored(*outlined), MIRRORED) >= 0.5
 
 
-@pytest.mark.xfail(reason="_position: of no film are the upper quarter's lungs 1.2 times as wide")
 def test_most_real_films_upside_down_are_called_so(outlined):
     assert share(*outlined, UPSIDE_DOWN) <= 0.02
     assert share(*upside_down(*outlined), UPSIDE_DOWN) >= 0.75

@@ -129,7 +129,6 @@ def test_films_of_a_twin_or_of_a_table_made_from_one_are_synthetic(films, tmp_pa
     assert load_films(str(tmp_path), twin=lambda: pytest.fail("not asked for"))[1]
 
 
-@pytest.mark.xfail(reason="load_films: a folder of that name is taken for the twin")
 def test_a_folder_named_synthetic_is_not_the_twin(films, tmp_path, monkeypatch):
     films("synthetic/real.png", "twin.png")
     monkeypatch.chdir(tmp_path)
@@ -137,7 +136,6 @@ def test_a_folder_named_synthetic_is_not_the_twin(films, tmp_path, monkeypatch):
     assert load_films("synthetic", twin=lambda: twin)[0]["subject"].tolist() == ["t"]
 
 
-@pytest.mark.xfail(reason="read_table: patients become numbers, 7.0 where one is not known")
 def test_a_patient_has_one_name_whoever_else_is_in_the_table(films):
     names = [
         films("a.png", "b.png", text=f"image,patientid\na.png,007\nb.png,{other}").loc[0, "patient"]
@@ -146,7 +144,6 @@ def test_a_patient_has_one_name_whoever_else_is_in_the_table(films):
     assert names == ["007"] * 3
 
 
-@pytest.mark.xfail(reason="_strangers: a mask beside its film is called a film without a row")
 def test_a_mask_beside_its_film_is_no_film_without_a_row(films):
     table = films("a.png", "a_mask.png", text="image,mask\na.png,a_mask.png")
     assert said(table) == {}
