@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nextaim_kit.data.files import atomic_path, write_text
 from nextaim_kit.errors import DataError, RunError
-from nextaim_kit.learn.recompute import recompute_inside
+from nextaim_kit.learn.recompute import recomputing
 from nextaim_kit.machine.limits import loader_workers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -129,7 +128,6 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = build()
-    recompute_inside(net, tuple(recompute))
     history = _History(folder, epochs, monitor)
     asked = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
@@ -165,7 +163,9 @@ def fit(
         if last.is_file():
             _check_same_network(net, _weights(last), f"{folder.name}/{_LAST}")
         task.seed = seed
-        trainer.fit(task, *loaders, ckpt_path=last if last.is_file() else None, weights_only=False)
+        going_on = last if last.is_file() else None
+        with recomputing(net, tuple(recompute)):
+            trainer.fit(task, *loaders, ckpt_path=going_on, weights_only=False)
     rows = {"history": history.rows, "best_epoch": history.best(mode)}
     write_text(folder / _HISTORY, json.dumps(rows, indent=1))
     return _finished(net, folder)
@@ -388,7 +388,7 @@ def load_weights(net: nn.Module, path: Path) -> nn.Module:
     """
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch's reader raises whatever the bytes lead it to
         raise DataError(
             f"{path.name} holds no weights",
             expected="a file that torch.save(net.state_dict(), path) wrote",

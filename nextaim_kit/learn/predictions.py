@@ -23,13 +23,14 @@ def by_repeat(predictions: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
 def pooled(predictions: pd.DataFrame) -> pd.DataFrame:
     """One row per patient, by subject: ``subject, site, y, p, threshold, called``.
 
-    `p` and `threshold` are means over repeats, to look at and to draw; measures are taken
-    `by_repeat`. `called` tells if `p` reached the threshold in at least half of the repeats
-    (with one repeat: if ``p >= threshold``).
+    `p` and `threshold` are means over rows and repeats, to look at and to draw; measures are taken
+    `by_repeat`. `called` tells if the mean of a patient's rows reached the threshold in at least
+    half of the repeats (with one repeat: if ``p >= threshold``).
     """
-    rows = predictions.assign(called=predictions["p"] >= predictions["threshold"])
-    by_patient = rows.groupby(["subject", "site", "y"], dropna=False)
-    table = by_patient[["p", "threshold", "called"]].mean().reset_index()
+    who = ["subject", "site", "y"]
+    rows = predictions.groupby([*who, "repeat"], dropna=False)[["p", "threshold"]].mean()
+    rows["called"] = rows["p"] >= rows["threshold"]
+    table = rows.groupby(who, dropna=False).mean().reset_index()
     return table.assign(called=table["called"] >= 0.5)
 
 

@@ -11,8 +11,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def recompute_inside(net: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None:
-    """Let every block of these kinds forget its inner activations until the backward pass.
+@contextmanager
+def recomputing(net: nn.Module, kinds: tuple[type[nn.Module], ...]) -> Iterator[None]:
+    """Let blocks of these kinds, meanwhile, forget inner activations until the backward pass.
 
     Outputs, gradients and batch normalization's running statistics stay the same, and so do the
     names of the weights. In evaluation nothing changes.
@@ -21,9 +22,14 @@ def recompute_inside(net: nn.Module, kinds: tuple[type[nn.Module], ...]) -> None
     ----------
     Chen et al. 2016, arXiv:1604.06174.
     """
-    for block in net.modules():
-        if isinstance(block, kinds):
-            _wrap(block)
+    blocks = [block for block in net.modules() if isinstance(block, kinds)]
+    for block in blocks:
+        _wrap(block)
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.forward  # what its class has comes forth again
 
 
 def _wrap(block: nn.Module) -> None:

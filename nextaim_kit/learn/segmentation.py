@@ -78,13 +78,13 @@ def largest_parts(mask: ArrayLike, n: int) -> NDArray[np.int64]:
     array of int, shape (h, w)
         0 outside; 1, 2, ... by the column of their center.
     """
-    labels, found = ndimage.label(np.asarray(mask, bool))
+    labels, found = ndimage.label(ndimage.binary_fill_holes(np.asarray(mask, bool)))
     sizes = np.bincount(labels.ravel(), minlength=found + 1)[1:]
     kept = [k + 1 for k in np.argsort(-sizes, kind="stable")[:n]]
     kept.sort(key=lambda k: float(np.nonzero(labels == k)[1].mean()))
     parts = np.zeros(labels.shape, int)
     for number, k in enumerate(kept, 1):
-        parts[ndimage.binary_fill_holes(labels == k)] = number
+        parts[labels == k] = number
     return parts
 
 
@@ -101,9 +101,9 @@ def mean_with_interval(
     """
     table = pd.DataFrame({"value": np.asarray(values, float)})
     table["group"] = np.arange(len(table)) if groups is None else np.asarray(groups)
-    sums = table.groupby("group")["value"].agg(["sum", "size"]).to_numpy()
-    if not len(sums) or np.isnan(sums).any():
+    if table.empty or table["value"].isna().any():
         raise DataError("a mean needs at least one value, and none missing")
+    sums = table.groupby("group", dropna=False)["value"].agg(["sum", "size"]).to_numpy()
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), n_boot) @ sums
     low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5]) if n_boot else (np.nan,) * 2

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from nextaim_kit.errors import DataError, RunError
-from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.fit import fit, load_weights, precision, save_weights
 
 SETUP = """\
 import os, sys, torch
@@ -194,3 +194,89 @@ def test_a_training_with_other_settings_is_not_taken_for_this_one(tmp_path):
     trained(tmp_path, epochs=1)
     with pytest.raises(DataError, match=r"other settings(.|\n)*epochs = 3"):
         trained(tmp_path, epochs=3)
+
+
+class Block(nn.Sequential):
+    """Counts how often it is computed."""
+
+    computed = 0
+
+    def forward(self, x):
+        Block.computed += 1
+        return super().forward(x)
+
+
+def blocks():
+    layers = [
+        Block(nn.Linear(n, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.ReLU()) for n in (8, 16)
+    ]
+    return nn.Sequential(*layers, nn.Linear(16, 1))
+
+
+def test_blocks_that_are_computed_twice_end_with_the_same_numbers(tmp_path):
+    def run(name, **options):
+        before = Block.computed
+        return trained(tmp_path / name, blocks, epochs=2, **options), Block.computed - before
+
+    (kept, once), (again, more) = run("kept"), run("again", recompute=(Block,))
+    steps = 2 * 2 * 160 // 8  # epochs, blocks, batches
+    assert more - once == steps
+    pd.testing.assert_frame_equal(kept.history, again.history, rtol=1e-6)
+    expected, found = kept.net.state_dict(), again.net.state_dict()
+    assert list(expected) == list(found)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, msg=name)
+
+
+def test_the_learning_rate_is_not_halved_below_its_lowest(tmp_path):
+    found = trained(
+        tmp_path, epochs=6, plateau=0, lowest_rate=3e-3, monitor="val_same",
+        metrics={"same": lambda outputs, targets: 0.0},
+    )  # fmt: skip
+    rates = found.history["learning_rate"].drop_duplicates()
+    assert rates.tolist() == pytest.approx([1e-2, 5e-3, 3e-3])
+
+
+def test_saved_weights_are_read_into_another_network_of_the_kind(tmp_path):
+    net, other = blocks().eval(), blocks().eval()
+    path = tmp_path / "net.pt"
+    assert save_weights(net, path) == str(path)
+    x = points(20)[:][0]
+    assert not torch.allclose(other(x), net(x))
+    assert load_weights(other, path) is other
+    assert torch.equal(other(x), net(x))
+
+
+def test_weights_of_another_architecture_are_refused_with_the_first_that_differs(tmp_path):
+    save_weights(network(), tmp_path / "net.pt")
+    other = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 3))
+    said = r"net\.pt is of another network(.|\n)*3\.bias of shape \(3,\)(.|\n)*shape \(1,\)"
+    with pytest.raises(DataError, match=said):
+        load_weights(other, tmp_path / "net.pt")
+    with pytest.raises(DataError, match=r"0\.bias of shape none(.|\n)*shape \(16,\)"):
+        load_weights(nn.ReLU(), tmp_path / "net.pt")
+
+
+# torch's reader ends with an error of another kind for each of them.
+@pytest.mark.parametrize("text", ["no weights", "a text", "hello", "readme"])
+def test_a_text_holds_no_weights(tmp_path, text):
+    (tmp_path / "net.pt").write_text(text)
+    with pytest.raises(DataError, match=r"net\.pt holds no weights"):
+        load_weights(network(), tmp_path / "net.pt")
+
+
+def test_neither_half_a_file_nor_none_nor_other_things_hold_weights(tmp_path):
+    path = tmp_path / "net.pt"
+    with pytest.raises(DataError, match=r"net\.pt holds no weights(.|\n)*No such file"):
+        load_weights(network(), path)
+    save_weights(network(), path)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(DataError, match=r"net\.pt holds no weights"):
+        load_weights(network(), path)
+    torch.save([1, 2], path)
+    with pytest.raises(DataError, match=r"net\.pt holds no weights(.|\n)*tensors by name"):
+        load_weights(network(), path)
+
+
+def test_a_machine_without_a_gpu_trains_in_single_precision():
+    assert (precision() == "32-true") == (not torch.cuda.is_available())

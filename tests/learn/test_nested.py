@@ -222,7 +222,8 @@ def test_rows_without_a_label_are_left_out():
 def test_pooling_takes_the_mean_over_repeats_and_the_majority_of_calls():
     rows = [("A", 0.2, 0.3), ("B", 0.6, 0.3), ("A", 0.6, 0.5), ("B", 0.7, 0.5), ("C", 0.1, 0.3)]
     table = pd.DataFrame(rows, columns=["subject", "p", "threshold"])
-    pooled = NestedResult(table.assign(site=None, y=1), table, [], [], []).pooled()
+    table = table.assign(site=None, y=1, repeat=[0, 0, 1, 1, 0])
+    pooled = NestedResult(table, table, [], [], []).pooled()
     assert pooled["subject"].tolist() == ["A", "B", "C"]
     assert pooled["p"].to_numpy() == pytest.approx([0.4, 0.65, 0.1])
     assert pooled["threshold"].to_numpy() == pytest.approx([0.4, 0.4, 0.3])

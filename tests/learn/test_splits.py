@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.splits import folds, leave_one_site_out
+from nextaim_kit.learn.splits import folds, leave_one_site_out, rotations
 
 
 def cohort(patients=80, rows=1, sites=2) -> pd.DataFrame:
@@ -160,3 +160,42 @@ def test_a_patient_seen_at_two_sites_is_in_neither_training_part():
 def test_no_site_can_be_left_out_of_one_or_of_rows_without(change, error, said):
     with pytest.raises(error, match=said):
         leave_one_site_out(change(cohort()))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_patients_without_a_class_stay_whole_and_every_row_is_tested_once(rows):
+    table = cohort(patients=23, rows=rows).drop(columns=["site", "label"])
+    split = folds(table, 5, seed=0, by=())
+    for train, test in split:
+        assert not subjects(table, train) & subjects(table, test)
+        assert sorted([*train, *test]) == list(range(len(table)))
+        assert 4 <= len(subjects(table, test)) <= 5
+    assert sorted(np.concatenate([test for _, test in split])) == list(range(len(table)))
+    other = folds(table, 5, seed=1, by=())
+    assert [test.tolist() for _, test in split] != [test.tolist() for _, test in other]
+
+
+def test_fewer_patients_than_folds_are_refused_however_many_rows_they_have():
+    with pytest.raises(DataError, match="4 patients cannot make 5 folds"):
+        folds(cohort(patients=4, rows=3), 5, seed=0, by=())
+
+
+@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("by", [(), ("label",)])
+def test_each_fold_is_tested_once_validated_once_and_trained_on_else(n, by):
+    table = cohort(rows=2)
+    parts = folds(table, n, seed=0, by=by)
+    found = rotations(parts)
+    for k, (train, val, test) in enumerate(found):
+        assert test.tolist() == parts[k][1].tolist()
+        assert val.tolist() == parts[(k + 1) % n][1].tolist()
+        assert sorted([*train, *val, *test]) == list(range(len(table)))
+        assert not subjects(table, train) & subjects(table, val)
+    for part in (1, 2):
+        rows = np.concatenate([rotation[part] for rotation in found])
+        assert sorted(rows) == list(range(len(table)))
+
+
+def test_two_folds_leave_nothing_to_train_on_and_are_refused():
+    with pytest.raises(RequestError, match=r"at least 3 folds(.|\n)*2"):
+        rotations(folds(cohort(), 2, seed=0))

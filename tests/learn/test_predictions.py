@@ -1,0 +1,74 @@
+"""Films of a patient are averaged, repeats are kept apart, and patients come by subject."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nextaim_kit.learn.predictions import by_repeat, of_patients, pooled
+
+
+def table(rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["subject", "site", "repeat", "y", "p", "threshold"])
+
+
+@pytest.fixture
+def repeated():
+    """Patient B, who has two films, before patient A, who has one; two repeats."""
+    return table(
+        [
+            ("B", "S1", 1, 1, 0.6, 0.3),
+            ("B", "S1", 0, 1, 0.9, 0.6),
+            ("A", "S2", 0, 0, 0.2, 0.6),
+            ("B", "S1", 0, 1, 0.7, 0.6),
+            ("A", "S2", 1, 0, 0.4, 0.3),
+            ("B", "S1", 1, 1, 0.2, 0.3),
+        ]
+    )
+
+
+def test_films_are_averaged_within_each_repeat(repeated):
+    y, p, threshold = by_repeat(repeated)
+    assert y.tolist() == [0, 1]
+    assert p == pytest.approx(np.array([[0.2, 0.4], [0.8, 0.4]]))
+    assert threshold == pytest.approx(np.array([[0.6, 0.3], [0.6, 0.3]]))
+
+
+def test_the_order_of_rows_does_not_matter(repeated):
+    mixed = repeated.sample(frac=1, random_state=0)
+    for one, other in zip(by_repeat(repeated), by_repeat(mixed), strict=True):
+        assert one == pytest.approx(other, abs=1e-12)
+    pd.testing.assert_frame_equal(pooled(repeated), pooled(mixed))
+
+
+def test_a_patient_is_one_row_with_means_over_repeats(repeated):
+    found = pooled(repeated)
+    assert found["subject"].tolist() == ["A", "B"]
+    assert found["site"].tolist() == ["S2", "S1"]
+    assert found["y"].tolist() == [0, 1]
+    assert found["p"].tolist() == pytest.approx([0.3, 0.6])
+    assert found["threshold"].tolist() == pytest.approx([0.45, 0.45])
+
+
+def test_a_patient_is_called_who_reached_the_threshold_in_half_of_the_repeats():
+    found = pooled(table([
+        ("A", "S", 0, 1, 0.5, 0.5), ("A", "S", 1, 1, 0.1, 0.5),
+        ("B", "S", 0, 1, 0.4, 0.5), ("B", "S", 1, 1, 0.4, 0.5),
+        ("C", "S", 0, 1, 0.9, 0.5), ("C", "S", 1, 1, 0.9, 0.5),
+        ("D", None, 0, 0, 0.1, 0.5), ("D", None, 1, 0, 0.5, 0.5),
+    ]))  # fmt: skip
+    assert found.set_index("subject")["called"].to_dict() == {
+        "A": True, "B": False, "C": True, "D": True
+    }  # fmt: skip
+
+
+def test_a_patient_of_several_films_is_called_by_their_mean(repeated):
+    one = repeated[repeated["repeat"] == 1].assign(threshold=0.5)
+    _, p, threshold = by_repeat(one)
+    assert pooled(one)["called"].tolist() == (p >= threshold)[:, 0].tolist()
+
+
+def test_rows_of_patients_are_averaged_by_subject():
+    found = of_patients(np.array(["B", "A", "B", "C"]), np.array([1, 0, 0, 1]))
+    assert found.tolist() == [0, 0.5, 1]

@@ -1,0 +1,104 @@
+"""Masks are compared by values worked out by hand, and means by patients, not by films."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_with_interval
+
+
+def square(top, left, edge, size=40):
+    mask = np.zeros((size, size), bool)
+    mask[top : top + edge, left : left + edge] = True
+    return mask
+
+
+@pytest.mark.parametrize(("tolerance", "surface"), [(0.5, 32 / 72), (1, 40 / 72), (2, 1)])
+def test_a_square_that_is_two_pixels_off_agrees_as_counted_by_hand(tolerance, surface):
+    found = agreement(square(10, 10, 10), square(10, 12, 10), tolerance=tolerance)
+    assert found["dsc"] == pytest.approx(2 * 80 / 200)
+    assert found["surface_dsc"] == pytest.approx(surface)
+    assert found["hd95"] == pytest.approx(2)
+
+
+def test_a_smaller_square_within_a_larger_one_parts_from_it_at_the_corners():
+    found = agreement(square(10, 10, 10), square(11, 11, 8), tolerance=1)
+    assert found["dsc"] == pytest.approx(2 * 64 / 164)
+    assert found["surface_dsc"] == pytest.approx(60 / 64)  # its corners are 1.4 pixels away
+    assert found["hd95"] == pytest.approx(np.sqrt(2))
+
+
+def test_one_stray_pixel_moves_the_worst_distance_but_not_the_95th_percentile():
+    truth = square(0, 0, 20)
+    predicted = truth.copy()
+    predicted[39, 39] = True
+    found = agreement(truth, predicted, tolerance=1)
+    assert found["hd95"] == 0
+    assert found["surface_dsc"] == pytest.approx(152 / 153)
+
+
+@pytest.mark.parametrize(("shape", "diagonal"), [((40, 40), 40 * np.sqrt(2)), ((30, 40), 50)])
+def test_empty_masks_agree_with_each_other_and_with_nothing_else(shape, diagonal):
+    empty, full = np.zeros(shape, bool), np.ones(shape, bool)
+    same = {"dsc": 1, "surface_dsc": 1, "hd95": 0}
+    assert agreement(empty, empty, tolerance=1) == same
+    assert agreement(full, full, tolerance=0) == same
+    for pair in ((empty, full), (full, empty)):
+        found = agreement(*pair, tolerance=1)
+        assert found == pytest.approx({"dsc": 0, "surface_dsc": 0, "hd95": diagonal})
+
+
+def test_masks_of_two_sizes_are_refused():
+    with pytest.raises(DataError, match=r"cannot be compared(.|\n)*\(40, 40\) and \(20, 20\)"):
+        agreement(square(0, 0, 5), square(0, 0, 5, size=20), tolerance=1)
+
+
+def test_the_two_largest_parts_are_kept_filled_and_numbered_from_the_left():
+    left, right = square(5, 2, 10), square(20, 20, 12)
+    mask = left | right | square(2, 30, 4)
+    mask[8:10, 5:8] = mask[25, 25] = False
+    assert np.array_equal(largest_parts(mask, 2), left + 2 * right.astype(int))
+    assert np.array_equal(largest_parts(mask, 1), right.astype(int))
+
+
+def test_fewer_parts_than_asked_for_are_all_there_are():
+    assert np.array_equal(largest_parts(square(3, 3, 6), 2), square(3, 3, 6).astype(int))
+    assert not largest_parts(np.zeros((9, 9), bool), 2).any()
+
+
+def test_an_island_in_a_hole_belongs_to_what_surrounds_it():
+    mask = square(2, 2, 30) & ~square(4, 4, 26) | square(10, 6, 5)
+    assert np.array_equal(largest_parts(mask, 2), square(2, 2, 30).astype(int))
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_known():
+    values = np.random.default_rng(0).normal(0.9, 0.1, 400)
+    mean, low, high = mean_with_interval(values)
+    assert mean == pytest.approx(values.mean())
+    assert low < mean < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert mean_with_interval(values) == (mean, low, high)
+    assert np.isnan(mean_with_interval(values, n_boot=0)[1:]).all()
+
+
+def test_many_films_of_one_patient_make_nobody_surer():
+    values = np.random.default_rng(0).normal(0.9, 0.1, 50)
+    films, patients = np.repeat(values, 4), np.repeat(np.arange(50), 4)
+    expected = mean_with_interval(values)
+    assert mean_with_interval(films, groups=patients) == pytest.approx(expected)
+    _, low, high = mean_with_interval(films)
+    assert high - low < 0.6 * (expected[2] - expected[1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [0.9, np.nan],
+    ],
+)
+def test_there_is_no_mean_of_nothing_or_of_a_missing_value(values):
+    with pytest.raises(DataError, match="at least one value, and none missing"):
+        mean_with_interval(values)
