@@ -16,7 +16,7 @@ from typing import Any, Literal
 import lightning.pytorch as lightning
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -29,6 +29,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
 _BEST, _LAST, _HISTORY, _ASKED = "best.ckpt", "last.ckpt", "history.json", "asked.json"
 _EVERY = 5.0  # seconds between lines of progress
+_SHARE = 20  # times as long as the writing of a checkpoint takes passes until the next one
 
 
 @dataclass(frozen=True)
@@ -142,15 +143,17 @@ def fit(
     halving = None if plateau is None else {"patience": plateau, "min_lr": lowest_rate}
     task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode))
     best = ModelCheckpoint(
-        folder, Path(_BEST).stem, monitor, mode=mode, save_last=True, enable_version_counter=False
-    )
+        folder, Path(_BEST).stem, monitor, mode=mode, save_weights_only=True,
+        enable_version_counter=False,
+    )  # fmt: skip
+    last = folder / _LAST
     stop = [EarlyStopping(monitor, mode=mode, patience=patience)] if patience else []
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs,
             precision=precision(),
             accumulate_grad_batches=accumulate,
-            callbacks=[history, *stop, best],
+            callbacks=[history, *stop, best, _Last(last)],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -159,7 +162,6 @@ def fit(
             default_root_dir=folder,
         )
         loaders = _loaders(train, val, batch_size, min(workers, loader_workers()), seed)
-        last = folder / _LAST
         if last.is_file():
             _check_same_network(net, _weights(last), f"{folder.name}/{_LAST}")
         task.seed = seed
@@ -322,6 +324,21 @@ class _History(lightning.Callback):
         return int(self.rows[values.index(min(v for v in values if not math.isnan(v)))]["epoch"])
 
 
+class _Last(Checkpoint):
+    """Writes what a killed training goes on from, best weights known; seldom where that is slow."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.saved, self.took = path, -math.inf, 0.0
+
+    def on_validation_end(self, trainer: Any, _module: Any) -> None:
+        began = time.monotonic()
+        over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if over or began - self.saved >= _SHARE * self.took:
+            trainer.save_checkpoint(self.path)
+            self.saved = time.monotonic()
+            self.took = self.saved - began
+
+
 class _Shuffled(Sampler[int]):
     """Another order in every epoch, the same whenever that epoch comes. Lightning sets it."""
 
@@ -404,6 +421,8 @@ def _quiet() -> Iterator[None]:
     """Without Lightning's advice, which concerns choices that were made on purpose here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        for about in ("many workers", "directory .* exists", "training batches", "LeafSpec"):
+        known = "many workers", "directory .* exists", "training batches", "LeafSpec"
+        # A resumed training ends the epoch of its checkpoint first, which has no new numbers.
+        for about in (*known, "could not find the monitored key"):
             warnings.filterwarnings("ignore", message=f".*{about}.*")
         yield

@@ -117,6 +117,13 @@ def problems(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table.attrs.get("problems", []), columns=["subject", "problem"])
 
 
+def doubtful(table: pd.DataFrame) -> pd.DataFrame:
+    """Films of which something strange is said in ``doubts``: ``subject``, ``doubts``."""
+    if "doubts" not in table:
+        return pd.DataFrame(columns=["subject", "doubts"])
+    return table.loc[table["doubts"].fillna("") != "", ["subject", "doubts"]]
+
+
 def _adapted(table: pd.DataFrame) -> pd.DataFrame:
     """A public table with this study's column names, outcomes and subjects."""
     renamed = {old: new for old, new in ALIASES.items() if old in table and new not in table}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.cxr_severity.films import given, load_films, problems, usable
+from nextaim_kit.studies.cxr_severity.films import doubtful, given, load_films, problems, usable
 from nextaim_kit.studies.cxr_severity.pixels import load_even, load_masks
 
 GRAY = (np.arange(64 * 48).reshape(64, 48) % 251).astype(np.uint8)
@@ -165,3 +165,16 @@ def test_the_real_films_with_masks_are_read(real, name, count):
     masks, unmarked = load_masks(table["mask"], shapes)
     assert bad == unmarked == said(table) == {}
     assert all(0.002 < mask.mean() < 0.7 for mask in masks)
+
+
+def test_films_of_which_something_strange_is_said_are_listed():
+    table = pd.DataFrame({"subject": ["a", "b", "c"], "doubts": ["", "upside down?", None]})
+    assert doubtful(table).to_dict("records") == [{"subject": "b", "doubts": "upside down?"}]
+    assert doubtful(table[["subject"]]).empty
+
+
+@pytest.mark.parametrize(("view", "problem"), [("L", "a lateral film"), ("Axial", "a slice of a")])
+def test_what_is_no_frontal_film_is_named_and_left_out(films, view, problem):
+    table = films("a.png", "b.png", text=f"image,view\na.png,PA\nb.png,{view}\n")
+    assert table["subject"].tolist() == ["a"]
+    assert problem in said(table)["b"]
