@@ -23,13 +23,13 @@ from nextaim_kit.show.style import (
     styled,
 )
 
-Interval = tuple[float, float]
+Measured = tuple[float, float, float]  # value, low, high
 
 
 @styled
 def roc(
     curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    intervals: Mapping[str, Interval] | None = None,
+    measured: Mapping[str, Measured] | None = None,
     *,
     title: str = "",
 ) -> Figure:
@@ -39,8 +39,9 @@ def roc(
     ----------
     curves : mapping of str to (y, p)
         By model: outcomes 0/1 and predicted scores, shape (n,) each.
-    intervals : mapping of str to (low, high), optional
-        Interval of each model's AUC, shown in the legend.
+    measured : mapping of str to (value, low, high), optional
+        Each model's AUC with its interval, for the legend: of several repeats the mean, which the
+        curve of their mean prediction does not have. By default the curve's own.
     title : str
 
     Raises
@@ -56,7 +57,8 @@ def roc(
     for i, (name, (y, p)) in enumerate(curves.items()):
         y, p = _outcomes(y, name), np.asarray(p, float)
         false_positive, true_positive, _ = roc_curve(y, p)
-        text = f"{name} AUC {roc_auc_score(y, p):.2f}" + _bracket((intervals or {}).get(name))
+        area, *interval = (measured or {}).get(name) or (roc_auc_score(y, p), None, None)
+        text = f"{name} AUC {area:.2f}" + _bracket(*interval)
         said.append(text)
         axis.plot(
             false_positive, true_positive,
@@ -206,7 +208,7 @@ def intervals(
     axis.tick_params(axis="y", length=0)
     if reference or groups != [None]:
         figure.legend(loc="outside lower right", ncols=1 if len(reference) > 1 else 2)
-    lines = [f"{r['name']} {r['value']:.2f}" + _bracket((r.get("low"), r.get("high")))
+    lines = [f"{r['name']} {r['value']:.2f}" + _bracket(r.get("low"), r.get("high"))
              for r in df.to_dict("records")]  # fmt: skip
     marks = f" Reference: {', '.join(text for _, text in reference)}." if reference else ""
     return described(figure, f"{xlabel} with intervals: {'; '.join(lines)}.{marks}")
@@ -314,8 +316,7 @@ def _outcomes(y: ArrayLike, name: str) -> np.ndarray:
     return outcomes
 
 
-def _bracket(interval: tuple[float | None, float | None] | None) -> str:
-    low, high = interval or (None, None)
+def _bracket(low: float | None, high: float | None) -> str:
     if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
         return ""
     return f" [{low:.2f}, {high:.2f}]"

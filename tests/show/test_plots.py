@@ -36,7 +36,7 @@ CHOSEN = pd.DataFrame({"feature": list(FEATURES), "frequency": [1.0, 0.2, 0.6, 0
 
 def draw(name: str) -> Figure:
     made = {
-        "roc": lambda: plots.roc({"model": (Y, P)}, {"model": (0.8, 0.95)}),
+        "roc": lambda: plots.roc({"model": (Y, P)}, {"model": (0.9, 0.8, 0.95)}),
         "calibration": lambda: plots.calibration(Y, P),
         "decision_curve": lambda: plots.decision_curve(CURVES),
         "intervals": lambda: plots.intervals(FOREST, xlabel="AUC", reference=[(0.85, "talk")]),
@@ -97,9 +97,12 @@ def test_the_same_data_give_the_same_picture(name):
     assert pictures[0] == pictures[1]
 
 
-def test_the_auc_in_the_text_is_the_data_s_own():
+def test_the_auc_in_the_text_is_the_data_s_own_or_the_one_measured():
     text = plots.alt_of(plots.roc({"m": (Y, P)}))
     assert f"{roc_auc_score(Y, P):.2f}" in text
+    assert "m AUC 0.12 [0.10, 0.20]" in plots.alt_of(
+        plots.roc({"m": (Y, P)}, {"m": (0.12, 0.1, 0.2)})
+    )
 
 
 def test_drawing_leaves_the_user_s_own_style_alone():
