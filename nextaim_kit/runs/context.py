@@ -108,14 +108,16 @@ class Run:
         print(f"{name} = {written}{spread} {unit}".rstrip())
 
     def table(self, table: pd.DataFrame, name: str, *, show: int = 10) -> None:
-        """Keep a table as ``<name>.csv`` and show its first rows."""
+        """Keep a table as ``<name>.csv`` and show its first rows, or that it has none."""
         import pandas as pd
         from IPython.display import display
 
         with atomic_path(self.file(f"{name}.csv")) as partial:
             table.to_csv(partial, index=False)
         self._put("tables", {"name": name, "file": f"{name}.csv", "rows": len(table)})
-        if show:
+        if show and table.empty:
+            print(f"{name.replace('_', ' ')}: none")
+        elif show:
             with pd.option_context("display.float_format", _digits):
                 display(table.head(show))
 
