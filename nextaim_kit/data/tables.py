@@ -38,7 +38,7 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path.name} cannot be read",
             expected="a table in CSV (UTF-8, commas) or parquet",
             found=" ".join(str(error).replace(str(path), path.name).split())[:200],
-            mend="save it again as CSV",
+            mend="save it as CSV in UTF-8 (in a spreadsheet program: Save as, CSV UTF-8)",
         ) from error
     raise RequestError(
         f"{path.name} is no table",
@@ -67,7 +67,9 @@ def check_columns(there: list[str], columns: Sequence[str], path: Path) -> None:
     if not lacking and not misspelt:
         return
     name = (lacking or misspelt)[0]
-    near = difflib.get_close_matches(name, {str(t).strip().lower(): t for t in there}, n=1)
+    near = difflib.get_close_matches(
+        name, {str(t).strip().lower(): t for t in there}, n=1, cutoff=0.7
+    )
     meant = [t for t in there if near and str(t).strip().lower() == near[0]]
     mend = f"rename the column {meant[0]!r} to {name!r}" if meant else f"add the column {name!r}"
     if len(there) == 1 and ";" in str(there[0]):

@@ -70,7 +70,7 @@ def fit(
     accumulate: int = 1,
     amsgrad: bool = False,
     recompute: Sequence[type[nn.Module]] = (),
-    workers: int = 0,
+    workers: int | None = None,
     seed: int = 0,
 ) -> Fitted:
     """Train a network with Adam, keep its best weights, and go on where a killed training ended.
@@ -108,8 +108,9 @@ def fit(
     recompute : sequence of module types, optional
         Blocks whose inner activations are computed again in the backward pass instead of kept:
         less memory, more time, the same numbers (`learn.recompute`).
-    workers : int
-        Loader processes; no more than memory and ``/dev/shm`` can bear.
+    workers : int, optional
+        Loader processes; no more than memory and ``/dev/shm`` can bear. By default none on a CPU,
+        whose cores train, and as many as can be beside a GPU.
     seed : int
 
     Returns
@@ -141,7 +142,7 @@ def fit(
         return _finished(net, folder)
     adam = {"lr": learning_rate, "amsgrad": amsgrad}
     halving = None if plateau is None else {"patience": plateau, "min_lr": lowest_rate}
-    task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode))
+    task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode), seed)
     best = ModelCheckpoint(
         folder, Path(_BEST).stem, monitor, mode=mode, save_weights_only=True,
         enable_version_counter=False,
@@ -151,6 +152,7 @@ def fit(
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=epochs,
+            devices=1,
             precision=precision(),
             accumulate_grad_batches=accumulate,
             callbacks=[history, *stop, best, _Last(last)],
@@ -161,10 +163,11 @@ def fit(
             deterministic="warn",
             default_root_dir=folder,
         )
-        loaders = _loaders(train, val, batch_size, min(workers, loader_workers()), seed)
+        most = loader_workers()
+        wanted = workers if workers is not None else most * torch.cuda.is_available()
+        loaders = _loaders(train, val, batch_size, min(wanted, most), seed)
         if last.is_file():
             _check_same_network(net, _weights(last), f"{folder.name}/{_LAST}")
-        task.seed = seed
         going_on = last if last.is_file() else None
         with recomputing(net, tuple(recompute)):
             trainer.fit(task, *loaders, ckpt_path=going_on, weights_only=False)
@@ -201,7 +204,9 @@ def _weights(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("net."): value for name, value in kept.items()}
 
 
-def _check_same_network(net: nn.Module, weights: Any, name: str) -> None:
+def _check_same_network(
+    net: nn.Module, weights: Any, name: str, mend: str = "train into an empty folder"
+) -> None:
     if not isinstance(weights, Mapping) or not all(isinstance(w, Tensor) for w in weights.values()):
         raise DataError(f"{name} holds no weights", expected="tensors by name")
     there = {key: tuple(value.shape) for key, value in weights.items()}
@@ -212,7 +217,7 @@ def _check_same_network(net: nn.Module, weights: Any, name: str) -> None:
             f"{name} is of another network",
             expected=f"{differing[0]} of shape {here.get(differing[0], 'none')}",
             found=f"shape {there.get(differing[0], 'none')}",
-            mend="train into an empty folder, or build the network that was saved",
+            mend=f"{mend}, or build the network that was saved",
         )
 
 
@@ -226,12 +231,13 @@ class _Task(lightning.LightningModule):
         metrics: dict[str, Metric],
         adam: dict[str, Any],
         halving: dict[str, Any] | None,
-        goal: tuple[str, str],
+        goal: tuple[str, Literal["min", "max"]],
+        seed: int,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.metrics = net, loss, metrics
         self.adam, self.halving, self.goal = adam, halving, goal
-        self.seed = 0
+        self.seed = seed
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._losses: list[tuple[Tensor, int]] = []
 
@@ -249,7 +255,7 @@ class _Task(lightning.LightningModule):
             return adam
         monitor, mode = self.goal
         schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            adam, "min" if mode == "min" else "max", factor=0.5, **self.halving
+            adam, mode, factor=0.5, **self.halving
         )
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
 
@@ -408,10 +414,11 @@ def load_weights(net: nn.Module, path: Path) -> nn.Module:
     except Exception as error:  # torch's reader raises whatever the bytes lead it to
         raise DataError(
             f"{path.name} holds no weights",
-            expected="a file that torch.save(net.state_dict(), path) wrote",
-            found=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+            expected="a file of weights that torch wrote",
+            found="" if path.is_file() else "No such file",
+            mend="give the weights that an earlier run left",
         ) from error
-    _check_same_network(net, weights, path.name)
+    _check_same_network(net, weights, path.name, "give the weights of a run with this network")
     net.load_state_dict(weights)
     return net
 

@@ -27,10 +27,11 @@ def pooled(predictions: pd.DataFrame) -> pd.DataFrame:
     `by_repeat`. `called` tells if the mean of a patient's rows reached the threshold in at least
     half of the repeats (with one repeat: if ``p >= threshold``).
     """
-    who = ["subject", "site", "y"]
-    rows = predictions.groupby([*who, "repeat"], dropna=False)[["p", "threshold"]].mean()
+    rows = predictions.groupby(["subject", "repeat"])[["p", "threshold"]].mean()
     rows["called"] = rows["p"] >= rows["threshold"]
-    table = rows.groupby(who, dropna=False).mean().reset_index()
+    # A patient may have films of two sites: the first one counts.
+    who = predictions.drop_duplicates("subject").set_index("subject")[["site", "y"]]
+    table = who.join(rows.groupby("subject").mean()).sort_index().reset_index()
     return table.assign(called=table["called"] >= 0.5)
 
 

@@ -175,9 +175,8 @@ def _check_classes(cohort: pd.DataFrame, n_splits: int, column: str, group: str)
             f"{column} {names} cannot be in every one of {n_splits} folds",
             expected=f"at least {n_splits} patients of each {column}",
             found=found,
-            mend=f"ask for at most {small.min()} folds"
-            if small.min() > 1
-            else f"leave {column} {names} out, or add patients",
+            mend=f"add patients of {column} {names}"
+            + (f", or ask for at most {small.min()} folds" if small.min() > 2 else ""),
         )
 
 

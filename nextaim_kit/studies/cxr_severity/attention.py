@@ -21,13 +21,21 @@ from nextaim_kit.learn.saliency import (
 )
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.studies.cxr_severity import films as cohorts
-from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER, logits
-from nextaim_kit.studies.cxr_severity.pixels import Films, at_size, load_even, load_masks
+from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER
+from nextaim_kit.studies.cxr_severity.pixels import (
+    Films,
+    at_size,
+    load_even,
+    load_masks,
+    lungs_only,
+)
 from nextaim_kit.studies.cxr_severity.severity import Fold, Inputs, Rotation
 
 Nets = Mapping[str, tuple[Inputs, Sequence[Fold]]]
-_LESION = 0.005  # of the lungs: smaller ones no map of 10 by 10 fields can point at
-_EMPTY = ["subject", "patient", "energy", "energy_by_chance", "pointing", "pointing_by_chance"]
+_LESION = 0.005  # of the lungs: smaller ones no map of so few fields can point at
+_FIELD = 8  # edge of a field of Grad-CAM in pixels
+_WAYS = ("", "_by_chance", "_by_position")
+_EMPTY = ["subject", "patient", *(f"{m}{way}" for m in ("energy", "pointing") for way in _WAYS)]
 
 
 def maps(fold: Fold, inputs: Inputs, rows: Rows, films: Films | None = None) -> Maps:
@@ -57,24 +65,28 @@ def faithful(
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Insertion and deletion of the likeliest of a fold's test rows, by Grad-CAM and in any order.
 
+    Both orders begin with the pixels that are not blank: that the network sees the lungs alone is
+    no merit of a map.
+
     Returns
     -------
     dict of str to (curves, areas)
         ``deletion, Grad-CAM``, ``deletion, any order``, and so on; see `faithfulness`.
     """
     rows = fold.test[np.argsort(-fold.predict(inputs, fold.test), kind="stable")[:n]]
-    values = fold.standard.apply(inputs.numbers.iloc[rows])
+    films = inputs.films[rows]
+    found, lit = maps(fold, inputs, rows), films != 0
+    # Fields as large as those of Grad-CAM, in a blind order.
+    fields = -(-films.shape[1] // _FIELD)
+    blind = np.random.default_rng(seed).random((len(rows), fields, fields))
+    any_order = np.kron(blind, np.ones((_FIELD, _FIELD)))[:, : films.shape[1], : films.shape[2]]
 
-    def predict(films: torch.Tensor) -> NDArray[np.float64]:
-        return 1 / (1 + np.exp(-logits(fold.net, films[:, 0].numpy(), values) / fold.temperature))
+    def predict(shown: torch.Tensor) -> NDArray[np.float64]:
+        return fold.predict(inputs, rows, shown[:, 0].numpy())
 
-    shown = torch.from_numpy(inputs.films[rows])[:, None]
-    found = maps(fold, inputs, rows)
-    blind = np.random.default_rng(seed).random((len(rows), 10, 10))
-    factor = -(-inputs.films.shape[1] // 10)
-    any_order = np.kron(blind, np.ones((factor, factor)))[:, : found.shape[1], : found.shape[2]]
+    shown = torch.from_numpy(films)[:, None]
     return {
-        f"{kind}, {name}": faithfulness(predict, shown, one, kind=kind)
+        f"{kind}, {name}": faithfulness(predict, shown, (one + 1e-9) * lit, kind=kind)
         for kind in ("deletion", "insertion")
         for name, one in (("Grad-CAM", found), ("any order", any_order))
     }
@@ -83,14 +95,15 @@ def faithful(
 def energy_in_lungs(nets: Nets, lungs: NDArray[np.bool_]) -> pd.DataFrame:
     """Share of each test film's map that lies in the lungs: ``net, patient, energy, by_chance``.
 
-    Films for whose outcome nothing speaks have no map, and no row.
+    Films for whose outcome nothing speaks have no map, others no lungs: they have no row.
     """
     parts = []
     for name, (inputs, folds) in nets.items():
         rows = np.concatenate([fold.test for fold in folds])
         where = lungs[rows]
         part = pd.DataFrame({"net": name, "patient": inputs.patients[rows]})
-        part["energy"] = energy_inside(maps_of_tests(folds, inputs), where)
+        inside = energy_inside(maps_of_tests(folds, inputs), where)
+        part["energy"] = np.where(where.any((1, 2)), inside, np.nan)
         part["by_chance"] = by_chance(where, np.ones_like(where))
         parts.append(part.dropna())
     return pd.concat(parts, ignore_index=True)
@@ -102,7 +115,7 @@ def films_again(twin: Callable[[], pd.DataFrame], table: pd.DataFrame, size: int
     Raises
     ------
     DataError
-        If the twin does not have all of them.
+        If the twin does not have all of them, or others of these names.
     """
     again = twin().set_index("subject")
     absent = [subject for subject in table["subject"] if subject not in again.index]
@@ -113,6 +126,12 @@ def films_again(twin: Callable[[], pd.DataFrame], table: pd.DataFrame, size: int
             mend="raise the parameter patients",
         )
     again = again.loc[table["subject"]]
+    same = np.isclose(again["truth_extent"], table.get("truth_extent", again["truth_extent"]))
+    if not same.all():
+        raise DataError(
+            "the twin's patients are others than those of the cohort",
+            mend="give the seed of the run that made the cohort",
+        )
     return load_even(again["image"], size, inverted=again["truth_inverted"])[0]
 
 
@@ -137,7 +156,7 @@ def shortcut(
     rows = []
     for group, (inputs, folds) in nets.items():
         masked = not inputs.films[~lungs].any()
-        other = moved * lungs if masked else moved
+        other = lungs_only(moved, lungs) if masked else moved
         for name, films in (("cables as filmed", inputs.films), ("cables moved", other)):
             tested = np.concatenate([fold.test for fold in folds])
             p = np.concatenate(
@@ -157,8 +176,10 @@ def at_lesions(
     Returns
     -------
     DataFrame
-        ``subject, patient, energy, energy_by_chance, pointing, pointing_by_chance``; films with
-        a lesion of at least half a percent of the lungs, and a map.
+        ``subject, patient``, and ``energy`` and ``pointing`` of the maps, ``_by_chance`` (the
+        lesion's share of the lungs) and ``_by_position`` (where the lesions of the other patients
+        lie, without a look at the film); films with a lesion of at least half a percent of the
+        lungs, and a map.
     """
     table = inputs.table
     paths = cohorts.given(table, "lesions")
@@ -167,14 +188,9 @@ def at_lesions(
     size = lungs.shape[1]
     shapes = load_even(table["image"], size)[1]
     lesions = at_size(load_masks(paths, shapes, bits=bits)[0], size)
-    parts = [
-        _pointing(
-            table.iloc[fold.test], maps(fold, inputs, fold.test), lesions[fold.test],
-            lungs[fold.test],
-        )
-        for fold in folds
-    ]  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
+    rows = np.concatenate([fold.test for fold in folds])
+    found = maps_of_tests(folds, inputs)
+    return _pointing(table.iloc[rows], found, lesions[rows], lungs[rows])
 
 
 def at_lesions_of(
@@ -207,7 +223,7 @@ def at_lesions_of(
     keep = cohorts.usable(table, unread, without, unmarked)
     problems = cohorts.problems(table)
     lungs, lesions = at_size(found, size)[keep], at_size(marked, size)[keep]
-    films = (seen[keep] * lungs) if masked else seen[keep]
+    films = lungs_only(seen[keep], lungs) if masked else seen[keep]
     table = table[keep].reset_index(drop=True)
     blank = pd.DataFrame(np.nan, table.index, inputs.numbers.columns)
     theirs = Inputs(table.assign(label=0), films, blank)
@@ -229,6 +245,16 @@ def _pointing(table: pd.DataFrame, found: Maps, lesions: NDArray, lungs: NDArray
     part = part.reset_index(drop=True)
     part["energy"] = energy_inside(found * lungs, inside)
     part["energy_by_chance"] = by_chance(inside, lungs)
+    elsewhere = _of_others(inside, part["patient"].to_numpy()) * lungs
+    part["energy_by_position"] = energy_inside(elsewhere, inside)
     part["pointing"] = pointing_hits(found * lungs, inside)
     part["pointing_by_chance"] = part["energy_by_chance"]
-    return part[(part["energy_by_chance"] >= _LESION) & part["energy"].notna()]
+    part["pointing_by_position"] = pointing_hits(elsewhere, inside)
+    return part[(part["energy_by_chance"] >= _LESION) & part["energy"].notna()][_EMPTY]
+
+
+def _of_others(lesions: NDArray, patients: NDArray) -> NDArray[np.float64]:
+    """How often a lesion of another patient lies at each pixel."""
+    total = lesions.sum(0)
+    own = {who: lesions[patients == who].sum(0) for who in np.unique(patients)}
+    return np.stack([total - own[who] for who in patients]).astype(float)

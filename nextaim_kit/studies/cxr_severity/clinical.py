@@ -14,7 +14,15 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.cxr_severity.clinic import NAMES, SIGNS, VARIABLES
 
 Problem = dict[str, str]
-_COMMON = 5  # patients that a view must have to be a view of its own
+_COMMON = 5  # films that a view must have to be a view of its own
+
+# What a living patient can have; beyond it the unit is another, or a digit is wrong. Below 55 a
+# "saturation" is most often a pressure in mmHg.
+_POSSIBLE = {
+    "Age": (0.0, 120.0), "Temp_C": (25.0, 44.0), "WBC": (0.0, 500.0), "CRP": (0.0, 1000.0),
+    "LDH": (20.0, 20000.0), "D_dimer": (0.0, 500000.0), "PaO2": (10.0, 700.0),
+    "SaO2": (55.0, 100.0), "pH": (6.5, 8.0),
+}  # fmt: skip
 
 
 def read_clinical(
@@ -65,7 +73,9 @@ def read_clinical(
         raise DataError(
             "the cohort has no clinical value to learn from",
             expected="columns such as " + ", ".join(NAMES[:6]),
-            found="; ".join(row["problem"] for row in problems[:3]) or "none of them",
+            found="; ".join(row["problem"] for row in problems[:3])
+            or "columns of numbers: "
+            + (", ".join(table.select_dtypes("number").columns[:10]) or "none"),
             mend="add the columns to cohort.csv, or name yours with the parameter clinical",
         )
     return pd.DataFrame(numbers, index=table.index), used, problems
@@ -81,7 +91,7 @@ def _column(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[Problem]]:
     values = values.where(np.isfinite(values))
     given = table[name].notna() & (table[name].astype(str).str.strip() != "")
     problems = [
-        {"subject": str(subject), "problem": f"{name} is {word!r}, not a number: set aside"}
+        {"subject": str(subject), "problem": f"{name} is {word!r}, {_hint(name, word)}: set aside"}
         for subject, word in zip(
             table["subject"][given & values.isna()], table[name][given & values.isna()], strict=True
         )
@@ -95,11 +105,18 @@ def _column(table: pd.DataFrame, name: str) -> tuple[pd.Series, list[Problem]]:
     return values.where(values.between(low, high)), problems
 
 
+def _hint(name: str, word: object) -> str:
+    if name == "Sex":
+        return "not M, F, 1 or 0"
+    comma = str(word).replace(",", ".", 1).replace(".", "", 1).strip("-").isdigit()
+    return "a decimal comma, not a point" if comma and "," in str(word) else "not a number"
+
+
 def _range(name: str) -> tuple[float, float, str]:
     if name in SIGNS:
         return 0.0, 1.0, ""
     if name in VARIABLES:
-        return VARIABLES[name].low, VARIABLES[name].high, VARIABLES[name].unit
+        return *_POSSIBLE[name], VARIABLES[name].unit
     return -np.inf, np.inf, ""
 
 

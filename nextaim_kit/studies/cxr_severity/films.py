@@ -35,7 +35,7 @@ ALIASES = {
 _OUTCOMES = ("severity", "Prognosis")
 _SEVERE = {"severe": 1, "mild": 0, "lieve": 0, "unknown": None, "": None}
 _FOLDERS = {"images": "image", "masks": "mask", "lungs": "lungs", "lesions": "lesions"}
-_NOT_FRONTAL = dict.fromkeys(("l", "lateral", "lat", "ll", "rl"), "a lateral film")
+_NOT_FRONTAL = dict.fromkeys(("l", "ll", "rl", "llat", "rlat"), "a lateral film")
 _NOT_FRONTAL |= dict.fromkeys(("axial", "coronal", "sagittal"), "a slice of a CT, not a film")
 
 
@@ -108,6 +108,8 @@ def usable(table: pd.DataFrame, *found: Mapping[int, str]) -> NDArray[np.bool_]:
         raise DataError(
             "no film of the cohort can be used",
             found="; ".join(f"{row['subject']}: {row['problem']}" for row in named[:3]),
+            mend="a mask has the name of its film, or stands in the table's column lungs; "
+            "cxr_severity/lung_segmentation makes masks of lungs",
         )
     return keep
 
@@ -119,8 +121,6 @@ def problems(table: pd.DataFrame) -> pd.DataFrame:
 
 def doubtful(table: pd.DataFrame) -> pd.DataFrame:
     """Films of which something strange is said in ``doubts``: ``subject``, ``doubts``."""
-    if "doubts" not in table:
-        return pd.DataFrame(columns=["subject", "doubts"])
     return table.loc[table["doubts"].fillna("") != "", ["subject", "doubts"]]
 
 
@@ -134,7 +134,7 @@ def _adapted(table: pd.DataFrame) -> pd.DataFrame:
     if "subject" not in table and "image" in table:
         table.insert(0, "subject", [Path(str(cell)).stem for cell in table["image"]])
     if "Sex" in table:
-        codes = {"m": 1, "male": 1, "f": 0, "female": 0}
+        codes = {"m": 1, "male": 1, "f": 0, "female": 0, "w": 0}
         table["Sex"] = [codes.get(str(value).strip().lower(), value) for value in table["Sex"]]
     table.attrs["renamed"] = renamed
     return table
@@ -210,12 +210,12 @@ def _frontal(table: pd.DataFrame) -> pd.DataFrame:
     if "view" not in table:
         return table
     view = table["view"].fillna("").astype(str).str.strip().str.lower()
-    other = view.map(_NOT_FRONTAL)
+    other = ["a lateral film" if v.startswith("lat") else _NOT_FRONTAL.get(v, "") for v in view]
     named = [
         {"subject": subject, "problem": problem}
         for subject, problem in zip(table["subject"], other, strict=True)
-        if isinstance(problem, str)
+        if problem
     ]
-    kept = table[other.isna()].reset_index(drop=True)
+    kept = table[[not problem for problem in other]].reset_index(drop=True)
     kept.attrs = {**table.attrs, "problems": [*table.attrs.get("problems", []), *named]}
     return kept

@@ -14,7 +14,7 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.cxr_severity.pixels import Films, jitter
 
 Backbone = Literal["small", "resnet18", "resnet34"]
-CAM_LAYER = "image.0.layer3"  # the last maps with a tenth of the film's resolution
+CAM_LAYER = "image.0.layer3"  # the last maps of an eighth of the film's resolution or more
 _FEATURES = 16
 
 

@@ -23,6 +23,7 @@ from nextaim_kit.studies.cxr_severity.pixels import jitter
 Prepared = NDArray[np.float32]
 
 EDGE = 50  # pixels
+_SURE = 0.8  # probability above which a film is turned
 _BORDER = 0.08  # of each side, cut away: labels, black frames
 
 
@@ -112,7 +113,7 @@ class Encodings(Dataset):
 
 
 def classifier() -> nn.Module:
-    """The study's network: about 25 000 weights; its output is a logit.
+    """The study's network: about 20 000 weights; its output is a logit.
 
     A convolution, then two blocks of 16 and two of 32 channels, each with two normalizations, a
     leaky ReLU (0.2) and channel dropout (0.1), pooled by two after every block.
@@ -170,7 +171,8 @@ def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
 
     A DICOM header's MONOCHROME1 is honored first; the network then looks at what is shown. Where
     it still finds the film inverted, header and picture contradict each other: the film is turned
-    and marked.
+    and marked. Where the network is not sure, with a probability from 0.2 to 0.8, the film stays
+    as its header says, and is marked too.
 
     Parameters
     ----------
@@ -195,8 +197,10 @@ def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
             rows.append({**row, "inverted": False, "turned": False, "note": str(error)})
             continue
         probability = float(predict(net, prepare(film.shown)[None])[0])
-        wrong, says = probability >= 0.5, film.photometric
+        wrong, says = probability > _SURE, film.photometric
         note = f"stored as {says}, but shown so it is inverted" if wrong and says else ""
+        if 1 - _SURE <= probability <= _SURE:
+            note = f"not sure ({probability:.2f}): look at it"
         row |= {"photometric": says or "", "note": note, "probability": probability}
         rows.append({**row, "inverted": wrong, "turned": wrong != (says == "MONOCHROME1")})
     columns = ["subject", "file", "photometric", "probability", "inverted", "turned", "note"]

@@ -24,8 +24,15 @@ def by_outcome(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises
     ------
     DataError
-        If not both outcomes are there.
+        If no outcome is known, or only one is there.
     """
+    if table["label"].isna().all():
+        raise DataError(
+            "no film has an outcome",
+            expected="the column label (1: severe, 0: mild), or severity or Prognosis in words",
+            found=f"{len(table)} films without",
+            mend="add the column to the cohort's table",
+        )
     unknown = table[table["label"].isna()].reset_index(drop=True)
     known = table[table["label"].notna()]
     torn = known.groupby("patient")["label"].transform("nunique") > 1
@@ -38,7 +45,7 @@ def by_outcome(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def describe(table: pd.DataFrame, numbers: pd.DataFrame) -> pd.DataFrame:
-    """Patients, share of severe ones and share of missing clinical values, by hospital.
+    """Patients, share of severe ones among them, and of missing clinical values, by hospital.
 
     Of more than twelve hospitals the smaller ones are taken together.
     """
@@ -50,7 +57,7 @@ def describe(table: pd.DataFrame, numbers: pd.DataFrame) -> pd.DataFrame:
             "site": name,
             "patients": part["patient"].nunique(),
             "films": len(part),
-            "severe": float(part["label"].mean()),
+            "severe": float(part.groupby("patient")["label"].first().mean()),
             "missing": float(numbers.loc[part.index].isna().mean(axis=None)),
         }
         for name, part in [*table.groupby(site), ("all", table)]

@@ -119,7 +119,7 @@ class Recipe:
         Epochs without a better validation Dice until the rate is halved, down to 5e-6.
     save_memory : bool
         Compute the residual blocks' activations twice instead of keeping them.
-    workers, seed : int
+    seed : int
     """
 
     architecture: Architecture = "residual_unet"
@@ -129,7 +129,6 @@ class Recipe:
     learning_rate: float = 1e-4
     plateau: int = 8
     save_memory: bool = False
-    workers: int = 0
     seed: int = 0
 
     def train(self, train: Dataset, val: Dataset, folder: Path, *, start: str = "") -> Fitted:
@@ -148,7 +147,7 @@ class Recipe:
             learning_rate=self.learning_rate, metrics={"dice": batch_dice},
             monitor="val_dice", mode="max", plateau=self.plateau, lowest_rate=5e-6,
             recompute=(ResidualBlock,) if self.save_memory else (),
-            workers=self.workers, seed=self.seed,
+            seed=self.seed,
         )  # fmt: skip
 
 
@@ -357,24 +356,31 @@ def dark_fields(film: Films) -> Films:
 
 def doubt_and_error(
     probabilities: Films, masks: Sequence[Mask]
-) -> tuple[Films, NDArray[np.float64]]:
+) -> tuple[Films, NDArray[np.float64], NDArray[np.float64]]:
     """Where the network is unsure, and whether it is wrong there.
 
     Returns
     -------
     doubt : array of shape (n, size, size)
         Entropy of each pixel in bits, 0 to 1.
-    auc : array of shape (n,)
-        How well a film's doubt tells its wrong pixels from its right ones; 0.5 by chance, NaN
-        where none is wrong.
+    told : array of shape (n,)
+        How well a film's doubt tells its wrong pixels from its right ones, as AUC; NaN where none
+        is wrong.
+    near : array of shape (n,)
+        How well nearness to the network's own border tells them, without any probability.
     """
+    from scipy.ndimage import distance_transform_edt
+
     from nextaim_kit.learn.metrics import auc
 
     p = np.clip(probabilities.astype(float), 1e-7, 1 - 1e-7)
     doubt = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
-    found = np.full(len(p), np.nan)
+    told, near = np.full((2, len(p)), np.nan)
     for k, mask in enumerate(masks):
-        wrong = (p[k] >= 0.5) != (shrunk(mask, p.shape[1]) > 0.5)
+        called = p[k] >= 0.5
+        wrong = called != (shrunk(mask, p.shape[1]) > 0.5)
         if 0 < wrong.sum() < wrong.size:
-            found[k] = auc(wrong.ravel(), doubt[k].ravel())
-    return doubt.astype(np.float32), found
+            away = distance_transform_edt(called) + distance_transform_edt(~called)
+            told[k] = auc(wrong.ravel(), doubt[k].ravel())
+            near[k] = auc(wrong.ravel(), -away.ravel())
+    return doubt.astype(np.float32), told, near

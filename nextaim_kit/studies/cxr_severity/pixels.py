@@ -112,6 +112,24 @@ def at_size(masks: Sequence[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
     return np.stack([shrunk(mask, size) > 0.5 if mask.size else blank for mask in masks])
 
 
+def lungs_only(films: Films, lungs: NDArray[np.bool_]) -> Films:
+    """Films of which the lungs are left, with mean 0 and spread 1 among themselves; 0 elsewhere.
+
+    Nothing beside the lungs, such as metal, can then be told by their contrast either. A film
+    without lungs is 0 all over.
+
+    Parameters
+    ----------
+    films : array of shape (n, size, size)
+    lungs : array of bool of the same shape
+    """
+    size = np.maximum(lungs.sum((1, 2), keepdims=True), 1)
+    mean = np.where(lungs, films, 0).sum((1, 2), keepdims=True) / size
+    apart = np.where(lungs, films - mean, 0)
+    spread = np.sqrt((apart**2).sum((1, 2), keepdims=True) / size)
+    return (apart / np.where(spread > 0, spread, 1)).astype(np.float32)
+
+
 def _mask(path: str | Path, shape: Shape, bits: int) -> NDArray[np.bool_]:
     if not path:
         raise DataError("no mask given")

@@ -105,7 +105,7 @@ class Recipe:
         Of the image branch.
     save_memory : bool
         Compute the residual blocks' activations twice instead of keeping them.
-    workers, seed : int
+    seed : int
     """
 
     epochs: int = 300
@@ -115,7 +115,6 @@ class Recipe:
     patience: int = 20
     backbone: Backbone = "small"
     save_memory: bool = False
-    workers: int = 0
     seed: int = 0
 
     def network(self, inputs: Inputs, *, image: bool, clinical: bool) -> SeverityNet:
@@ -162,12 +161,12 @@ class Recipe:
             batch_size=self.batch_size, accumulate=self.accumulate, patience=self.patience,
             learning_rate=rate,
             recompute=_blocks() if self.save_memory and image else (),
-            workers=self.workers, seed=self.seed,
+            seed=self.seed,
         )  # fmt: skip
         return _set(found.net, standard, inputs, (val, test), found.history)
 
     def outside(self, inputs: Inputs, rotation: Rotation, folder: Path) -> Fold:
-        """Both branches and their fusion for one division of the rows; the fusion is given."""
+        """The fusion of both branches, which are trained first, for one division of the rows."""
         image = self.train(inputs, rotation, folder / "image", clinical=False)
         table = self.train(inputs, rotation, folder / "clinical", image=False)
         return self.train(inputs, rotation, folder / "fusion", branches=(image.net, table.net))
@@ -183,9 +182,10 @@ def _set(net: Any, standard: Standard, inputs: Inputs, parts: Split, history: pd
     """The fold with its temperature and threshold, by the validation patients."""
     val, test = parts
     raw = logits(net, inputs.films[val], standard.apply(inputs.numbers.iloc[val]))
-    by = temperature(inputs.y[val], raw)
     who = inputs.patients[val]
-    y, p = of_patients(who, inputs.y[val]), of_patients(who, scaled(raw, by))
+    y = of_patients(who, inputs.y[val])
+    by = temperature(y, of_patients(who, raw))
+    p = of_patients(who, scaled(raw, by))
     return Fold(net, standard, by, operating_point(y, p), test, history)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import attention, severity
+from nextaim_kit.studies.cxr_severity.pixels import lungs_only
 from nextaim_kit.studies.cxr_severity.twin import make_twin
 
 
@@ -55,7 +56,8 @@ def test_energy_in_the_lungs_is_a_share_beside_their_area(chests, image):
 
 def test_a_network_that_sees_only_lungs_does_not_notice_moved_cables(chests, image):
     """Within the lungs the other films are the same, so no number may change."""
-    masked = severity.Inputs(chests.table, chests.seen * chests.lungs, chests.inputs.numbers)
+    alone = lungs_only(chests.seen, chests.lungs)
+    masked = severity.Inputs(chests.table, alone, chests.inputs.numbers)
     again = partial(make_twin, 40, size=128, cables="mild")
     moved = attention.films_again(again, chests.table, chests.seen.shape[1])
     assert (moved != chests.seen).any()
@@ -63,13 +65,27 @@ def test_a_network_that_sees_only_lungs_does_not_notice_moved_cables(chests, ima
     found = attention.shortcut(nets, moved, chests.lungs, n_boot=50, seed=0)
     assert found["name"].tolist() == ["cables as filmed", "cables moved"] * 2
     whole, lungs = (part["value"].tolist() for _, part in found.groupby("group", sort=False))
-    assert lungs[0] == pytest.approx(lungs[1], abs=0.06)  # the films' contrast moves a little
+    assert lungs[0] == lungs[1]
     assert whole[0] != whole[1]
 
 
 def test_patients_that_the_twin_does_not_have_are_named(chests):
     with pytest.raises(DataError, match="not in the twin, such as"):
         attention.films_again(partial(make_twin, 24, size=64), chests.table, 64)
+    with pytest.raises(DataError, match="others than those of the cohort"):
+        attention.films_again(partial(make_twin, 40, size=64, seed=7), chests.table, 64)
+
+
+def test_a_film_without_lungs_has_no_energy_in_them(chests, image):
+    nets = {"whole film": (chests.inputs, image)}
+    found = attention.energy_in_lungs(nets, np.zeros_like(chests.lungs))
+    assert found.empty
+
+
+def test_the_place_of_other_patients_lesions_is_a_map_to_beat(chests, image):
+    found = attention.at_lesions(chests.inputs, chests.lungs, image)
+    assert found["energy_by_position"].mean() > found["energy_by_chance"].mean()
+    assert found["pointing_by_position"].between(0, 1).all()
 
 
 def test_maps_are_compared_with_the_lesions_that_the_table_outlines(chests, image):

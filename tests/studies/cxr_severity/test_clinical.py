@@ -29,7 +29,7 @@ def said(problems):
 
 
 def test_values_in_another_unit_are_set_aside_and_named():
-    table = rows(Temp_C=[37.5, 98.6, 36.0, 20], SaO2=[0.96, 95, 104, None], Age=[60, 70, 80, 1.5])
+    table = rows(Temp_C=[37.5, 98.6, 36.0, 20], SaO2=[0.96, 95, 104, None], Age=[60, 70, 80, 150])
     numbers, used, problems = read_clinical(table)
     assert used == ["Age", "Temp_C"]
     assert numbers["Temp_C"].fillna(-1).tolist() == [37.5, -1, 36.0, -1]
@@ -38,10 +38,10 @@ def test_values_in_another_unit_are_set_aside_and_named():
     texts = named(problems).groupby("subject")["problem"].agg("; ".join).to_dict()
     assert texts == {
         "a": "SaO2 is 0.96: a fraction, not percent? (55 to 100 %); set aside",
-        "b": "Temp_C is 98.6: in °F? (35 to 41.5 °C); set aside",
+        "b": "Temp_C is 98.6: in °F? (25 to 44 °C); set aside",
         "c": "SaO2 is 104: no saturation, but a pressure? (55 to 100 %); set aside",
-        "d": "Age is 1.5: cannot be (18 to 99 years); set aside; "
-             "Temp_C is 20: cannot be (35 to 41.5 °C); set aside",
+        "d": "Age is 150: cannot be (0 to 120 years); set aside; "
+             "Temp_C is 20: cannot be (25 to 44 °C); set aside",
         "all": "SaO2 is the same for all: not used",
     }  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_an_unknown_category_and_a_word_are_set_aside_and_an_empty_cell_is_not_n
     assert numbers["CRP"].fillna(-1).tolist() == [3.5, -1, 7, -1]
     assert [row["problem"] for row in problems] == [
         "CRP is '<0.5', not a number: set aside",
-        "Sex is 'X', not a number: set aside",
+        "Sex is 'X', not M, F, 1 or 0: set aside",
         "Sex is 2: cannot be (0 to 1); set aside",
     ]
 
@@ -69,7 +69,7 @@ def test_a_column_without_two_values_is_named_and_not_used():
     ]  # fmt: skip
     with pytest.raises(DataError, match=r"no clinical value to learn from(.|\n)*LDH has no value"):
         read_clinical(table, ["LDH", "WBC"])
-    with pytest.raises(DataError, match=r"no clinical value to learn from(.|\n)*none of them"):
+    with pytest.raises(DataError, match=r"no clinical value to learn from(.|\n)*of numbers: none"):
         read_clinical(table[["subject"]])
 
 

@@ -98,3 +98,8 @@ def test_at_least_half_of_real_films_that_are_mirrored_are_called_so(outlined):
 def test_most_real_films_upside_down_are_called_so(outlined):
     assert share(*outlined, UPSIDE_DOWN) <= 0.02
     assert share(*upside_down(*outlined), UPSIDE_DOWN) >= 0.75
+
+
+def test_lungs_brighter_than_what_is_beside_them_are_called_inverted(chests, outlined):
+    for films, lungs in (chests, outlined):
+        assert share(-films, lungs, "inverted?") == 1

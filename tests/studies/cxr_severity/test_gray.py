@@ -209,3 +209,18 @@ def test_real_films_are_told_by_the_rule(real):
     pictures, problems = load_prepared(sorted(folder.iterdir()))
     assert not problems
     assert (rule(pictures) < 0).mean() > 0.94
+
+
+class Unsure(nn.Module):
+    """A network that has learned nothing."""
+
+    def forward(self, x):
+        return 0.24 + 0 * x.mean((1, 2, 3))[:, None]
+
+
+def test_a_film_stays_as_it_is_where_the_network_is_not_sure(folder, tmp_path):
+    found = decide(Unsure(), loaded(folder)).set_index("subject")
+    assert found["turned"].to_dict() == {
+        "deep": False, "lied": False, "right": False, "said": True, "torn": False, "wrong": False
+    }  # fmt: skip
+    assert found.loc["right", "note"] == "not sure (0.56): look at it"

@@ -40,7 +40,7 @@ def test_each_hospital_has_its_patients_severe_and_missing_shares():
     numbers = pd.DataFrame({"Age": [50.0, np.nan, 60, 70], "pH": [np.nan, np.nan, 7.4, 7.4]})
     found = hospitals.describe(table, numbers).set_index("site")
     assert found.loc["A", ["patients", "films"]].tolist() == [2, 3]
-    assert found.loc["A", "severe"] == pytest.approx(2 / 3)
+    assert found.loc["A", "severe"] == pytest.approx(1 / 2)  # of the patients, not the films
     assert found.loc["A", "missing"] == pytest.approx(3 / 6)
     assert found.loc["all", ["patients", "missing"]].tolist() == [3, 3 / 8]
 
@@ -101,3 +101,8 @@ def test_ways_of_testing_stand_beside_each_other_with_their_prevalence():
     assert found.groupby("name")["n"].first().to_dict() == {"all": 60, "ten": 10}
     assert (found["prevalence"] == 0.5).all()
     assert {"auc", "calibration_intercept", "precision"} <= set(found["metric"])
+
+
+def test_a_table_without_any_outcome_says_what_is_expected():
+    with pytest.raises(DataError, match=r"no film has an outcome(.|\n)*severity or Prognosis"):
+        hospitals.by_outcome(films([None, None]))

@@ -64,8 +64,9 @@ def test_a_network_finds_lungs_better_than_the_mean_shape(chests, parts, fitted)
 
 def test_doubt_tells_where_the_network_is_wrong(chests, parts, fitted):
     found = lungs.predict_tests(fitted, chests.seen, parts[:1])
-    doubt, told = lungs.doubt_and_error(found, [chests.masks[k] for k in parts[0][2]])
+    doubt, told, near = lungs.doubt_and_error(found, [chests.masks[k] for k in parts[0][2]])
     assert np.nanmean(told) > 0.6
+    assert np.nanmean(near) > 0.6
     assert doubt.min() >= 0
     assert doubt.max() <= 1
 

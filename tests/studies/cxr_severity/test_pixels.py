@@ -7,7 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from nextaim_kit.studies.cxr_severity.pixels import at_size, even, jitter, load_even, load_masks
+from nextaim_kit.studies.cxr_severity.pixels import (
+    at_size,
+    even,
+    jitter,
+    load_even,
+    load_masks,
+    lungs_only,
+)
 
 FILM = np.add.outer(np.linspace(30, 200, 96), 40 * np.sin(np.arange(80) / 9)).clip(0, 255)
 
@@ -147,3 +154,16 @@ def test_jitter_moves_mirrors_and_varies_contrast_as_torch_s_seed_decides():
         powers.append(power)
     assert 0.7 <= min(powers) < 0.85
     assert 1.15 < max(powers) <= 1.3
+
+
+def test_lungs_alone_have_mean_0_and_spread_1_whatever_lies_beside_them():
+    rng = np.random.default_rng(0)
+    films = rng.normal(size=(2, 32, 32)).astype(np.float32)
+    lungs = np.zeros((2, 32, 32), bool)
+    lungs[0, 8:20, 4:12] = True
+    found = lungs_only(films, lungs)
+    assert found[0][lungs[0]].mean() == pytest.approx(0, abs=1e-6)
+    assert found[0][lungs[0]].std() == pytest.approx(1, abs=1e-5)
+    assert not found[~lungs].any()
+    other = np.where(lungs, 3 * films - 2, 50).astype(np.float32)
+    assert lungs_only(other, lungs) == pytest.approx(found, abs=1e-4)
