@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.catalog import near_miss
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.cxr_severity.clinic import NAMES, SIGNS, VARIABLES
 
@@ -56,9 +57,11 @@ def read_clinical(
     """
     absent = [name for name in columns if name not in table]
     if absent:
+        near = near_miss(absent[0], map(str, table.columns))
         raise RequestError(
             f"the cohort has no column {', '.join(absent)}",
             found=", ".join(map(str, table.columns[:20])),
+            mend=f"did you mean {near!r}?" if near else "name columns of the cohort's table",
         )
     numbers, problems, used = {}, [], []
     for name in columns or [n for n in NAMES if n in table]:

@@ -34,6 +34,7 @@ ALIASES = {
 }
 _OUTCOMES = ("severity", "Prognosis")
 _SEVERE = {"severe": 1, "mild": 0, "lieve": 0, "unknown": None, "": None}
+_ENDING = r"[_-](mask|masks|lungs|lung|label|seg)$"  # of a mask's name after its film's
 _FOLDERS = {"images": "image", "masks": "mask", "lungs": "lungs", "lesions": "lesions"}
 _NOT_FRONTAL = dict.fromkeys(("l", "ll", "rl", "llat", "rlat"), "a lateral film")
 _NOT_FRONTAL |= dict.fromkeys(("axial", "coronal", "sagittal"), "a slice of a CT, not a film")
@@ -48,7 +49,8 @@ def load_films(spec: str, *, twin: Callable[[], pd.DataFrame]) -> tuple[pd.DataF
         As for `load_cohort`, with the column ``image``; a table may have the column names of
         `ALIASES`, and its outcome as severe, mild or unknown. Or a folder of films without a
         table, or one with the sub-folders ``images`` and ``masks``, ``lungs`` or ``lesions``,
-        whose files have the films' names, and perhaps a table that tells each film's patient.
+        whose files have the films' names, perhaps with ``_mask`` behind, and perhaps a table that
+        tells each film's patient.
     twin : callable
         Makes the synthetic twin.
 
@@ -162,6 +164,7 @@ def _folder(folder: Path) -> pd.DataFrame:
         if images == folder or not (folder / name).is_dir():
             continue
         masks = film_table(folder / name).set_index("subject")["image"]
+        masks.index = masks.index.str.replace(_ENDING, "", regex=True)
         table[column] = table["subject"].map(masks).fillna("")
         problems += [
             {"subject": subject, "problem": f"in {name}, but no film of that name"}

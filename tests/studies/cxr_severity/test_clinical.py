@@ -142,3 +142,8 @@ def test_the_real_cohort_has_24_saturations_that_cannot_be(real):
     assert {row["problem"] for row in problems if row["subject"] == "all"} == {
         "WBC is the same for all: not used"
     }
+
+
+def test_a_misspelt_column_is_told_with_the_near_miss():
+    with pytest.raises(RequestError, match="did you mean 'Age'"):
+        read_clinical(rows(Age=[50, 60]), ["Agee"])

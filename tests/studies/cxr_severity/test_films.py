@@ -177,3 +177,9 @@ def test_what_is_no_frontal_film_is_named_and_left_out(films, view, problem):
     table = films("a.png", "b.png", text=f"image,view\na.png,PA\nb.png,{view}\n")
     assert table["subject"].tolist() == ["a"]
     assert problem in said(table)["b"]
+
+
+def test_a_mask_may_have_an_ending_after_its_films_name(films):
+    table = films("images/a.png", "images/b.png", "masks/a_mask.png", "masks/b.png")
+    assert [path.rpartition("/")[2] for path in table["mask"]] == ["a_mask.png", "b.png"]
+    assert said(table) == {}
