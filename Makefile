@@ -35,11 +35,13 @@ lint: environment ## check style, types, the layout of imports, and that noteboo
 lab: environment ## open JupyterLab on the notebooks
 	@$(BIN)/nextaim lab
 
-bench: environment ## measure extraction and training beside what one would write by hand
+bench: environment ## measure extraction, training and starts beside what one would write by hand
 	@echo "==> benchmarks/radiomics.py"
 	@$(BIN)/python benchmarks/radiomics.py
 	@echo "==> benchmarks/training_loop.py"
 	@$(BIN)/python benchmarks/training_loop.py
+	@echo "==> benchmarks/sweep.py"
+	@$(BIN)/python benchmarks/sweep.py
 
 lock: environment ## write requirements.lock anew from what is installed
 	@{ head -1 requirements.lock; $(BIN)/python -m pip list --format=freeze | \

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nextaim_kit import __version__, catalog
-from nextaim_kit.errors import KitError, RequestError
+from nextaim_kit.errors import KitError, RequestError, RunError
 
 app = typer.Typer(
     name="nextaim",
@@ -195,6 +195,28 @@ def doctor() -> None:
     findings = examine(runs_folder())
     print_findings(console(), findings)
     raise typer.Exit(1 if any(f.verdict == "fail" for f in findings) else 0)
+
+
+@app.command()
+def warm(
+    stop: Annotated[bool, typer.Option("--stop", help="End it with its last kernel.")] = False,
+) -> None:
+    """Start the server of warm kernels now, or end it; runs start it by themselves."""
+    from nextaim_kit.runs.warm import provisioner
+
+    if stop:
+        there = provisioner.stop()
+        print("it ends with its last kernel" if there else "there is none")
+        return
+    try:
+        provisioner.connect().close()
+    except OSError as error:
+        raise RunError(
+            "no server of warm kernels can be started",
+            found=str(error),
+            mend="kernels are started cold; NEXTAIM_WARM=0 asks for that",
+        ) from error
+    print("ready: kernels start within a second")
 
 
 @app.command()

@@ -13,6 +13,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: the threads of one would wait for those of the others.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NEXTAIM_WARM_LINGER", "20")  # the tests' server goes with the tests
 REQUIRE_ALL = os.environ.get("NEXTAIM_REQUIRE") == "all"
 
 

@@ -101,7 +101,7 @@ def _run(request: Request, observer: Observer) -> None:
                 str(request.folder / _EXECUTING),
                 request.parameters,
                 engine_name=_engine(),
-                kernel_name="python3",
+                kernel_name=_kernel(),
                 language="python",
                 progress_bar=False,
                 extra_arguments=["--log-level=CRITICAL"],
@@ -231,6 +231,16 @@ class _LastLine:
 
     def flush(self) -> None:
         """Nothing is held back."""
+
+
+def _kernel() -> str:
+    """The warm kernel, unless NEXTAIM_WARM=0 or it is not installed here."""
+    from jupyter_client.kernelspec import find_kernel_specs
+
+    from nextaim_kit.runs.warm.place import KERNEL
+
+    wanted = os.environ.get("NEXTAIM_WARM", "1") != "0"
+    return KERNEL if wanted and KERNEL in find_kernel_specs() else "python3"
 
 
 def _engine() -> str:

@@ -1,0 +1,1 @@
+"""Kernels that start within a second: a process that has imported much is forked for each."""
