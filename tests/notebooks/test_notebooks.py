@@ -34,7 +34,9 @@ def shared_cache(tmp_path_factory):
 
 @pytest.mark.notebook
 @every_notebook
-def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, monkeypatch):
+def test_it_runs_at_smoke_leaves_what_it_declared_and_a_cold_kernel_gives_the_same_numbers(
+    notebook, shared_cache, monkeypatch
+):
     monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
     record, fresh = execute(prepare(notebook.id, "smoke", {}))
     assert fresh
@@ -44,6 +46,9 @@ def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, mo
     assert records.is_done(prepare(notebook.id, "smoke", {}).folder)
     assert all(d["synthetic"] for d in record["data"])
     assert all(f["alt"] for f in record["figures"])
+    monkeypatch.setenv("NEXTAIM_WARM", "0")
+    cold, _ = execute(prepare(notebook.id, "smoke", {}), force=True)
+    assert cold["metrics"] == record["metrics"]
 
 
 @every_notebook
