@@ -20,8 +20,8 @@ import papermill
 
 from nextaim_kit.data.files import write_text
 from nextaim_kit.machine.limits import cpu_count
+from nextaim_kit.runs.warm.client import hold
 from nextaim_kit.runs.warm.place import KERNEL
-from nextaim_kit.runs.warm.provisioner import hold
 
 CELL = "import torch, monai\nprint(torch.ones(3).sum().item())"
 ATLEAST = 10.0  # times

@@ -45,6 +45,7 @@ class Resources(_Declared):
     minutes: float
     memory_gb: float
     vram_gb: float = 0
+    cores: int = 1
 
 
 class Outputs(_Declared):

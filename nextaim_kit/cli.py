@@ -28,7 +28,13 @@ app = typer.Typer(
 data_app = typer.Typer(help="Data sets: what there is, how to get it, whether it is whole.")
 app.add_typer(data_app, name="data", no_args_is_help=True)
 
+sweep_app = typer.Typer(help="Sweeps: many runs, planned in a file, on this machine or a cluster.")
+app.add_typer(sweep_app, name="sweep", no_args_is_help=True)
+
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C
+Sweep = Annotated[
+    Path, typer.Argument(metavar="SWEEP", help="A sweep file; once planned, its folder will do.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs.")]
 
 
@@ -137,7 +143,7 @@ def run(
     Several notebooks run in the order given, and the result of one is handed to the next
     that needs it. A parameter goes to each notebook that has one of this name.
     """
-    from nextaim_kit.terminal import run_all
+    from nextaim_kit.terminal.runs import run_all
 
     every = [one for name in notebook_ids for one in catalog.expand(name)]
     raise typer.Exit(run_all(every, profile, _given(parameter or [], file), out, force))
@@ -190,7 +196,7 @@ def doctor() -> None:
     """Say what works on this machine, what does not, and how to mend it."""
     from nextaim_kit.machine.doctor import examine
     from nextaim_kit.runs.record import runs_folder
-    from nextaim_kit.terminal import print_findings
+    from nextaim_kit.terminal.tables import print_findings
 
     findings = examine(runs_folder())
     print_findings(console(), findings)
@@ -202,14 +208,14 @@ def warm(
     stop: Annotated[bool, typer.Option("--stop", help="End it with its last kernel.")] = False,
 ) -> None:
     """Start the server of warm kernels now, or end it; runs start it by themselves."""
-    from nextaim_kit.runs.warm import provisioner
+    from nextaim_kit.runs.warm import client
 
     if stop:
-        there = provisioner.stop()
+        there = client.stop()
         print("it ends with its last kernel" if there else "there is none")
         return
     try:
-        provisioner.connect().close()
+        client.connect().close()
     except OSError as error:
         raise RunError(
             "no server of warm kernels can be started",
@@ -242,7 +248,7 @@ def data_list() -> None:
 def data_show(name: str) -> None:
     """Show a data set: what it holds, its terms, how to get it, how to cite it."""
     from nextaim_kit.data.manifest import load_manifest
-    from nextaim_kit.terminal import print_manifest
+    from nextaim_kit.terminal.tables import print_manifest
 
     print_manifest(console(), load_manifest(name))
 
@@ -251,7 +257,7 @@ def data_show(name: str) -> None:
 def data_fetch(name: str) -> None:
     """Download an open data set, or say how to get another; then verify it."""
     from nextaim_kit.data.fetch import fetch
-    from nextaim_kit.terminal import download_progress, print_states
+    from nextaim_kit.terminal.tables import download_progress, print_states
 
     with download_progress() as progress:
         report = fetch(name, progress=progress)
@@ -264,7 +270,7 @@ def data_fetch(name: str) -> None:
 def data_verify(name: str) -> None:
     """Check the files that are here against the manifest."""
     from nextaim_kit.data.fetch import verify
-    from nextaim_kit.terminal import print_states
+    from nextaim_kit.terminal.tables import print_states
 
     states = verify(name)
     print_states(console(), states)
@@ -277,6 +283,93 @@ def data_where(name: str) -> None:
     from nextaim_kit.data.fetch import where
 
     print(where(name))
+
+
+@sweep_app.command("plan")
+def sweep_plan(file: Sweep, out: Out = None) -> None:
+    """Say what a sweep will run and take, and freeze its plan."""
+    from nextaim_kit.terminal import sweeps
+
+    sweeps.plan(console(), file, out)
+
+
+@sweep_app.command("run")
+def sweep_run(
+    file: Sweep,
+    on: Annotated[
+        str, typer.Option(help="local, slurm, htcondor, ai-infn, or a Snakemake profile's folder.")
+    ] = "local",
+    jobs: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option("-r", metavar="NAME=VALUE", help="What the site wants of each job."),
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Run what is left of a sweep; what was done, here or elsewhere, is not run again."""
+    from nextaim_kit.terminal import sweeps
+
+    raise typer.Exit(sweeps.run(console(), file, out, on, jobs, tuple(resource or [])))
+
+
+@sweep_app.command("status")
+def sweep_status(file: Sweep, out: Out = None) -> None:
+    """Say how far a sweep is, and what failed."""
+    from nextaim_kit.terminal import sweeps
+
+    sweeps.status(console(), file, out)
+
+
+@sweep_app.command("retry")
+def sweep_retry(file: Sweep, out: Out = None) -> None:
+    """Let rows that failed run again with the next `nextaim sweep run`."""
+    from nextaim_kit.terminal import sweeps
+
+    sweeps.retry(file, out)
+
+
+@sweep_app.command("cancel")
+def sweep_cancel(file: Sweep, out: Out = None) -> None:
+    """End a sweep that runs; `nextaim sweep run` goes on from there."""
+    from nextaim_kit.terminal import sweeps
+
+    sweeps.cancel(file, out)
+
+
+@sweep_app.command("report")
+def sweep_report(file: Sweep, out: Out = None) -> None:
+    """Write what came out as a table and as one HTML page."""
+    from nextaim_kit.terminal import sweeps
+
+    sweeps.report(console(), file, out)
+
+
+@sweep_app.command("row")
+def sweep_row(
+    file: Sweep,
+    index: Annotated[int | None, typer.Option(min=0, help="Its number, as in a job array.")] = None,
+    row_id: Annotated[str | None, typer.Option("--id", help="Its id, instead.")] = None,
+    attempt: Annotated[int | None, typer.Option(hidden=True)] = None,
+    local: Annotated[bool, typer.Option("--local", hidden=True)] = False,
+    out: Out = None,
+) -> None:
+    """Run one row of a sweep, and first what feeds it; for job arrays submitted by hand."""
+    from nextaim_kit.terminal import sweeps
+
+    raise typer.Exit(sweeps.row(file, out, index, row_id, attempt, local))
+
+
+@sweep_app.command("script")
+def sweep_script(
+    file: Sweep,
+    on: Annotated[str, typer.Option(help="slurm, htcondor, or kubernetes.")] = "slurm",
+    jobs: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
+    out: Out = None,
+) -> None:
+    """Print a submit file that runs the sweep's rows as a job array."""
+    from nextaim_kit.terminal import sweeps
+
+    sweeps.script(file, out, on, jobs)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def own_folders(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("home")
     for name in ("CACHE", "DATA", "RUNS"):
         monkeypatch.setenv(f"NEXTAIM_{name}", str(folder / name.lower()))
-    for name in ("NEXTAIM_RUN", "NEXTAIM_MIRROR", "NEXTAIM_NOTEBOOKS", "NEXTAIM_MANIFESTS"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("RUN", "MIRROR", "NOTEBOOKS", "MANIFESTS", "DASK", "DASK_WAIT"):
+        monkeypatch.delenv(f"NEXTAIM_{name}", raising=False)
     return folder
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.data.files import cache_folder, sha256_of
-from nextaim_kit.errors import RequestError
-from nextaim_kit.machine.limits import process_count
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.machine.workers import parallel, scheduler
 from nextaim_kit.show.progress import ProgressLine
 
 Progress = Callable[[int, int, str], None]
@@ -111,11 +111,17 @@ def make_files(
     what : str
         What is made, for the line of progress.
     workers : int, optional
-        Processes; the files do not depend on it.
+        Processes; the files do not depend on it. With ``NEXTAIM_DASK`` (`machine.workers`) the
+        workers write them, and `folder` must lie in a file system that is shared.
     progress : callable, optional
         Called with the number done, the total and the subject; by default a line is printed.
+
+    Raises
+    ------
+    DataError
+        If workers wrote the files where this machine does not see them.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     last = list(files)[-1]
     paths = {name: [folder / f"{s}{end}" for s in table["subject"]] for name, end in files.items()}
@@ -127,7 +133,23 @@ def make_files(
     ]
     report = progress or ProgressLine(what)
     if missing:
-        pool = Parallel(n_jobs=workers or process_count(), return_as="generator_unordered")
-        for done, subject in enumerate(pool(delayed(make)(*p, folder) for p in missing), 1):
+        jobs = (delayed(make)(*patient, folder) for patient in missing)
+        made = parallel(jobs, n_jobs=workers, return_as="generator_unordered")
+        for done, subject in enumerate(made, 1):
             report(done, len(missing), subject)
+        if scheduler():
+            _check_shared(folder, [path.name for path in paths[last]])
     return table.assign(**{name: list(map(str, there)) for name, there in paths.items()})
+
+
+def _check_shared(folder: Path, names: Sequence[str]) -> None:
+    # A listing, since network file systems remember for a while that a file was not there.
+    seen = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    absent = [name for name in names if name not in seen]
+    if absent:
+        raise DataError(
+            f"the Dask workers made {absent[0]} where this machine does not see it",
+            expected=f"{len(names)} files in {folder}",
+            found=f"{len(names) - len(absent)}",
+            mend="set NEXTAIM_CACHE to a folder that workers and this machine share",
+        )

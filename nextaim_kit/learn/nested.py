@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
@@ -20,7 +20,7 @@ from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
 from nextaim_kit.learn.predictions import by_repeat, pooled
 from nextaim_kit.learn.selection import Kind
 from nextaim_kit.learn.splits import Split, folds
-from nextaim_kit.machine.limits import process_count
+from nextaim_kit.machine.workers import parallel
 
 Setting = dict[str, Any]
 
@@ -115,8 +115,8 @@ def nested_cv(
         Harmonization; a site that it has not seen in a training part is its own to refuse.
     seed : int
     n_jobs : int, optional
-        Processes over outer folds, by default this machine's cores. The numbers do not depend
-        on it.
+        Processes over outer folds, by default this machine's cores, or with ``NEXTAIM_DASK`` the
+        workers of that scheduler (`machine.workers`). The numbers do not depend on it.
     splits : mapping of str to (train, test), or sequence of them, optional
         Row positions in `table` instead of outer folds, such as `leave_one_site_out` gives.
     by : sequence of str
@@ -131,6 +131,8 @@ def nested_cv(
     DataError
         If there are no labels or only one, features are not numeric or infinite, or a class has
         fewer patients than folds.
+    RunError
+        If a process was killed, or the workers of ``NEXTAIM_DASK`` cannot be used.
 
     References
     ----------
@@ -153,9 +155,7 @@ def nested_cv(
     if leaky:
         plan.rankings.update(_rankings(plan, rows, seed))
     tasks = _tasks(table, rows, outer, repeats, seed, splits, by)
-    done = Parallel(n_jobs=n_jobs or process_count())(
-        delayed(_outer)(plan, *task) for task in tasks
-    )
+    done = parallel((delayed(_outer)(plan, *task) for task in tasks), n_jobs=n_jobs)
     predictions, chosen, models, tested = zip(*done, strict=True)
     return NestedResult(
         predictions=pd.concat(predictions, ignore_index=True),

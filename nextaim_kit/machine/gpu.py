@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +50,23 @@ def find_gpu() -> Gpu:
         return _try_device(torch)
     except (RuntimeError, AssertionError) as error:
         return Gpu(problem=(str(error).splitlines() or [type(error).__name__])[0])
+
+
+def device_memories() -> dict[str, int]:
+    """Free bytes of every CUDA device, by what ``CUDA_VISIBLE_DEVICES`` calls it; empty without.
+
+    Asked in a process of its own: a context would hold memory of each device.
+    """
+    lines = (
+        "import torch; cuda = torch.cuda;"
+        "print(*(cuda.mem_get_info(i)[0] for i in range(cuda.device_count())))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=False
+    )
+    free = [int(word) for word in asked.stdout.split()]
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return dict(zip(named or map(str, range(len(free))), free, strict=False))
 
 
 def _try_device(torch: Any) -> Gpu:

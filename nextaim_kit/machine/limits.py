@@ -54,6 +54,12 @@ def memory_available(root: Path = ROOT) -> int:
     return max(0, int(min(free)))
 
 
+def memory_kills(root: Path = ROOT) -> int:
+    """How many processes the kernel has killed for want of memory since the machine started."""
+    lines = (_read(root / "proc" / "vmstat") or "").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
 def shared_memory(root: Path = ROOT) -> int:
     """Free bytes in ``/dev/shm``, through which loader processes hand over batches; 0 if absent."""
     try:

@@ -22,6 +22,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,6 +121,11 @@ def read_parameters(path: Path) -> dict[str, Parameter]:
     DataError
         If the notebook has no such cell, or the cell holds anything but declarations.
     """
+    return dict(_read(path, path.stat().st_mtime_ns))
+
+
+@cache
+def _read(path: Path, _changed: int) -> dict[str, Parameter]:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:

@@ -15,7 +15,7 @@ from typing import Any
 import nextaim_kit
 from nextaim_kit.catalog import Notebook, project_folder
 from nextaim_kit.data.files import sha256_of, write_text
-from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.errors import KitError, RequestError, RunError
 
 SCHEMA = 1
 RECORD, NOTEBOOK, REPORT, FILES = "run.json", "notebook.ipynb", "report.html", "files"
@@ -85,25 +85,41 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a run's folder for one process; the lock goes with the process, however it ends."""
+    busy = RunError(
+        f"run {folder.name} is being made by another process",
+        mend="wait for it to end, or stop it",
+    )
+    with locked_file(folder / ".lock", None if wait else busy):
+        yield
+
+
+@contextlib.contextmanager
+def locked_file(path: Path, busy: KitError | None = None) -> Iterator[None]:
+    """Hold a file, made if need be, for one process.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be made.
+    KitError
+        `busy`, if another process holds it; without one this waits.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
     except OSError as error:
         raise RequestError(
-            f"the run's folder {folder} cannot be made",
+            f"the folder {path.parent} cannot be made, or not written to",
             found=error.strerror or str(error),
             mend="give another folder with --out or NEXTAIM_RUNS",
         ) from error
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError:
-            raise RunError(
-                f"run {folder.name} is being made by another process",
-                mend="wait for it to end, or stop it",
-            ) from None
+            raise busy or AssertionError from None
         yield
 
 

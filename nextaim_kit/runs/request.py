@@ -77,13 +77,17 @@ def prepare(
     notebook = catalog.find(notebook_id)
     values = dict(given) if live else resolve(notebook, profile, given)
     values |= {name: _absolute(values[name]) for name in notebook.data if values[name]}
-
-    from nextaim_kit.data.fingerprint import fingerprint
-
-    data = [fingerprint(values[name]) for name in notebook.data if values[name]]
+    data = [data_fingerprint(values[name]) for name in notebook.data if values[name]]
     identity = records.run_id(notebook, values, data) + ("-live" if live else "")
     folder = records.runs_folder(out) / notebook.id / identity
     return Request(notebook.id, profile, values, data, identity, folder)
+
+
+def data_fingerprint(value: str) -> dict[str, Any]:
+    """What identifies the data that a parameter names, wherever they lie."""
+    from nextaim_kit.data.fingerprint import fingerprint
+
+    return fingerprint(_absolute(value))
 
 
 def data_name(value: Any) -> Any:

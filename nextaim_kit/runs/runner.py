@@ -35,7 +35,11 @@ class Observer:
 
 
 def execute(
-    request: Request, *, force: bool = False, observer: Observer | None = None
+    request: Request,
+    *,
+    force: bool = False,
+    wait: bool = False,
+    observer: Observer | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Give the record of the run that answers `request`, running its notebook if need be.
 
@@ -44,6 +48,8 @@ def execute(
     request : Request
     force : bool
         Run again although the run is done.
+    wait : bool
+        Wait for another process that makes this run, instead of giving up.
     observer : Observer, optional
         Hears of the progress.
 
@@ -62,7 +68,7 @@ def execute(
     """
     if not force and records.is_done(request.folder):
         return records.read_record(request.folder) or {}, False
-    with records.locked(request.folder):
+    with records.locked(request.folder, wait=wait):
         if not force and records.is_done(request.folder):  # by another process, just now
             return records.read_record(request.folder) or {}, False
         _clear(request.folder, {".lock"} if force else _KEPT)
@@ -117,6 +123,12 @@ def _run(request: Request, observer: Observer) -> None:
             found="no answer from the kernel; most often memory ran out",
             mend="run a smaller profile, or on a machine with more memory",
         ) from None
+    except OSError as error:
+        raise RunError(
+            f"the run of {notebook.id} could not be carried out",
+            found=error.strerror or str(error),
+            mend="free space and see to the rights of the runs' folder, then run again",
+        ) from error
     _require_result(request, notebook)
 
 

@@ -17,7 +17,7 @@ from nbclient.exceptions import DeadKernelError
 from nextaim_kit.cli import main
 from nextaim_kit.errors import RunError
 from nextaim_kit.runs.warm import place, server
-from nextaim_kit.runs.warm.provisioner import connect, hold, stop
+from nextaim_kit.runs.warm.client import connect, hold, stop
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_killed_kernel_is_told_and_the_server_lives_on(warm, tmp_path):
 
 def test_a_kernel_ends_with_its_user(warm, tmp_path):
     lines = (
-        "import os, sys, time; from nextaim_kit.runs.warm.provisioner import Fork;"
+        "import os, sys, time; from nextaim_kit.runs.warm.client import Fork;"
         "fork = Fork(['python', '-m', 'ipykernel_launcher', '-f', sys.argv[1]]);"
         "print(fork.pid, flush=True); time.sleep(60)"
     )

@@ -1,4 +1,4 @@
-"""Templates and the one style of the pages that the kit writes: reports and the board."""
+"""Templates of what the kit writes: reports, the board, sweeps, and their one style."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def render_text(template: str, **values: Any) -> str:
+    """Fill a template of plain text; nothing is escaped."""
+    return _environment(escape=False).get_template(template).render(**values)
+
+
 @cache
-def _environment() -> Environment:
+def _environment(*, escape: bool = True) -> Environment:
     from importlib.resources import files
 
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -25,8 +30,9 @@ def _environment() -> Environment:
 
     return Environment(
         loader=FunctionLoader(load),
-        autoescape=True,
+        autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )

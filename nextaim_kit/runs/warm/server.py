@@ -1,12 +1,13 @@
-"""The warm server: imports once what is heavy, then becomes a kernel by forking.
+"""The warm server: imports once what is heavy, then becomes a kernel or a run by forking.
 
 It runs in one thread, and makes no CUDA context, thread pool or random state before a fork. It
 ends by itself when nobody has used it for a while. It speaks lines of JSON over its socket:
 
-- ``{"argv", "env", "cwd"}`` with three file descriptors: a kernel. It answers ``{"pid"}`` and,
-  when that ended, ``{"status"}``. The connection is the kernel's lease: closed, it ends.
+- ``{"argv", "env", "cwd"}`` with three file descriptors: a process that runs the module
+  ``argv[0]``, most often a kernel. It answers ``{"pid"}`` and, when that ended, ``{"status"}``.
+  The connection is its lease: closed, it ends.
 - ``{"hold": true}``: the server stays until this connection is closed.
-- ``{"stop": true}``: it takes no more kernels, and ends with the last one.
+- ``{"stop": true}``: it takes no more, and ends with the last one.
 
 Two variables of its environment change it: ``NEXTAIM_WARM_IMPORTS`` (modules, with commas between)
 and ``NEXTAIM_WARM_LINGER`` (seconds without a user after which it ends).
@@ -14,18 +15,22 @@ and ``NEXTAIM_WARM_LINGER`` (seconds without a user after which it ends).
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
 import json
 import os
 import random
+import runpy
 import select
 import signal
 import socket
 import sys
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +39,10 @@ from nextaim_kit.runs.warm.place import say, socket_path
 
 # Not pyplot, which chooses a backend, and nothing of this kit, whose files a developer changes.
 HEAVY = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython",
+    # a kernel, and what runs one
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython", "jinja2",
+    "nbconvert", "papermill", "pydantic", "rich.live", "rich.progress", "rich.table", "typer",
+    # what notebooks import
     "matplotlib.backends.backend_agg", "numpy", "pandas", "scipy.ndimage", "scipy.optimize",
     "scipy.stats", "skimage.filters", "sklearn.linear_model", "sklearn.model_selection",
     "SimpleITK", "torch", "torch.utils.data", "monai.data", "monai.losses", "monai.metrics",
@@ -52,11 +60,11 @@ _BEFORE_IMPORTS = {
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
 
-Kernel = Callable[[], None]
+Process = Callable[[], None]
 
 
 def main() -> int:
-    """Import, listen, serve; in a fork, be the kernel."""
+    """Import, listen, serve; in a fork, be what was asked for."""
     os.environ.update(_BEFORE_IMPORTS)
     own = os.environ.get("NEXTAIM_WARM_IMPORTS")
     for name in own.split(",") if own else HEAVY:
@@ -67,9 +75,9 @@ def main() -> int:
         print(why, file=sys.stderr)
         return 1
     linger = float(os.environ.get("NEXTAIM_WARM_LINGER", LINGER))
-    kernel = Server(socket_path(), linger=linger).run()
-    if kernel:
-        kernel()
+    process = Server(socket_path(), linger=linger).run()
+    if process:
+        _be(process)
     return 0
 
 
@@ -84,7 +92,7 @@ def unfit() -> str:
 
 
 class Server:
-    """Waits for users and forks a kernel for each.
+    """Waits for users and forks a process for each.
 
     Parameters
     ----------
@@ -96,14 +104,14 @@ class Server:
 
     def __init__(self, path: Path, *, linger: float) -> None:
         self.path, self.linger = path, linger
-        self.kernels: dict[int, socket.socket] = {}
+        self.forks: dict[int, socket.socket] = {}
         self.holders: list[socket.socket] = []
         self.used = time.monotonic()
 
-    def run(self) -> Kernel | None:
+    def run(self) -> Process | None:
         """Serve until nobody is left; None then, and in a fork what it has to do."""
         signal.signal(signal.SIGTERM, lambda *_: self._stop())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for a kernel's user
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for a fork's user
         gc.collect()
         gc.freeze()  # so that a fork's collector does not copy all these pages
         with socket.socket(socket.AF_UNIX) as self.door:
@@ -114,17 +122,17 @@ class Server:
             unfinished.replace(self.path)  # who finds it can connect
             while not self._over():
                 waiting = [self.door, *self.holders]
-                for one in select.select(waiting, [], [], 0.05 if self.kernels else 1.0)[0]:
+                for one in select.select(waiting, [], [], 0.05 if self.forks else 1.0)[0]:
                     if one is not self.door:
                         self._let_go(one)
-                    elif kernel := self._answer():
-                        return kernel
+                    elif process := self._answer():
+                        return process
                 self._reap()
             self.path.unlink(missing_ok=True)
         return None
 
     def _over(self) -> bool:
-        if self.kernels or self.holders:
+        if self.forks or self.holders:
             self.used = time.monotonic()
         return time.monotonic() - self.used > self.linger
 
@@ -137,16 +145,16 @@ class Server:
         holder.close()
 
     def _reap(self) -> None:
-        while self.kernels:
+        while self.forks:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            lease = self.kernels.pop(pid)
+            lease = self.forks.pop(pid)
             with contextlib.suppress(OSError):  # the user may be gone
                 say(lease, status=os.waitstatus_to_exitcode(status))
             lease.close()
 
-    def _answer(self) -> Kernel | None:
+    def _answer(self) -> Process | None:
         """Take one request; None but in a fork."""
         lease, _ = self.door.accept()
         lease.settimeout(_PATIENCE)
@@ -167,20 +175,20 @@ class Server:
 
     def _fork(
         self, lease: socket.socket, request: dict[str, Any], files: list[int]
-    ) -> Kernel | None:
+    ) -> Process | None:
         pid = os.fork()
         if pid:
             for file in files:
                 os.close(file)
-            self.kernels[pid] = lease
+            self.forks[pid] = lease
             with contextlib.suppress(OSError):
                 say(lease, pid=pid)
             return None
-        # Other users' leases must not be kept open by this kernel.
-        for one in (self.door, *self.kernels.values(), *self.holders):
+        # Other users' leases must not be kept open by this fork.
+        for one in (self.door, *self.forks.values(), *self.holders):
             one.close()
         lease.settimeout(None)
-        return lambda: _be_kernel(lease, request, files)
+        return lambda: _become(lease, request, files)
 
 
 def _received(lease: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -196,8 +204,32 @@ def _received(lease: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return request, files
 
 
-def _be_kernel(lease: socket.socket, request: dict[str, Any], files: list[int]) -> None:
-    """From here on, a kernel like one that was started cold."""
+def _be(process: Process) -> None:
+    """Be what was asked for, and end as an interpreter does, but for freeing all it imported.
+
+    That takes half a second, in which nothing happens that the end of the process would not do.
+    """
+    code = 0
+    try:
+        process()
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+        if isinstance(ending.code, str):
+            print(ending.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing's forks end
+    with warnings.catch_warnings(action="ignore"):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _become(lease: socket.socket, request: dict[str, Any], files: list[int]) -> None:
+    """From here on, be a process like one that was started cold."""
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -209,14 +241,22 @@ def _be_kernel(lease: socket.socket, request: dict[str, Any], files: list[int]) 
     os.environ.update(request["env"])
     _fresh_chance()
     _as_the_environment_says()
+    sys.argv = request["argv"]
+    watch = threading.Thread(target=_end_with, args=(lease,), daemon=True)
+    if sys.argv[0] == "ipykernel_launcher":
+        _be_kernel(watch)
+    else:
+        watch.start()
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _be_kernel(watch: threading.Thread) -> None:
     application: Any = importlib.import_module("ipykernel.kernelapp")
     # Where a cold kernel watches its parent, this one watches its lease.
-    application.ParentPollerUnix = lambda **_: threading.Thread(
-        target=_end_with, args=(lease,), daemon=True
-    )
+    application.ParentPollerUnix = lambda **_: watch
     # Read from the environment at import, which was the server's.
     parent = f"--IPKernelApp.parent_handle={os.environ.get('JPY_PARENT_PID') or os.getppid()}"
-    sys.argv = [*request["argv"], parent]
+    sys.argv.append(parent)
     application.launch_new_instance()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nextaim_kit.data.files import cache_folder
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.errors import RequestError
 from nextaim_kit.machine import limits
+from nextaim_kit.machine.workers import WorkerKilled, parallel, scheduler
 from nextaim_kit.show.progress import ProgressLine
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.settings import Settings
@@ -51,6 +53,8 @@ def extract_cohort(
         The study's by default.
     workers : int, optional
         Processes; by default as many as cores and free memory allow. 1 works in this process.
+        With ``NEXTAIM_DASK`` (`machine.workers`) any other number stands for all workers of that
+        scheduler, who read the images: these need absolute paths in a file system that is shared.
         The tables do not depend on it.
     progress : callable, optional
         Called with the number done, the total and the subject just done; by default a line is
@@ -70,6 +74,8 @@ def extract_cohort(
     ------
     RequestError
         If the cohort lacks a column, names a subject twice, or `workers` is below 1.
+    RunError
+        If the workers of ``NEXTAIM_DASK`` cannot be used.
     """
     settings = settings or Settings()
     rows = _rows(cohort)
@@ -117,6 +123,8 @@ def _workers(rows: list[dict[str, Any]], wanted: int | None) -> int:
         raise RequestError("workers is out of bounds", expected="1 or more", found=str(wanted))
     if wanted == 1 or len(rows) < 2:
         return 1
+    if scheduler():
+        return len(rows)  # their memory is not this machine's
     need = _PROCESS_BYTES + _BYTES_PER_VOXEL * max(map(_voxels, rows))
     by_memory = max(1, limits.memory_available() // need)
     return int(min(wanted or limits.process_count(), by_memory, len(rows)))
@@ -166,15 +174,11 @@ def _parallel(
     rows: dict[int, dict[str, Any]], settings: Settings, workers: int, cache: Path | None
 ) -> Iterator[tuple[int, Outcome]]:
     """Outcomes from worker processes; ends early where one of them was killed."""
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
+    from joblib import delayed
 
     jobs = (delayed(_indexed)(i, row, settings, cache) for i, row in list(rows.items()))
-    pool = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-    try:
-        yield from pool(jobs)
-    except TerminatedWorkerError:
-        return
+    with suppress(WorkerKilled):
+        yield from parallel(jobs, n_jobs=workers, return_as="generator_unordered", batch_size=1)
 
 
 def _indexed(

@@ -1,0 +1,140 @@
+"""Many like tasks at once: on this machine's cores, or on the workers of a Dask scheduler.
+
+Without further ado they run in processes of this machine. Where ``NEXTAIM_DASK`` holds the address
+of a scheduler, the same calls run on its workers and give the same numbers::
+
+    dask scheduler                                            # says its address
+    dask worker tcp://host:8786 --nworkers 8 --nthreads 1     # on each machine
+    NEXTAIM_DASK=tcp://host:8786 nextaim run ct_radiomics/severity
+
+Under Slurm or HTCondor, dask-jobqueue (not a part of the kit) starts both::
+
+    cluster = SLURMCluster(cores=8, processes=8, memory="32GB")   # or HTCondorCluster(..., disk=…)
+    cluster.scale(jobs=4)
+    os.environ["NEXTAIM_DASK"] = cluster.scheduler_address
+
+Workers have this kit, this Python and one thread each. They open and write files by their paths:
+images, and for synthetic twins the kit's cache (``NEXTAIM_CACHE``), must lie in a file system that
+is shared. ``NEXTAIM_DASK_WAIT`` is how many seconds to wait for the scheduler's answer, and for
+the first worker or for another when all are gone: 30.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+from typing import Any, Literal
+
+from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.machine.limits import process_count
+
+Job = tuple[Callable[..., Any], tuple, dict[str, Any]]  # as joblib's `delayed` makes it
+
+
+class WorkerKilled(RunError):
+    """A worker process was killed, most often for memory."""
+
+    @classmethod
+    def since(cls, found: str) -> WorkerKilled:
+        """The error, with what is known of this case."""
+        return cls(
+            "a worker process was killed, most often for memory",
+            expected="workers that live until their task is done",
+            found=found,
+            mend="give each worker more memory, or run fewer of them at once",
+        )
+
+
+def parallel(
+    jobs: Iterable[Job],
+    *,
+    n_jobs: int | None = None,
+    return_as: Literal["list", "generator_unordered"] = "list",
+    batch_size: int | Literal["auto"] = "auto",
+) -> Iterable[Any]:
+    """Results of all jobs, by joblib's ``Parallel`` or by the workers of ``NEXTAIM_DASK``.
+
+    Parameters
+    ----------
+    jobs : iterable of delayed calls
+        As ``joblib.delayed`` makes them.
+    n_jobs : int, optional
+        Processes of this machine, by default its cores; 1 stays in this process. With
+        ``NEXTAIM_DASK`` any other number stands for all workers of the scheduler.
+    return_as : {"list", "generator_unordered"}
+        In the order of the jobs, or as they come.
+    batch_size : int or "auto"
+        Jobs that one of this machine's processes takes at a time; a Dask worker takes one.
+
+    Raises
+    ------
+    WorkerKilled
+        If a worker died with its job. As they come, Dask gives the results of all others first.
+    RunError
+        If the scheduler cannot be reached, has no workers, is lost, or has a worker of another
+        kit, Python or number of threads.
+    RequestError
+        If an environment variable is not what it should be.
+
+    Examples
+    --------
+    >>> from joblib import delayed
+    >>> parallel((delayed(abs)(n) for n in (-1, 2)), n_jobs=1)
+    [1, 2]
+    """
+    address = scheduler()
+    if address and n_jobs != 1:
+        cluster = _cluster()
+        return (
+            cluster.in_order(address, jobs) if return_as == "list" else cluster.run(address, jobs)
+        )
+    from joblib import Parallel
+
+    pool = Parallel(n_jobs=n_jobs or process_count(), return_as=return_as, batch_size=batch_size)
+    results = _here(pool, jobs)
+    return list(results) if return_as == "list" else results
+
+
+def scheduler() -> str:
+    """Address of the scheduler whose workers do the work; empty where it is this machine.
+
+    Raises
+    ------
+    RequestError
+        If it is no address.
+    """
+    address = os.environ.get("NEXTAIM_DASK", "").strip()
+    port = re.fullmatch(r"(?:tcp|tls)://[^/@?\s]+:(\d{1,5})", address)
+    if address and (port is None or not 0 < int(port[1]) < 2**16):
+        secret = set("@?") & set(address)
+        raise RequestError(
+            "NEXTAIM_DASK is not the address of a Dask scheduler",
+            expected="tcp://host:port or tls://host:port",
+            found="something with a name, password or token" if secret else address,
+            mend="give the address that `dask scheduler` says, or unset NEXTAIM_DASK",
+        )
+    return address
+
+
+def _here(pool: Any, jobs: Iterable[Job]) -> Iterator[Any]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        yield from pool(jobs)
+    except TerminatedWorkerError as error:
+        raise WorkerKilled.since("a process of this machine ended before its task did") from error
+
+
+def _cluster() -> ModuleType:
+    try:
+        from nextaim_kit.machine import cluster
+    except ImportError as error:
+        raise RunError(
+            "NEXTAIM_DASK is set, but Dask cannot be imported",
+            expected="the packages dask and distributed",
+            found=str(error),
+            mend='pip install "nextaim_kit[dask]", here and on the workers; or unset NEXTAIM_DASK',
+        ) from error
+    return cluster

@@ -1,0 +1,201 @@
+"""Asks the warm server for a process: a kernel, or any module that is run as a program.
+
+    python -m nextaim_kit.runs.warm.client MODULE ARGUMENTS...
+
+does what ``python -m MODULE ARGUMENTS...`` does, without the seconds that its imports take. What it
+started ends with it, and it ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit.errors import KitError
+from nextaim_kit.runs.warm.place import say, socket_path
+
+_POLITE = 10.0  # seconds to end in, before it is killed
+_START = 180.0  # seconds within which a server has to have imported everything
+
+
+def main() -> int:
+    """Run a module in a warm process, or in a cold one where that is not possible."""
+    parent = os.getppid()
+    command = [sys.executable, "-m", *sys.argv[1:]]
+    try:
+        fork = Fork(command)
+    except (OSError, KitError) as error:
+        why = error.what if isinstance(error, KitError) else str(error)
+        print(f"no warm process ({why}): a cold one is started", file=sys.stderr, flush=True)
+        os.execv(sys.executable, command)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: fork.terminate())
+    while fork.poll() is None:
+        time.sleep(0.02)
+        if os.getppid() != parent:
+            fork.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                fork.wait(_POLITE)
+            return 1  # the lease ends with this process, and with the lease what is left
+    code = fork.returncode or 0
+    return code if code >= 0 else 128 - code
+
+
+class Fork:
+    """A forked process, with what `subprocess.Popen` offers of one.
+
+    Parameters
+    ----------
+    command : list of str
+        As for a cold one: interpreter, ``-m``, module, and the module's arguments.
+    env : dict, optional
+    cwd : str, optional
+
+    Raises
+    ------
+    OSError
+        If there is no server, and none can be started.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, command: list[str], *, env: Any = None, cwd: str | None = None) -> None:
+        self.returncode: int | None = None
+        self._text = b""
+        self._lease = connect()
+        asked = {
+            "argv": command[command.index("-m") + 1 :],
+            "env": dict(env or os.environ),
+            "cwd": str(cwd or Path.cwd()),
+        }
+        with open(os.devnull) as nothing:
+            files = [nothing.fileno(), *(_descriptor(n) for n in (1, 2))]
+            socket.send_fds(self._lease, [json.dumps(asked).encode() + b"\n"], files)
+        self._lease.settimeout(30)
+        self.pid = int(self._next()["pid"])
+        self._lease.settimeout(0)
+
+    def poll(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        if self.returncode is None:
+            try:
+                self._end(self._next()["status"])
+            except BlockingIOError:
+                return None
+            except OSError:  # the server is gone, and now the fork too
+                self._end(1)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and give the exit status."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if until is not None and time.monotonic() > until:
+                raise subprocess.TimeoutExpired("fork", timeout or 0)
+            time.sleep(0.02)
+        return self.returncode or 0
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to it and its processes, unless it has ended."""
+        if self.poll() is None:
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def _end(self, status: int) -> None:
+        self.returncode = status
+        self._lease.close()
+
+    def _next(self) -> dict[str, Any]:
+        while b"\n" not in self._text:
+            part = self._lease.recv(4096)
+            if not part:
+                raise ConnectionError("the warm server closed the connection")
+            self._text += part
+        line, _, self._text = self._text.partition(b"\n")
+        return json.loads(line)
+
+
+def connect() -> socket.socket:
+    """A connection to this environment's server, which is started if need be."""
+    path = socket_path()
+    connection = _reached(path)
+    if connection:
+        return connection
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several users starts it
+        connection = _reached(path)
+        return connection or _started(path)
+
+
+def stop() -> bool:
+    """Ask the server to end with its last kernel; whether there was one."""
+    connection = _reached(socket_path())
+    if connection is None:
+        return False
+    with connection:
+        say(connection, stop=True)
+    return True
+
+
+def hold() -> socket.socket:
+    """Keep the server alive until the connection that is given is closed."""
+    connection = connect()
+    say(connection, hold=True)
+    return connection
+
+
+def _reached(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection
+
+
+def _started(path: Path) -> socket.socket:
+    log = path.with_suffix(".log")
+    with open(log, "wb") as said:
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nextaim_kit.runs.warm.server"],
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", start_new_session=True,
+        )  # fmt: skip
+    until = time.monotonic() + _START
+    while time.monotonic() < until and server.poll() is None:
+        connection = _reached(path)
+        if connection:
+            return connection
+        time.sleep(0.05)
+    server.kill()
+    lines = log.read_text(errors="replace").strip().splitlines()
+    raise OSError(lines[-1] if lines else "the warm server did not start")
+
+
+def _descriptor(number: int) -> int:
+    """Where a cold kernel would print: this process's own output, if that is a file."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

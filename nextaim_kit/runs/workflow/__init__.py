@@ -1,0 +1,1 @@
+"""The workflow that runs a sweep's rows, and a profile for each engine."""

@@ -1,0 +1,122 @@
+"""Runs as the command line shows them: one line that lives, then what came out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from nextaim_kit.errors import KitError, RunError
+from nextaim_kit.runs.chain import feeders, share_out
+from nextaim_kit.runs.record import FILES, REPORT
+from nextaim_kit.runs.request import Request, prepare
+from nextaim_kit.runs.runner import Observer, execute
+
+
+def run_all(
+    notebook_ids: list[str],
+    profile: str,
+    given: Mapping[str, Any],
+    out: Path | None,
+    force: bool,
+) -> int:
+    """Run notebooks one after another and give the exit code of the worst.
+
+    Everything that can be refused is refused before the first one starts.
+    """
+    out_console = Console(highlight=False, soft_wrap=True)
+    own = share_out(notebook_ids, given)
+    for notebook_id in notebook_ids:
+        prepare(notebook_id, profile, own[notebook_id], out)
+    finished: dict[str, Path] = {}
+    code = 0
+    for number, notebook_id in enumerate(notebook_ids):
+        fed = feeders(notebook_id, finished)
+        handed = {name: str(finished[who] / FILES / file) for name, (who, file) in fed.items()}
+        try:
+            _require_sources(notebook_id, notebook_ids[:number], finished, own[notebook_id])
+            request = prepare(notebook_id, profile, {**handed, **own[notebook_id]}, out)
+            record = _run_one(out_console, request, force)
+        except KitError as error:
+            Console(stderr=True, highlight=False, soft_wrap=True).print(
+                f"[bold red]error:[/] {escape(str(error))}"
+            )
+            code = max(code, error.exit_code)
+            continue
+        if record["outcome"] != "failed":
+            finished[notebook_id] = request.folder
+    return code
+
+
+def _require_sources(
+    notebook_id: str, before: list[str], finished: Mapping[str, Path], given: Mapping[str, Any]
+) -> None:
+    """Refuse to run on something else where the notebook that was to feed this one failed."""
+    for parameter, (feeder, file) in feeders(notebook_id, before).items():
+        if feeder not in finished and parameter not in given:
+            raise RunError(
+                f"{notebook_id} is not run",
+                expected=f"{file} from {feeder}",
+                found="that notebook failed",
+                mend=f"mend what failed there, or give -p {parameter}=...",
+            )
+
+
+def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:
+    began = time.monotonic()
+    with _Progress(console, request.notebook) as progress:
+        record, fresh = execute(request, force=force, observer=progress)
+    seconds = time.monotonic() - began
+    took = f"in {seconds // 60:.0f} min {seconds % 60:02.0f} s" if fresh else "already"
+    left_out = (
+        f", [yellow]incomplete, {record['failures']} left out (files/failures.csv)[/]"
+        if record["failures"]
+        else ""
+    )
+    console.print(f"[green]done[/] {took}{left_out}: {request.notebook}")
+    console.print(f"     {escape(str(request.folder / REPORT))}", style="dim")
+    return record
+
+
+class _Progress(Observer):
+    """One live line in a terminal; one line per section where output goes to a file."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console, self._title = console, title
+        self._began = time.monotonic()
+        self._place, self._line = "starting", ""
+        self._live = Live(get_renderable=lambda: self, console=console, transient=True)
+
+    def __enter__(self) -> _Progress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live.is_started:
+            self._live.stop()
+
+    def cell(self, number: int, total: int, heading: str) -> None:
+        changed = heading and not self._place.endswith(heading)
+        self._place, self._line = f"cell {number}/{total}  {heading}", ""
+        if changed and not self._console.is_terminal:
+            self._console.print(f"{self._clock()}  {self._title}  {escape(self._place)}")
+            sys.stdout.flush()
+
+    def printed(self, line: str) -> None:
+        self._line = line
+
+    def _clock(self) -> str:
+        seconds = int(time.monotonic() - self._began)
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+    def __rich__(self) -> Group:
+        now = Text(f" {self._clock()}  {self._title}  {self._place}")
+        return Group(now, Text(f"   {self._line[:100]}", style="dim", no_wrap=True))

@@ -1,0 +1,379 @@
+"""Work spread over Dask's workers gives the local numbers, and says what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import LocalCluster
+from joblib import delayed
+
+from nextaim_kit.data import twins
+from nextaim_kit.data.files import sha256_of
+from nextaim_kit.errors import DataError, RequestError, RunError
+from nextaim_kit.learn import nested
+from nextaim_kit.learn.harmonization import ComBat
+from nextaim_kit.learn.nested import nested_cv
+from nextaim_kit.learn.splits import leave_one_site_out
+from nextaim_kit.machine import cluster as remote
+from nextaim_kit.machine.workers import WorkerKilled, parallel, scheduler
+from nextaim_kit.studies.ct_radiomics import extraction, twin
+from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
+from nextaim_kit.studies.ct_radiomics.subject import extract_subject
+
+UNORDERED = "generator_unordered"
+
+
+@contextmanager
+def scheduled(**options) -> Iterator[LocalCluster]:
+    """A scheduler with workers; the kit's connection to it ends first."""
+    quietly = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(**quietly, **options) as cluster:
+        yield cluster
+        remote.disconnect()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Schedulers whose workers are threads of this process, to which the work goes."""
+    with ExitStack() as stack:
+
+        def start(n_workers=1, threads_per_worker=1):
+            size = {"n_workers": n_workers, "threads_per_worker": threads_per_worker}
+            cluster = scheduled(processes=False, protocol="tcp", **size)
+            started = stack.enter_context(cluster)
+            monkeypatch.setenv("NEXTAIM_DASK", started.scheduler_address)
+            return started
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Scheduler of two worker processes; a task may cost two of them before it is blamed."""
+    soon = {"scheduler.allowed-failures": 1, "comm.timeouts.connect": "5s"}
+    soon = {f"distributed.{name}": value for name, value in soon.items()}
+    with dask.config.set(soon), scheduled(n_workers=2, threads_per_worker=1) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def spread(address, monkeypatch):
+    """Work goes to the two workers."""
+    monkeypatch.setenv("NEXTAIM_DASK", address)
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Calls a function without Dask, in this process."""
+
+    def call(work, *args, **options):
+        with monkeypatch.context() as patch:
+            patch.delenv("NEXTAIM_DASK", raising=False)
+            return work(*args, **options)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Four patients of the synthetic twin, made in this process."""
+    return made(tmp_path_factory.mktemp("twin"), workers=1)
+
+
+def made(folder, **options) -> pd.DataFrame:
+    make = partial(twin._make, seed=1)
+    patients = twin.patients(20, seed=1).iloc[::5]
+    files, what = twin._FILES, "synthetic CT"
+    return twins.make_files(patients, files, folder, make, what=what, progress=quiet, **options)
+
+
+def quiet(done, total, subject):
+    pass
+
+
+def table(n=60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    label = np.arange(n) % 2
+    values = rng.normal(size=(n, 6)) + 0.8 * label[:, None] * (np.arange(6) < 2)
+    beside = {"subject": [f"P{k:02d}" for k in range(n)], "label": label}
+    sites = [f"S{k % 3}" for k in range(n)]
+    return pd.DataFrame(values, columns=[f"f{k}" for k in range(6)]).assign(site=sites, **beside)
+
+
+def validate(**options):
+    options = {"ks": (1, 3), "outer": 3, "inner": 2, "selectors": ("mrmr", "xgboost"), **options}
+    return nested_cv(table(), [f"f{k}" for k in range(6)], **options)
+
+
+def pid_after(seconds=0.0) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def pids(**options) -> set[int]:
+    return set(parallel([delayed(os.getpid)() for _ in range(4)], **options))
+
+
+@pytest.mark.parametrize("model", ["xgboost", "logistic"])
+def test_nested_cross_validation_gives_the_local_numbers(model, spread, here):
+    ours, theirs = (
+        validate(model=model, repeats=2),
+        here(validate, model=model, repeats=2, n_jobs=1),
+    )
+    pd.testing.assert_frame_equal(ours.predictions, theirs.predictions, check_exact=True)
+    pd.testing.assert_frame_equal(ours.chosen, theirs.chosen, check_exact=True)
+    assert ours.selected == theirs.selected
+
+
+def test_extraction_gives_the_local_tables(cohort, spread, here):
+    options = {"progress": quiet, "cache": False}
+    ours = extract_cohort(cohort, **options)
+    theirs = here(extract_cohort, cohort, workers=1, **options)
+    assert len(ours[0]) == 4
+    pd.testing.assert_frame_equal(ours[0], theirs[0], check_exact=True)
+    pd.testing.assert_frame_equal(ours[1], theirs[1])
+
+
+def test_twins_are_the_same_files(cohort, spread, tmp_path):
+    ours = made(tmp_path)
+    for name in twin._FILES:
+        assert [*map(sha256_of, ours[name])] == [*map(sha256_of, cohort[name])]
+
+
+def test_twins_that_lie_where_this_machine_does_not_see_them_are_refused(spread, tmp_path):
+    unseen = twin.patients(20, seed=1).head(2)
+    with pytest.raises(DataError, match=r"does not see it\n.*2 files in(.|\n)*set NEXTAIM_CACHE"):
+        twins.make_files(
+            unseen,
+            {"image": ".nii"},
+            tmp_path,
+            lambda subject, *_: subject,
+            what="",
+            progress=quiet,
+        )
+
+
+def test_a_killed_worker_costs_only_its_own_subject(cohort, spread, monkeypatch):
+    culprit = cohort["subject"].iloc[1]
+
+    def indexed(index, row, settings, cache):  # nested: sent to the workers by value
+        if row["subject"] == culprit:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index, extract_subject(row, settings, cache)
+
+    monkeypatch.setattr(extraction, "_indexed", indexed)
+    features, failures = extract_cohort(cohort, progress=quiet)
+    assert [*features["subject"]] == [*cohort["subject"].drop(cohort.index[1])]
+    assert failures["subject"].tolist() == [culprit]
+    assert failures["problem"].tolist() == ["the worker process was killed, most often for memory"]
+
+
+@pytest.mark.parametrize("where", ["spread", "here"])
+def test_a_killed_worker_ends_nested_cross_validation_with_a_clear_error(
+    where, request, monkeypatch
+):
+    request.getfixturevalue(where)
+
+    def outer(*task):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(nested, "_outer", outer)
+    with pytest.raises(RunError, match=r"a worker process was killed(.|\n)*give each worker more"):
+        validate(n_jobs=2)
+
+
+def test_all_other_results_come_before_a_killed_worker_is_told(spread):
+    def work(number):
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    found = []
+    with pytest.raises(WorkerKilled):
+        found.extend(parallel([delayed(work)(n) for n in (0, 1, 2, 3, 4, 5)], return_as=UNORDERED))
+    assert len(found) >= 3  # those that waited at the same worker may be blamed with it
+
+
+def test_an_error_of_the_work_itself_is_raised_as_it_is(spread):
+    def work():
+        raise TimeoutError("of the work")
+
+    with pytest.raises(TimeoutError, match="of the work"):
+        list(parallel([delayed(work)()], return_as=UNORDERED))
+    with pytest.raises(DataError, match=r"has not seen the site 'S\d'"):
+        validate(splits=leave_one_site_out(table()), combat=ComBat())
+
+
+def test_what_is_left_is_canceled_when_one_fails(spread, address, tmp_path):
+    def work(number):
+        if number == 0:
+            raise ValueError("first")
+        time.sleep(0.2)
+        (tmp_path / str(number)).touch()
+
+    with pytest.raises(ValueError, match="first"):
+        parallel([delayed(work)(number) for number in range(20)])
+    parallel([delayed(time.sleep)(0.4) for _ in range(2)])
+    assert len(list(tmp_path.iterdir())) < 10
+
+
+def test_results_keep_the_order_of_the_jobs_or_come_as_they_are_done(spread):
+    jobs = [delayed(pow)(n, 2) for n in range(20)]
+    assert parallel(jobs) == [n * n for n in range(20)]
+    assert sorted(parallel(jobs, return_as=UNORDERED)) == [n * n for n in range(20)]
+
+
+def test_workers_do_the_work_unless_one_process_is_asked_for(spread):
+    assert os.getpid() not in pids()
+    assert os.getpid() not in pids(n_jobs=2)
+    assert pids(n_jobs=1) == {os.getpid()}
+
+
+def test_a_worker_computes_with_one_thread(spread):
+    def threads():
+        from threadpoolctl import threadpool_info
+
+        np.ones((2, 2)) @ np.ones((2, 2))
+        return max(pool["num_threads"] for pool in threadpool_info())
+
+    assert parallel([delayed(threads)() for _ in range(2)]) == [1, 1]
+
+
+def test_one_connection_serves_all_calls(spread, address):
+    assert remote.connected(address) is remote.connected(address)
+
+
+def test_after_disconnecting_the_next_call_connects_anew(spread, address):
+    client = remote.connected(address)
+    remote.disconnect()
+    assert client.status == "closed"
+    assert parallel([delayed(abs)(-1)]) == [1]
+
+
+def test_dask_is_not_imported_unless_it_is_asked_for():
+    code = (
+        "import sys; from joblib import delayed; from nextaim_kit.machine.workers import parallel;"
+        "parallel([delayed(abs)(1)], n_jobs=1); assert not {'dask', 'distributed'} & {*sys.modules}"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "NEXTAIM_DASK"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=clean)
+
+
+@pytest.mark.parametrize(
+    "text", ["scheduler", "http://host:1", "tcp://host", "tcp://host:99999", "tcp://host:1/path"]
+)
+def test_what_is_no_address_is_refused(text, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK", text)
+    with pytest.raises(RequestError, match=rf"tcp://host:port or tls(.|\n)*found: +{text}\n"):
+        validate()
+
+
+@pytest.mark.parametrize("text", ["tcp://me:secret@host:1", "tcp://host:1?token=secret"])
+def test_a_secret_in_the_address_is_not_told(text, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK", text)
+    with pytest.raises(RequestError, match="name, password or token") as said:
+        scheduler()
+    assert "secret" not in str(said.value)
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "inf"])
+def test_a_wait_that_is_no_time_is_refused(text, spread, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK_WAIT", text)
+    with pytest.raises(RequestError, match=rf"NEXTAIM_DASK_WAIT is not a time\n.*\n.*{text}"):
+        parallel([delayed(abs)(1)])
+
+
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("NEXTAIM_DASK_WAIT", "0.5")
+    with pytest.raises(RunError, match=r"127.0.0.1:1 .* cannot be reached\n.*within 0.5 s"):
+        parallel([delayed(abs)(1)])
+
+
+@pytest.mark.parametrize(("says", "found"), [(b"", "TimeoutError"), (b"SSH-2.0-x\r\n", "another")])
+def test_another_server_at_the_address_is_told(says, found, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK_WAIT", "0.5")
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        monkeypatch.setenv("NEXTAIM_DASK", f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        told = pool.submit(pytest.raises, RunError, parallel, [delayed(abs)(1)])
+        with server.accept()[0] as visitor:
+            visitor.sendall(says)
+            assert f"found:    {found}" in str(told.result().value)
+
+
+def test_a_scheduler_without_workers_is_told_after_a_bounded_wait(small, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK_WAIT", "0.5")
+    small(n_workers=0)
+    with pytest.raises(RunError, match=r"has no workers\n.*one within 0.5 s"):
+        parallel([delayed(abs)(1)])
+
+
+def test_workers_that_all_go_are_told(small, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_DASK_WAIT", "0.5")
+    monkeypatch.setattr(remote, "_PAUSE", 0.5)
+    cluster = small()
+    slow = parallel([delayed(pid_after)(s) for s in (0, 2, 2)], return_as=UNORDERED)
+    next(slow)
+    cluster.scale(0)
+    with pytest.raises(RunError, match="has no workers"):
+        list(slow)
+
+
+def test_a_scheduler_that_goes_is_told(small):
+    cluster = small()
+    slow = parallel([delayed(pid_after)(s) for s in (0, 1, 1)], return_as=UNORDERED)
+    next(slow)
+    cluster.close()
+    with pytest.raises(RunError, match="was lost"):
+        list(slow)
+
+
+def test_a_worker_with_several_threads_is_refused(small):
+    small(threads_per_worker=2)
+    with pytest.raises(RunError, match=r"worker: 1\n.*worker: 2, on (.|\n)*--nthreads 1"):
+        parallel([delayed(abs)(1)])
+
+
+def test_a_worker_with_another_kit_is_refused(spread, monkeypatch):
+    there = remote.__version__
+    monkeypatch.setattr(remote, "__version__", "99.1")
+    with pytest.raises(RunError, match=rf"not like this.*\n.*kit 99\.1,.*\n.*kit {there}, Python"):
+        parallel([delayed(abs)(1)])
+
+
+def test_a_worker_with_another_python_is_refused(spread, monkeypatch):
+    monkeypatch.setattr(remote.platform, "python_version_tuple", lambda: ("3", "99", "0"))
+    there = ".".join(map(str, sys.version_info[:2]))
+    with pytest.raises(RunError, match=rf"Python 3\.99,.*\n.*Python {there},"):
+        parallel([delayed(abs)(1)])
+
+
+def test_a_worker_without_the_kit_is_refused():
+    class Failed:
+        def result(self):
+            raise ModuleNotFoundError("No module named 'nextaim_kit'", name="nextaim_kit")
+
+    with pytest.raises(RunError, match=r"not like this process\n(.|\n)*found: +no nextaim_kit"):
+        remote._result(None, Failed())
+
+
+def test_without_dask_the_error_says_what_to_install(spread, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nextaim_kit.machine.cluster", None)
+    monkeypatch.delattr("nextaim_kit.machine.cluster")
+    with pytest.raises(
+        RunError, match=r"cannot be imported\n(.|\n)*pip install .nextaim_kit\[dask\]"
+    ):
+        parallel([delayed(abs)(1)])
