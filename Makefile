@@ -40,7 +40,9 @@ bench: environment ## measure extraction, training and starts beside what one wo
 	@$(BIN)/python benchmarks/radiomics.py
 	@echo "==> benchmarks/training_loop.py"
 	@$(BIN)/python benchmarks/training_loop.py
-	@echo "==> benchmarks/sweep.py"
+	@echo "==> benchmarks/dask_workers.py"
+	@$(BIN)/python benchmarks/dask_workers.py
+	@echo "==> benchmarks/sweep.py (20 minutes)"
 	@$(BIN)/python benchmarks/sweep.py
 
 lock: environment ## write requirements.lock anew from what is installed

@@ -16,13 +16,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.record import RECORD, REPORT, runs_folder
+from nextaim_kit.runs.record import REPORT, runs_folder
 from nextaim_kit.runs.sweep import controller, results, scripts
 from nextaim_kit.runs.sweep.controller import Engine
 from nextaim_kit.runs.sweep.estimate import estimates
-from nextaim_kit.runs.sweep.plan import PLAN, Plan, Row, expand, freeze, load, require_same
+from nextaim_kit.runs.sweep.plan import (
+    PLAN,
+    Plan,
+    Row,
+    expand,
+    freeze,
+    load,
+    require_same,
+    table_text,
+)
 from nextaim_kit.runs.sweep.row import run_row
-from nextaim_kit.runs.sweep.state import Ending, forget, progress
+from nextaim_kit.runs.sweep.state import LOGS, Ending, forget, progress
 from nextaim_kit.runs.sweep.state import Progress as State
 
 if TYPE_CHECKING:
@@ -35,7 +44,10 @@ def plan(out: Console, file: Path, folder: Path | None) -> None:
     """Plan, freeze and describe a sweep."""
     now = expand(file, folder)
     before = load_or_none(now.folder)
-    freeze(now)
+    if before is None or table_text(before) != table_text(now) or before.sweep != now.sweep:
+        with controller.held(now):
+            freeze(now)
+            forget(now)
     _describe(out, now, anew=before is not None and before.rows != now.rows)
 
 
@@ -162,6 +174,8 @@ def _say_the_end(out: Console, state: State) -> None:
     for row, lines in controller.lost(state)[:_SHOWN]:
         why = "lost: its job ended without a word, most often for memory or time; its last lines:"
         _say_failure(out, row, why, lines)
+    if controller.lost(state):
+        out.print(f"the engine's log: {escape(str(state.plan.folder / controller.LOG))}")
     notes = [(row, note) for row in state.plan.rows for note in _notes(state, row)]
     for row, note in notes[:_SHOWN]:
         out.print(f"row {row.index}: {note}")
@@ -229,7 +243,7 @@ def row(
         )
     began = time.monotonic()
     ending = run_row(plan, wanted[0], attempt=attempt, local=local)
-    where = plan.runs / ending.run / (REPORT if ending.run else RECORD)
+    where = plan.runs / ending.run / REPORT if ending.run else ""
     print(f"row {wanted[0].index}: {ending.outcome} in {time.monotonic() - began:.1f} s  {where}")
     if not ending.good:
         print("\n".join([ending.error, *ending.traceback]), file=sys.stderr)
@@ -275,4 +289,6 @@ def _address(figure: Figure) -> str:
 
 def script(file: Path, folder: Path | None, on: str, jobs: int | None) -> None:
     """Print a submit file."""
-    print(scripts.submit_file(_frozen(file, folder), on, jobs), end="")
+    plan = _frozen(file, folder)
+    (plan.folder / LOGS).mkdir(exist_ok=True)  # Slurm drops a job whose log has no folder
+    print(scripts.submit_file(plan, on, jobs), end="")

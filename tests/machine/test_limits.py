@@ -154,3 +154,10 @@ def test_under_a_debugger_no_processes_are_started(monkeypatch):
     assert limits.process_count() == 4
     attached.get_global_debugger = lambda: object()
     assert limits.process_count() == 1
+
+
+def test_processes_that_the_kernel_killed_for_memory_are_counted(tmp_path):
+    assert limits.memory_kills(tmp_path) == 0
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 12\noom_kill 3\noom_other 9\n")
+    assert limits.memory_kills(tmp_path) == 3

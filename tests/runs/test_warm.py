@@ -152,6 +152,64 @@ def test_a_server_that_cannot_be_forked_says_so_and_serves_nobody(
     assert "2 threads are alive after the imports" in capfd.readouterr().err
 
 
+MODULE = """\
+import os, signal, sys, time
+print(sys.argv[1:], "numpy" in sys.modules, os.environ["OF_THE_USER"], os.getcwd(), flush=True)
+kept = open(sys.argv[1], "w")
+kept.write("whole")
+if sys.argv[2:] == ["wait"]:
+    signal.signal(signal.SIGTERM, lambda *_: (kept.close(), sys.exit(7)))
+    time.sleep(60)
+sys.exit("as it has to end" if sys.argv[2:] == ["say"] else 3)
+"""
+
+
+@pytest.fixture
+def module(warm, tmp_path, monkeypatch):
+    """A program for the warm server to run; gives the command."""
+    (tmp_path / "program.py").write_text(MODULE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("OF_THE_USER", "yes")
+    return [sys.executable, "-m", "nextaim_kit.runs.warm.client", "program"]
+
+
+def test_any_module_runs_warm_as_it_would_cold(module, tmp_path):
+    ran = subprocess.run([*module, "kept"], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.stdout == f"['kept'] True yes {tmp_path}\n"
+    assert (ran.returncode, ran.stderr) == (3, "")
+    assert (tmp_path / "kept").read_text() == "whole"
+    ran = subprocess.run([*module, "kept", "say"], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (1, "as it has to end\n")
+
+
+def test_a_signal_to_the_client_is_one_to_its_process(module, tmp_path):
+    client = subprocess.Popen([*module, "kept", "wait"], stdout=subprocess.PIPE, cwd=tmp_path)
+    client.stdout.readline()
+    client.terminate()
+    assert client.wait(20) == 7
+    client.stdout.close()
+
+
+def test_a_process_ends_with_the_parent_of_its_client(module, tmp_path):
+    lines = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    parent = subprocess.Popen([sys.executable, "-c", lines, *module, "kept", "wait"],
+                              stdout=subprocess.PIPE, cwd=tmp_path)  # fmt: skip
+    parent.stdout.readline()
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: (tmp_path / "kept").read_text() == "whole")  # it was asked, and could close
+
+
+def test_without_a_server_a_module_runs_cold(module, warm, tmp_path):
+    (warm / f"nextaim-{os.getuid()}").mkdir(mode=0o755)
+    ran = subprocess.run([*module, "kept"], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.stdout.startswith("['kept'] False yes")
+    assert "a cold one is started" in ran.stderr
+    assert ran.returncode == 3
+    (warm / f"nextaim-{os.getuid()}").rmdir()
+
+
 def test_only_this_user_can_enter_the_folder_of_the_socket(warm):
     path = place.socket_path()
     assert path.parent.stat().st_mode & 0o777 == 0o700

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def _environment(*, escape: bool = True) -> Environment:
     def load(name: str) -> str:
         return (files(__package__) / name).read_text(encoding="utf-8")
 
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(load),
         autoescape=escape,
         undefined=StrictUndefined,
@@ -36,3 +37,5 @@ def _environment(*, escape: bool = True) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["quoted"] = shlex.quote
+    return environment

@@ -22,6 +22,7 @@ from nextaim_kit.runs.sweep.plan import Plan, Row
 from nextaim_kit.runs.sweep.row import SLOTS
 from nextaim_kit.runs.sweep.state import (
     CANCELLED,
+    LOGS,
     Ending,
     Progress,
     ending_path,
@@ -32,8 +33,6 @@ from nextaim_kit.runs.sweep.state import (
 
 WORKFLOW = Path(__file__).parents[1] / "workflow"
 LOG = "engine.log"
-# What a job has to know of this process's environment.
-_PASSED_ON = ("CACHE", "DATA", "MANIFESTS", "MIRROR", "NOTEBOOKS", "DASK")
 _PATIENCE = 60.0  # seconds that an engine may take to end when it is asked to
 _POLL = 0.5
 
@@ -113,13 +112,7 @@ def run(plan: Plan, engine: Engine, heard: Heard, waited: Callable[[Progress], N
     RequestError
         If a row takes more than this machine has.
     """
-    busy = RunError(
-        f"the sweep {plan.name} is being run by another process",
-        expected="one at a time in a folder",
-        mend="nextaim sweep status FILE shows it; nextaim sweep cancel FILE ends it",
-    )
-    with locked_file(plan.folder / ".lock", busy):
-        (plan.folder / CANCELLED).unlink(missing_ok=True)
+    with held(plan):
         forget(plan)
         before = progress(plan)
         if before.over:
@@ -135,10 +128,28 @@ def run(plan: Plan, engine: Engine, heard: Heard, waited: Callable[[Progress], N
         return after
 
 
+@contextlib.contextmanager
+def held(plan: Plan) -> Iterator[None]:
+    """Hold a sweep for this process.
+
+    Raises
+    ------
+    RunError
+        If another one runs it.
+    """
+    busy = RunError(
+        f"the sweep {plan.name} is being run by another process",
+        expected="one at a time in a folder",
+        mend="nextaim sweep status FILE shows it; nextaim sweep cancel FILE ends it",
+    )
+    with locked_file(plan.folder / ".lock", busy):
+        yield
+
+
 def lost(state: Progress) -> list[tuple[Row, list[str]]]:
     """Rows that left no ending although the engine is through, with the last lines of their log."""
     gone = [row for row in state.plan.rows if row.id not in state.endings]
-    return [(row, _last_lines(state.plan.folder / "logs" / f"{row.id}.log")) for row in gone]
+    return [(row, _last_lines(state.plan.folder / LOGS / f"{row.id}.log")) for row in gone]
 
 
 def cancel(plan: Plan) -> bool:
@@ -146,13 +157,9 @@ def cancel(plan: Plan) -> bool:
     if not plan.folder.is_dir():
         return False
     (plan.folder / CANCELLED).touch()
-    with contextlib.suppress(_Busy), locked_file(plan.folder / ".lock", _Busy("")):
+    with contextlib.suppress(RunError), held(plan):
         return False
     return True
-
-
-class _Busy(RunError):
-    """Somebody holds the lock."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +249,7 @@ class _Follow:
         self._number, self._prctl = number, ctypes.CDLL(None).prctl
 
     def __call__(self) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's `&` has it ignored
         self._prctl(1, self._number)  # PR_SET_PDEATHSIG
 
 
@@ -263,8 +271,7 @@ def _command(plan: Plan, engine: Engine, limits: _Limits | None) -> list[str]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", WORKFLOW / "Snakefile",
                "--directory", plan.folder, "--profile", engine.profile, "--nolock", "--keep-going",
                "--rerun-incomplete", "--rerun-triggers", "mtime", "--scheduler", "greedy",
-               "--config", *(f"{name}={value}" for name, value in config.items()),
-               f"pass_on=[{','.join(_PASSED_ON)}]"]  # fmt: skip
+               "--config", *(f"{name}={value}" for name, value in config.items())]  # fmt: skip
     if limits:
         command += ["--cores", min(limits.cores, engine.jobs or limits.cores)]
         command += ["--resources", f"mem_mb={limits.memory_mb}"]
@@ -272,8 +279,11 @@ def _command(plan: Plan, engine: Engine, limits: _Limits | None) -> list[str]:
     else:
         command += ["--jobs", engine.jobs] if engine.jobs else []
         command += _slurm_options() if engine.profile == WORKFLOW / "slurm" else []
-    if engine.resources:
-        command += ["--default-resources", *engine.resources]
+    of_gpus = [r for r in engine.resources if r.startswith("gpu")]
+    if others := [r for r in engine.resources if r not in of_gpus]:
+        command += ["--default-resources", *others]
+    if of_gpus:
+        command += ["--set-resources", *(f"run_gpu:{r}" for r in of_gpus)]
     return [str(part) for part in command]
 
 

@@ -20,7 +20,7 @@ from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.errors import KernelDied, KitError, RequestError, RunError
 from nextaim_kit.machine.limits import cpu_count, memory_kills
 from nextaim_kit.runs.record import FILES, NOTEBOOK, RECORD, locked_file, read_record
-from nextaim_kit.runs.request import Request, prepare
+from nextaim_kit.runs.request import Request, data_name, prepare
 from nextaim_kit.runs.runner import Observer, execute
 from nextaim_kit.runs.sweep.plan import Plan, Row, changed, identify, sources_now
 from nextaim_kit.runs.sweep.state import (
@@ -113,9 +113,9 @@ def _ended(plan: Plan, row: Row, attempt: int | None, observer: Observer) -> End
         alone = ", also when run with more memory or alone" if notes else ""
         takes = plan.resources(row).memory_gb
         words = f"{why}{alone}; declared are {takes:g} GB; {error.mend}"
-        return replace(_failure(request, error), outcome="killed", error=words)
+        return replace(_failure(plan, row, request, error), outcome="killed", error=words)
     except KitError as error:
-        return _failure(request, error)
+        return _failure(plan, row, request, error)
     killed.unlink(missing_ok=True)
     sections = record["sections"]
     return Ending(
@@ -147,13 +147,21 @@ def _request(plan: Plan, row: Row) -> Request:
     return prepare(row.notebook, row.profile, {**row.parameters, **handed}, plan.runs)
 
 
-def _failure(request: Request | None, error: KitError) -> Ending:
+def _failure(plan: Plan, row: Row, request: Request | None, error: KitError) -> Ending:
     record = read_record(request.folder) if request else None
     if request is None or record is None or record["outcome"] != "failed":
-        return Ending("failed", error=str(error))
-    run = request.folder.relative_to(request.folder.parents[2]).as_posix()
+        return Ending("failed", error=_public(str(error), plan, row))
+    run = request.folder.relative_to(plan.runs).as_posix()
     said = str(record["error"]["what"])  # without paths, as a record holds it
     return Ending("failed", run=run, error=said, traceback=_traceback(request.folder))
+
+
+def _public(text: str, plan: Plan, row: Row) -> str:
+    """A text for the sweep's page: without the folders of a user's data."""
+    for value in row.parameters.values():
+        if isinstance(value, str) and "/" in value:
+            text = text.replace(value, data_name(value))
+    return text.replace(str(plan.runs), "<runs>")
 
 
 def _traceback(run: Path) -> list[str]:

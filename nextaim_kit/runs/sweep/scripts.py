@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.pages import render_text
 from nextaim_kit.runs.sweep.plan import Plan
+from nextaim_kit.runs.sweep.state import LOGS, PASSED_ON
 
 SYSTEMS = ("slurm", "htcondor", "kubernetes")
 
@@ -43,9 +45,10 @@ def submit_file(plan: Plan, system: str, jobs: int | None = None) -> str:
         program=command[0],
         arguments=shlex.join(command[1:]),
         quoted=json.dumps(f"exec {shlex.join(command)} --index $JOB_COMPLETION_INDEX"),
+        exports={n: os.environ[n] for n in PASSED_ON if n in os.environ} | {"NEXTAIM_WARM": "0"},
         count=len(plan.rows),
         runs=str(plan.runs),
-        folder=str(plan.folder),
+        logs=str(plan.folder / LOGS),
         jobs=jobs,
         **_largest(plan),
     )

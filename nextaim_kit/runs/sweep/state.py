@@ -15,7 +15,11 @@ from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.runs.record import RECORD
 from nextaim_kit.runs.sweep.plan import Plan, Row
 
-ENDED, ALIVE, CANCELLED = "rows", "alive", "cancelled"
+ENDED, ALIVE, LOGS, CANCELLED = "rows", "alive", "logs", "cancelled"
+# What a job elsewhere has to know of this process's environment.
+PASSED_ON = tuple(
+    f"NEXTAIM_{name}" for name in ("CACHE", "DASK", "DATA", "MANIFESTS", "MIRROR", "NOTEBOOKS")
+)
 BEAT = 5.0  # seconds between two signs of life of a running row
 _DEAD = 90.0  # seconds without one after which it does not run; file systems in a network lag
 
@@ -129,10 +133,11 @@ def _alive(folder: Path) -> set[str]:
 
 
 def forget(plan: Plan, *, everything: bool = False) -> int:
-    """Forget how failed rows ended, so that they run again; gives how many.
+    """Forget how rows ended whose runs are gone or changed, and that the sweep was canceled.
 
-    Endings of runs that are gone or were changed are forgotten too.
+    With `everything` also how failed ones ended, so that they run again; gives how many.
     """
+    (plan.folder / CANCELLED).unlink(missing_ok=True)
     known = progress(plan).endings
     count = 0
     for row in plan.rows:
@@ -140,5 +145,6 @@ def forget(plan: Plan, *, everything: bool = False) -> int:
         path = ending_path(plan.folder, row.id)
         if path.exists() and (ending is None or (everything and not ending.good)):
             path.unlink()
+            path.with_suffix(".killed").unlink(missing_ok=True)
             count += ending is not None
     return count

@@ -33,7 +33,16 @@ from nextaim_kit.runs.sweep.state import ALIVE
 
 JOBS = Path(".snakemake", "vkd")
 SILENT = 900.0  # seconds without a sign of life after which a row that had started is lost
-_LAG = 60.0  # seconds that a file may take to be seen from another machine
+_LAG = 60  # seconds that a file may take to be seen from another machine, and a job to be told of
+# Waits for `vkd`, and no longer than it takes to be told of a row that has left its ending.
+_WAIT = """\
+"$0" from-snakemake "$1" --queue "$2" & vkd=$!
+while kill -0 $vkd 2>/dev/null; do
+    sleep 1
+    if [ -e "$4" ]; then (sleep "$5"; kill $vkd 2>/dev/null) & break; fi
+done
+wait $vkd; echo $? > "$3"
+"""
 _PROPERTIES = re.compile(r"^# properties = (.+)$", re.MULTILINE)
 
 
@@ -50,10 +59,11 @@ def submit(script: Path) -> str:
     job = uuid.uuid4().hex[:12]
     corrected = _PROPERTIES.sub(lambda _: f"# properties = {json.dumps(properties)}", text, count=1)
     _file(job, "sh").write_text(corrected, encoding="utf-8")
+    ending = properties["output"][0]
+    words = [program, _file(job, "sh"), queue, _file(job, "exit"), ending, _LAG]
     with _file(job, "log").open("w") as log:
         waiting = subprocess.Popen(
-            ["sh", "-c", '"$0" from-snakemake "$1" --queue "$2"; echo $? > "$3"', program,
-             _file(job, "sh"), str(queue), _file(job, "exit")],
+            ["sh", "-c", _WAIT, *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     _file(job, "pid").write_text(str(waiting.pid))
@@ -65,7 +75,6 @@ def status(job: str) -> str:
     ending = Path(_properties(_file(job, "sh").read_text(encoding="utf-8"))["output"][0])
     said = _file(job, "exit").read_text().strip() if _file(job, "exit").exists() else ""
     if ending.exists():
-        _stop_waiting(job)
         return "success"
     if said == "0" and time.time() - _file(job, "exit").stat().st_mtime < _LAG:
         return "running"  # its ending may be on the way to this machine

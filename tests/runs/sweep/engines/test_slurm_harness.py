@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.batch.slurm import until
+from tests.runs.sweep.engines.slurm import until
 
 
 def test_a_job_runs_and_is_told_of_one_gpu(slurm, tmp_path):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.batch.slurm import Slurm, missing
 from tests.conftest import absent
+from tests.runs.sweep.engines.slurm import Slurm, missing
 
 
 @pytest.fixture(scope="module")  # not session: another worker of xdist waits until we leave

@@ -1,0 +1,75 @@
+"""A controller killed at random moments, twenty times over: every row is done exactly once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from nextaim_kit.runs import record as runs
+from nextaim_kit.runs.sweep.plan import load
+from nextaim_kit.runs.sweep.row import run_row
+from nextaim_kit.runs.sweep.state import ending_path, progress
+from tests.runs.sweep.conftest import command, folder, nextaim, records
+
+KILLS, ROWS = 20, 80
+
+
+def done() -> dict[Path, int]:
+    """Records that are there, with the time of their writing."""
+    return {p: p.stat().st_mtime_ns for p in folder().parents[1].glob("toy/draw/*/run.json")}
+
+
+def rows_alive() -> list[str]:
+    """Processes that run a row of this sweep."""
+    listed = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True)
+    lines = [line for line in listed.stdout.splitlines() if str(folder()) in line]
+    return [line for line in lines if "sweep row" in line and not line.startswith("Z")]
+
+
+def test_twenty_kills_lose_no_row_and_run_none_twice(toy, sweep, capsys):
+    toy("import time; time.sleep(0.3)")
+    file = sweep(seeds=list(range(1, ROWS + 1)))
+    assert nextaim("plan", file).returncode == 0
+    moment = random.Random(20)
+    before: dict[Path, int] = {}
+    table = ["kill  after   records before -> after"]
+    for number in range(1, KILLS + 1):
+        process = subprocess.Popen(command("run", file), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)  # fmt: skip
+        seconds = moment.uniform(0.2, 6.0)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        after = done()
+        assert {path: after.get(path) for path in before} == before  # nothing was run again
+        table.append(f"{number:4d}  {seconds:4.2f} s  {len(before):3d} -> {len(after):3d}")
+        before = after
+    assert len(before) < ROWS, "the kills came too late to mean anything"
+    last = nextaim("run", file)
+    assert last.returncode == 0, last.stdout + last.stderr
+    assert f"{ROWS} runs: {ROWS} done" in last.stdout
+    after = done()
+    assert {path: after.get(path) for path in before} == before
+    table.append(f" end          {len(before):3d} -> {len(after):3d}")
+    plan = load(folder())
+    assert {path.parent.name for path in after} == {row.id for row in plan.rows}
+    assert all(runs.is_done(path.parent) for path in after)
+    assert progress(plan).counts == {"done": ROWS}
+    assert rows_alive() == []
+    with capsys.disabled():
+        print("\n" + "\n".join(table))
+
+
+def test_a_row_that_was_killed_after_its_record_is_done_by_writing_its_ending(toy, sweep):
+    toy()
+    file = sweep()
+    assert nextaim("run", file).returncode == 0
+    plan = load(folder())
+    written = done()
+    ending_path(plan.folder, plan.rows[0].id).unlink()
+    assert run_row(plan, plan.rows[0]).outcome == "complete"
+    assert done() == written
+    assert len(records()) == 1
