@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.record import REPORT, runs_folder
+from nextaim_kit.runs.record import REPORT
 from nextaim_kit.runs.sweep import controller, results, scripts
 from nextaim_kit.runs.sweep.controller import Engine
 from nextaim_kit.runs.sweep.estimate import estimates
@@ -28,6 +28,7 @@ from nextaim_kit.runs.sweep.plan import (
     freeze,
     load,
     require_same,
+    sweep_folder,
     table_text,
 )
 from nextaim_kit.runs.sweep.row import run_row
@@ -83,7 +84,7 @@ def _counts(state: State) -> str:
 
 def _frozen(file: Path, folder: Path | None) -> Plan:
     """The plan that stands for a sweep file, or lies in a sweep's folder."""
-    place = file if (file / PLAN).is_file() else runs_folder(folder) / "sweeps" / file.stem
+    place = file if (file / PLAN).is_file() else sweep_folder(file, folder)
     plan = load(place.absolute())
     if plan is None:
         raise RequestError(

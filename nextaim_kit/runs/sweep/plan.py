@@ -120,7 +120,7 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
         If data that a parameter names are missing.
     """
     sweep = read_sweep(file)
-    folder = (records.runs_folder(out) / "sweeps" / file.resolve().stem).absolute()
+    folder = sweep_folder(file, out)
     notebooks = [catalog.find(i) for i in sweep.notebooks]
     _check_metric(sweep, notebooks[-1])
     rows: dict[str, Row] = {}
@@ -151,6 +151,13 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
     sources = {"kit": records.kit_version(), "sweep file": _digest(file.read_bytes())}
     sources |= {n.id: _digest(n.path.read_bytes()) for n in notebooks}
     return Plan(folder, sweep, list(rows.values()), sources)
+
+
+def sweep_folder(file: Path, out: str | Path | None = None) -> Path:
+    """Folder of a sweep: named by its file, or by the file's folder if that is ``sweep.yaml``."""
+    file = file.resolve()
+    name = file.stem if file.stem != "sweep" else file.parent.name
+    return (records.runs_folder(out) / "sweeps" / name).absolute()
 
 
 def _check_metric(sweep: Sweep, notebook: catalog.Notebook) -> None:

@@ -8,6 +8,7 @@ import pytest
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.sweep.plan import TABLE, expand, freeze, load, require_same, table_text
+from tests.conftest import PROJECT
 
 
 def test_a_row_s_id_is_the_id_of_its_run(toy, sweep):
@@ -140,6 +141,19 @@ def test_a_relative_path_counts_from_the_sweep_file(toy, sweep, tmp_path, monkey
     monkeypatch.chdir("/")
     row = expand(sweep(parameters={"cohort": "c.csv"})).rows[0]
     assert row.parameters["cohort"] == str(tmp_path / "c.csv")
+
+
+def test_a_sweep_is_named_by_its_file_or_by_the_folder_of_a_sweep_yaml(toy, sweep, tmp_path):
+    toy()
+    assert expand(sweep("mine")).name == "mine"
+    assert expand(sweep("sweep")).name == tmp_path.name
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "notebooks").glob("*/sweep*.yaml")))
+def test_the_examples_can_be_planned(path):
+    plan = expand(path)
+    assert plan.name == path.parent.name
+    assert len(plan.last) > 1
 
 
 def test_the_table_can_be_read_by_people(toy, sweep):
