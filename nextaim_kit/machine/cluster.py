@@ -22,8 +22,8 @@ from distributed.comm import connect
 from distributed.utils import LoopRunner, sync
 from threadpoolctl import threadpool_limits
 
-from nextaim_kit import __version__
 from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.machine.workers import Job, WorkerKilled
 
 _PAUSE = 5.0  # seconds between two looks whether there are workers
@@ -98,7 +98,7 @@ def _on_worker(expected: str, pickled: bytes) -> Any:
 def _environment(threads: int) -> str:
     """What must be the same on both sides for the numbers to be the same."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return f"nextaim_kit {__version__}, Python {python}, threads of a worker: {threads}"
+    return f"nextaim_kit {kit_version()}, Python {python}, threads of a worker: {threads}"
 
 
 def _done(client: Client, futures: list[Future]) -> set[Future]:

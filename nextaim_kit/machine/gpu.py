@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from nextaim_kit.errors import RunError
+
 _TRIAL = 16 * 2**20
 
 
@@ -56,6 +58,11 @@ def device_memories() -> dict[str, int]:
     """Free bytes of every CUDA device, by what ``CUDA_VISIBLE_DEVICES`` calls it; empty without.
 
     Asked in a process of its own: a context would hold memory of each device.
+
+    Raises
+    ------
+    RunError
+        If they cannot be asked.
     """
     lines = (
         "import torch; cuda = torch.cuda;"
@@ -64,6 +71,8 @@ def device_memories() -> dict[str, int]:
     asked = subprocess.run(
         [sys.executable, "-c", lines], capture_output=True, text=True, check=False
     )
+    if asked.returncode:
+        raise RunError("the GPUs cannot be asked", found=asked.stderr.strip().rpartition("\n")[2])
     free = [int(word) for word in asked.stdout.split()]
     named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return dict(zip(named or map(str, range(len(free))), free, strict=False))

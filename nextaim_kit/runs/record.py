@@ -8,14 +8,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import nextaim_kit
 from nextaim_kit.catalog import Notebook, project_folder
 from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.errors import KitError, RequestError, RunError
+from nextaim_kit.machine.kit import kit_version
 
 SCHEMA = 1
 RECORD, NOTEBOOK, REPORT, FILES = "run.json", "notebook.ipynb", "report.html", "files"
@@ -25,15 +24,6 @@ RECORDED_ENVIRONMENT = ("CPU_LIMIT", "CUDA_VISIBLE_DEVICES", "JUPYTER_IMAGE", "M
 def runs_folder(out: str | Path | None = None) -> Path:
     """Folder of all runs: `out`, else ``NEXTAIM_RUNS``, else ``runs`` in the project."""
     return Path(out or os.environ.get("NEXTAIM_RUNS") or project_folder() / "runs").expanduser()
-
-
-@cache
-def kit_version() -> str:
-    """Version with a digest of the package's sources, so that an edited kit runs anew."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(nextaim_kit.__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return f"{nextaim_kit.__version__}+{digest.hexdigest()[:8]}"
 
 
 def run_id(notebook: Notebook, parameters: Mapping[str, Any], data: Sequence[Mapping]) -> str:

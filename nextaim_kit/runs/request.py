@@ -10,6 +10,7 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.data.files import write_text
+from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import resolve
 
@@ -40,7 +41,7 @@ class Request:
             "profile": self.profile,
             "parameters": self.parameters | own,
             "data": self.data,
-            "kit": records.kit_version(),
+            "kit": kit_version(),
         }
 
     def write(self) -> None:

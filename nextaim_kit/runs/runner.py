@@ -7,8 +7,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -207,20 +207,26 @@ def _cell_error(request: Request, error: Any) -> RunError:
     heading = headings(cells).get(str(error.source).strip(), "its parameters")
     return RunError(
         f"{request.notebook} failed in the section '{heading}'",
-        found=_COLORS.sub("", f"{error.ename}: {error.evalue}"),
+        found=without_colors(f"{error.ename}: {error.evalue}"),
         mend=f"the traceback is in {request.folder / records.REPORT}",
     )
 
 
-@contextmanager
-def _kernel_environment(request: Request) -> Any:
+def _kernel_environment(request: Request) -> AbstractContextManager[None]:
     # The environment's own kernel before a user-wide one of the same name; logs stay readable.
-    changes = {
-        "NEXTAIM_RUN": str(request.folder),
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    }
+    return environ(
+        {
+            "NEXTAIM_RUN": str(request.folder),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        }
+    )
+
+
+@contextmanager
+def environ(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change environment variables for a while."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -230,6 +236,11 @@ def _kernel_environment(request: Request) -> Any:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+def without_colors(text: str) -> str:
+    """A text without the marks that color it in a terminal."""
+    return _COLORS.sub("", text)
+
+
 class _LastLine:
     """A file that hands each line printed to `heard`."""
 
@@ -237,7 +248,7 @@ class _LastLine:
         self._heard = heard
 
     def write(self, text: str) -> None:
-        lines = [line for line in _COLORS.sub("", text).replace("\r", "\n").split("\n") if line]
+        lines = [line for line in without_colors(text).replace("\r", "\n").split("\n") if line]
         if lines:
             self._heard(lines[-1])
 

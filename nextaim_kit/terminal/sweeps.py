@@ -27,6 +27,8 @@ from nextaim_kit.runs.sweep.plan import (
     expand,
     freeze,
     load,
+    require_current,
+    require_own,
     require_same,
     sweep_folder,
     table_text,
@@ -45,6 +47,8 @@ def plan(out: Console, file: Path, folder: Path | None) -> None:
     """Plan, freeze and describe a sweep."""
     now = expand(file, folder)
     before = load_or_none(now.folder)
+    if before is not None:
+        require_own(before, now)
     if before is None or table_text(before) != table_text(now) or before.sweep != now.sweep:
         with controller.held(now):
             freeze(now)
@@ -62,7 +66,9 @@ def load_or_none(folder: Path) -> Plan | None:
 
 def _describe(out: Console, plan: Plan, *, anew: bool) -> None:
     state = progress(plan)
-    out.print(f"[bold]{plan.name}[/]  {escape(plan.sweep.title)}{'  (planned anew)' * anew}")
+    out.print(
+        f"[bold]{escape(plan.name)}[/]  {escape(plan.sweep.title)}{'  (planned anew)' * anew}"
+    )
     out.print(f"{len(plan.rows)} runs: {_counts(state)}")
     table = Table("notebook", "left", "minutes each", "memory GB", "known from", box=None)
     total = 0.0
@@ -111,7 +117,8 @@ def _planned(out: Console, file: Path, folder: Path | None) -> Plan:
     now = expand(file, folder)
     frozen = load(now.folder)
     if frozen is None:
-        freeze(now)
+        with controller.held(now):
+            freeze(now)
         _describe(out, now, anew=False)
         return now
     require_same(frozen, now)
@@ -124,7 +131,7 @@ class _Shown:
     def __init__(self, out: Console, plan: Plan) -> None:
         self._out, self._plan = out, plan
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(), console=out, transient=True,
         )  # fmt: skip
         done = progress(plan).counts
@@ -173,7 +180,7 @@ def _say_the_end(out: Console, state: State) -> None:
     if len(state.failures()) > _SHOWN:
         out.print(f"... and {len(state.failures()) - _SHOWN} more: nextaim sweep report")
     for row, lines in controller.lost(state)[:_SHOWN]:
-        why = "lost: its job ended without a word, most often for memory or time; its last lines:"
+        why = "lost: its job ended and left no result, most often for memory or time; its log ends:"
         _say_failure(out, row, why, lines)
     if controller.lost(state):
         out.print(f"the engine's log: {escape(str(state.plan.folder / controller.LOG))}")
@@ -197,7 +204,7 @@ def status(out: Console, file: Path, folder: Path | None) -> None:
     """How far a sweep is."""
     plan = _frozen(file, folder)
     state = progress(plan)
-    out.print(f"[bold]{plan.name}[/]  {escape(plan.sweep.title)}")
+    out.print(f"[bold]{escape(plan.name)}[/]  {escape(plan.sweep.title)}")
     out.print(f"{len(plan.rows)} runs: {_counts(state)}")
     for row, ending in state.failures()[:_SHOWN]:
         _say_failure(out, row, f"{ending.outcome}: {ending.error}", ending.traceback[-3:])
@@ -208,7 +215,9 @@ def status(out: Console, file: Path, folder: Path | None) -> None:
 
 def retry(file: Path, folder: Path | None) -> None:
     """Forget how failed rows ended."""
-    count = forget(_frozen(file, folder), everything=True)
+    plan = _frozen(file, folder)
+    with controller.held(plan):
+        count = forget(plan, everything=True)
     print(
         f"{count} failed rows run again with: nextaim sweep run {file}" if count else "none failed"
     )
@@ -291,5 +300,6 @@ def _address(figure: Figure) -> str:
 def script(file: Path, folder: Path | None, on: str, jobs: int | None) -> None:
     """Print a submit file."""
     plan = _frozen(file, folder)
+    require_current(plan, plan.rows)
     (plan.folder / LOGS).mkdir(exist_ok=True)  # Slurm drops a job whose log has no folder
     print(scripts.submit_file(plan, on, jobs), end="")

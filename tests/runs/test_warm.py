@@ -119,6 +119,13 @@ def test_a_server_ends_when_nobody_has_used_it_for_a_while(warm, monkeypatch):
     assert not stop()
 
 
+def test_a_server_that_is_to_end_lets_its_forks_end_first(warm, tmp_path):
+    pid = server_pid()
+    lines = "from nextaim_kit.runs.warm.client import stop; stop()", "import time; time.sleep(1.5)"
+    assert run(tmp_path, *lines, "print('still here')")[-1] == "still here"
+    until(lambda: not alive(pid))
+
+
 def test_the_server_is_started_and_ended_by_command(warm, capsys):
     assert main(["warm"]) == 0
     assert "ready" in capsys.readouterr().out

@@ -15,18 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.machine.limits import cpu_count, memory_available
 from nextaim_kit.runs.record import locked_file
-from nextaim_kit.runs.sweep.plan import Plan, Row
+from nextaim_kit.runs.sweep.plan import Plan, Row, require_current
 from nextaim_kit.runs.sweep.row import SLOTS
 from nextaim_kit.runs.sweep.state import (
-    CANCELLED,
+    CANCELED,
     LOGS,
     Ending,
     Progress,
     ending_path,
     forget,
+    passed_on,
     progress,
     read_ending,
 )  # fmt: skip
@@ -52,6 +55,8 @@ class Engine:
     ----------
     profile : Path
         Folder of a Snakemake profile.
+    executor : str
+        Snakemake's executor, as the profile says.
     jobs : int, optional
         At most so many at once.
     resources : list of str
@@ -59,6 +64,7 @@ class Engine:
     """
 
     profile: Path
+    executor: str
     jobs: int | None = None
     resources: tuple[str, ...] = ()
 
@@ -69,19 +75,25 @@ class Engine:
         Raises
         ------
         RequestError
-            If there is none.
+            If there is none, or it lacks what it wants of each job.
         """
-        for folder in (WORKFLOW / on, Path(on)):
-            if (folder / "config.yaml").is_file():
-                return cls(folder.resolve(), jobs, resources)
-        raise RequestError(
-            f"no engine {on!r}",
-            expected=f"{', '.join(engines())}, or a folder with a Snakemake profile",
-        )
+        folder = next((f for f in (WORKFLOW / on, Path(on)) if (f / "config.yaml").is_file()), None)
+        if folder is None:
+            raise RequestError(
+                f"no engine {on!r}",
+                expected=f"{', '.join(engines())}, or a folder with a Snakemake profile",
+            )
+        profile = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        names = [resource.partition("=")[0] for resource in resources if "=" in resource]
+        if len(names) < len(resources):
+            raise RequestError(f"cannot read -r {' -r '.join(resources)}", expected="-r NAME=VALUE")
+        if "workflow.vkd" in str(profile) and "vkd_queue" not in names:
+            raise RequestError(f"{on} wants to know a queue", mend="give it: -r vkd_queue=NAME")
+        return cls(folder.resolve(), profile.get("executor", "local"), jobs, resources)
 
     @property
     def is_local(self) -> bool:
-        return self.profile == WORKFLOW / "local"
+        return self.executor == "local"
 
     @property
     def ending(self) -> signal.Signals:
@@ -117,13 +129,14 @@ def run(plan: Plan, engine: Engine, heard: Heard, waited: Callable[[Progress], N
         before = progress(plan)
         if before.over:
             return before
+        require_current(plan, [row for row in plan.rows if row.id not in before.endings])
         limits = _limits(plan, before) if engine.is_local else None
         with _warm(engine), _engine(plan, engine, limits) as process:
             canceled = _watch(plan, process, before, heard, waited)
         after = progress(plan)
         if canceled:
             raise RunError(f"the sweep {plan.name} was canceled", found=_counted(after))
-        if process.returncode and not after.counts["failed"] and after.counts["done"] == 0:
+        if process.returncode and after.endings.keys() == before.endings.keys():
             raise _engine_failed(plan, process.returncode)
         return after
 
@@ -147,16 +160,20 @@ def held(plan: Plan) -> Iterator[None]:
 
 
 def lost(state: Progress) -> list[tuple[Row, list[str]]]:
-    """Rows that left no ending although the engine is through, with the last lines of their log."""
+    """Rows that started and left no ending, with the last lines of their log.
+
+    Told when the engine is through; rows that they feed did not start.
+    """
     gone = [row for row in state.plan.rows if row.id not in state.endings]
-    return [(row, _last_lines(state.plan.folder / LOGS / f"{row.id}.log")) for row in gone]
+    logs = [(row, state.plan.folder / LOGS / f"{row.id}.log") for row in gone]
+    return [(row, _last_lines(log)) for row, log in logs if log.exists()]
 
 
 def cancel(plan: Plan) -> bool:
     """Ask for the end of a sweep, wherever its rows run; whether somebody runs it here."""
     if not plan.folder.is_dir():
         return False
-    (plan.folder / CANCELLED).touch()
+    (plan.folder / CANCELED).touch()
     with contextlib.suppress(RunError), held(plan):
         return False
     return True
@@ -219,7 +236,8 @@ def _engine(
     plan: Plan, engine: Engine, limits: _Limits | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Snakemake on what is left; it never outlives this process."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, **passed_on()}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     if limits and limits.slots:
         environment[SLOTS] = ",".join(limits.slots)
     if not engine.is_local:
@@ -254,31 +272,36 @@ class _Follow:
 
 
 def _end(process: subprocess.Popen[bytes], engine: Engine) -> None:
-    if process.poll() is None:
-        process.send_signal(engine.ending)
-        if engine.is_local:  # its rows end by themselves, and leave nothing half made
+    """End what still runs of it: here its rows too, which leave nothing half made."""
+    if process.poll() is not None:
+        return
+    process.send_signal(engine.ending)
+    until = time.monotonic() + _PATIENCE
+    with contextlib.suppress(ProcessLookupError):  # all of them have ended
+        if engine.is_local:
             os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE)
-            return
+        while time.monotonic() < until:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def _command(plan: Plan, engine: Engine, limits: _Limits | None) -> list[str]:
     warm = engine.is_local and os.environ.get("NEXTAIM_WARM") != "0"
-    config = {"sweep": plan.folder, "warm": int(warm), "local": int(engine.is_local)}
+    config = {"warm": int(warm), "local": int(engine.is_local)}
     command = [sys.executable, "-m", "snakemake", "--snakefile", WORKFLOW / "Snakefile",
                "--directory", plan.folder, "--profile", engine.profile, "--nolock", "--keep-going",
                "--rerun-incomplete", "--rerun-triggers", "mtime", "--scheduler", "greedy",
                "--config", *(f"{name}={value}" for name, value in config.items())]  # fmt: skip
     if limits:
-        command += ["--cores", min(limits.cores, engine.jobs or limits.cores)]
-        command += ["--resources", f"mem_mb={limits.memory_mb}"]
+        command += ["--cores", limits.cores, "--resources", f"mem_mb={limits.memory_mb}"]
+        command += [f"runs={engine.jobs}"] if engine.jobs else []
         command += [f"gpu={len(limits.slots)}"] if limits.slots else []
     else:
         command += ["--jobs", engine.jobs] if engine.jobs else []
-        command += _slurm_options() if engine.profile == WORKFLOW / "slurm" else []
+        command += _slurm_options() if engine.executor == "slurm" else []
     of_gpus = [r for r in engine.resources if r.startswith("gpu")]
     if others := [r for r in engine.resources if r not in of_gpus]:
         command += ["--default-resources", *others]
@@ -321,7 +344,7 @@ def _watch(
                 endings[row.id] = ending
                 heard(row, ending)
         waited(Progress(plan, dict(endings), frozenset()))
-        if (plan.folder / CANCELLED).exists():
+        if (plan.folder / CANCELED).exists():
             return True
         if not over:
             time.sleep(_POLL)

@@ -78,4 +78,7 @@ def _earlier(plan: Plan, notebook: str) -> Iterator[dict[str, Any]]:
 
 
 def _age(path: Path) -> float:
-    return -path.stat().st_mtime
+    try:
+        return -path.stat().st_mtime
+    except OSError:  # a run that is made anew just now
+        return 0.0

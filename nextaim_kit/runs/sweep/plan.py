@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from nextaim_kit import catalog
 from nextaim_kit.catalog import Resources
 from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import RequestError
+from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.chain import feeders, share_out
 from nextaim_kit.runs.parameters import read_parameters, resolve
@@ -61,6 +62,7 @@ class Plan:
     sweep: Sweep
     rows: list[Row]
     sources: dict[str, str]  # what the rows' ids came from, to tell what changed
+    file: str  # the sweep file's path
 
     @property
     def name(self) -> str:
@@ -96,16 +98,20 @@ class Plan:
     def settings(self, row: Row) -> dict[str, Any]:
         """What varies over the sweep, as it is in a row and in those that feed it."""
         own = {
-            name: row.parameters[bare]
+            name: row.parameters[name.rpartition(".")[2]]
             for name in self.sweep.varied()
-            if (bare := name.rpartition(".")[2]) in row.parameters and _is_for(name, row)
+            if self._is_said_by(name, row)
         }
         fed = [self.settings(self.by_id[feeder]) for feeder, _ in row.needs.values()]
         return {name: value for part in (*fed, own) for name, value in part.items()}
 
-
-def _is_for(name: str, row: Row) -> bool:
-    return name.rpartition(".")[0] in ("", row.notebook.partition("/")[2])
+    def _is_said_by(self, name: str, row: Row) -> bool:
+        """Whether a row's value is what the sweep gave under this name."""
+        stage, _, bare = name.rpartition(".")
+        own = row.notebook.partition("/")[2]
+        said = (*self.sweep.parameters, *self.sweep.varied())
+        hidden = not stage and f"{own}.{bare}" in said  # the name with its stage went before
+        return bare in row.parameters and stage in ("", own) and not hidden
 
 
 def expand(file: Path, out: str | Path | None = None) -> Plan:
@@ -123,6 +129,7 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
     folder = sweep_folder(file, out)
     notebooks = [catalog.find(i) for i in sweep.notebooks]
     _check_metric(sweep, notebooks[-1])
+    _check_order(sweep)
     rows: dict[str, Row] = {}
     final: dict[str, dict[str, Any]] = {}
     fingerprint = cache(data_fingerprint)
@@ -148,15 +155,15 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
             found=f"no combination fulfils {' and '.join(sweep.where)}",
             mend="widen `where`, or give other values",
         )
-    sources = {"kit": records.kit_version(), "sweep file": _digest(file.read_bytes())}
+    sources = {"kit": kit_version(), "sweep file": _digest(file.read_bytes())}
     sources |= {n.id: _digest(n.path.read_bytes()) for n in notebooks}
-    return Plan(folder, sweep, list(rows.values()), sources)
+    return Plan(folder, sweep, list(rows.values()), sources, str(file.resolve()))
 
 
 def sweep_folder(file: Path, out: str | Path | None = None) -> Path:
     """Folder of a sweep: named by its file, or by the file's folder if that is ``sweep.yaml``."""
     file = file.resolve()
-    name = file.stem if file.stem != "sweep" else file.parent.name
+    name = file.stem if file.stem != "sweep" else file.parent.name or file.stem
     return (records.runs_folder(out) / "sweeps" / name).absolute()
 
 
@@ -171,9 +178,18 @@ def _check_metric(sweep: Sweep, notebook: catalog.Notebook) -> None:
         )
 
 
+def _check_order(sweep: Sweep) -> None:
+    for place, notebook_id in enumerate(sweep.notebooks):
+        if notebook_id in sweep.notebooks[:place]:
+            raise RequestError(f"the sweep names the notebook {notebook_id} twice")
+        for feeder, _ in feeders(notebook_id, sweep.notebooks[place + 1 :]).values():
+            raise RequestError(
+                f"{notebook_id} stands before {feeder}, which feeds it",
+                mend="name them in the order in which they run",
+            )
+
+
 def _first_seed(sweep: Sweep) -> int:
-    if "seed" in sweep.parameters:
-        return int(sweep.parameters["seed"])
     notebook = catalog.find(sweep.notebooks[-1])
     declared = read_parameters(notebook.path).get("seed")
     default = declared.default if declared else 0
@@ -189,13 +205,24 @@ def _names(sweep: Sweep, own: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
 
 def _placed(notebook: catalog.Notebook, own: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     """Parameters, with paths of data that are relative counted from the sweep file's folder."""
+    data = {name: own[name] for name in notebook.data if isinstance(own.get(name), str)}
+    return {**own, **{name: _place(name, value, beside) for name, value in data.items()}}
+
+
+def _place(name: str, value: str, beside: Path) -> str:
     from nextaim_kit.data.manifest import manifest_names
+    from nextaim_kit.data.source import SYNTHETIC
 
-    def place(value: Any) -> Any:
-        known = not isinstance(value, str) or not value.strip() or value in manifest_names()
-        return value if known or not (beside / value).exists() else str(beside / value)
-
-    return {name: place(v) if name in notebook.data else v for name, v in own.items()}
+    if not value.strip() or value in (SYNTHETIC, *manifest_names()) or value[0] in "/~":
+        return value
+    if not (beside / value).exists() and Path(value).exists():
+        raise RequestError(
+            f"the sweep's {name} {value!r} is not beside the sweep file",
+            expected=f"a path that is absolute, or counts from {beside}",
+            found="one that counts from the current folder",
+            mend="a sweep's rows may run elsewhere: write the path as it is from the file",
+        )
+    return str(beside / value)
 
 
 def _fed(
@@ -229,6 +256,7 @@ def identify(
 def _same_run(first: Mapping[str, Any], second: Mapping[str, Any], row: Row) -> RequestError:
     return RequestError(
         f"the sweep asks twice for one and the same run of {row.notebook} ({row.id})",
+        expected="combinations that each change what the last notebook runs with",
         found=f"{json.dumps(first)} and {json.dumps(second)}",
         mend="leave one of the two out",
     )
@@ -246,6 +274,7 @@ def freeze(plan: Plan) -> None:
     guard = {
         "table": _digest(table.encode()),
         "sources": plan.sources,
+        "file": plan.file,
         "sweep": plan.sweep.model_dump(exclude_defaults=True),
     }
     write_text(plan.folder / TABLE, table)
@@ -274,7 +303,8 @@ def load(folder: Path) -> Plan | None:
             found=f"another {TABLE}",
             mend=f"{_PLAN_ANEW}; what a sweep runs is changed in the sweep file",
         )
-    return Plan(folder, Sweep(**guard["sweep"]), list(_rows(table)), guard["sources"])
+    sweep = Sweep(**guard["sweep"])
+    return Plan(folder, sweep, list(_rows(table)), guard["sources"], guard["file"])
 
 
 _PLAN_ANEW = "freeze it anew: nextaim sweep plan FILE; runs that are done stay done"
@@ -288,9 +318,41 @@ def require_same(frozen: Plan, now: Plan) -> None:
     RequestError
         Naming what changed.
     """
+    require_own(frozen, now)
     if table_text(frozen) == table_text(now) and frozen.sweep == now.sweep:
         return
     raise changed(frozen, now.sources)
+
+
+def require_own(frozen: Plan, now: Plan) -> None:
+    """Refuse a sweep file whose name another one has taken.
+
+    Raises
+    ------
+    RequestError
+        Naming the other one.
+    """
+    if frozen.file != now.file and Path(frozen.file).exists():
+        raise RequestError(
+            f"there is another sweep of the name {now.name}",
+            found=frozen.file,
+            mend="give this file another name, or its runs another folder with --out",
+        )
+
+
+def require_current(plan: Plan, rows: Iterable[Row]) -> None:
+    """Refuse to start rows that would be others now, since kit, notebook or data changed.
+
+    Raises
+    ------
+    RequestError
+        Naming what changed.
+    """
+    fingerprint = cache(data_fingerprint)
+    for row in rows:
+        notebook = catalog.find(row.notebook)
+        if identify(notebook, row.profile, row.parameters, row.needs, fingerprint) != row.id:
+            raise changed(plan, sources_now(plan))
 
 
 def changed(frozen: Plan, sources: Mapping[str, str]) -> RequestError:
@@ -311,7 +373,7 @@ def _names_of(changed: list[str]) -> str:
 def sources_now(plan: Plan) -> dict[str, str]:
     """Digests of kit and notebooks as they are now."""
     found = {i: _digest(catalog.find(i).path.read_bytes()) for i in plan.sweep.notebooks}
-    return {"kit": records.kit_version(), **found}
+    return {"kit": kit_version(), **found}
 
 
 def table_text(plan: Plan) -> str:

@@ -32,6 +32,7 @@ class Result:
     settings: dict[str, Any]
     ending: Ending | None
     link: str
+    synthetic: bool
 
     def metric(self, name: str) -> dict[str, Any] | None:
         """A metric of the run, as it was recorded."""
@@ -58,21 +59,32 @@ class Result:
 
 def results(state: Progress) -> list[Result]:
     """Runs of the last notebook, in the plan's order."""
-    return [_result(state, row) for row in state.plan.last]
+    plan = state.plan
+    names = _public_names(plan)
+    return [_result(state, row, names) for row in plan.last]
 
 
-def _result(state: Progress, row: Row) -> Result:
+def _result(state: Progress, row: Row, names: Mapping[str, str]) -> Result:
     ending = state.endings.get(row.id)
-    ran = bool(ending and ending.run)
-    link = f"../../{ending.run}/{REPORT}" if ending and ran else ""
-    return Result(row, _public(state.plan, row), ending, link)
+    run = ending.run if ending else ""
+    record = read_record(state.plan.runs / run) if run else None
+    settings = state.plan.settings(row).items()
+    public = {n: names.get(v, v) if isinstance(v, str) else v for n, v in settings}
+    synthetic = record is not None and is_synthetic(record)
+    return Result(row, public, ending, f"../../{run}/{REPORT}" if run else "", synthetic)
 
 
-def _public(plan: Plan, row: Row) -> dict[str, Any]:
-    """Settings of a row; of a user's data only the name."""
+def _public_names(plan: Plan) -> dict[str, str]:
+    """Names for the paths of a user's data: without folders, and each of them another."""
     data = {name for i in plan.sweep.notebooks for name in catalog.find(i).data}
-    settings = plan.settings(row).items()
-    return {n: data_name(v) if n.rpartition(".")[2] in data else v for n, v in settings}
+    settings = [item for row in plan.last for item in plan.settings(row).items()]
+    paths = dict.fromkeys(v for n, v in settings if n.rpartition(".")[2] in data)
+    names: dict[str, str] = {}
+    for path in paths:
+        name = str(data_name(path))
+        count = sum(other.partition(" (")[0] == name for other in names.values())
+        names[str(path)] = f"{name} ({count + 1})" if count else name
+    return names
 
 
 def ranked(found: Sequence[Result], plan: Plan) -> list[Result]:
@@ -166,7 +178,8 @@ def write(state: Progress, figures: Mapping[str, tuple[str, str]]) -> tuple[Path
         names=list(dict.fromkeys(name for r in found for name in r.settings)),
         metrics=_metrics(plan, found),
         figures=figures,
-        synthetic=any(_is_synthetic(plan, r) for r in best[:1]),
+        synthetic=any(r.synthetic for r in found),
+        mixed=len({r.synthetic for r in found if r.link}) > 1,
     )
     with atomic_path(page) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -175,9 +188,5 @@ def write(state: Progress, figures: Mapping[str, tuple[str, str]]) -> tuple[Path
 
 def _metrics(plan: Plan, found: Sequence[Result]) -> list[str]:
     names = dict.fromkeys(m["name"] for r in found if r.ending for m in r.ending.metrics)
-    return [plan.metric, *(name for name in names if name != plan.metric)][:5]
-
-
-def _is_synthetic(plan: Plan, r: Result) -> bool:
-    record = read_record(plan.runs / r.ending.run) if r.ending else None
-    return record is not None and is_synthetic(record)
+    first = [plan.metric] if plan.metric else []
+    return [*first, *(name for name in names if name != plan.metric)][:5]

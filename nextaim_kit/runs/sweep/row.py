@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -15,18 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit import catalog
 from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.errors import KernelDied, KitError, RequestError, RunError
 from nextaim_kit.machine.limits import cpu_count, memory_kills
 from nextaim_kit.runs.record import FILES, NOTEBOOK, RECORD, locked_file, read_record
 from nextaim_kit.runs.request import Request, data_name, prepare
-from nextaim_kit.runs.runner import Observer, execute
-from nextaim_kit.runs.sweep.plan import Plan, Row, changed, identify, sources_now
+from nextaim_kit.runs.runner import Observer, environ, execute, without_colors
+from nextaim_kit.runs.sweep.plan import Plan, Row, require_current
 from nextaim_kit.runs.sweep.state import (
     ALIVE,
     BEAT,
-    CANCELLED,
+    CANCELED,
     ENDED,
     Ending,
     read_ending,
@@ -35,7 +33,6 @@ from nextaim_kit.runs.sweep.state import (
 
 SLOTS = "NEXTAIM_GPU_SLOTS"  # devices that rows may take, one number for each run that fits
 _TRACEBACK = 12  # lines of it that a report shows
-_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run_row(
@@ -73,7 +70,7 @@ def run_row(
         known = read_ending(plan.folder, row.id)
         if known and known.good:
             return known
-        if (plan.folder / CANCELLED).exists():
+        if (plan.folder / CANCELED).exists():
             raise RunError(
                 f"the sweep {plan.name} was canceled", mend="nextaim sweep run FILE goes on with it"
             )
@@ -131,8 +128,7 @@ def _ended(plan: Plan, row: Row, attempt: int | None, observer: Observer) -> End
 
 def _request(plan: Plan, row: Row) -> Request:
     """What the row asks for now, if that is what was planned."""
-    if identify(catalog.find(row.notebook), row.profile, row.parameters, row.needs) != row.id:
-        raise changed(plan, sources_now(plan))
+    require_current(plan, [row])
     handed = {}
     for parameter, (feeder, file) in row.needs.items():
         ending = read_ending(plan.folder, feeder)
@@ -172,8 +168,8 @@ def _traceback(run: Path) -> list[str]:
         return []
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     raised = [output for output in outputs if output["output_type"] == "error"]
-    text = _COLORS.sub("", "\n".join(raised[-1]["traceback"])) if raised else ""
-    return text.splitlines()[-_TRACEBACK:]
+    text = "\n".join(raised[-1]["traceback"]) if raised else ""
+    return without_colors(text).splitlines()[-_TRACEBACK:]
 
 
 @contextlib.contextmanager
@@ -184,8 +180,9 @@ def _only_here(folder: Path, row: Row) -> Iterator[None]:
 
     def beat() -> None:
         while not over.wait(BEAT):
-            os.utime(sign)
-            if (folder / CANCELLED).exists():
+            with contextlib.suppress(OSError):  # a file system in a network may hesitate
+                os.utime(sign)
+            if (folder / CANCELED).exists():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
@@ -221,13 +218,8 @@ def _share(plan: Plan, row: Row) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         if takes.vram_gb and os.environ.get(SLOTS):
             changes["CUDA_VISIBLE_DEVICES"] = _take_slot(plan.folder, held)
-        before = {name: os.environ.get(name) for name in changes}
-        os.environ.update(changes)
-        try:
+        with environ(changes):
             yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _take_slot(folder: Path, held: contextlib.ExitStack) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shlex
 import sys
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.pages import render_text
 from nextaim_kit.runs.sweep.plan import Plan
-from nextaim_kit.runs.sweep.state import LOGS, PASSED_ON
+from nextaim_kit.runs.sweep.state import LOGS, passed_on
 
 SYSTEMS = ("slurm", "htcondor", "kubernetes")
 
@@ -45,7 +44,7 @@ def submit_file(plan: Plan, system: str, jobs: int | None = None) -> str:
         program=command[0],
         arguments=shlex.join(command[1:]),
         quoted=json.dumps(f"exec {shlex.join(command)} --index $JOB_COMPLETION_INDEX"),
-        exports={n: os.environ[n] for n in PASSED_ON if n in os.environ} | {"NEXTAIM_WARM": "0"},
+        exports=passed_on() | {"NEXTAIM_WARM": "0"},
         count=len(plan.rows),
         runs=str(plan.runs),
         logs=str(plan.folder / LOGS),
@@ -57,7 +56,7 @@ def submit_file(plan: Plan, system: str, jobs: int | None = None) -> str:
 def _label(name: str) -> str:
     """A name that every batch system takes: small letters, digits and dashes."""
     letters = [c if c.isalnum() and c.isascii() else "-" for c in name.lower()]
-    return "".join(letters).strip("-")[:50] or "sweep"
+    return "".join(letters)[:50].strip("-") or "sweep"
 
 
 def _largest(plan: Plan) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class Sweep(BaseModel):
     repeat : int
         As many seeds, counted up from the one that holds otherwise.
     where : list of str
-        Conditions that a combination has to fulfil, such as ``outer_folds > inner_folds``.
+        Conditions that a combination has to fulfil, such as ``outer_folds > inner_folds``. A plain
+        name is that of the last notebook that has it.
     metric, better : str
         What the report ranks by; by default the first metric that the last notebook declares.
     resources : dict
@@ -127,7 +128,7 @@ class Sweep(BaseModel):
                 said = environment.compile_expression(condition, undefined_to_none=False)(**names)
                 if not bool(said):
                     return False
-            except (TemplateError, TypeError) as error:
+            except (TemplateError, TypeError, ArithmeticError, ValueError) as error:
                 raise RequestError(
                     f"the condition {condition!r} cannot be evaluated",
                     expected="a comparison of parameters, such as outer_folds > inner_folds",
@@ -158,7 +159,12 @@ def read_sweep(path: Path) -> Sweep:
         raise RequestError(f"{path} is no YAML file", found=" ".join(str(error).split())) from error
     if not isinstance(said, dict):
         raise RequestError(f"{path} is no sweep", expected="lines such as notebooks: [...]")
+    empty = [name for name, value in said.items() if value is None]
+    if empty:
+        raise _nothing(f"{empty[0]} is empty")
     if "notebook" in said:
+        if "notebooks" in said:
+            raise RequestError(f"{path.name} says notebook and notebooks", mend="keep one")
         said["notebooks"] = said.pop("notebook")
     try:
         return Sweep(**said)

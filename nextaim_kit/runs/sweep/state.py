@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,11 +16,10 @@ from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.runs.record import RECORD
 from nextaim_kit.runs.sweep.plan import Plan, Row
 
-ENDED, ALIVE, LOGS, CANCELLED = "rows", "alive", "logs", "cancelled"
+ENDED, ALIVE, LOGS, CANCELED = "rows", "alive", "logs", "canceled"
 # What a job elsewhere has to know of this process's environment.
-PASSED_ON = tuple(
-    f"NEXTAIM_{name}" for name in ("CACHE", "DASK", "DATA", "MANIFESTS", "MIRROR", "NOTEBOOKS")
-)
+_FOLDERS = ("NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_NOTEBOOKS")
+PASSED_ON = (*_FOLDERS, "NEXTAIM_DASK", "NEXTAIM_DASK_WAIT", "NEXTAIM_MIRROR")
 BEAT = 5.0  # seconds between two signs of life of a running row
 _DEAD = 90.0  # seconds without one after which it does not run; file systems in a network lag
 
@@ -60,6 +60,14 @@ class Ending:
     @property
     def good(self) -> bool:
         return self.outcome in ("complete", "incomplete")
+
+
+def passed_on() -> dict[str, str]:
+    """The variables of ``PASSED_ON`` that are set, folders as absolute ones."""
+    known = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
+    places = {name: os.path.abspath(os.path.expanduser(known[name])) for name in known}
+    folders = {n for n in known if n in _FOLDERS or os.path.isdir(places[n])}
+    return {name: places[name] if name in folders else value for name, value in known.items()}
 
 
 def ending_path(folder: Path, row_id: str) -> Path:
@@ -137,7 +145,7 @@ def forget(plan: Plan, *, everything: bool = False) -> int:
 
     With `everything` also how failed ones ended, so that they run again; gives how many.
     """
-    (plan.folder / CANCELLED).unlink(missing_ok=True)
+    (plan.folder / CANCELED).unlink(missing_ok=True)
     known = progress(plan).endings
     count = 0
     for row in plan.rows:

@@ -30,13 +30,7 @@ _START = 180.0  # seconds within which a server has to have imported everything
 def main() -> int:
     """Run a module in a warm process, or in a cold one where that is not possible."""
     parent = os.getppid()
-    command = [sys.executable, "-m", *sys.argv[1:]]
-    try:
-        fork = Fork(command)
-    except (OSError, KitError) as error:
-        why = error.what if isinstance(error, KitError) else str(error)
-        print(f"no warm process ({why}): a cold one is started", file=sys.stderr, flush=True)
-        os.execv(sys.executable, command)
+    fork = _process([sys.executable, "-m", *sys.argv[1:]])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: fork.terminate())
     while fork.poll() is None:
@@ -45,9 +39,20 @@ def main() -> int:
             fork.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 fork.wait(_POLITE)
-            return 1  # the lease ends with this process, and with the lease what is left
+            fork.kill()
+            return 1
     code = fork.returncode or 0
     return code if code >= 0 else 128 - code
+
+
+def _process(command: list[str]) -> Fork | subprocess.Popen[bytes]:
+    if os.environ.get("NEXTAIM_WARM") != "0":
+        try:
+            return Fork(command)
+        except (OSError, KitError) as error:
+            why = error.what if isinstance(error, KitError) else str(error)
+            print(f"no warm process ({why}): a cold one is started", file=sys.stderr, flush=True)
+    return subprocess.Popen(command, start_new_session=True)
 
 
 class Fork:

@@ -13,13 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import nextaim_kit
 from nextaim_kit import errors
 
 KERNEL = "nextaim-warm"  # the kernel's name, and its provisioner's
 # What a process cannot change after its start: for other values there is another server.
 _FIXED = (
     "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONWARNINGS", "PYTHONOPTIMIZE",
-    "NEXTAIM_WARM_IMPORTS",
+    "NEXTAIM_WARM_IMPORTS", "SLURM_JOB_ID",
 )  # fmt: skip
 
 
@@ -31,9 +32,11 @@ def socket_path() -> Path:
     RunError
         If the folder that holds it is another user's, or open to others.
     """
-    files = [sysconfig.get_path("purelib"), errors.__file__, *Path(__file__).parent.glob("*.py")]
+    own = [nextaim_kit.__file__, errors.__file__, *Path(__file__).parent.glob("*.py")]
+    files = [sysconfig.get_path("purelib"), *own]
     states = sorted(f"{file} {os.stat(file).st_mtime_ns}" for file in map(str, files))
-    parts = [sys.executable, *states, *(os.environ.get(name, "") for name in _FIXED)]
+    cores = str(sorted(os.sched_getaffinity(0)))  # a fork keeps the server's
+    parts = [sys.executable, cores, *states, *(os.environ.get(name, "") for name in _FIXED)]
     name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
     return _own_folder() / f"{name}.sock"
 

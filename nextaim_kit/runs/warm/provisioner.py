@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -20,7 +22,9 @@ class WarmProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch the kernel; says in one line why it is a cold one, if it is."""
         try:
-            self.process = Fork(cmd, env=kwargs.get("env"), cwd=kwargs.get("cwd"))
+            # In a thread: a server that is not there yet imports for seconds.
+            fork = partial(Fork, cmd, env=kwargs.get("env"), cwd=kwargs.get("cwd"))
+            self.process = await asyncio.to_thread(fork)
         except (OSError, KitError) as error:
             why = error.what if isinstance(error, KitError) else str(error)
             print(f"no warm kernel ({why}): a cold one is started", file=sys.stderr)

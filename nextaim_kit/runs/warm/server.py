@@ -134,6 +134,7 @@ class Server:
     def _over(self) -> bool:
         if self.forks or self.holders:
             self.used = time.monotonic()
+            return False
         return time.monotonic() - self.used > self.linger
 
     def _stop(self) -> None:
@@ -176,7 +177,13 @@ class Server:
     def _fork(
         self, lease: socket.socket, request: dict[str, Any], files: list[int]
     ) -> Process | None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes or memory: who asked starts a cold one
+            for file in files:
+                os.close(file)
+            lease.close()
+            return None
         if pid:
             for file in files:
                 os.close(file)

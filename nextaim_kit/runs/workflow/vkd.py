@@ -80,7 +80,9 @@ def status(job: str) -> str:
         return "running"  # its ending may be on the way to this machine
     age = _silence(Path(ALIVE, ending.stem))
     started, alive = age is not None, age is not None and age < SILENT
-    if said or (started and not alive) or not (alive or _is_waiting(job)):
+    if said:
+        return "failed"
+    if (started and not alive) or not (alive or _is_waiting(job)):
         _stop_waiting(job)
         return "failed"
     return "running"

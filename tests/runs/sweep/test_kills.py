@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from nextaim_kit.runs import record as runs
 from nextaim_kit.runs.sweep.plan import load
 from nextaim_kit.runs.sweep.row import run_row
-from nextaim_kit.runs.sweep.state import ending_path, progress
+from nextaim_kit.runs.sweep.state import ALIVE, ending_path, progress
 from tests.runs.sweep.conftest import command, folder, nextaim, records
 
 KILLS, ROWS = 20, 80
@@ -22,11 +23,16 @@ def done() -> dict[Path, int]:
     return {p: p.stat().st_mtime_ns for p in folder().parents[1].glob("toy/draw/*/run.json")}
 
 
-def rows_alive() -> list[str]:
-    """Processes that run a row of this sweep."""
-    listed = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True)
-    lines = [line for line in listed.stdout.splitlines() if str(folder()) in line]
-    return [line for line in lines if "sweep row" in line and not line.startswith("Z")]
+def held() -> list[str]:
+    """Rows whose lock a process holds still."""
+    found = []
+    for path in sorted((folder() / ALIVE).iterdir()):
+        with path.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(path.name)
+    return found
 
 
 def test_twenty_kills_lose_no_row_and_run_none_twice(toy, sweep, capsys):
@@ -58,7 +64,7 @@ def test_twenty_kills_lose_no_row_and_run_none_twice(toy, sweep, capsys):
     assert {path.parent.name for path in after} == {row.id for row in plan.rows}
     assert all(runs.is_done(path.parent) for path in after)
     assert progress(plan).counts == {"done": ROWS}
-    assert rows_alive() == []
+    assert held() == []
     with capsys.disabled():
         print("\n" + "\n".join(table))
 

@@ -51,6 +51,31 @@ def test_settings_of_a_row_are_those_of_its_feeders_too(chain, sweep):
     assert plan.settings(plan.last[0]) == {"size": 4, "times": 2.5}
 
 
+def test_a_plain_name_is_shown_as_given_where_a_stage_has_its_own(chain, sweep):
+    chain()
+    both = ["toy/draw", "toy/double"]
+    plan = expand(sweep(notebooks=both, parameters={"double.seed": 5}, seeds=[1, 2]))
+    assert [plan.settings(row) for row in plan.last] == [{"seed": 1}, {"seed": 2}]
+
+
+def test_notebooks_in_the_wrong_order_are_refused(chain, sweep):
+    chain()
+    with pytest.raises(RequestError, match="toy/double stands before toy/draw, which feeds it"):
+        expand(sweep(notebooks=["toy/double", "toy/draw"]))
+
+
+def test_another_file_of_the_same_name_does_not_take_over_the_sweep(toy, sweep, tmp_path):
+    toy()
+    freeze(expand(sweep(grid={"size": [4]})))
+    (tmp_path / "other").mkdir()
+    other = (tmp_path / "one.yaml").rename(tmp_path / "other" / "one.yaml")
+    moved = expand(other)
+    require_same(load(moved.folder), moved)  # the file was moved
+    sweep(grid={"size": [5]})
+    with pytest.raises(RequestError, match="another sweep of the name one"):
+        require_same(load(moved.folder), moved)
+
+
 def test_a_given_parameter_is_not_fed(chain, sweep):
     chain()
     both = ["toy/draw", "toy/double"]
@@ -83,6 +108,9 @@ def test_a_frozen_plan_is_read_back_as_it_was(chain, sweep):
         ({"profile": "smok"}, "no profile 'smok'"),
         ({"metric": "maen"}, "no metric 'maen'(.|\n)*'mean'"),
         ({"parameters": {"cohort": "nowhere/at/all"}}, "no data at"),
+        ({"parameters": {"seed": "many"}}, "'seed' cannot take this value"),
+        ({"parameters": {"seed": None}}, "'seed' cannot take this value"),
+        ({"notebooks": ["toy/draw", "toy/draw"]}, "names the notebook toy/draw twice"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_written(toy, sweep, said, words):
@@ -154,6 +182,22 @@ def test_the_examples_can_be_planned(path):
     plan = expand(path)
     assert plan.name == path.parent.name
     assert len(plan.last) > 1
+
+
+def test_a_path_that_counts_from_the_current_folder_is_refused(toy, sweep, tmp_path, monkeypatch):
+    toy()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "c.csv").write_text("subject\nA\n")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(RequestError, match=r"'c\.csv' is not beside the sweep file"):
+        expand(sweep(parameters={"cohort": "c.csv"}))
+
+
+def test_a_folder_of_a_known_name_does_not_stand_for_the_data_of_that_name(toy, sweep, tmp_path):
+    toy()
+    (tmp_path / "synthetic").mkdir()
+    row = expand(sweep(parameters={"cohort": "synthetic"})).rows[0]
+    assert row.parameters["cohort"] == "synthetic"
 
 
 def test_the_table_can_be_read_by_people(toy, sweep):

@@ -96,6 +96,28 @@ def test_a_path_of_the_user_s_data_is_on_no_page(toy, sweep, tmp_path):
         assert "ward" not in text
 
 
+def test_cohorts_of_one_file_name_stay_apart(toy, sweep, tmp_path):
+    toy()
+    for site in ("a", "b"):
+        (tmp_path / site).mkdir()
+        (tmp_path / site / "cohort.csv").write_text(f"subject\n{site}\n")
+    cohorts = ["a/cohort.csv", "b/cohort.csv"]
+    state = swept(sweep(grid={"cohort": cohorts}, seeds=[1, 2]), [0.1, 0.2, 0.8, 0.9])
+    groups = results.over_seeds(results.results(state), state.plan)
+    assert [(g.settings, g.values) for g in groups] == [
+        ({"cohort": "cohort.csv (2)"}, [0.9, 0.8]), ({"cohort": "cohort.csv"}, [0.2, 0.1])
+    ]  # fmt: skip
+
+
+def test_the_page_says_so_where_only_some_data_are_synthetic(toy, sweep):
+    toy()
+    state = swept(sweep(grid={"size": [4, 5]}), [0.2])
+    ended(state.plan, state.plan.rows[1], 0.1, synthetic=True)
+    _, page = results.write(progress(state.plan), {})
+    assert "SYNTHETIC DATA in some runs" in page.read_text()
+    assert page.read_text().count("; synthetic") == 1
+
+
 def test_the_report_has_figures_once_there_is_something_to_compare(toy, sweep, capsys):
     toy()
     file = sweep(grid={"size": [4, 5], "kind": ["mean", "sum"]})

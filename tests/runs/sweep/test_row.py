@@ -17,7 +17,7 @@ from nextaim_kit.errors import KernelDied, RequestError, RunError
 from nextaim_kit.runs.sweep import row as rows
 from nextaim_kit.runs.sweep.plan import expand, freeze
 from nextaim_kit.runs.sweep.row import SLOTS, run_row
-from nextaim_kit.runs.sweep.state import CANCELLED, forget, progress, read_ending
+from nextaim_kit.runs.sweep.state import CANCELED, forget, progress, read_ending
 from tests.runs.sweep.conftest import command, folder, records
 
 BOTH = ["toy/draw", "toy/double"]
@@ -191,7 +191,7 @@ def test_a_run_with_a_gpu_sees_the_one_it_was_given(toy, sweep, monkeypatch):
 def test_no_row_starts_in_a_sweep_that_was_canceled(toy, sweep):
     toy()
     plan = frozen(sweep())
-    (plan.folder / CANCELLED).touch()
+    (plan.folder / CANCELED).touch()
     with pytest.raises(RunError, match="was canceled"):
         run_row(plan, plan.rows[0])
 

@@ -62,7 +62,9 @@ def test_a_sweep_that_cannot_mean_anything_is_refused(said, words):
         list(spec(**said).combinations(0))
 
 
-@pytest.mark.parametrize("condition", ["a >", "unknown > 3", "a > 'text'", "a.__class__.__mro__"])
+@pytest.mark.parametrize(
+    "condition", ["a >", "unknown > 3", "a > 'text'", "a.__class__.__mro__", "1 / (a - 1) > 2"]
+)
 def test_a_condition_that_cannot_be_evaluated_is_named(condition):
     with pytest.raises(RequestError, match=r"condition .* cannot be evaluated"):
         spec(where=[condition]).holds({"a": 1})
@@ -74,6 +76,8 @@ def test_a_condition_that_cannot_be_evaluated_is_named(condition):
         ("notebooks: [a/b]\ngird: {a: [1]}", r"says 'gird'(.|\n)*did you mean 'grid'"),
         ("notebooks: [a/b]\ngrid: {a: 1}", r"grid\.a cannot be this(.|\n)*valid list"),
         ("notebooks: []", "notebooks cannot be this"),
+        ("notebooks: [a/b]\ngrid:", "no runs(.|\n)*grid is empty"),
+        ("notebooks: [a/b]\nnotebook: a/c", "says notebook and notebooks"),
         ("notebooks: [a/b]\nrepeat: 0", "repeat cannot be this"),
         ("notebooks: [a/b]\nresources: {cpus: 3}", r"resources\.cpus"),
         ("- a", "is no sweep"),

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nextaim_kit.runs.sweep.controller import WORKFLOW
+from nextaim_kit.errors import RequestError
+from nextaim_kit.runs.sweep.controller import WORKFLOW, Engine
 from nextaim_kit.runs.workflow import vkd
 from tests.runs.sweep.conftest import command, folder, nextaim, records
 
@@ -75,7 +76,7 @@ def test_jobs_that_the_platform_forgot_are_seen_to_have_ended(toy, sweep, platfo
     assert len(records()) == 2
 
 
-def test_a_queue_that_is_not_there_is_told(toy, sweep, platform, profile):
+def test_a_queue_that_is_not_there_stands_in_the_job_s_log(toy, sweep, platform, profile):
     toy()
     ran = nextaim("run", sweep(), "--on", profile, "-r", "vkd_queue=nowhere")
     assert ran.returncode == 1
@@ -86,7 +87,6 @@ def test_a_queue_that_is_not_there_is_told(toy, sweep, platform, profile):
 @pytest.mark.parametrize(
     ("properties", "words"),
     [
-        ("# properties = {}\n", "resources"),
         ("# properties = " + json.dumps({"resources": {"runtime": 3}}) + "\n", "-r vkd_queue=NAME"),
         ("nothing\n", "no line of properties"),
     ],
@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_submitted_is_refused(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "job.sh").write_text(properties)
-    with pytest.raises((SystemExit, KeyError), match=words):
+    with pytest.raises(SystemExit, match=words):
         vkd.submit(tmp_path / "job.sh")
 
 
@@ -148,3 +148,10 @@ def test_an_ending_that_is_not_seen_yet_is_waited_for(tmp_path, monkeypatch):
     long_ago = time.time() - 120
     os.utime(vkd.JOBS / "j.exit", (long_ago, long_ago))
     assert vkd.status(job) == "failed"
+
+
+def test_a_sweep_to_the_platform_has_to_name_a_queue():
+    with pytest.raises(
+        RequestError, match=r"ai-infn wants to know a queue(.|\n)*-r vkd_queue=NAME"
+    ):
+        Engine.named("ai-infn")
