@@ -103,8 +103,8 @@ def _run(request: Request, observer: Observer) -> None:
     try:
         with _kernel_environment(request):
             papermill.execute_notebook(
-                str(notebook.path),
-                str(request.folder / _EXECUTING),
+                _literal(notebook.path),
+                _literal(request.folder / _EXECUTING),
                 request.parameters,
                 engine_name=_engine(),
                 kernel_name=_kernel(),
@@ -130,6 +130,11 @@ def _run(request: Request, observer: Observer) -> None:
             mend="free space and see to the rights of the runs' folder, then run again",
         ) from error
     _require_result(request, notebook)
+
+
+def _literal(path: Path) -> str:
+    """A path that papermill does not take for a template."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _require_result(request: Request, notebook: catalog.Notebook) -> None:

@@ -161,11 +161,11 @@ def test_a_server_that_cannot_be_forked_says_so_and_serves_nobody(
 
 MODULE = """\
 import os, signal, sys, time
-print(sys.argv[1:], "numpy" in sys.modules, os.environ["OF_THE_USER"], os.getcwd(), flush=True)
 kept = open(sys.argv[1], "w")
 kept.write("whole")
+signal.signal(signal.SIGTERM, lambda *_: (kept.close(), sys.exit(7)))
+print(sys.argv[1:], "numpy" in sys.modules, os.environ["OF_THE_USER"], os.getcwd(), flush=True)
 if sys.argv[2:] == ["wait"]:
-    signal.signal(signal.SIGTERM, lambda *_: (kept.close(), sys.exit(7)))
     time.sleep(60)
 sys.exit("as it has to end" if sys.argv[2:] == ["say"] else 3)
 """

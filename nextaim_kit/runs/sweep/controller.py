@@ -289,12 +289,10 @@ def _end(process: subprocess.Popen[bytes], engine: Engine) -> None:
 
 
 def _command(plan: Plan, engine: Engine, limits: _Limits | None) -> list[str]:
-    warm = engine.is_local and os.environ.get("NEXTAIM_WARM") != "0"
-    config = {"warm": int(warm), "local": int(engine.is_local)}
     command = [sys.executable, "-m", "snakemake", "--snakefile", WORKFLOW / "Snakefile",
                "--directory", plan.folder, "--profile", engine.profile, "--nolock", "--keep-going",
                "--rerun-incomplete", "--rerun-triggers", "mtime", "--scheduler", "greedy",
-               "--config", *(f"{name}={value}" for name, value in config.items())]  # fmt: skip
+               "--config", f"local={int(engine.is_local)}"]  # fmt: skip
     if limits:
         command += ["--cores", limits.cores, "--resources", f"mem_mb={limits.memory_mb}"]
         command += [f"runs={engine.jobs}"] if engine.jobs else []
@@ -302,12 +300,19 @@ def _command(plan: Plan, engine: Engine, limits: _Limits | None) -> list[str]:
     else:
         command += ["--jobs", engine.jobs] if engine.jobs else []
         command += _slurm_options() if engine.executor == "slurm" else []
-    of_gpus = [r for r in engine.resources if r.startswith("gpu")]
-    if others := [r for r in engine.resources if r not in of_gpus]:
+    wanted = [_as_text(resource) for resource in engine.resources]
+    of_gpus = [r for r in wanted if r.startswith("gpu")]
+    if others := [r for r in wanted if r not in of_gpus]:
         command += ["--default-resources", *others]
     if of_gpus:
         command += ["--set-resources", *(f"run_gpu:{r}" for r in of_gpus)]
     return [str(part) for part in command]
+
+
+def _as_text(resource: str) -> str:
+    """A resource whose value Snakemake does not take for Python: a partition may be named all."""
+    name, _, value = resource.partition("=")
+    return resource if value[:1] in "'\"" or value.isdigit() else f"{name}={value!r}"
 
 
 def _slurm_options() -> list[str]:

@@ -19,6 +19,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import random
@@ -229,9 +230,10 @@ def _be(process: Process) -> None:
     threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing's forks end
     with warnings.catch_warnings(action="ignore"):
         atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    for one in gc.get_objects():
+        if isinstance(one, io.IOBase) and not one.closed and one.writable():
+            with contextlib.suppress(OSError, ValueError):
+                one.flush()
     os._exit(code)
 
 

@@ -42,7 +42,7 @@ def test_runs_are_ranked_by_the_sweep_s_metric_and_by_what_is_better(toy, sweep)
     state = swept(sweep(grid={"size": [4, 5, 6]}), [0.2, 0.9, 0.5])
     best = results.ranked(results.results(state), state.plan)
     assert [r.settings["size"] for r in best] == [5, 6, 4]
-    assert best[0].text("mean") == "0.9 [0.8, 1]"
+    assert best[0].text("mean") == "0.90 [0.80, 1]"
     state = swept(sweep("two", grid={"size": [7, 8]}, better="lower"), [0.2, 0.9])
     best = results.ranked(results.results(state), state.plan)
     assert [r.settings["size"] for r in best] == [7, 8]
@@ -54,7 +54,7 @@ def test_runs_that_differ_in_the_seed_alone_are_averaged(toy, sweep):
     groups = results.over_seeds(results.results(state), state.plan)
     assert [g.settings for g in groups] == [{"size": 5}, {"size": 4}]
     assert groups[0].values == [0.9, 0.5]
-    assert groups[0].text == "0.7 (0.5 to 0.9)"
+    assert groups[0].text == "0.70 (0.50 to 0.90)"
     without = swept(sweep("two", grid={"size": [7, 8]}), [0.2, 0.9])
     assert results.over_seeds(results.results(without), without.plan) == []
 

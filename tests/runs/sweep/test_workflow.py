@@ -20,6 +20,7 @@ def dry(plan, engine: str, *resources: str) -> str:
     chosen = Engine.named(engine, None, resources)
     limits = controller._Limits(2, 20_000, ()) if chosen.is_local else None
     command = [*controller._command(plan, chosen, limits), "--dry-run"]
+    command += [] if chosen.is_local else ["--cores", "8"]  # a dry run counts this machine's
     ran = subprocess.run(command, cwd=plan.folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr

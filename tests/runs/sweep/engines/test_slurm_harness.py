@@ -29,7 +29,7 @@ def test_two_jobs_hold_a_gpu_each_while_a_third_waits(slurm, tmp_path):
     assert slurm.wait(first, "FAILED", "COMPLETED") == "FAILED"
     slurm.wait(third, "RUNNING")
     slurm.run("scancel", second, third)
-    assert slurm.wait(second, "CANCELED") == slurm.wait(third, "CANCELED")
+    assert slurm.wait(second, "CANCELLED") == slurm.wait(third, "CANCELLED")
 
 
 def test_nothing_listens_beyond_loopback(slurm):
