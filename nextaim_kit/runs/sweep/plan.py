@@ -292,8 +292,10 @@ def load(folder: Path) -> Plan | None:
     try:
         guard = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         table = (folder / TABLE).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be read", found=error.strerror or "") from error
     except ValueError as error:
         raise RequestError(f"{folder / PLAN} is damaged", mend=_PLAN_ANEW) from error
     if _digest(table.encode()) != guard["table"]:

@@ -209,6 +209,16 @@ def test_a_read_only_folder_is_refused_with_a_mend(toy, sweep, tmp_path):
     assert "Traceback" not in ran.stderr
 
 
+def test_a_folder_of_runs_that_is_a_file_is_told(toy, sweep, tmp_path, monkeypatch):
+    toy()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NEXTAIM_RUNS", str(tmp_path / "file"))
+    ran = nextaim("run", sweep())
+    assert ran.returncode == 2
+    assert "cannot be made, or not written to" in ran.stderr
+    assert "--out or NEXTAIM_RUNS" in ran.stderr
+
+
 def test_without_a_warm_server_rows_run_cold(toy, sweep, monkeypatch):
     toy()
     monkeypatch.setenv("NEXTAIM_WARM", "0")
