@@ -169,7 +169,7 @@ class _Shown:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = results.setting_text(value)
     return text if len(text) < 25 else f"{text[:22]}..."
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nextaim_kit import catalog
 from nextaim_kit.data.files import atomic_path
-from nextaim_kit.runs.compare import is_synthetic, number
+from nextaim_kit.runs.compare import in_words, is_synthetic, number
 from nextaim_kit.runs.record import REPORT, read_record
 from nextaim_kit.runs.request import data_name
 from nextaim_kit.runs.sweep.plan import Plan, Row
@@ -55,6 +55,11 @@ class Result:
     @property
     def outcome(self) -> str:
         return self.ending.outcome if self.ending else "not run yet"
+
+
+def setting_text(value: Any) -> str:
+    """A setting as a person would write it."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def results(state: Progress) -> list[Result]:
@@ -172,6 +177,8 @@ def write(state: Progress, figures: Mapping[str, tuple[str, str]]) -> tuple[Path
         "sweep.html.j2",
         plan=plan,
         state=state,
+        text=setting_text,
+        words=in_words,
         found=found,
         best=best[:BEST],
         groups=over_seeds(found, plan),
@@ -189,4 +196,4 @@ def write(state: Progress, figures: Mapping[str, tuple[str, str]]) -> tuple[Path
 def _metrics(plan: Plan, found: Sequence[Result]) -> list[str]:
     names = dict.fromkeys(m["name"] for r in found if r.ending for m in r.ending.metrics)
     first = [plan.metric] if plan.metric else []
-    return [*first, *(name for name in names if name != plan.metric)][:5]
+    return [*first, *(name for name in names if name != plan.metric)][:4]
