@@ -45,7 +45,7 @@ def tracked():
 
 def test_every_direct_dependency_is_locked_within_its_bound():
     locked = pins()
-    for requirement in declared("dev", "deep"):
+    for requirement in declared("dev", "deep", "dask"):
         pin = locked.get(canonicalize_name(requirement.name))
         assert pin, f"{requirement.name} is not in requirements.lock"
         assert requirement.specifier.contains(pin, prereleases=True), requirement
@@ -82,7 +82,7 @@ def test_the_citation_and_the_changelog_have_this_version():
 
 
 def test_every_package_that_the_kit_imports_is_declared():
-    own = {canonicalize_name(r.name) for r in declared("deep")}
+    own = {canonicalize_name(r.name) for r in declared("deep", "dask")}
     owners = packages_distributions()
     known = set(sys.stdlib_module_names) | {"nextaim_kit"}
     names = {n for path in (PROJECT / "nextaim_kit").rglob("*.py") for n in imported(path)} - known
