@@ -31,7 +31,9 @@ class Chest:
         The lungs hold no vessels and airways yet.
     lungs : array of int
         1: right, 2: left lung of the patient, vessels within them included; 0 elsewhere.
-    depth : array, one value per voxel of the lungs
+    air : array of int
+        Share of each voxel that is lung, in 255ths; the lungs are where it is half or more.
+    depth : array, one value per voxel that holds some lung
         Distance from ribs or diaphragm in mm.
     vessels, walls, lumens : array of int
         Share of each voxel that is blood, wall of an airway, air in it, in 255ths.
@@ -41,6 +43,7 @@ class Chest:
     build: Build
     hu: Volume
     lungs: Labels
+    air: Labels
     depth: Volume
     vessels: Labels
     walls: Labels
@@ -68,10 +71,10 @@ def draw_chest(size: tuple[int, int, int], rng: np.random.Generator) -> Chest:
     soft = {"great": pipes.great, "gullet": pipes.gullet, "main": pipes.main}
     fixed = {name: drawn(tubes) for name, tubes in soft.items()}
     fixed["bones"] = drawn(collar_bones(build))
-    textures = (Texture.draw(4.0, grain), Texture.draw(15.0, grain))
-    hu, lungs, depth = _painted(grid, build, fixed, textures)
+    textures = [Texture.draw(scale, grain) for scale in (4.0, 10.0, 20.0)]
+    hu, lungs, air, depth = _painted(grid, build, fixed, textures)
     return Chest(
-        grid, build, hu, lungs, depth,
+        grid, build, hu, lungs, air, depth,
         vessels=drawn(pipes.lung), walls=drawn(pipes.walls), lumens=drawn(pipes.lumens),
     )  # fmt: skip
 
@@ -94,44 +97,49 @@ def _lungs(s: Slice) -> tuple[Plane, Plane]:
 
 
 def _painted(
-    grid: Grid, build: Build, fixed: dict[str, Labels], textures: tuple[Texture, Texture]
-) -> tuple[Volume, Labels, Volume]:
-    """HU, lungs and depth, slice by slice so that little is in memory at a time."""
+    grid: Grid, build: Build, fixed: dict[str, Labels], textures: list[Texture]
+) -> tuple[Volume, Labels, Labels, Volume]:
+    """HU, lungs, their shares and depth, slice by slice so that little is in memory at a time."""
     hu, lungs = np.empty(grid.shape, np.float32), np.zeros(grid.shape, np.uint8)
+    shares = np.zeros_like(lungs)
     depths = []
     for k in range(len(grid.z)):
         s = open_slice(grid, k, build)
-        fine, coarse = (texture.plane(grid, s.z) for texture in textures)
+        grain = [texture.plane(grid, s.z) for texture in textures]
         taken = np.maximum(np.maximum(fixed["great"][k], fixed["main"][k]), fixed["gullet"][k])
-        air, depth = _paint_slice(s, grid, {name: v[k] for name, v in fixed.items()}, fine, coarse)
+        air, depth = _paint_slice(s, grid, {name: v[k] for name, v in fixed.items()}, grain)
         lungs[k] = np.where((air <= 0) & (taken < 128), organs.sides(s), 0)
-        depths.append(depth[lungs[k] > 0])
+        shares[k] = np.rint(cover(air, s.edge) * (255 - taken))
+        shares[k][lungs[k] > 0] = np.maximum(shares[k][lungs[k] > 0], 1)
+        depths.append(depth[shares[k] > 0])
         hu[k] = s.hu
-    return hu, lungs, np.concatenate(depths)
+    return hu, lungs, shares, np.concatenate(depths)
 
 
 def _paint_slice(
-    s: Slice, grid: Grid, fixed: dict[str, Labels], fine: Plane, coarse: Plane
+    s: Slice, grid: Grid, fixed: dict[str, Labels], grain: list[Plane]
 ) -> tuple[Plane, Plane]:
     """Paint one slice from the outside inwards; distance from the lungs, and depth in them."""
     heart, under = organs.heart_distance(s), organs.below_diaphragm(s)
     air, depth = organs.lungs_distance(s, heart, under)
     organs.paint_table(s, grid)
-    organs.paint_trunk(s, fine, coarse)
+    organs.paint_trunk(s, *grain)
     organs.paint_abdomen(s, under)
     organs.paint_heart(s, heart, under)
-    organs.paint_lungs(s, cover(air, s.edge), fine)
+    organs.paint_lungs(s, cover(air, s.edge), grain[0])
     organs.paint_pipes(s, fixed["great"], fixed["gullet"])
     paint_bones(s)
     paint(s.hu, fixed["bones"] / _WHOLE, 480.0)
     return air, depth
 
 
-def add_branches(chest: Chest, k: int) -> None:
-    """Enter vessels and airways into slice `k`; what is denser already hides vessels."""
-    hu = chest.hu[k]
-    for share, value in ((chest.vessels[k], organs.BLOOD), (chest.walls[k], -10.0)):
-        at = np.nonzero((share > 0) & (hu < value))
-        hu[at] += share[at] / _WHOLE * (value - hu[at])
-    at = np.nonzero(chest.lumens[k])
-    hu[at] += chest.lumens[k][at] / _WHOLE * (-985.0 - hu[at])
+def add_branches(chest: Chest) -> None:
+    """Enter vessels and airways, in place; what is denser already hides vessels."""
+    for hu, vessels, walls, lumens in zip(
+        chest.hu, chest.vessels, chest.walls, chest.lumens, strict=True
+    ):
+        for share, value in ((vessels, organs.BLOOD), (walls, -10.0)):
+            at = np.nonzero((share > 0) & (hu < value))
+            hu[at] += share[at] / _WHOLE * (value - hu[at])
+        at = np.nonzero(lumens)
+        hu[at] += lumens[at] / _WHOLE * (-985.0 - hu[at])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Build:
     @property
     def carina(self) -> float:
         """Height where the trachea divides."""
-        return self.apex - 74 + 0.15 * (self.dome + 48)
+        return self.apex - 74 + 0.15 * (self.dome + 56)
 
     @property
     def vertebra(self) -> float:
@@ -76,10 +77,10 @@ def draw_build(rng: np.random.Generator) -> Build:
     breath = float(np.clip(rng.normal(), -2, 2))
     woman = rng.random() < 0.45
     return Build(
-        half=float(np.clip(129 + 6 * size - 7 * woman + rng.normal(0, 4), 106, 146)),
-        depth=float(np.clip(91 + 4 * size - 5 * woman + rng.normal(0, 4) + 2 * breath, 74, 106)),
-        apex=float(np.clip(117 + 4 * size - 3 * woman + rng.normal(0, 3), 102, 130)),
-        dome=float(-46 + 4 * woman - 14 * breath),
+        half=float(np.clip(131 + 6 * size - 7 * woman + rng.normal(0, 4), 106, 146)),
+        depth=float(np.clip(94 + 4 * size - 5 * woman + rng.normal(0, 4) + 2 * breath, 78, 108)),
+        apex=float(np.clip(119 + 4 * size - 3 * woman + rng.normal(0, 3), 104, 130)),
+        dome=float(-56 + 4 * woman - 11 * breath),
         lower=float(np.clip(rng.normal(12, 4), 2, 24)),
         fat=float(np.clip(rng.gamma(5, 3.2), 5, 34)),
         breast=float(max(0.0, rng.normal(24, 12)) if woman else 0.0),
@@ -112,19 +113,15 @@ def middle_y(build: Build, z: float) -> float:
 
 def cage(build: Build, z: float) -> tuple[Ring, Ring]:
     """Radius of the lungs' outer border around `middle_y`, and mm outwards per mm of radius."""
-    radius = _cage(build, z)
+    radius = narrowing(build, z) * _oval(build.half, build.depth, 0.13, 0.10)
     if not radius.any():
         return radius, np.ones_like(radius)
-    rise = (_cage(build, z + 1) - _cage(build, z - 1)) / 2
+    rise = radius * (narrowing(build, z + 1) - narrowing(build, z - 1)) / narrowing(build, z) / 2
     turn = np.gradient(radius, ANGLES[1] - ANGLES[0]) / np.maximum(radius, 1)
     return radius, 1 / np.sqrt(1 + np.clip(rise, -3, 3) ** 2 + turn**2)
 
 
-def _cage(build: Build, z: float) -> Ring:
-    s = narrowing(build, z)
-    return s * _oval(build.half, build.depth, 0.13, 0.10)
-
-
+@lru_cache(maxsize=4)
 def _oval(half: float, depth: float, back: float, front: float) -> Ring:
     """A rounded box with a dent at its back and its front."""
     across, along = np.abs(np.sin(ANGLES)) / half, np.abs(np.cos(ANGLES)) / depth
@@ -133,8 +130,9 @@ def _oval(half: float, depth: float, back: float, front: float) -> Ring:
     return radius * (1 - dents)
 
 
+@lru_cache(maxsize=16)
 def _bump(at: float, width: float) -> Ring:
-    return np.exp(-(((_FROM_BACK - at * 1.0) / width) ** 2))
+    return np.exp(-(((_FROM_BACK - at) / width) ** 2))
 
 
 def _level(z: float, low: float, high: float, soft: float = 14.0) -> float:
@@ -149,13 +147,13 @@ def fat_ring(build: Build, z: float) -> Ring:
     ring = SKIN_MM + build.fat * sides * lower
     nipple = 0.74 * np.pi
     breast = build.breast * np.exp(-(((z + 8) / 48) ** 4))
-    return ring + breast * _bump(nipple, 0.36) ** 1.0
+    return ring + breast * _bump(nipple, 0.36)
 
 
 def trunk(build: Build, z: float) -> Ring:
     """Radius of the skin around `middle_y`."""
     t = max((z - _WIDEST) / (build.apex - _WIDEST), 0)
-    half, depth = (1 - 0.07 * min(t, 1.3) ** 3) * np.array([build.half, build.depth])
+    slimmer = 1 - 0.07 * min(t, 1.3) ** 3
     muscle = build.muscle * (
         6
         + 24 * _bump(0.0, 0.30)
@@ -164,7 +162,8 @@ def trunk(build: Build, z: float) -> Ring:
         + 13 * _bump(0.76 * np.pi, 0.32) * _level(z, 5, 400)
     )
     shoulder = 26 * _level(z, 100, 400, 16) * _bump(0.5 * np.pi, 0.45)
-    radius = _oval(half, depth, 0.10, 0.06) + WALL_MM + muscle + shoulder + fat_ring(build, z)
+    bony = slimmer * _oval(build.half, build.depth, 0.10, 0.06) + WALL_MM
+    radius = bony + muscle + shoulder + fat_ring(build, z)
     return _around(radius, middle_y(build, _WIDEST) - middle_y(build, z))
 
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant.anatomy import Chest
 from nextaim_kit.studies.ct_lungquant.grid import Labels, Texture, Volume
-from nextaim_kit.studies.ct_lungquant.tree import LEFT
+from nextaim_kit.studies.ct_lungquant.organs import lung_hu
 
 GLASS, CONSOLIDATION = 1, 2  # in masks
 GLASS_HU, CONSOLIDATION_HU = -540.0, 22.0
 _SHARES = ("involvement", "consolidation", "paving")
+_FADE = 0.09  # of the field, over which a lesion fades: some mm
 
 
 @dataclass(frozen=True)
@@ -78,46 +79,49 @@ def plant(chest: Chest, disease: Disease, rng: np.random.Generator) -> Labels:
         change from lung to lesion is reached.
     """
     place, density, grain = rng.spawn(3)
-    inside = chest.lungs > 0
     mask = np.zeros(chest.lungs.shape, np.uint8)
+    # At the border a voxel holds some lung that is ill too, though the lungs' mask ends there.
+    airy = chest.air > 0
+    lungs = chest.lungs[airy] > 0
     field = _likely(chest, disease, place)
-    ill, share = _highest(field, disease.involvement, 0.10)
-    if not ill.any():
+    glass = _highest(field, lungs, disease.involvement)
+    if glass == np.inf:
         return mask
+    ill = lungs & (field >= glass)
     core = field + _values(chest, Texture.draw(9.0, density))
-    dense = np.zeros_like(ill)
-    solid = np.zeros_like(share)
-    dense[ill], solid[ill] = _highest(core[ill], disease.consolidation, 0.12)
-    hu = chest.hu[inside]
-    hu += share * (_glass(chest, disease, grain) - hu)
-    hu += np.sqrt(share) * solid * (CONSOLIDATION_HU - hu)
-    chest.hu[inside] = hu
-    mask[inside] = np.where(dense, CONSOLIDATION, np.where(ill, GLASS, 0))
+    solid = _highest(core, ill, disease.consolidation)
+    healthy = np.broadcast_to(lung_hu(chest.grid.y), airy.shape)[airy]
+    hu = healthy + _fade(field, glass, _FADE) * (_glass(chest, disease, grain) - healthy)
+    hu += np.sqrt(_fade(field, glass, _FADE)) * _fade(core, solid, _FADE) * (CONSOLIDATION_HU - hu)
+    chest.hu[airy] += chest.air[airy] / np.float32(255) * (hu - healthy)
+    mask[airy] = np.where(ill & (core >= solid), CONSOLIDATION, ill * GLASS)
     return mask
 
 
 def _likely(chest: Chest, disease: Disease, rng: np.random.Generator) -> Volume:
-    """How likely each voxel of the lungs is ill: patches, where the disease prefers to be."""
-    grid, lungs = chest.grid, chest.lungs
+    """How likely each voxel with some lung is ill: patches, where the disease prefers to be."""
+    grid = chest.grid
     field = _values(chest, Texture.draw(17.0, rng, nodes=64))
     field += 0.35 * _values(chest, Texture.draw(6.0, rng))
     field += disease.peripheral * np.exp(-np.maximum(chest.depth, 0) / 20)
-    k, row, column = np.nonzero(lungs)
+    k, row, column = np.nonzero(chest.air)
     field -= disease.lower * grid.z[k] / 80
     # A lying patient's lungs are ill at the back more often.
     field += 0.5 * grid.y[row, 0] / 80
-    field += disease.left * (lungs[k, row, column] == LEFT).astype(np.float32)
+    field += disease.left * (grid.x[0, column] > chest.build.shift)
     return field.astype(np.float32)
 
 
-def _highest(field: Volume, share: float, soft: float) -> tuple[NDArray[np.bool_], Volume]:
-    """The given share of voxels, those of the highest values; and a soft edge that is 0.5 there."""
-    count = round(share * len(field))
-    if not count:
-        return np.zeros(len(field), bool), np.zeros_like(field)
-    order = np.partition(field, len(field) - count)
-    cut = order[len(field) - count]
-    return field >= cut, 1 / (1 + np.exp(-(field - cut) / np.float32(soft)))
+def _highest(field: Volume, among: NDArray[np.bool_], share: float) -> np.float32:
+    """The value from which on the field takes the given share of some voxels; inf for none."""
+    there = field[among]
+    first = len(there) - round(share * len(there))
+    return np.float32(np.inf if first == len(there) else np.partition(there, first)[first])
+
+
+def _fade(field: Volume, cut: np.float32, soft: float) -> Volume:
+    """0 far below a value, 0.5 at it, 1 far above it."""
+    return 1 / (1 + np.exp(np.minimum(-(field - cut) / np.float32(soft), 80)))
 
 
 def _glass(chest: Chest, disease: Disease, rng: np.random.Generator) -> Volume:
@@ -131,6 +135,6 @@ def _glass(chest: Chest, disease: Disease, rng: np.random.Generator) -> Volume:
 
 
 def _values(chest: Chest, texture: Texture) -> Volume:
-    """A texture's values at the voxels of the lungs."""
-    slices = zip(chest.grid.z, chest.lungs, strict=True)
-    return np.concatenate([texture.plane(chest.grid, float(z))[lungs > 0] for z, lungs in slices])
+    """A texture's values where there is some lung."""
+    slices = zip(chest.grid.z, chest.air, strict=True)
+    return np.concatenate([texture.plane(chest.grid, float(z))[air > 0] for z, air in slices])

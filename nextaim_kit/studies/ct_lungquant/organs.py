@@ -15,8 +15,9 @@ from nextaim_kit.studies.ct_lungquant.grid import Grid, Labels, Plane, cover, pa
 from nextaim_kit.studies.ct_lungquant.slices import AIR, Slice
 
 FAT, MUSCLE, BLOOD, GULLET, LIVER, SPLEEN, STOMACH = -102.0, 52.0, 44.0, 34.0, 57.0, 49.0, 28.0
-HEART, SKIN, LUNG = 45.0, 15.0, -884.0
+HEART, SKIN, LUNG = 45.0, 15.0, -926.0
 _PLEURA_MM = 1.0
+_FAR_MM = 99.0
 
 
 def paint_table(s: Slice, grid: Grid) -> None:
@@ -28,7 +29,7 @@ def paint_table(s: Slice, grid: Grid) -> None:
     paint(s.hu, cover(np.abs(inside + 1.2) - 1.2, s.edge), -250.0)
 
 
-def paint_trunk(s: Slice, texture: Plane, coarse: Plane) -> None:
+def paint_trunk(s: Slice, texture: Plane, middle: Plane, coarse: Plane) -> None:
     """Skin, fat and muscle, with fat between the muscles."""
     paint(s.hu, cover(-s.deep, s.edge), SKIN)
     paint(s.hu, cover(SKIN_MM - s.deep, s.edge), FAT + 6 * texture)
@@ -37,9 +38,9 @@ def paint_trunk(s: Slice, texture: Plane, coarse: Plane) -> None:
     # The thicker the wall, the more fat lies in it: armpit and neck.
     thick = np.clip((np.minimum(s.out, s.deep - s.fat) - 2) / 14, 0, 1)
     armpit = np.exp(-(((s.from_back - 0.58 * np.pi) / 0.35) ** 2)) * np.clip((s.z - 20) / 50, 0, 1)
-    within = (s.deep - s.fat) / 15 + 0.55 * coarse
+    within = (s.deep - s.fat) / 24 + 0.30 * coarse
     layer = np.abs(within - np.rint(within))
-    planes = np.clip(1.7 - (layer + 0.03 * texture) / (0.085 + 0.15 * armpit), 0, 1)
+    planes = np.clip(1.6 - layer / (0.06 + 0.14 * armpit), 0, 1) * np.clip(0.6 + middle, 0, 1)
     paint(s.hu, muscle * thick * planes, FAT)
     paint(s.hu, cover(s.out, s.edge), FAT)
 
@@ -79,7 +80,12 @@ def paint_pipes(s: Slice, blood: Labels, gullet: Labels) -> None:
 
 def paint_lungs(s: Slice, share: Plane, texture: Plane) -> None:
     """Lung without its vessels; blood sinks to the back."""
-    paint(s.hu, share, LUNG + 0.26 * (s.y + 70) + 9 * texture)
+    paint(s.hu, share, lung_hu(s.y) + 9 * texture)
+
+
+def lung_hu(y: Plane) -> Plane:
+    """HU of lung tissue without vessels, by how far back it lies (mm)."""
+    return LUNG + np.float32(0.26) * (y + 70)
 
 
 def sides(s: Slice) -> Labels:
@@ -93,19 +99,21 @@ def below_diaphragm(s: Slice) -> Plane:
     half, depth, y = 0.62 * build.half, 0.98 * build.depth, s.y + 8
     tops = np.where(s.x < 0, build.dome, build.dome - build.lower).astype(np.float32)
     away = np.sqrt(((np.abs(s.x) - 0.5 * build.half) / half) ** 2 + (y / depth) ** 2)
-    height = tops - 80 * away * away * np.sqrt(away)
+    height = tops - 74 * away * away * np.sqrt(away)
     # In the middle it is a sheet under the heart.
-    sheet = build.dome - 24 - 0.5 * build.lower - (s.x / 9) ** 2 - 0.011 * np.maximum(y, 0) ** 2
+    sheet = build.dome - 24 - 0.5 * build.lower - ((s.x - 10) / 12) ** 2 - 0.011 * np.maximum(y, 0) ** 2
     return 0.75 * (np.maximum(height, sheet) - s.z)
 
 
 def heart_distance(s: Slice) -> Plane:
     """Distance from the heart: its left and right half as one."""
     build, size = s.build, s.build.heart
-    z = 0.42 * build.carina + 0.58 * build.dome - 2
-    y = middle_y(build, z) - 0.30 * build.depth
+    if not build.dome - 60 < s.z < build.carina + 30:
+        return np.full(s.x.shape, _FAR_MM, np.float32)
+    z = 0.42 * build.carina + 0.58 * build.dome - 6
+    y = middle_y(build, z) - 0.34 * build.depth
     left = _ellipsoid(
-        s, (27, y - 2, z - 10), (66 * size, 46 * size, 46 * size), along=(0.72, -0.50, -0.48)
+        s, (27, y - 2, z - 10), (68 * size, 49 * size, 48 * size), along=(0.72, -0.50, -0.48)
     )
     right = _ellipsoid(s, (-18, y + 4, z), (36 * size, 40 * size, 50 * size))
     blend = np.clip(0.5 + (left - right) / 24, 0, 1)
@@ -129,9 +137,14 @@ def mediastinum_distance(s: Slice) -> Plane:
 
 def lungs_distance(s: Slice, heart: Plane, under: Plane) -> tuple[Plane, Plane]:
     """Distance from the lungs (negative inside), and depth below ribs or diaphragm, in mm."""
-    outer = np.maximum(s.out + _PLEURA_MM, under + _PLEURA_MM)
+    outer = _PLEURA_MM + _corner(s.out, under)
     inner = np.minimum(mediastinum_distance(s), heart - 5.5)
     return np.maximum(outer, -inner), -outer
+
+
+def _corner(one: Plane, other: Plane) -> Plane:
+    """The larger of two distances, rounded so that no sliver is left between two borders."""
+    return np.maximum(one, other) + np.maximum(7 - np.abs(one - other), 0) ** 2 / 28
 
 
 def _rise(value: Plane | float, at: float, width: float) -> Plane:

@@ -12,7 +12,7 @@ from nextaim_kit.studies.ct_lungquant.tubes import Points, Tubes
 
 RIGHT, LEFT = 1, 2  # of the patient, in masks
 _TIPS = {"arteries": 700, "veins": 520}
-_TIP_MM = 0.75  # radius of the last branches
+_TIP_MM = 0.70  # radius of the last branches
 _POWER = 1 / 2.75  # the radius grows with this power of the tips it feeds
 _AIRWAY_TIPS = 7  # an artery that feeds fewer has no airway that could be seen
 
