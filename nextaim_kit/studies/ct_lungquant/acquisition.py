@@ -86,9 +86,7 @@ class Scan:
             )
 
 
-def acquire(
-    hu: Volume, grid: Grid, scan: Scan, rng: np.random.Generator
-) -> NDArray[np.int16]:
+def acquire(hu: Volume, grid: Grid, scan: Scan, rng: np.random.Generator) -> NDArray[np.int16]:
     """What a scan shows of a volume.
 
     Parameters

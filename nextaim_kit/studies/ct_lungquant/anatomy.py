@@ -11,7 +11,7 @@ from nextaim_kit.studies.ct_lungquant.bones import collar_bones, paint_bones
 from nextaim_kit.studies.ct_lungquant.build import Build, draw_build
 from nextaim_kit.studies.ct_lungquant.grid import Grid, Labels, Plane, Texture, Volume, cover, paint
 from nextaim_kit.studies.ct_lungquant.slices import Slice, open_slice, tubes_on_table
-from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT, Pipes, draw_pipes
+from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT, draw_pipes
 from nextaim_kit.studies.ct_lungquant.tubes import Points, Tubes, draw_tubes
 
 _SKETCH = (64, 52, 54)  # voxels of the sketch in which vessels find their way

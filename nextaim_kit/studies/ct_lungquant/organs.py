@@ -6,7 +6,6 @@ import numpy as np
 
 from nextaim_kit.studies.ct_lungquant.build import (
     SKIN_MM,
-    Build,
     middle_y,
     narrowing,
     spine_y,
@@ -101,7 +100,8 @@ def below_diaphragm(s: Slice) -> Plane:
     away = np.sqrt(((np.abs(s.x) - 0.5 * build.half) / half) ** 2 + (y / depth) ** 2)
     height = tops - 74 * away * away * np.sqrt(away)
     # In the middle it is a sheet under the heart.
-    sheet = build.dome - 24 - 0.5 * build.lower - ((s.x - 10) / 12) ** 2 - 0.011 * np.maximum(y, 0) ** 2
+    sheet = build.dome - 24 - 0.5 * build.lower - ((s.x - 10) / 12) ** 2
+    sheet = sheet - 0.011 * np.maximum(y, 0) ** 2
     return 0.75 * (np.maximum(height, sheet) - s.z)
 
 

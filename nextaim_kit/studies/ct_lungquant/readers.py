@@ -46,11 +46,11 @@ _LIMITS = {
 
 
 def _bias() -> dict[str, float]:
-    return {"ct_ss": 0.30, "type": 0.55, "sides": 0.40, "zones": 0.35}
+    return {"ct_ss": 0.35, "type": 0.55, "sides": 0.40, "zones": 0.35}
 
 
 def _error() -> dict[str, float]:
-    return {"ct_ss": 0.45, "type": 0.90, "sides": 0.70, "zones": 0.70}
+    return {"ct_ss": 0.55, "type": 0.90, "sides": 0.85, "zones": 0.70}
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _read(
     moved = dict(zip(SCALES, reader.normal(size=(4, 4)) * panel.limits, strict=True))
     chances = [twins.chance(seed, f"{name} {subject}") for subject in subjects]
     errors = np.array([c.normal(size=4) for c in chances]).T
-    left_out = np.array([c.random(4) for c in chances]).T < panel.missing
+    left_out = panel.missing > np.array([c.random(4) for c in chances]).T
     seen = {
         label: _logit(truth[quantity]) + panel.bias[label] * bias[label] + panel.error[label] * e
         for (label, quantity), e in zip(_SEEN.items(), errors, strict=True)

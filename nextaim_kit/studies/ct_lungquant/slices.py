@@ -54,7 +54,8 @@ def open_slice(grid: Grid, k: int, build: Build) -> Slice:
     z = float(grid.z[k])
     x, y = _into_patient(build, grid.x, grid.y)
     radius, angle = _polar(x, y - np.float32(measures.middle_y(build, z)))
-    at = np.minimum(((angle + np.pi) * (len(ANGLES) / (2 * np.pi))).astype(np.intp), len(ANGLES) - 1)
+    count = len(ANGLES)
+    at = np.minimum(((angle + np.pi) * (count / (2 * np.pi))).astype(np.intp), count - 1)
 
     def ring(values: Ring) -> Plane:
         return values.astype(np.float32)[at]

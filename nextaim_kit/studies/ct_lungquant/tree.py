@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nextaim_kit.studies.ct_lungquant.build import Build, spine_y
-from nextaim_kit.studies.ct_lungquant.grid import Labels
 from nextaim_kit.studies.ct_lungquant.tubes import Points, Tubes
 
+Place = tuple[float, float, float]
 RIGHT, LEFT = 1, 2  # of the patient, in masks
-_TIPS = {"arteries": 700, "veins": 520}
+_FORKS = {"arteries": 10, "veins": 9}
 _TIP_MM = 0.70  # radius of the last branches
 _POWER = 1 / 2.75  # the radius grows with this power of the tips it feeds
-_AIRWAY_TIPS = 7  # an artery that feeds fewer has no airway that could be seen
+_AIRWAY_TIPS = 8  # an artery that feeds fewer has no airway that could be seen
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ class Pipes:
     main: Tubes
 
 
-def draw_pipes(
-    build: Build, places: dict[int, Points], rng: np.random.Generator
-) -> Pipes:
+def draw_pipes(build: Build, places: dict[int, Points], rng: np.random.Generator) -> Pipes:
     """Draw a patient's vessels and airways.
 
     Parameters
@@ -62,13 +60,13 @@ def draw_pipes(
     """
     blood, airways = [], []
     for side in (RIGHT, LEFT):
-        arteries = grow(hilum(build, side), places[side], _TIPS["arteries"], rng)
-        veins = grow(_atrium(build, side), places[side], _TIPS["veins"], rng)
+        arteries = grow(hilum(build, side), places[side], _FORKS["arteries"], rng)
+        veins = grow(_atrium(build, side), places[side], _FORKS["veins"], rng)
         blood += [arteries.tubes, veins.tubes]
         airways.append(_airways(arteries, side))
     main = Tubes.joined(_main_airways(build))
     lumens = Tubes.joined([main, *airways])
-    walls = Tubes(lumens.starts, lumens.ends, lumens.radii + 0.5 + 0.16 * lumens.radii)
+    walls = Tubes(lumens.starts, lumens.ends, 1.13 * lumens.radii + 0.4)
     gullet = Tubes.along(
         [(4 + 5 * (z > 60), spine_y(build, z) - 27, z) for z in (-170, -60, 0, 60, 110, 160)], 6.5
     )
@@ -77,38 +75,46 @@ def draw_pipes(
     )
 
 
-def hilum(build: Build, side: int) -> tuple[float, float, float]:
+def hilum(build: Build, side: int) -> Place:
     """Where the artery enters a lung; the left one higher."""
     away = 33 if side == LEFT else -35
     return away, spine_y(build, 0) - 48, build.carina - (20 if side == LEFT else 30)
 
 
-def _atrium(build: Build, side: int) -> tuple[float, float, float]:
+def _atrium(build: Build, side: int) -> Place:
     return (30 if side == LEFT else -26), spine_y(build, 0) - 42, build.carina - 45
 
 
-def grow(
-    root: tuple[float, float, float], places: Points, count: int, rng: np.random.Generator
-) -> Tree:
-    """Grow a tree from `root` to `count` of the places, halving them at each fork."""
-    tips = places[rng.choice(len(places), min(count, len(places)), replace=False)]
-    pieces: list[tuple] = []
-    open_ends = [(np.array(root), tips)]
-    while open_ends:
-        start, group = open_ends.pop()
-        middle = group.mean(axis=0)
-        if len(group) == 1:
-            pieces.append((start, group[0], 1))
-            continue
-        way = (0.42 + 0.12 * rng.random()) * (middle - start)
-        end = start + way + rng.normal(0, 0.07 * np.sqrt(way @ way), 3)
-        pieces.append((start, end, len(group)))
-        axis = int(np.argmax(group.var(axis=0) * rng.uniform(0.6, 1.4, 3)))
-        order = np.argsort(group[:, axis], kind="stable")
-        cut = int(np.clip(round(len(group) * rng.uniform(0.35, 0.65)), 1, len(group) - 1))
-        open_ends += [(end, group[order[:cut]]), (end, group[order[cut:]])]
-    starts, ends, fed = (np.array(part) for part in zip(*pieces, strict=True))
-    return Tree(_bent(starts, ends, _TIP_MM * fed**_POWER, rng), np.repeat(fed, 2))
+def grow(root: Place, places: Points, forks: int, rng: np.random.Generator) -> Tree:
+    """Grow a tree from `root` that forks `forks` times, to as many of the places.
+
+    At each fork the places that a branch feeds are halved across the axis along which they are
+    spread most, or nearly so.
+    """
+    groups = places[rng.choice(len(places), 2**forks)][None]
+    starts, pieces = np.asarray(root, float)[None], []
+    for level in range(forks + 1):
+        way = groups.mean(axis=1) - starts
+        if level < forks:
+            way *= rng.uniform(0.40, 0.56, (len(way), 1))
+            way += rng.normal(0, 0.08, way.shape) * np.linalg.norm(way, axis=1, keepdims=True)
+        fed = groups.shape[1]
+        radii = _TIP_MM * fed**_POWER * rng.uniform(0.82, 1.15, len(way))
+        pieces.append((starts, starts + way, radii, np.full(len(way), fed)))
+        starts = np.repeat(starts + way, 2, axis=0)
+        groups = _halved(groups, rng) if level < forks else groups
+    begins, ends, radii, fed = (np.concatenate(part) for part in zip(*pieces, strict=True))
+    kept = (fed > 1) | (rng.random(len(fed)) < 0.75)  # not all twigs are seen
+    begins, ends, radii, fed = (part[kept] for part in (begins, ends, radii, fed))
+    return Tree(_bent(begins, ends, radii, rng), np.repeat(fed, 2))
+
+
+def _halved(groups: Points, rng: np.random.Generator) -> Points:
+    """Each group of points, of shape (groups, points, 3), as two of half the points."""
+    spread = groups.var(axis=1) * rng.uniform(0.5, 1.5, (len(groups), 3))
+    along = np.take_along_axis(groups, spread.argmax(axis=1)[:, None, None], axis=2)
+    order = np.argsort(along, axis=1, kind="stable")
+    return np.take_along_axis(groups, order, axis=1).reshape(2 * len(groups), -1, 3)
 
 
 def _bent(starts: Points, ends: Points, radii: Points, rng: np.random.Generator) -> Tubes:
@@ -156,15 +162,16 @@ def _great_vessels(build: Build) -> list[Tubes]:
         (-2, front + 12, z + 25), (10, back - 50, z + 30), (23, back - 30, z + 22),
     ]  # fmt: skip
     trunk = [(20, front - 16, z - 52), (19, front - 10, z - 30), (15, front + 6, z - 14)]
+    cava = (-23, front - 4, z + 42)
     return [
         Tubes.along(arch + descending, [1.25 * r] * 3 + [1.15 * r] * 2 + [1.05 * r] + [r] * 5),
         Tubes.along(trunk, [13, 13, 12.5]),
         Tubes.along([trunk[-1], (-4, front + 16, z - 20), right], [11, 10.5, 8.5]),
         Tubes.along([trunk[-1], (26, front + 18, z - 10), left], [11, 10.5, 8.5]),
-        Tubes.along([(-22, front, z - 50), (-25, front - 2, z), (-23, front - 4, z + 42)], 9.0),
-        Tubes.along([(-23, front - 4, z + 42), (-30, front - 6, z + 75), (-34, front, 165)], 7.0),
-        Tubes.along([(-23, front - 4, z + 42), (6, front - 14, z + 46), (32, front - 4, z + 74)], 6),
-        Tubes.along([(-4, front + 8, z + 28), (-14, front + 10, z + 60), (-24, front + 12, 165)], 6),
+        Tubes.along([(-22, front, z - 50), (-25, front - 2, z), cava], 9.0),
+        Tubes.along([cava, (-30, front - 6, z + 75), (-34, front, 165)], 7.0),
+        Tubes.along([cava, (6, front - 14, z + 46), (32, front - 4, z + 74)], 6),
+        Tubes.along([arch[3], (-14, front + 10, z + 60), (-24, front + 12, 165)], 6),
         Tubes.along([(6, front + 18, z + 32), (14, front + 16, z + 70), (20, front + 12, 165)], 4),
         Tubes.along([(16, back - 46, z + 30), (26, back - 46, z + 60), (40, back - 40, z + 84)], 5),
         *(_pulmonary_vein(build, side) for side in (RIGHT, LEFT)),

@@ -204,7 +204,7 @@ def _draw(
 def _draw_disease(label: int, rng: np.random.Generator) -> Disease:
     """A few mild patients are healthy, some have ground glass only, some in one lung only."""
     mild = float(np.clip(np.exp(rng.normal(np.log(0.07), 0.8)), 0.004, SEVERE - 0.005))
-    severe = SEVERE + 0.005 + 0.6 * float(rng.beta(1.2, 2.4))
+    severe = SEVERE + 0.005 + 0.65 * float(rng.beta(1.2, 1.9))
     healthy, pure, single = rng.random(3) < ((0.08, 0.35, 0.25), (0.0, 0.15, 0.0))[label]
     share = 1 / (1 + np.exp(-rng.normal((-1.2, -0.6)[label], 0.9)))
     side, lean = rng.choice([-7.0, 7.0]), rng.normal(0, 0.4)
