@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nextaim_kit.data.twins import smooth_noise
 
-FIELD_MM, HEIGHT_MM = 384.0, 340.0  # edge of the field in x, and in z
-CENTER_MM = (0.0, 8.0, -12.0)
+FIELD_MM, HEIGHT_MM = 400.0, 340.0  # edge of the field in x, and in z
+CENTER_MM = (0.0, 5.0, -12.0)
 
 Volume = NDArray[np.float32]
 Plane = NDArray[np.floating]

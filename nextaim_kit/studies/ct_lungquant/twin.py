@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import json
 import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pandas as pd
-from nibabel.orientations import axcodes2ornt, ornt_transform
-from numpy.typing import NDArray
 
 from nextaim_kit.data import twins
-from nextaim_kit.data.files import atomic_path, write_text
+from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant import (
     acquisition,
@@ -31,16 +26,17 @@ from nextaim_kit.studies.ct_lungquant import (
     tree,
     truth,
     tubes,
+    volumes,
 )
 from nextaim_kit.studies.ct_lungquant.acquisition import Kernel, Scan, acquire
 from nextaim_kit.studies.ct_lungquant.anatomy import add_branches, draw_chest
-from nextaim_kit.studies.ct_lungquant.grid import Grid
 from nextaim_kit.studies.ct_lungquant.lesions import Disease, plant
+from nextaim_kit.studies.ct_lungquant.volumes import check_axes, save_volume
 
 Size = tuple[int, int, int]
 SIZE: Size = (200, 150, 100)
 _SOURCES = [
-    acquisition, anatomy, bones, build, grid, lesions, organs, slices, tree, truth, tubes,
+    acquisition, anatomy, bones, build, grid, lesions, organs, slices, tree, truth, tubes, volumes,
 ]  # fmt: skip
 # Patients of whose lungs a quarter or more is ill, and the others, by site.
 COUNTS = {"A": (24, 46), "B": (28, 42), "C": (18, 42)}
@@ -129,7 +125,7 @@ def make_twin(
     n, slice_mm, kernel, seed
         As for `patients`.
     size : (int, int, int)
-        Voxels in x, y, z of a field of 384 mm in x and 340 mm in z: square in the slice, so that
+        Voxels in x, y, z of a field of 400 mm in x and 340 mm in z: square in the slice, so that
         y must be three quarters of x at least. A patient is the same at every size.
     axes : str
         Where the axes of the stored array point to: L or R, P or A, S or I, in any order. The
@@ -151,7 +147,7 @@ def make_twin(
     """
     table = patients(n, slice_mm=slice_mm, kernel=kernel, seed=seed)
     size = _checked_size(size)
-    _check_axes(axes)
+    check_axes(axes)
     sources = [*_SOURCES, sys.modules[__name__]]
     folder = twins.twin_folder("ct_lungquant", sources, size, slice_mm, kernel, axes, seed)
     make = partial(_make, size=size, slice_mm=slice_mm, kernel=kernel, axes=axes, seed=seed)
@@ -175,16 +171,6 @@ def _checked_size(size: Size) -> Size:
             found=str(whole[1]),
         )
     return whole[0], whole[1], whole[2]
-
-
-def _check_axes(axes: str) -> None:
-    pairs = [set(pair) for pair in ("LR", "PA", "SI")]
-    if len(axes) != 3 or any(len(pair & set(axes)) != 1 for pair in pairs):
-        some = ("".join(a) for a in itertools.islice(itertools.permutations("LPS"), 3))
-        raise RequestError(
-            "no image has such axes", expected=f"three letters such as {', '.join(some)} or RAS",
-            found=repr(axes),
-        )  # fmt: skip
 
 
 def _draw(
@@ -235,22 +221,10 @@ def _make(
     chest = draw_chest(size, body)
     ill = plant(chest, disease, place)
     add_branches(chest)
-    save = partial(_save, grid=chest.grid, axes=axes)
+    save = partial(save_volume, grid=chest.grid, axes=axes)
     save(chest.lungs, folder / f"{subject}{_FILES['lungs']}")
     save(ill, folder / f"{subject}{_FILES['lesions']}")
     write_text(folder / f"{subject}{_FILES['truth']}", json.dumps(truth.known(chest, ill)))
     image = acquire(chest.hu, chest.grid, scan, noise)
     save(image, folder / f"{subject}{_FILES['image']}")
     return subject
-
-
-def _save(volume: NDArray, path: Path, *, grid: Grid, axes: str) -> None:
-    """Write a volume of shape (z, y, x) as NIfTI, whose world is RAS, the same bytes each time."""
-    affine = np.diag([-grid.edges[0], -grid.edges[1], grid.edges[2], 1.0])
-    affine[:3, 3] = np.array(grid.origin) * (-1, -1, 1)
-    image = nibabel.Nifti1Image(volume.T, affine)
-    turn = ornt_transform(axcodes2ornt("LPS"), axcodes2ornt(axes))
-    image = image.as_reoriented(turn)
-    image.header.set_xyzt_units("mm")
-    with atomic_path(path) as unfinished:
-        unfinished.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
