@@ -121,7 +121,7 @@ def test_vessels_are_dense_taper_and_stay_off_the_pleura(healthy):
 
 def test_airways_hold_air_from_the_trachea_to_the_lungs(healthy):
     chest = healthy[0].chest
-    tubes, count = label(chest.lumens > 80, np.ones((3, 3, 3)))
+    tubes, _ = label(chest.lumens > 80, np.ones((3, 3, 3)))
     largest = tubes == np.bincount(tubes.ravel())[1:].argmax() + 1
     assert healthy[0].hu[chest.lumens > 250].max() < -940
     assert largest[-1].any()
@@ -139,7 +139,9 @@ def test_ribs_lie_all_around_the_lungs(healthy):
 
 
 def test_a_patient_is_the_same_at_another_size():
-    coarse, fine = (draw_chest(size, np.random.default_rng(3)) for size in ((80, 60, 50), (160, 120, 100)))
+    coarse, fine = (
+        draw_chest(size, np.random.default_rng(3)) for size in ((80, 60, 50), (160, 120, 100))
+    )
     assert coarse.build == fine.build
     for side in (1, 2):
         ml = [(c.lungs == side).sum() * c.grid.voxel_ml for c in (coarse, fine)]

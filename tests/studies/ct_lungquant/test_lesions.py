@@ -106,7 +106,17 @@ def test_a_healthy_patient_has_class_1_and_no_type(healthy):
 
 
 def test_classes_begin_where_they_are_said_to():
-    assert [ct_ss(x) for x in (0, 4.99, 5, 24.9, 25, 50, 74.9, 75, 100)] == [1, 1, 2, 2, 3, 4, 4, 5, 5]
+    assert [ct_ss(x) for x in (0, 4.99, 5, 24.9, 25, 50, 74.9, 75, 100)] == [
+        1,
+        1,
+        2,
+        2,
+        3,
+        4,
+        4,
+        5,
+        5,
+    ]
     assert [lesion_type(x) for x in (0, 0.1, 0.49, 0.5)] == [
         "ground glass", "mixed", "mixed", "consolidation",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The simulated panel: reproducible, independent of who else is there, and as discordant as asked."""
+"""The simulated panel: it can be repeated, and its readers disagree as much as is asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def cohort():
     """Patients with all that readers look at, without images."""
     table, rng = patients(), np.random.default_rng(0)
     ill = table["truth_involvement"] > 0
-    left = np.where(rng.random(len(table)) < 0.15, rng.integers(0, 2, len(table)), rng.beta(5, 5, len(table)))
+    left = np.where(
+        rng.random(len(table)) < 0.15, rng.integers(0, 2, len(table)), rng.beta(5, 5, len(table))
+    )
     return table.assign(
         truth_left=np.where(ill, left, np.nan),
         truth_upper=np.where(ill, rng.beta(1.2, 3, len(table)), np.nan),
