@@ -32,7 +32,7 @@ class Chest:
     lungs : array of int
         1: right, 2: left lung of the patient, vessels within them included; 0 elsewhere.
     air : array of int
-        Share of each voxel that is lung, in 255ths; the lungs are where it is half or more.
+        Share of each voxel that is lung, in 255ths; at the border also beyond the mask.
     depth : array, one value per voxel that holds some lung
         Distance from ribs or diaphragm in mm.
     vessels, walls, lumens : array of int

@@ -20,8 +20,8 @@ def paint_bones(s: Slice) -> None:
     _shoulder_blades(s)
 
 
-def _bone(s: Slice, where: tuple | Plane, distance: Plane, marrow: float = MARROW) -> None:
-    """A bone with a dense cortex."""
+def _bone(s: Slice, where: tuple, distance: Plane, marrow: float = MARROW) -> None:
+    """A bone with a dense cortex, by the distance from it at the pixels `where`."""
     share = cover(distance, s.edge)
     value = CORTEX + (marrow - CORTEX) * cover(distance + 1.6, s.edge)
     s.hu[where] += share * (value - s.hu[where])
@@ -50,8 +50,7 @@ def _vertebra(s: Slice) -> None:
     _bone(s, at, body, 230 + 250 * plate)
     paint(s.hu[at], cover(body, s.edge) * disc, DISC)
     canal = np.hypot(x / 1.15, y - 0.62 * wide - 9) - 8.5
-    arch = float(cover(np.array(abs(phase) - 9), s.thick) or cover(np.array(pitch - phase - 5), 4))
-    if arch > 0.3:
+    if abs((phase - 2 + pitch / 2) % pitch - pitch / 2) < 8:  # the arch
         _bone(s, at, np.abs(canal - 3) - 3)
         _bone(s, at, np.maximum(np.abs(y - 0.62 * wide - 11) - 4.5, np.abs(x) - 34) + 0.5)
     paint(s.hu[at], cover(canal, s.edge), 20.0)
@@ -98,8 +97,7 @@ def _shoulder_blades(s: Slice) -> None:
     up = (s.z - low) / (high - low)
     at = np.nonzero((s.from_back > 0.14 * np.pi) & (s.from_back < 0.55 * np.pi) & (s.deep > 0))
     inner, outer = (0.21 - 0.03 * up) * np.pi, (0.30 + 0.12 * up) * np.pi
-    radius = 100.0
-    along = radius * np.maximum(inner - s.from_back[at], s.from_back[at] - outer)
+    along = 100.0 * np.maximum(inner - s.from_back[at], s.from_back[at] - outer)
     # It lies on the ribs at its inner border and leaves them outwards.
     share = np.clip((s.from_back[at] - inner) / (outer - inner), 0, 1)
     lies = 15 + (8 + 16 * up) * share**2

@@ -75,7 +75,7 @@ def plant(chest: Chest, disease: Disease, rng: np.random.Generator) -> Labels:
     -------
     array of int, shape (z, y, x)
         1: ground glass, 2: consolidation, within the lungs. Their share of the lungs is that of
-        the disease to half a voxel. HU fade over some mm: at a mask's border, half of the
+        the disease to a voxel. HU fade over some mm: at a mask's border, half of the
         change from lung to lesion is reached.
     """
     place, density, grain = rng.spawn(3)

@@ -1,4 +1,8 @@
-"""Vessels and airways: great ones at their places, and trees that fill a lung and taper."""
+"""Vessels and airways: great ones at their places, and trees that fill a lung and taper.
+
+A branch is the thicker the more it feeds, as Murray's law has it (1926,
+doi:10.1073/pnas.12.3.207), with an exponent a little smaller than his 3.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PERIPHERAL_MM = 20.0  # depth from ribs or diaphragm
 def ct_ss(involvement: float) -> int:
     """Class of CT severity, 1 to 5, by the share of the lungs that is ill in %.
 
-    The classes are those of LungQuant (doi:10.1007/s11548-021-02501-2): 1 below 5 %, 2 to 25,
+    The classes are those of LungQuant (arXiv:2105.02566): 1 below 5 %, 2 to 25,
     3 to 50, 4 to 75, 5 from 75 % on.
     """
     return 1 + int(np.searchsorted(CT_SS_LIMITS, involvement, side="right"))
