@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from nextaim_kit.studies.ct_lungquant.build import (
     SKIN_MM,
@@ -158,12 +161,17 @@ def _ellipsoid(
     along: tuple[float, float, float] = (1.0, 0.0, 0.0),
 ) -> Plane:
     """Distance, near its surface, from an ellipsoid whose first radius lies `along`."""
-    first = np.array(along) / np.linalg.norm(along)
-    second = np.cross((0.0, 0.0, 1.0), first)
-    second /= np.linalg.norm(second)
-    axes = np.stack([first, second, np.cross(first, second)]) / np.array(radii)[:, None]
-    z = s.z - center[2]
-    x, y = s.x - center[0], s.y - center[1]
+    x, y, z = s.x - center[0], s.y - center[1], s.z - center[2]
+    axes = _axes(along) / np.array(radii)[:, None]
     parts = [np.float32(a) * x + np.float32(b) * y + np.float32(c * z) for a, b, c in axes]
     norm = np.sqrt(sum(part * part for part in parts))
     return (norm - 1) * np.float32(np.mean(radii))
+
+
+@lru_cache(maxsize=8)
+def _axes(along: tuple[float, float, float]) -> NDArray[np.floating]:
+    """Three unit vectors at right angles, the first one `along`, the second one level."""
+    first = np.array(along) / np.linalg.norm(along)
+    second = np.cross((0.0, 0.0, 1.0), first)
+    second /= np.linalg.norm(second)
+    return np.stack([first, second, np.cross(first, second)])
