@@ -73,10 +73,12 @@ def draw_chest(size: tuple[int, int, int], rng: np.random.Generator) -> Chest:
     fixed["bones"] = drawn(collar_bones(build))
     textures = [Texture.draw(scale, grain) for scale in (4.0, 10.0, 20.0)]
     hu, lungs, air, depth = _painted(grid, build, fixed, textures)
-    return Chest(
-        grid, build, hu, lungs, air, depth,
-        vessels=drawn(pipes.lung), walls=drawn(pipes.walls), lumens=drawn(pipes.lumens),
-    )  # fmt: skip
+    lumens = drawn(pipes.lumens)
+    # No branch crosses the heart or its fat.
+    low = (grid.z < build.carina - 45)[:, None, None]
+    lumens[(air == 0) & (fixed["main"] == 0) & (low | (hu > 0))] = 0
+    vessels, walls = drawn(pipes.lung), drawn(pipes.walls)
+    return Chest(grid, build, hu, lungs, air, depth, vessels, walls, lumens)
 
 
 def _places(build: Build) -> dict[int, Points]:

@@ -128,6 +128,13 @@ def test_airways_hold_air_from_the_trachea_to_the_lungs(healthy):
     assert {1, 2} <= set(np.unique(chest.lungs[largest]))
 
 
+def test_no_airway_crosses_the_heart(healthy):
+    for patient in healthy:
+        chest = patient.chest
+        below = chest.grid.z < chest.build.carina - 60
+        assert not ((chest.lumens[below] > 20) & (chest.air[below] == 0)).any()
+
+
 def test_ribs_lie_all_around_the_lungs(healthy):
     for patient in healthy:
         z = patient.chest.grid.shape[0] // 2
