@@ -188,7 +188,7 @@ class _Book(TorchDispatchMode):
         self.device, self.label, self.counting = device, "parameters", False
         self._held: dict[int, tuple[Any, str, int]] = {}  # by the storage's address
         self._now, self._peak, self._host = Counter[str](), Counter[str](), 0
-        self._flops, self._moved, self._workspace = 0, 0, 0
+        self._flops, self._traffic, self._moved, self._workspace = 0, 0, 0, 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -198,8 +198,8 @@ class _Book(TorchDispatchMode):
         packet = func._overloadpacket
         if packet in _CONVOLUTIONS:
             self._convolved(packet, args, out)
-        if self.counting and packet in flop_registry:
-            self._flops += int(flop_registry[packet](*args, **(kwargs or {}), out_val=out))
+        if self.counting:
+            self._count(func, args, kwargs or {}, out)
         return out
 
     def write(self, label: str, *tensors: Tensor | None) -> None:
@@ -216,7 +216,7 @@ class _Book(TorchDispatchMode):
 
     def memory(self) -> Memory:
         """What was found."""
-        found = self._host, self._flops, self._moved, self._workspace
+        found = self._host, self._flops, self._traffic, self._moved, self._workspace
         return Memory(dict(+self._peak), *found, device=self.device)
 
     def _copied(self, one: Tensor, label: str) -> Tensor:
@@ -256,6 +256,13 @@ class _Book(TorchDispatchMode):
         self._workspace = max(self._workspace, sum(map(_size, tensors)))
         if self.device == "cpu":
             self._look(inside=cpu_workspace(args, out))
+
+    def _count(self, func: Any, args: Any, kwargs: dict[str, Any], out: Any) -> None:
+        if func._overloadpacket in flop_registry:
+            self._flops += int(flop_registry[func._overloadpacket](*args, **kwargs, out_val=out))
+        if not func.is_view:
+            tensors = [one for one in tree_leaves((args, out)) if isinstance(one, Tensor)]
+            self._traffic += sum(map(_size, tensors))
 
     def _rounded(self, size: int) -> int:
         return math.ceil(size / _BLOCK) * _BLOCK if self.device == "cuda" else size

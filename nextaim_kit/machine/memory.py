@@ -83,7 +83,10 @@ class Memory:
     host : int
         Bytes that wait in the host's memory at most, when activations are offloaded.
     flops : int
-        Floating-point operations of one batch, forward and backward.
+        Floating-point operations of convolutions and matrix products in one batch, forward and
+        backward.
+    traffic : int
+        Bytes that all operations of one batch read and write.
     moved : int
         Bytes that one batch moves between device and host, both ways.
     workspace : int
@@ -94,6 +97,7 @@ class Memory:
     parts: dict[str, int]
     host: int = 0
     flops: int = 0
+    traffic: int = 0
     moved: int = 0
     workspace: int = 0
     device: Device = field(default="cuda", kw_only=True)

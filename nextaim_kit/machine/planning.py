@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-_SPEED = 10e12  # operations per second of a 1g slice of an A100: a quarter of its data sheet's
-_LINK = 12e9  # bytes per second between host and device: half of PCIe 4.0 x16, a guess
+# A 1g.10gb slice of an A100-80GB: a seventh of the card's 312e12 operations per second in bfloat16,
+# of which a quarter is taken to be reached, and an eighth of its 1.9e12 bytes per second (NVIDIA's
+# data sheet).
+_SPEED = 0.25 * 312e12 / 7
+_BANDWIDTH = 1.9e12 / 8
+_LINK = 12e9  # bytes per second between host and device: under half of PCIe 4.0 x16, a guess
 _WORTH = 0.98  # a trick that leaves more of the memory than this saves nothing
 _GRID = 16  # edges of patches are multiples: four halvings
 _WIDTHS = (0.75, 0.5, 0.25)
@@ -132,7 +136,7 @@ class Plan:
                 yield f"      {row.costs}"
         for name, bytes_ in self.memory.allowances.items():
             yield f"  of which allowance for {name}: {bytes_ / GB:.2f} GB (estimate)"
-        yield "  times are estimates, in units of the plain step"
+        yield "  times are estimates for a 1g slice of an A100, in units of the step as asked"
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,7 @@ class _Search:
             raise failure
         fitting = [one for one in found if one[2].peak <= self.budget]
         if fitting:
-            return min(fitting, key=lambda one: one[2].flops)
+            return min(fitting, key=lambda one: _seconds(one[1], one[2]))
         return min(found, key=lambda one: one[2].peak)
 
     def _time(self, step: Step, memory: Memory) -> float:
@@ -282,8 +286,9 @@ class _Search:
 
 
 def _seconds(step: Step, memory: Memory) -> float:
-    """Of one update, on a slice; good for ratios only."""
-    return step.accumulate * (max(memory.flops, 1) / _SPEED + memory.moved / _LINK)
+    """Of one update on a slice, from what is computed, read and moved; good for ratios only."""
+    computing = memory.flops / _SPEED + memory.traffic / _BANDWIDTH
+    return step.accumulate * (computing + memory.moved / _LINK)
 
 
 def _predict(step: Step) -> Memory:
@@ -301,8 +306,8 @@ def _mixed(step: Step, asked: Mixed) -> _Offer:
     if asked == "off":
         return _Offer(trick, "switched off by you")
     costs = (
-        "bfloat16 rounds to 3 digits where that is known to be harmless; weights and losses stay "
-        "in single precision. A gain in time is not counted on (Micikevicius 2018)"
+        "bfloat16 rounds to 2 or 3 digits where that is known to be harmless; weights and losses stay "
+        "in single precision (Micikevicius 2018). Time counts fewer bytes, not faster arithmetic"
     )
     return _Offer(trick, costs, [("bfloat16", replace(step, mixed=True))])
 
@@ -317,8 +322,8 @@ def _recompute(step: Step, blocks: Sequence[type] | None) -> _Offer:
     if not kinds:
         return _Offer(trick, "the network has no blocks that could be computed twice")
     costs = (
-        "the same numbers, later: blocks are computed twice. Time from counted operations; "
-        "Chen 2016 measured +30 %"
+        "the same numbers, later: blocks are computed twice. Time from counted operations and "
+        "bytes; Chen 2016 measured +30 %"
     )
     steps = [(kind.__name__, replace(step, recompute=(kind,))) for kind in kinds]
     return _Offer(trick, costs, steps, ordered=False)
