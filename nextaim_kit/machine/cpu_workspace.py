@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-_FEW = 3  # channels up to which oneDNN leaves the first layer's input as it is
+_FEW = 3  # channels up to which oneDNN has kernels of its own for a first layer
 
 
 def cpu_workspace(args: Sequence[Any], out: Any) -> int:
@@ -47,7 +47,7 @@ def cpu_workspace(args: Sequence[Any], out: Any) -> int:
     if not kind.startswith("Mkldnn") and kind != "???":  # so torch calls oneDNN's transposed one
         return 0
     peak = call.onednn_backward() if backward else call.onednn_forward()
-    given_back = sum(_size(one) for one in tree_leaves(out) if isinstance(one, Tensor))
+    given_back = sum(bytes_of(one) for one in tree_leaves(out) if isinstance(one, Tensor))
     return max(0, peak - given_back)
 
 
@@ -80,14 +80,15 @@ class _Call:
         if self.transposed:
             return self._spread(self.given, self.result)
         made = _blocked(self.result)
-        return max(into + self._w + made, made + _size(self.result))
+        return max(into + self._w + made, made + bytes_of(self.result))
 
     def onednn_backward(self) -> int:
         """The input's gradient first, then that of the weights."""
         grad = _blocked(self.result) if not self._few_made else 0
         given = _blocked(self.given) if self._reads_blocks else 0
-        kept = 0 if self.to_weights else _size(self.given)
-        second = kept + grad + given + 2 * self._w
+        kept = 0 if self.to_weights else bytes_of(self.given)
+        plain = not self._reads_blocks and self.given.shape[1] > _FEW
+        second = kept + (0 if plain else grad) + given + 2 * self._w
         if self.to_weights:
             return second
         if max(self.stride) > 1 and not self.transposed:
@@ -100,12 +101,13 @@ class _Call:
         kernel = self.weight.shape[2:]
         rims = (1 + max(0, k - 2) / n for k, n in zip(kernel, source.shape[2:], strict=True))
         margin = int(_blocked(source) * math.prod(rims))
-        made = _size(target) if target.shape[1] <= _FEW else _blocked(target)
-        return max(margin + _blocked(source) + self._w + made, made + 2 * _size(target))
+        made = bytes_of(target) if target.shape[1] < _lanes() else _blocked(target)
+        return max(margin + _blocked(source) + self._w + made, made + 2 * bytes_of(target))
 
     @property
     def _reads_blocks(self) -> bool:
-        return self.transposed or self.given.shape[1] > _FEW
+        few = self.given.shape[1] < _lanes() and max(self.weight.shape[2:]) > 1
+        return self.transposed or not few
 
     @property
     def _few_made(self) -> bool:
@@ -113,14 +115,19 @@ class _Call:
 
     @cached_property
     def _w(self) -> int:
-        return _size(self.weight)
+        return bytes_of(self.weight)
 
 
-def _size(one: Tensor) -> int:
+def bytes_of(one: Tensor) -> int:
+    """Bytes of a tensor's values."""
     return one.numel() * one.element_size()
 
 
 def _blocked(one: Tensor) -> int:
     """Bytes with the channels filled up to whole vectors."""
-    lanes = 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
-    return _size(one) // one.shape[1] * math.ceil(one.shape[1] / lanes) * lanes
+    lanes = _lanes()
+    return bytes_of(one) // one.shape[1] * math.ceil(one.shape[1] / lanes) * lanes
+
+
+def _lanes() -> int:
+    return 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8

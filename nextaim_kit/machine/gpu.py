@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 _TRIAL = 16 * 2**20
@@ -62,6 +63,7 @@ def device_memories() -> dict[str, int]:
     return dict(zip(named or map(str, range(len(free))), free, strict=False))
 
 
+@cache
 def device_sizes() -> list[int]:
     """Bytes that each visible CUDA device has, of a slice the slice's own; empty without.
 

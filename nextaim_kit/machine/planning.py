@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.machine import tricks
 from nextaim_kit.machine.memory import GB, Device, Memory, Step, shapes
+from nextaim_kit.machine.tricks import LINK, Mixed, Offer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,12 +25,7 @@ if TYPE_CHECKING:
 # data sheet).
 _SPEED = 0.25 * 312e12 / 7
 _BANDWIDTH = 1.9e12 / 8
-_LINK = 12e9  # bytes per second between host and device: under half of PCIe 4.0 x16, a guess
 _WORTH = 0.98  # a trick that leaves more of the memory than this saves nothing
-_GRID = 16  # edges of patches are multiples: four halvings
-_WIDTHS = (0.75, 0.5, 0.25)
-
-Mixed = Literal["offer", "on", "off"]
 
 
 @dataclass(frozen=True)
@@ -139,16 +136,6 @@ class Plan:
         yield "  times are estimates for a 1g slice of an A100, in units of the step as asked"
 
 
-@dataclass(frozen=True)
-class _Offer:
-    """Ways to use a trick; where they are ordered, the first that fits is the best."""
-
-    trick: str
-    costs: str
-    steps: Sequence[tuple[str, Step]] = ()
-    ordered: bool = True
-
-
 def plan(
     build: Callable[[], nn.Module],
     inputs: Any,
@@ -200,12 +187,6 @@ def plan(
     ------
     RequestError
         If the budget is not positive, or the network cannot take such inputs.
-
-    References
-    ----------
-    Mixed precision: Micikevicius et al. 2018, arXiv:1710.03740. Checkpointing: Chen et al. 2016,
-    arXiv:1604.06174. Offload: Rhu et al. 2016, arXiv:1602.08124. Patches: Isensee et al. 2021,
-    doi:10.1038/s41592-020-01008-z.
     """
     if not budget_gb > 0:
         raise RequestError(
@@ -213,12 +194,12 @@ def plan(
         )
     first = Step(build, shapes(inputs), device=device, mixed=mixed == "on", **options)
     search = _Search(first, budget_gb, every)
-    search.take(_mixed(search.step, mixed))
-    search.take(_recompute(search.step, blocks))
-    search.take(_smaller_batch(search.step))
-    search.take(_offload(search.step))
-    search.take(_patches(search.step, patches))
-    search.take(_narrower(search.step, narrower))
+    search.take(tricks.mixed(search.step, mixed))
+    search.take(tricks.recompute(search.step, blocks))
+    search.take(tricks.smaller_batch(search.step))
+    search.take(tricks.offload(search.step))
+    search.take(tricks.patches(search.step, patches))
+    search.take(tricks.narrower(search.step, narrower))
     return Plan(search.step, search.memory, budget_gb, tuple(search.rows))
 
 
@@ -239,7 +220,7 @@ class _Search:
     def done(self) -> bool:
         return self.memory.peak <= self.budget
 
-    def take(self, offer: _Offer) -> None:
+    def take(self, offer: Offer) -> None:
         """Take the best way to use a trick, if it is needed and saves something."""
         if not offer.steps:
             self.rows.append(Row(offer.trick, "", None, None, offer.costs, "not offered"))
@@ -248,7 +229,7 @@ class _Search:
         else:
             self._weigh(offer)
 
-    def _weigh(self, offer: _Offer) -> None:
+    def _weigh(self, offer: Offer) -> None:
         try:
             choice, step, memory = self._best(offer)
         except RequestError as error:
@@ -263,7 +244,7 @@ class _Search:
         if verdict == "taken":
             self.step, self.memory = step, memory
 
-    def _best(self, offer: _Offer) -> tuple[str, Step, Memory]:
+    def _best(self, offer: Offer) -> tuple[str, Step, Memory]:
         found = []
         for choice, step in offer.steps:
             try:
@@ -288,124 +269,10 @@ class _Search:
 def _seconds(step: Step, memory: Memory) -> float:
     """Of one update on a slice, from what is computed, read and moved; good for ratios only."""
     computing = memory.flops / _SPEED + memory.traffic / _BANDWIDTH
-    return step.accumulate * (computing + memory.moved / _LINK)
+    return step.accumulate * (computing + memory.moved / LINK)
 
 
 def _predict(step: Step) -> Memory:
     from nextaim_kit.machine.dry_run import dry_run
 
     return dry_run(step)
-
-
-def _mixed(step: Step, asked: Mixed) -> _Offer:
-    trick = "mixed precision"
-    if step.device == "cpu":
-        return _Offer(trick, "a CPU computes bfloat16 more slowly, not less")
-    if step.mixed:
-        return _Offer(trick, "in use already")
-    if asked == "off":
-        return _Offer(trick, "switched off by you")
-    costs = (
-        "bfloat16 rounds to 2 or 3 digits where that is known to be harmless; weights and losses stay "
-        "in single precision (Micikevicius 2018). Time counts fewer bytes, not faster arithmetic"
-    )
-    return _Offer(trick, costs, [("bfloat16", replace(step, mixed=True))])
-
-
-def _recompute(step: Step, blocks: Sequence[type] | None) -> _Offer:
-    from nextaim_kit.machine.dry_run import block_kinds
-
-    trick = "activation checkpointing"
-    if step.recompute:
-        return _Offer(trick, "in use already")
-    kinds = block_kinds(step) if blocks is None else list(blocks)
-    if not kinds:
-        return _Offer(trick, "the network has no blocks that could be computed twice")
-    costs = (
-        "the same numbers, later: blocks are computed twice. Time from counted operations and "
-        "bytes; Chen 2016 measured +30 %"
-    )
-    steps = [(kind.__name__, replace(step, recompute=(kind,))) for kind in kinds]
-    return _Offer(trick, costs, steps, ordered=False)
-
-
-def _smaller_batch(step: Step) -> _Offer:
-    from nextaim_kit.machine.dry_run import has_batch_norm
-
-    trick, whole = "smaller batch, accumulated", step.batch_size
-    parts = [n for n in range(whole - 1, 0, -1) if whole % n == 0]
-    if not parts:
-        return _Offer(trick, "the batch is a single item already")
-    costs = (
-        f"an update still sees {whole * step.accumulate} items; small batches use a GPU less well"
-    )
-    if has_batch_norm(step):
-        costs += ". BATCH NORM SEES THE SMALLER BATCH: other statistics, other numbers"
-    else:
-        costs += ". No batch norm in this network, so the update is the same"
-    steps = [
-        (f"{n} x {step.accumulate * whole // n}",
-         replace(step, batch_size=n, accumulate=step.accumulate * whole // n))
-        for n in parts
-    ]  # fmt: skip
-    return _Offer(trick, costs, steps)
-
-
-def _offload(step: Step) -> _Offer:
-    trick = "offload of saved activations"
-    if step.device == "cpu":
-        return _Offer(trick, "there is no device to take them off")
-    costs = (
-        "the same numbers, later: activations go to the host's memory and come back. Time from "
-        f"bytes moved at an assumed {_LINK / 1e9:g} GB/s (idea: Rhu 2016)"
-    )
-    return _Offer(trick, costs, [("to the host's memory", replace(step, offload=True))])
-
-
-def _patches(step: Step, allowed: bool | Sequence[int]) -> _Offer:
-    trick = "patches"
-    if not allowed:
-        return _Offer(trick, "not allowed by you: the network would no longer see the whole volume")
-    if len(step.inputs) > 1 or (step.target and len(step.target[0]) != len(step.shape)):
-        return _Offer(trick, "inputs and target have no common grid that could be cut")
-    sizes = _halved(step.shape[1:]) if allowed is True else [tuple(allowed)]
-    costs = (
-        "CHANGES WHAT THE NETWORK SEES: no context beyond a patch, and a volume is put together "
-        "from many (Isensee 2021)"
-    )
-    steps = [(" x ".join(map(str, size)), _cut(step, size)) for size in sizes]
-    return _Offer(trick, costs, steps)
-
-
-def _halved(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Ever smaller patches: the longest edge is halved, on a grid, until all are at the least."""
-    found, size = [], list(shape)
-    while max(size) > _GRID:
-        longest = size.index(max(size))
-        size[longest] = max(_GRID, size[longest] // 2 // _GRID * _GRID)
-        found.append(tuple(size))
-    return found
-
-
-def _cut(step: Step, size: tuple[int, ...]) -> Step:
-    (shape, kind), target = step.inputs[0], step.target
-    if len(size) != len(shape) - 1 or any(a > b for a, b in zip(size, shape[1:], strict=True)):
-        raise RequestError(
-            "this patch cannot be cut out of the volume",
-            expected=f"{len(shape) - 1} edges, none above {shape[1:]}",
-            found=str(size),
-        )
-    return replace(
-        step,
-        inputs=(((shape[0], *size), kind),),
-        target=((target[0][0], *size), target[1]) if target else None,
-    )
-
-
-def _narrower(step: Step, narrower: Callable[[float], Callable[[], nn.Module]] | None) -> _Offer:
-    trick = "fewer feature maps"
-    if narrower is None:
-        return _Offer(trick, "not allowed by you: it would be another network")
-    costs = "ANOTHER NETWORK: it can learn less; results are not those of the one asked for"
-    steps = [(f"{w:g} of the width", replace(step, build=narrower(w))) for w in _WIDTHS]
-    return _Offer(trick, costs, steps)

@@ -79,7 +79,7 @@ def test_operations_are_counted_forward_and_backward():
 
 def test_activations_grow_with_the_batch_and_the_volume():
     def growing(batch, edge):
-        found = predict(network, (1, edge, edge, edge), batch_size=batch, device="cpu")
+        found = predict(network, (1, edge, edge, edge), batch_size=batch)
         fixed = ("parameters", "gradients", "optimizer", "buffers")
         return found.tensors - sum(found.parts.get(name, 0) for name in fixed)
 
@@ -104,7 +104,7 @@ def test_torch_s_own_tracker_says_the_same():
         with tracker:
             train(network, (1, 32, 32, 32), 2, updates=1)
         theirs = tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"]
-    ours = predict(network, (1, 32, 32, 32), batch_size=2, device="cpu", loss=square)
+    ours = predict(network, (1, 32, 32, 32), batch_size=2, loss=square)  # none inside operations
     assert ours.tensors == pytest.approx(theirs, rel=0.05)
 
 
