@@ -259,6 +259,7 @@ def main() -> None:
     result = {
         "hardware": f"{cpu_count()} cores",
         "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
         "cpu": rows,
         "cpu_mean_error": round(statistics.mean(errors), 5),
         "cpu_worst_error": round(max(errors), 5),

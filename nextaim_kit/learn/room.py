@@ -56,7 +56,7 @@ def make_room(
         "target": target, "loss": loss, "amsgrad": amsgrad, "recompute": tuple(recompute),
     }  # fmt: skip
     device: Literal["cuda", "cpu"] = "cuda" if torch.cuda.is_available() else "cpu"
-    budget = _free_gb() if memory == "auto" else float(memory)
+    budget = _budget_gb(memory)
     asked = Step(build, inputs, device=device, mixed=mixed, batch_size=batch_size,
                  accumulate=accumulate, **options)  # fmt: skip
     found = _again(asked, before, budget) if before else None
@@ -91,8 +91,14 @@ def _item(train: Dataset) -> tuple[tuple[Shaped, ...], Shaped]:
     return tuple(shaped), (tuple(target.shape[1:]), str(target.dtype).removeprefix("torch."))
 
 
-def _free_gb() -> float:
+def _budget_gb(memory: Budget) -> float:
     """What may be planned with; a GPU's context is in the plan, and here already."""
+    if isinstance(memory, int | float) and memory > 0:
+        return float(memory)
+    if memory != "auto":
+        raise RequestError(
+            "no memory to plan with", expected="auto, or more than 0 GB", found=repr(memory)
+        )
     if torch.cuda.is_available():
         return (torch.cuda.mem_get_info()[0] + CONTEXT) / GB
     return _SHARE * memory_available() / GB

@@ -129,11 +129,14 @@ class Plan:
             time = f"{row.time:.2f} x" if row.time else "-"
             name = f"{row.trick}: {row.choice}" if row.choice else row.trick
             yield f"  {name:<52} {size:>10} {time:>8}  {row.verdict}"
-            if row.verdict == "taken" or row.verdict == "not offered":
+            if row.verdict in {"taken", "not offered"}:
                 yield f"      {row.costs}"
         for name, bytes_ in self.memory.allowances.items():
             yield f"  of which allowance for {name}: {bytes_ / GB:.2f} GB (estimate)"
-        yield "  times are estimates for a 1g slice of an A100, in units of the step as asked"
+        yield (
+            "  times are estimates in units of the step as asked, from counted operations and "
+            "bytes at the speeds of a 1g slice of an A100"
+        )
 
 
 def plan(

@@ -84,7 +84,9 @@ def smaller_batch(step: Step) -> Offer:
     if has_batch_norm(step):
         costs += ". BATCH NORM SEES THE SMALLER BATCH: other statistics, other numbers"
     else:
-        costs += ". No batch norm in this network, so the update is the same"
+        costs += (
+            ". No batch norm in this network: the same update where the loss is a mean over items"
+        )
     steps = [
         (f"{n} x {step.accumulate * whole // n}",
          replace(step, batch_size=n, accumulate=step.accumulate * whole // n))

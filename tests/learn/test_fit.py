@@ -359,3 +359,9 @@ def test_items_that_are_no_tensors_cannot_be_planned_for(tmp_path):
 
     with pytest.raises(DataError, match=r"cannot be planned for such items(.|\n)*Tensor, tuple"):
         trained(tmp_path, train=Named(), memory="auto")
+
+
+@pytest.mark.parametrize("memory", ["lots", 0, -1.0])
+def test_what_is_no_memory_is_refused(tmp_path, memory):
+    with pytest.raises(RequestError, match="auto, or more than 0 GB"):
+        trained(tmp_path, memory=memory)
