@@ -181,3 +181,32 @@ def test_a_notebook_does_not_run_on_something_else_when_its_source_failed(toy, t
     assert "toy/look is not run" in said
     assert "that notebook failed" in said
     assert not list(runs_folder().glob("toy/look/*"))
+
+
+def sized(toy, **resources):
+    """The toy study with resources for its profiles: (memory, GPU memory) in GB."""
+    made = {k: {"minutes": 1, "memory_gb": m, "vram_gb": v} for k, (m, v) in resources.items()}
+    draw = {"title": "Draw", "data": ["cohort"], "profiles": {"smoke": {"size": 2}, "paper": {}}}
+    draw["outputs"] = {"metrics": ["mean"], "files": ["numbers.txt"]}
+    toy(notebooks={"draw": draw | {"resources": made}})
+
+
+def test_a_profile_that_cannot_fit_is_refused_with_the_next_before_a_kernel_starts(
+    toy, capsys, monkeypatch
+):
+    monkeypatch.setattr("nextaim_kit.machine.fitting.device_sizes", lambda: [int(10e9)])
+    sized(toy, smoke=(1, 0), paper=(2, 30))
+    assert main(["run", "toy/draw", "--profile", "paper"]) == 2
+    said = capsys.readouterr().err
+    assert "30 GB of GPU memory" in said
+    assert "--profile smoke fits" in said
+    assert not runs_folder().exists()
+
+
+def test_a_profile_for_a_gpu_runs_without_one_and_says_so(toy, capsys, monkeypatch):
+    monkeypatch.setattr("nextaim_kit.machine.fitting.device_sizes", list)
+    sized(toy, smoke=(1, 9))
+    assert main(["run", "toy/draw", "--profile", "smoke"]) == 0
+    assert "trains on the CPU" in capsys.readouterr().out
+    monkeypatch.setattr("nextaim_kit.machine.fitting.memory_limit", lambda: 10**6)
+    assert main(["run", "toy/draw", "--profile", "smoke"]) == 0  # done already: nothing to refuse

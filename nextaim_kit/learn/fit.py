@@ -8,7 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,16 @@ from typing import Any, Literal
 import lightning.pytorch as lightning
 import pandas as pd
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
+from torch.autograd.graph import save_on_cpu
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nextaim_kit.data.files import atomic_path, write_text
 from nextaim_kit.errors import DataError, RunError
 from nextaim_kit.learn.recompute import recomputing
+from nextaim_kit.learn.room import Budget, make_room
 from nextaim_kit.machine.limits import loader_workers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -70,6 +73,7 @@ def fit(
     accumulate: int = 1,
     amsgrad: bool = False,
     recompute: Sequence[type[nn.Module]] = (),
+    memory: Budget | None = None,
     workers: int | None = None,
     seed: int = 0,
 ) -> Fitted:
@@ -108,6 +112,12 @@ def fit(
     recompute : sequence of module types, optional
         Blocks whose inner activations are computed again in the backward pass instead of kept:
         less memory, more time, the same numbers (`learn.recompute`).
+    memory : "auto" or float, optional
+        Train within what is free now, or within so many GB (10**9 bytes): blocks computed twice,
+        smaller batches accumulated to `batch_size`, activations in the host's memory, in this
+        order and only as far as needed (`machine.planning`). What is chosen is printed, and kept
+        in the folder. An epoch's last, incomplete update then weighs its items less. By default
+        nothing is planned.
     workers : int, optional
         Loader processes; no more than memory and ``/dev/shm`` can bear. By default none on a CPU,
         whose cores train, and as many as can be beside a GPU.
@@ -123,6 +133,8 @@ def fit(
         If a part is empty, or the folder holds a training of another network or other settings.
     RunError
         If the loss is no longer a finite number.
+    RequestError
+        If `memory` is given, and the step fits by nothing that leaves input and network alone.
     """
     for name, part in (("training", train), ("validation", val)):
         if not _length(part):
@@ -135,14 +147,24 @@ def fit(
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
         "monitor": monitor, "patience": patience, "plateau": plateau, "lowest_rate": lowest_rate,
         "accumulate": accumulate, "amsgrad": amsgrad, "seed": seed,
-        "items": [_length(train), _length(val)],
+        "items": [_length(train), _length(val)], "memory": memory,
     }  # fmt: skip
-    _check_same_request(folder / _ASKED, asked)
+    before = _check_same_request(folder / _ASKED, asked)
     if (folder / _HISTORY).is_file():
         return _finished(net, folder)
+    offload = False
+    if memory is not None:
+        room = make_room(
+            build, loss, train, memory, before.get("plan"), mixed=precision() != "32-true",
+            batch_size=batch_size, accumulate=accumulate, recompute=recompute, amsgrad=amsgrad,
+        )  # fmt: skip
+        chosen = room.record() if room.rows else before["plan"]
+        write_text(folder / _ASKED, json.dumps(asked | {"plan": chosen}, indent=1))
+        batch_size, accumulate = room.step.batch_size, room.step.accumulate
+        recompute, offload = room.step.recompute, room.step.offload
     adam = {"lr": learning_rate, "amsgrad": amsgrad}
     halving = None if plateau is None else {"patience": plateau, "min_lr": lowest_rate}
-    task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode), seed)
+    task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode), seed, offload)
     best = ModelCheckpoint(
         folder, Path(_BEST).stem, monitor, mode=mode, save_weights_only=True,
         enable_version_counter=False,
@@ -153,6 +175,8 @@ def fit(
         trainer = lightning.Trainer(
             max_epochs=epochs,
             devices=1,
+            # One process, also in a job of Slurm's with several tasks.
+            plugins=[LightningEnvironment()],
             precision=precision(),
             accumulate_grad_batches=accumulate,
             callbacks=[history, *stop, best, _Last(last)],
@@ -176,10 +200,11 @@ def fit(
     return _finished(net, folder)
 
 
-def _check_same_request(path: Path, asked: dict[str, Any]) -> None:
+def _check_same_request(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """What was asked when this training began, and chosen then; refuse anything else."""
     if not path.is_file():
         write_text(path, json.dumps(asked, indent=1))
-        return
+        return asked
     before = json.loads(path.read_text(encoding="utf-8"))
     differing = [name for name in asked if before.get(name) != asked[name]]
     if differing:
@@ -189,6 +214,7 @@ def _check_same_request(path: Path, asked: dict[str, Any]) -> None:
             found=f"{differing[0]} = {before.get(differing[0])}",
             mend="train into an empty folder",
         )
+    return before
 
 
 def _finished(net: nn.Module, folder: Path) -> Fitted:
@@ -233,11 +259,12 @@ class _Task(lightning.LightningModule):
         halving: dict[str, Any] | None,
         goal: tuple[str, Literal["min", "max"]],
         seed: int,
+        offload: bool = False,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.metrics = net, loss, metrics
         self.adam, self.halving, self.goal = adam, halving, goal
-        self.seed = seed
+        self.seed, self.offload = seed, offload
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._losses: list[tuple[Tensor, int]] = []
 
@@ -265,7 +292,8 @@ class _Task(lightning.LightningModule):
 
     def training_step(self, batch: Any, _index: int) -> Tensor:
         inputs, target = batch
-        value = self.loss(self(inputs), target)
+        with save_on_cpu(pin_memory=True) if self.offload else nullcontext():
+            value = self.loss(self(inputs), target)
         if not torch.isfinite(value):
             raise RunError(
                 f"the loss is {value.item():g} in epoch {self.current_epoch}",

@@ -1,1 +1,1 @@
-"""What the machine offers and how it is used: limits, seeds, GPU, and a check of all of it."""
+"""What the machine offers and how it is used: limits, seeds, GPU, memory, and a check of it all."""

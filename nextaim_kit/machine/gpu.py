@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from nextaim_kit.errors import RunError
@@ -64,18 +65,31 @@ def device_memories() -> dict[str, int]:
     RunError
         If they cannot be asked.
     """
+    free = _asked_of_each("mem_get_info(i)[0]")
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return dict(zip(named or map(str, range(len(free))), free, strict=False))
+
+
+@cache
+def device_sizes() -> list[int]:
+    """Bytes that each visible CUDA device has, of a slice the slice's own; empty without.
+
+    Asked in a process of its own, as above.
+    """
+    return _asked_of_each("mem_get_info(i)[1]")
+
+
+def _asked_of_each(question: str) -> list[int]:
     lines = (
         "import torch; cuda = torch.cuda;"
-        "print(*(cuda.mem_get_info(i)[0] for i in range(cuda.device_count())))"
+        f"print(*(cuda.{question} for i in range(cuda.device_count())))"
     )
     asked = subprocess.run(
         [sys.executable, "-c", lines], capture_output=True, text=True, check=False
     )
     if asked.returncode:
         raise RunError("the GPUs cannot be asked", found=asked.stderr.strip().rpartition("\n")[2])
-    free = [int(word) for word in asked.stdout.split()]
-    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return dict(zip(named or map(str, range(len(free))), free, strict=False))
+    return [int(word) for word in asked.stdout.split()]
 
 
 def _try_device(torch: Any) -> Gpu:

@@ -13,9 +13,11 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from nextaim_kit.catalog import find
 from nextaim_kit.errors import KitError, RunError
+from nextaim_kit.machine.fitting import check_fits
 from nextaim_kit.runs.chain import feeders, share_out
-from nextaim_kit.runs.record import FILES, REPORT
+from nextaim_kit.runs.record import FILES, REPORT, is_done
 from nextaim_kit.runs.request import Request, prepare
 from nextaim_kit.runs.runner import Observer, execute
 
@@ -34,7 +36,9 @@ def run_all(
     out_console = Console(highlight=False, soft_wrap=True)
     own = share_out(notebook_ids, given)
     for notebook_id in notebook_ids:
-        prepare(notebook_id, profile, own[notebook_id], out)
+        request = prepare(notebook_id, profile, own[notebook_id], out)
+        if force or not is_done(request.folder):
+            _say(out_console, check_fits(find(notebook_id), profile))
     finished: dict[str, Path] = {}
     code = 0
     for number, notebook_id in enumerate(notebook_ids):
@@ -53,6 +57,11 @@ def run_all(
         if record["outcome"] != "failed":
             finished[notebook_id] = request.folder
     return code
+
+
+def _say(console: Console, note: str) -> None:
+    if note:
+        console.print(f"[yellow]note:[/] {escape(note)}")
 
 
 def _require_sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.learn.fit import fit, load_weights, precision, save_weights
 
 SETUP = """\
@@ -281,3 +282,86 @@ def test_neither_half_a_file_nor_none_nor_other_things_hold_weights(tmp_path):
 
 def test_a_machine_without_a_gpu_trains_in_single_precision():
     assert (precision() == "32-true") == (not torch.cuda.is_available())
+
+
+def wide():
+    """A network whose activations are most of what it takes; blocks that can be computed twice."""
+    layers = [Block(nn.Linear(n, 512), nn.LayerNorm(512), nn.Tanh()) for n in (8, 512, 512)]
+    return nn.Sequential(*layers, nn.Linear(512, 1))
+
+
+def wide_points(seed=0):
+    return points(4096, seed)
+
+
+def planned(folder, gb, **options):
+    given = {"epochs": 2, "batch_size": 2048, "memory": gb, "train": wide_points(),
+             "val": wide_points(1), "learning_rate": 1e-4}  # fmt: skip
+    return trained(folder, wide, **given | options)
+
+
+def test_a_training_that_fits_is_not_changed_by_the_planner(tmp_path, capsys):
+    free = planned(tmp_path / "a", None)
+    room = planned(tmp_path / "b", "auto")
+    pd.testing.assert_frame_equal(free.history, room.history, check_exact=True)
+    said = capsys.readouterr().out
+    assert "fits into" in said
+    assert "activation checkpointing" not in said
+
+
+def test_within_little_memory_the_same_is_learned_and_what_was_chosen_is_kept(tmp_path, capsys):
+    free = planned(tmp_path / "a", None)
+    tight = planned(tmp_path / "b", 0.025)
+    said = capsys.readouterr().out
+    assert re.search(r"activation checkpointing: Block +0\.\d\d GB +1\.\d\d x +taken", said)
+    chosen = json.loads((tmp_path / "b" / "asked.json").read_text())["plan"]
+    assert chosen["predicted_gb"] <= 0.025
+    assert chosen["batch_size"] * chosen["accumulate"] == 2048
+    assert chosen["batch_size"] < 2048
+    pd.testing.assert_frame_equal(free.history, tight.history, rtol=1e-3)
+
+
+def test_a_resumed_training_keeps_the_plan_it_began_with(tmp_path, capsys):
+    planned(tmp_path, 0.025)
+    before = json.loads((tmp_path / "asked.json").read_text())["plan"]
+    (tmp_path / "history.json").unlink()  # as if killed before the end
+    capsys.readouterr()
+    planned(tmp_path, 0.025)
+    assert json.loads((tmp_path / "asked.json").read_text())["plan"] == before
+    assert "taken" not in capsys.readouterr().out
+
+
+def test_a_training_that_fits_by_no_harmless_trick_is_refused_with_the_table(tmp_path):
+    with pytest.raises(RequestError, match=r"does not fit into memory(.|\n)*patches(.|\n)*yours"):
+        planned(tmp_path, 0.001)
+
+
+def test_the_true_peak_of_a_planned_training_is_within_what_was_given(tmp_path):
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        planned(tmp_path, 0.025, epochs=1, val=points(16))
+    now = peak = 0
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    assert 0.012e9 < peak < 0.03e9  # the data themselves are not planned for
+
+
+def test_items_that_are_no_tensors_cannot_be_planned_for(tmp_path):
+    class Named(torch.utils.data.Dataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return torch.ones(8), "a name"
+
+    with pytest.raises(DataError, match=r"cannot be planned for such items(.|\n)*Tensor, tuple"):
+        trained(tmp_path, train=Named(), memory="auto")
+
+
+@pytest.mark.parametrize("memory", ["lots", 0, -1.0])
+def test_what_is_no_memory_is_refused(tmp_path, memory):
+    with pytest.raises(RequestError, match="auto, or more than 0 GB"):
+        trained(tmp_path, memory=memory)

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nextaim_kit.machine.gpu import Gpu, find_gpu
+from nextaim_kit.machine.gpu import Gpu, device_memories, device_sizes, find_gpu
 
 
 class Block:
@@ -80,3 +80,9 @@ def test_the_gpu_of_this_machine_is_found():
     found = find_gpu()
     assert found.kind in {"gpu", "mig"}
     assert 0 < found.free <= found.total
+
+
+def test_sizes_are_of_as_many_devices_as_memories_and_no_smaller():
+    sizes, free = device_sizes(), list(device_memories().values())
+    assert len(sizes) == len(free)
+    assert all(size >= left for size, left in zip(sizes, free, strict=True))

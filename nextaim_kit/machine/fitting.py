@@ -1,0 +1,68 @@
+"""Whether a profile fits this machine, as its study file declares what it takes."""
+
+from __future__ import annotations
+
+from nextaim_kit.catalog import PROFILES, Notebook, Resources
+from nextaim_kit.errors import RequestError
+from nextaim_kit.machine.gpu import device_sizes
+from nextaim_kit.machine.limits import memory_limit
+
+GB = 10**9
+
+
+def check_fits(notebook: Notebook, profile: str) -> str:
+    """Refuse a profile that needs more memory than this machine's GPU slice or limit has.
+
+    A profile that declares nothing is let through. Without any GPU, networks train on the CPU:
+    that is said, not refused.
+
+    Returns
+    -------
+    str
+        What the user should know; empty where there is nothing to say.
+
+    Raises
+    ------
+    RequestError
+        Naming the next smaller profile that fits, or the largest need that could be met.
+    """
+    takes = notebook.resources.get(profile)
+    if takes is None:
+        return ""
+    memory = memory_limit() / GB
+    largest = max(device_sizes(), default=0) / GB if takes.vram_gb else 0.0
+    obstacle = _obstacle(takes, memory, largest)
+    if obstacle:
+        expected, found = obstacle
+        raise RequestError(
+            f"the profile {profile} of {notebook.id} does not fit this machine",
+            expected=expected,
+            found=found,
+            mend=_mend(notebook, profile, memory, largest),
+        )
+    if takes.vram_gb and not largest:
+        return (
+            f"{notebook.id}: the profile {profile} is made for a GPU with {takes.vram_gb:g} GB, "
+            "and none is found here: it trains on the CPU, which takes far longer than declared"
+        )
+    return ""
+
+
+def _obstacle(takes: Resources, memory: float, gpu: float) -> tuple[str, str] | None:
+    """What is needed and what there is, where it does not fit; GB of 10**9 bytes."""
+    if takes.memory_gb > memory:
+        return f"{takes.memory_gb:g} GB of memory", f"{memory:.1f} GB may be used"
+    if gpu and takes.vram_gb > gpu:
+        return f"{takes.vram_gb:g} GB of GPU memory", f"a GPU or slice with {gpu:.1f} GB"
+    return None
+
+
+def _mend(notebook: Notebook, profile: str, memory: float, gpu: float) -> str:
+    """The nearest smaller profile that fits, else any."""
+    known = [name for name in PROFILES if name in notebook.resources]
+    known += [name for name in notebook.resources if name not in known]
+    place = known.index(profile)
+    for name in [*reversed(known[:place]), *known[place + 1 :]]:
+        if _obstacle(notebook.resources[name], memory, gpu) is None:
+            return f"--profile {name} fits; parameters may be changed from there with -p name=value"
+    return "run it on a larger machine or slice: no profile of this notebook fits here"
