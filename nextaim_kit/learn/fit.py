@@ -456,7 +456,7 @@ def _quiet() -> Iterator[None]:
     """Without Lightning's advice, which concerns choices that were made on purpose here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        known = "many workers", "directory .* exists", "training batches", "LeafSpec"
+        known = "many workers", "directory .* exists", "training batches", "LeafSpec", "`srun`"
         # A resumed training ends the epoch of its checkpoint first, which has no new numbers.
         for about in (*known, "could not find the monitored key"):
             warnings.filterwarnings("ignore", message=f".*{about}.*")

@@ -70,6 +70,18 @@ def trained(folder, build=network, **options):
     return fit(build, loss, *parts, folder=folder, **given)
 
 
+def test_in_a_job_of_slurm_one_process_trains_and_says_nothing_of_it(
+    tmp_path, monkeypatch, recwarn
+):
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = trained(tmp_path / "before").history
+    for name, value in {"NTASKS": "4", "JOB_ID": "7", "JOB_NAME": "row", "PROCID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert trained(tmp_path / "job").history.equals(before)
+    assert [w for w in recwarn if "srun" in str(w.message)] == []
+
+
 def test_a_planted_rule_is_learned_and_the_loss_falls(tmp_path):
     found = trained(tmp_path, epochs=12)
     assert found.history["val_accuracy"].iloc[-1] > 0.85
