@@ -151,7 +151,4 @@ def remove_all(entries: Sequence[Held]) -> tuple[int, int]:
     for path in unfinished():
         path.unlink(missing_ok=True)
     gone = [one for one in entries if remove(one.path)]
-    for folder in {one.path.parent for one in gone}:
-        with contextlib.suppress(OSError):  # not empty
-            folder.rmdir()
     return sum(one.bytes for one in gone), len(entries) - len(gone)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor
+from monai.data.utils import reset_ops_id
 from monai.transforms import Compose, Transform
 from monai.transforms.traits import RandomizableTrait
 from torch.utils.data import Dataset
@@ -123,6 +124,7 @@ class _Steps:
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         made = Compose(self.transforms, **self.options)(dict(item))
+        reset_ops_id(made)  # the history names objects of this process
         if not isinstance(made, dict):
             return {"whole": made}
         kept = [k for k in item if k in made and _same(made[k], item[k])]

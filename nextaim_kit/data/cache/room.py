@@ -55,7 +55,7 @@ def quota() -> int:
     """
     said = os.environ.get("NEXTAIM_CACHE_GB", "").strip()
     if not said:
-        return min(disk()[0] // _SHARE, _MOST)
+        return min(disk()[0] // _SHARE or _MOST, _MOST)
     with contextlib.suppress(ValueError, OverflowError):
         if float(said) >= 0:
             return int(float(said) * GB)

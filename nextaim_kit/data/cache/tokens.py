@@ -18,8 +18,6 @@ from nextaim_kit.data.cache.code import code_text, library, references
 from nextaim_kit.data.cache.inputs import Content, as_input, content
 from nextaim_kit.errors import RequestError
 
-# What a global name of one's own code stands for counts unless it may be a memory that changes as
-# the code runs; those count whose name is that of a constant, in capitals.
 _CHANGEABLE = (list, dict, set, np.ndarray)
 _known: weakref.WeakKeyDictionary[Any, tuple[str, tuple[Callable[[], bool], ...]]] = (
     weakref.WeakKeyDictionary()
@@ -135,7 +133,7 @@ class Tokens:
         for where, found in references(function):
             space, key = where
             self._watched.append(lambda s=space, k=key, f=found: s.get(k) is f)  # type: ignore[misc]
-            if not isinstance(found, _CHANGEABLE) or key.strip("_").isupper():
+            if not _memory(function, key, found):
                 held.append(f"{key}={self._referred(found)}")
         return f"function {name} {code_text(function)} {held}"
 
@@ -191,6 +189,15 @@ def _contents(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:  # a name that is not bound yet
         return None
+
+
+def _memory(function: types.FunctionType, name: str, value: Any) -> bool:
+    """Whether a name stands for what the kit notes as it runs; its constants are in capitals.
+
+    In the user's own code a list or dict counts always: at worst a step is done once more.
+    """
+    kit = function.__module__.startswith("nextaim_kit.")
+    return kit and isinstance(value, _CHANGEABLE) and not name.strip("_").isupper()
 
 
 def _snapshot(value: Any) -> Any:

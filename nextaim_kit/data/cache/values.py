@@ -73,7 +73,11 @@ def _of_packages(value: Any, put: Callable[[np.ndarray], int], arrays: list) -> 
 
         where = value.GetSpacing(), value.GetOrigin(), value.GetDirection()
         components = value.GetNumberOfComponentsPerPixel()
-        return {"image": put(sitk.GetArrayFromImage(value)), "where": where, "vector": components > 1}
+        return {
+            "image": put(sitk.GetArrayFromImage(value)),
+            "where": where,
+            "vector": components > 1,
+        }
     if home in ("torch", "monai") and hasattr(value, "detach"):
         tensor = {"tensor": put(_numbers(value)), "dtype": str(value.dtype).partition(".")[2]}
         if name != "MetaTensor":
