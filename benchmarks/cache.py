@@ -38,12 +38,12 @@ LIMIT_BYTES, LIMIT_TIME = 1.0, 1.05
 # What is changed from one experiment to the next: size, window in HU, box around the lungs,
 # interpolation. Windows and augmentations are done on the fly: they cost less than reading.
 EXPERIMENTS = [
-    {"size": SIZE, "window": (-1000, 300), "box": False, "smooth": False},
-    {"size": SIZE, "window": (-1000, 1000), "box": False, "smooth": False},
-    {"size": SIZE, "window": (-1000, 300), "box": False, "smooth": False, "mirror": True},
-    {"size": (160, 120, 80), "window": (-1000, 300), "box": False, "smooth": False},
-    {"size": SIZE, "window": (-1000, 300), "box": True, "smooth": False},
-    {"size": SIZE, "window": (-1000, 300), "box": False, "smooth": True},
+    {"size": SIZE, "window": (-1000, 300), "box": False, "spline": False},
+    {"size": SIZE, "window": (-1000, 1000), "box": False, "spline": False},
+    {"size": SIZE, "window": (-1000, 300), "box": False, "spline": False, "mirror": True},
+    {"size": (160, 120, 80), "window": (-1000, 300), "box": False, "spline": False},
+    {"size": SIZE, "window": (-1000, 300), "box": True, "spline": False},
+    {"size": SIZE, "window": (-1000, 300), "box": False, "spline": True},
 ]
 
 
@@ -55,24 +55,23 @@ def write_ct(path: Path, seed: int) -> None:
     lungs = ((np.abs(x) - 0.38) / 0.28) ** 2 + (y / 0.42) ** 2 + (z / 0.95) ** 2 < 1
     fine = rng.normal(size=(128, 128, 80)).astype(np.float32)
     texture = ndimage.zoom(ndimage.gaussian_filter(fine, 2), (4, 4, 1), order=1)
-    ct = np.where(body, np.where(lungs, -820, 40), -1000) + 400 * texture * (body & True)
+    ct = np.where(body, np.where(lungs, -820, 40), -1000) + 400 * texture * body
     noise = ndimage.gaussian_filter(rng.normal(size=ct.shape).astype(np.float32), (0.7, 0.7, 0))
     ct = np.clip(ct + 30 * noise / noise.std(), -1024, 3071).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(ct, np.diag([0.75, 0.75, 4, 1])), path)
 
 
 def resampled(
-    path: str | Path, *, size: tuple[int, int, int], box: bool, smooth: bool
+    path: str | Path, *, size: tuple[int, int, int], box: bool, spline: bool
 ) -> np.ndarray:
     """The CT on a grid of `size` voxels, in HU as int16, shape (z, y, x)."""
     image = sitk.ReadImage(str(path))
     if box:
-        air = sitk.GetArrayViewFromImage(image) < -500
-        inside = [np.flatnonzero(air[:, 150:360, 100:410].any(axis)) for axis in ((1, 2),)]
-        low, high = int(inside[0][0]), int(inside[0][-1]) + 1
-        image = image[80:430, 120:390, low:high]
+        air = sitk.GetArrayViewFromImage(image)[:, 150:360, 100:410] < -500
+        planes = np.flatnonzero(air.any((1, 2)))
+        image = image[80:430, 120:390, int(planes[0]) : int(planes[-1]) + 1]
     spacing = [s * n / m for s, n, m in zip(image.GetSpacing(), image.GetSize(), size, strict=True)]
-    kind = sitk.sitkBSpline if smooth else sitk.sitkLinear
+    kind = sitk.sitkBSpline if spline else sitk.sitkLinear
     made = sitk.Resample(
         image, size, sitk.Transform(), kind, image.GetOrigin(), spacing,
         image.GetDirection(), -1000.0, sitk.sitkInt16,
@@ -82,7 +81,7 @@ def resampled(
 
 def prepared(path: Path, experiment: dict) -> np.ndarray:
     """What an experiment's network reads, by the cache."""
-    fixed = {name: experiment[name] for name in ("size", "box", "smooth")}
+    fixed = {name: experiment[name] for name in ("size", "box", "spline")}
     return windowed(cached(resampled, path, **fixed), experiment["window"])
 
 
@@ -105,7 +104,7 @@ def path_by_copies(raw: list[Path], folder: Path) -> tuple[int, int]:
     steps = copies = 0
     for experiment in EXPERIMENTS:
         for path in raw:
-            fixed = {name: experiment[name] for name in ("size", "box", "smooth")}
+            fixed = {name: experiment[name] for name in ("size", "box", "spline")}
             ct = cached(resampled, path, **fixed)
             steps += _written(ct, folder / "resampled.nii.gz")
             steps += _written(windowed(ct, experiment["window"]), folder / "windowed.npy")
@@ -155,9 +154,14 @@ class Epoch:
         return reading, time.perf_counter() - began
 
 
+def unpacked(path: Path) -> np.ndarray:
+    """The values of a NIfTI."""
+    return np.asarray(nibabel.load(path).dataobj)
+
+
 def readers(raw: list[Path], copies: Path) -> dict[str, list[Callable[[], np.ndarray]]]:
     """The ways to the same volumes."""
-    fixed = {"size": SIZE, "box": False, "smooth": False}
+    fixed = {"size": SIZE, "box": False, "spline": False}
 
     def each(way: Callable[[int, Path], Callable[[], np.ndarray]]) -> list:
         return [way(k, path) for k, path in enumerate(raw)]
@@ -165,14 +169,14 @@ def readers(raw: list[Path], copies: Path) -> dict[str, list[Callable[[], np.nda
     return {
         "cache": each(lambda k, path: lambda: cached(resampled, path, **fixed)),
         "npy": each(lambda k, path: lambda: np.load(copies / f"{k}.npy")),
-        "nii_gz": each(lambda k, _: lambda: np.asarray(nibabel.load(copies / f"{k}.nii.gz").dataobj)),
+        "nii_gz": each(lambda k, _: lambda: unpacked(copies / f"{k}.nii.gz")),
         "nothing_kept": each(lambda k, path: lambda: resampled(path, **fixed)),
     }  # fmt: skip
 
 
 def patches(raw: list[Path], copies: Path) -> dict[str, list[Callable[[], np.ndarray]]]:
     """The ways to a patch of 64 x 64 x 64 of the same volumes."""
-    fixed = {"size": SIZE, "box": False, "smooth": False}
+    fixed = {"size": SIZE, "box": False, "spline": False}
     where = np.s_[20:84, 50:114, 70:134]
     count = range(len(raw))
     return {
@@ -180,10 +184,7 @@ def patches(raw: list[Path], copies: Path) -> dict[str, list[Callable[[], np.nda
         "npy_mapped": [
             lambda k=k: np.array(np.load(copies / f"{k}.npy", mmap_mode="r")[where]) for k in count
         ],
-        "nii_gz": [
-            lambda k=k: np.asarray(nibabel.load(copies / f"{k}.nii.gz").dataobj)[where]
-            for k in count
-        ],
+        "nii_gz": [lambda k=k: unpacked(copies / f"{k}.nii.gz")[where] for k in count],
     }
 
 
@@ -217,7 +218,8 @@ def epochs(ways: dict[str, list[Callable]]) -> dict[str, dict[str, float]]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(1 + TURNS):
         for name, reads in ways.items():
-            found[name] += [train(reads)] if turn else [train(reads)][:0]
+            seconds = train(reads)
+            found[name] += [seconds] if turn else []
     return {
         name: {
             "seconds": round(statistics.median(whole for _, whole in times), 3),
@@ -277,7 +279,7 @@ def measure(folder: Path) -> dict:
     for k, path in enumerate(files):
         for suffix in (".npy", ".nii.gz"):
             save(
-                cached(resampled, path, size=SIZE, box=False, smooth=False), copies / f"{k}{suffix}"
+                cached(resampled, path, size=SIZE, box=False, spline=False), copies / f"{k}{suffix}"
             )
     whole = readers(files, copies)
     first = whole["cache"][0]()

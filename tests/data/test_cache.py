@@ -20,6 +20,7 @@ import SimpleITK as sitk
 
 from nextaim_kit.cli import main
 from nextaim_kit.data.cache import cached, chunks, inventory, lazy, room, store
+from nextaim_kit.data.cache.tokens import Tokens
 from nextaim_kit.errors import DataError, RequestError
 
 calls: deque[str] = deque()
@@ -466,9 +467,10 @@ def test_an_entry_that_is_read_is_not_removed():
 
 def test_a_quota_too_small_for_the_work_is_said(monkeypatch):
     monkeypatch.setenv("NEXTAIM_CACHE_GB", "0.00025")
+    for k in range(2):
+        cached(noise, np.array([k]))
     with pytest.warns(UserWarning, match="too little for what works here now"):
-        for k in range(4):
-            cached(noise, np.array([k]))
+        cached(noise, np.array([2]))
 
 
 def test_an_entry_larger_than_the_quota_is_not_kept(monkeypatch):
@@ -588,3 +590,33 @@ def test_a_request_to_prune_that_cannot_be_meant_exits_with_2(capsys, arguments,
     assert main(["data", "cache", "prune", *arguments]) == 2
     assert said in capsys.readouterr().err.replace("\n", " ")
     assert kept() == [0]
+
+
+# --- what tells one step from another ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.clip, np.round),
+        (np.add, np.subtract),
+        (len, abs),
+        (Path.is_file, Path.is_dir),
+        (np.float32(1), np.float64(1)),
+        ((1, 2), [1, 2]),
+        (True, 1),
+        (np.zeros(2), np.zeros((2, 1))),
+        (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0])),
+        (lambda x: x + 1, lambda x: x + 2),
+    ],
+)
+def test_different_things_are_told_apart(one, other):
+    assert Tokens().of(one) != Tokens().of(other)
+    assert Tokens().of(one) == Tokens().of(one)
+
+
+def test_a_constant_path_in_code_is_not_read_as_an_input(module):
+    step = module(
+        "from pathlib import Path\nROOT = Path('/')\ndef step(x):\n    return x, ROOT.name\n"
+    )
+    assert cached(step, 3)[1] == ""

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import reset_ops_id
 from monai.transforms import Compose, Transform
 from monai.transforms.traits import RandomizableTrait
+from monai.transforms.utils import reset_ops_id
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cache.step import Lazy, variant_of

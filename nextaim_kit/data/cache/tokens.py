@@ -7,7 +7,6 @@ import functools
 import hashlib
 import re
 import types
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from nextaim_kit.data.cache.inputs import Content, as_input, content
 from nextaim_kit.errors import RequestError
 
 _CHANGEABLE = (list, dict, set, np.ndarray)
-_known: weakref.WeakKeyDictionary[Any, tuple[str, tuple[Callable[[], bool], ...]]] = (
-    weakref.WeakKeyDictionary()
-)
+_known: dict[Any, tuple[str, list[Callable[[], bool]]]] = {}
+_MOST_KNOWN = 256
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, types.EllipsisType, slice, range)
 
 
@@ -38,6 +36,7 @@ class Tokens:
         self.sources: dict[str, int] = {}
         self._met: dict[int, tuple[int, Any]] = {}
         self._watched: list[Callable[[], bool]] = []
+        self._inside_code = 0
 
     def of(self, value: Any) -> str:
         """Describe a value by all that it holds.
@@ -59,11 +58,13 @@ class Tokens:
         """Describe a step; a function of which nothing has changed is not looked through again."""
         if not isinstance(step, types.FunctionType):
             return self.of(step)
-        text, watched = _known.get(step, ("", ()))
+        text, watched = _known.get(step, ("", []))
         if not text or not all(same() for same in watched):
+            if len(_known) >= _MOST_KNOWN:  # functions that are defined again and again
+                _known.clear()
             alone = Tokens()
             text = alone.of(step)
-            _known[step] = text, tuple(alone._watched)
+            _known[step] = text, alone._watched
         return text
 
     def inputs(self, given: tuple) -> str:
@@ -82,8 +83,9 @@ class Tokens:
 
     def _content(self, value: Any) -> str | None:
         if isinstance(value, Path):
-            return self.count(content(value))
-        if hasattr(value, "cache_sources"):
+            # A constant such as Path("/") is no input.
+            return f"path {value}" if self._inside_code else self.count(content(value))
+        if hasattr(type(value), "cache_sources"):
             self.sources |= value.cache_sources
             return f"step {value.cache_key}"
         return None
@@ -107,7 +109,17 @@ class Tokens:
         if isinstance(value, types.ModuleType):
             return f"module {value.__name__} {library(value.__name__)}"
         if isinstance(value, types.FunctionType | type):
-            return self._once(value, self._function if not isinstance(value, type) else self._class)
+            self._inside_code += 1
+            try:
+                how = self._class if isinstance(value, type) else self._function
+                return self._once(value, how)
+            finally:
+                self._inside_code -= 1
+        if hasattr(value, "py_func"):  # compiled by numba
+            return f"compiled {self.of(value.py_func)}"
+        named = callable(value) and getattr(value, "__qualname__", None)
+        if named and library(value.__module__) is not None:
+            return f"function {_name(value)} {library(value.__module__)}"
         if isinstance(value, types.BuiltinFunctionType | types.MethodDescriptorType | np.ufunc):
             module = getattr(value, "__module__", None) or "numpy"
             return f"builtin {module}.{value.__name__} {library(module)}"
@@ -229,6 +241,8 @@ def _stored(value: Any) -> str | None:
 def _array(value: Any) -> str | None:
     """Arrays, tensors and images, by type, shape, place and values."""
     home = type(value).__module__.partition(".")[0]
+    if isinstance(value, np.ma.MaskedArray):
+        return f"masked {_array(value.data)} {_array(np.ma.getmaskarray(value))}"
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         dtype = value.dtype.descr if value.dtype.names else value.dtype.str
         return f"array {dtype} {value.shape} {_bytes_of(value)}"

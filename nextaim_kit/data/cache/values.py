@@ -51,9 +51,9 @@ def _described(value: Any, arrays: list[np.ndarray]) -> Any:
         return {"dict": pairs}
     if type(value) in (list, tuple):
         return {type(value).__name__: [_described(one, arrays) for one in value]}
-    if isinstance(value, np.generic) and not value.dtype.hasobject:
+    if isinstance(value, np.generic) and _plain(value.dtype):
         return {"scalar": put(np.asarray(value))}
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject and not value.dtype.names:
+    if type(value) in (np.ndarray, np.memmap) and _plain(value.dtype):
         return {"array": put(np.asarray(value))}
     found = _of_packages(value, put, arrays)
     if found is not None:
@@ -63,6 +63,10 @@ def _described(value: Any, arrays: list[np.ndarray]) -> Any:
         expected="arrays, tensors, images, numbers or texts, or a dict, list or tuple of them",
         mend="give the arrays alone",
     )
+
+
+def _plain(dtype: np.dtype) -> bool:
+    return not dtype.hasobject and not dtype.names
 
 
 def _of_packages(value: Any, put: Callable[[np.ndarray], int], arrays: list) -> Any:
