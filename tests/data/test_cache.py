@@ -230,7 +230,7 @@ def test_images_keep_their_geometry():
 
 WHERE = [
     np.s_[3:67, 5:55, 20:84], np.s_[...], np.s_[..., 7], np.s_[-1], np.s_[::3, ::-1, 2:4],
-    np.s_[1, 2, 3], np.s_[5:2], np.s_[None, 4:5], np.s_[[1, 5]], np.s_[60:900, -9:],
+    np.s_[1, 2, 3], np.s_[5:2], np.s_[None, 4:5], None, np.s_[[1, 5]], np.s_[60:900, -9:],
 ]  # fmt: skip
 
 
@@ -575,6 +575,22 @@ def test_prune_shows_what_would_go_and_removes_it_only_when_told(capsys):
     assert kept() == [2]
     assert main(["data", "cache", "prune", "--all", "-y"]) == 0
     assert not kept()
+
+
+@pytest.mark.parametrize(("answer", "left"), [(False, [0]), (True, [])])
+def test_prune_asks_where_someone_can_answer(monkeypatch, answer, left):
+    fill(1)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda question: answer)
+    assert main(["data", "cache", "prune", "--all"]) == 0
+    assert kept() == left
+
+
+def test_an_empty_cache_is_said_to_be_empty(capsys):
+    assert main(["data", "cache", "list"]) == 0
+    assert "nothing is kept" in capsys.readouterr().out
+    assert main(["data", "cache", "prune", "--all"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

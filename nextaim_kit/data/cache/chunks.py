@@ -1,7 +1,7 @@
 """A file of arrays: compressed without loss, and read by the part.
 
 It is a zip of arrays in the zarr format, version 2, which zarr opens too. Each array lies in
-chunks of about 64 x 64 x 64 values, compressed by Blosc (byte shuffle, LZ4-HC), so that reading
+chunks of about 50 x 50 x 50 values, compressed by Blosc (byte shuffle, LZ4-HC), so that reading
 a patch unpacks only the chunks that it meets. A file that is both compressed and mapped into
 memory there cannot be; a map of a file that goes bad or away would end the process, too. The
 CRC-32 of the zip tells damage.
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 2**18  # values
+CHUNK = 2**17  # values
 _NOTE = ".zattrs"
 _HEAD = struct.Struct("<26xHH")  # of a member of a zip: lengths of its name and its extra field
 _HEAD_BYTES = 30
@@ -36,7 +36,7 @@ def sides(shape: Sequence[int], size: int = CHUNK) -> tuple[int, ...]:
     """Shape of the chunks of an array: about `size` values, about as long as wide, all alike.
 
     >>> sides((200, 150, 100)), sides((1, 1024, 1024)), sides((3, 512, 512, 100))
-    ((100, 50, 50), (1, 512, 512), (3, 47, 52, 34))
+    ((50, 50, 50), (1, 342, 342), (3, 35, 37, 34))
     """
     found, room = [1] * len(shape), float(size)
     for done, axis in enumerate(sorted(range(len(shape)), key=lambda axis: shape[axis])):

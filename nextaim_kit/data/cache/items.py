@@ -60,7 +60,8 @@ class CachedItems(Dataset):
         whole = whole.flatten() if type(whole) is Compose else Compose([whole])
         first = whole.get_index_of_first(_left_to_chance)
         cut = len(whole.transforms) if first is None else first
-        options = {"map_items": whole.map_items, "lazy": whole.lazy}
+        names = "map_items", "unpack_items", "lazy", "overrides"
+        options = {name: getattr(whole, name) for name in names}
         self._items, self._take = items, take
         self._steps = _Steps(list(whole.transforms[:cut]), options)
         self._rest = Compose(list(whole.transforms[cut:]), **options)

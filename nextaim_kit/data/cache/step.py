@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from nextaim_kit.data.cache import store
+from nextaim_kit.data.cache.arrays import digest
 from nextaim_kit.data.cache.chunks import DamagedError, Entry
 from nextaim_kit.data.cache.inputs import check_parameters
 from nextaim_kit.data.cache.store import Identity
-from nextaim_kit.data.cache.tokens import Tokens, digest
+from nextaim_kit.data.cache.tokens import Tokens
 from nextaim_kit.data.cache.values import put_together, taken_apart, which
 
 _FORMAT = "1"
@@ -112,7 +113,7 @@ class Lazy:
 
     def __getitem__(self, where: Any) -> Any:
         """Part of the value's array, reading no more of it; or one of its arrays, by name."""
-        return _Named(self, where) if isinstance(where, str) else self.part(None, where)
+        return _Named(self, where) if isinstance(where, str) else self.part(None, _axes(where))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[...], dtype)
@@ -188,7 +189,7 @@ class _Named:
         self._lazily, self._name = lazily, name
 
     def __getitem__(self, where: Any) -> np.ndarray:
-        return self._lazily.part(self._name, where)
+        return self._lazily.part(self._name, _axes(where))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[...], dtype)
@@ -202,6 +203,10 @@ class _Named:
     def dtype(self) -> np.dtype:
         """Type of its numbers."""
         return self._lazily.part(self._name).dtype
+
+
+def _axes(where: Any) -> Any:
+    return (None,) if where is None else where  # a new axis, not the lack of an index
 
 
 def variant_of(step: Callable[..., Any], parameters: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import hashlib
 import re
 import types
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nextaim_kit.data.cache.arrays import array_text, bytes_digest, digest
 from nextaim_kit.data.cache.code import code_text, library, references
 from nextaim_kit.data.cache.inputs import Content, as_input, content
 from nextaim_kit.errors import RequestError
@@ -48,7 +48,7 @@ class Tokens:
         """
         if isinstance(value, _PLAIN) and not isinstance(value, enum.Enum):
             return f"{type(value).__name__} {value!r}"
-        for describe in (_stored, self._content, _array, self._members, self._callable):
+        for describe in (_scalar, self._content, array_text, self._members, self._callable):
             found = describe(value)
             if found is not None:
                 return found
@@ -63,7 +63,7 @@ class Tokens:
             if len(_known) >= _MOST_KNOWN:  # functions that are defined again and again
                 _known.clear()
             alone = Tokens()
-            text = alone.of(step)
+            text = digest(alone.of(step))
             _known[step] = text, alone._watched
         return text
 
@@ -73,7 +73,7 @@ class Tokens:
         for one in map(as_input, given):
             texts.append(self.of(one))
             if isinstance(one, np.ndarray):
-                self.sources[_bytes_of(one)] = one.nbytes
+                self.sources[bytes_digest(one)] = one.nbytes
         return digest(*texts)
 
     def count(self, found: Content) -> str:
@@ -187,11 +187,6 @@ class Tokens:
 _UNTOLD = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl"}
 
 
-def digest(*texts: str) -> str:
-    """SHA-256 of texts, in order, as 64 hexadecimal digits."""
-    return hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()
-
-
 def _name(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -221,7 +216,7 @@ def _snapshot(value: Any) -> Any:
     if isinstance(value, set):
         return frozenset(value)
     if isinstance(value, np.ndarray):
-        return _array(value) or value.tolist()
+        return array_text(value) or value.tolist()
     return value
 
 
@@ -232,37 +227,7 @@ def _plain(member: Any) -> Any:
     return getattr(member, "__func__", member)
 
 
-def _stored(value: Any) -> str | None:
+def _scalar(value: Any) -> str | None:
     if isinstance(value, np.generic):
         return f"{value.dtype.str} {value!r}"
     return None
-
-
-def _array(value: Any) -> str | None:
-    """Arrays, tensors and images, by type, shape, place and values."""
-    home = type(value).__module__.partition(".")[0]
-    if isinstance(value, np.ma.MaskedArray):
-        return f"masked {_array(value.data)} {_array(np.ma.getmaskarray(value))}"
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        dtype = value.dtype.descr if value.dtype.names else value.dtype.str
-        return f"array {dtype} {value.shape} {_bytes_of(value)}"
-    if home in ("torch", "monai") and hasattr(value, "detach"):
-        flat = value.detach().cpu().contiguous().reshape(-1).view(_uint8())
-        place = _array(np.asarray(value.affine)) if hasattr(value, "affine") else ""
-        return f"tensor {value.dtype} {tuple(value.shape)} {_bytes_of(flat.numpy())} {place}"
-    if home == "SimpleITK" and hasattr(value, "GetDirection"):
-        import SimpleITK as sitk
-
-        where = value.GetSpacing(), value.GetOrigin(), value.GetDirection()
-        return f"image {where} {_array(sitk.GetArrayViewFromImage(value))}"
-    return None
-
-
-def _uint8() -> Any:
-    import torch
-
-    return torch.uint8
-
-
-def _bytes_of(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
