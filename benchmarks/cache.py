@@ -26,7 +26,8 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from nextaim_kit.data.cache import cached, chunks, lazy, room
+from nextaim_kit.data.cache import cached, lazy, room
+from nextaim_kit.data.cache.store import Entry
 from nextaim_kit.data.files import write_text
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything
@@ -233,7 +234,9 @@ def codecs(ct: np.ndarray, folder: Path) -> dict[str, dict[str, float]]:
     """Size, and time to write, of one volume in each form."""
 
     def of_cache(path: Path) -> None:
-        chunks.write(path, [ct], {})
+        entry = Entry("benchmark", path.stem)
+        entry.write(ct)
+        entry.path.replace(path)
 
     ways: dict[str, Callable[[Path], None]] = {
         "cache.zip": of_cache,

@@ -291,7 +291,7 @@ def data_where(name: str) -> None:
 
 @cache_app.command("list")
 def cache_list() -> None:
-    """List the steps that are kept: entries, size, size against their inputs', last use."""
+    """List the steps that are kept: entries, size, last use."""
     from nextaim_kit.terminal import cache
 
     cache.show_list(console())

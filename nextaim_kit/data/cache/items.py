@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
+from monai.data import ImageReader, MetaTensor
 from monai.transforms import Compose, Transform
 from monai.transforms.traits import RandomizableTrait
 from monai.transforms.utils import reset_ops_id
 from torch.utils.data import Dataset
 
-from nextaim_kit.data.cache.step import Lazy, variant_of
-from nextaim_kit.data.cache.values import FILE
+from nextaim_kit.data.cache.identity import as_input, code_of, digest, said
+from nextaim_kit.data.cache.step import Lazy
+from nextaim_kit.data.cache.store import FILE, Entry
 from nextaim_kit.errors import RequestError
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -40,8 +41,8 @@ class CachedItems(Dataset):
     Raises
     ------
     RequestError
-        If the pipeline gives several samples for an item where `take` wants one, or holds what
-        cannot be told from others of its kind.
+        If the pipeline gives several samples for an item where `take` wants one, or a fixed
+        transform has attributes that cannot be told from others of their kind.
 
     Examples
     --------
@@ -63,16 +64,16 @@ class CachedItems(Dataset):
         names = "map_items", "unpack_items", "lazy", "overrides"
         options = {name: getattr(whole, name) for name in names}
         self._items, self._take = items, take
-        self._steps = _Steps(list(whole.transforms[:cut]), options)
+        self._fixed = Compose(list(whole.transforms[:cut]), **options)
         self._rest = Compose(list(whole.transforms[cut:]), **options)
-        self._variant = variant_of(self._steps, {})
+        self._told = digest([[_told(t) for t in self._fixed.transforms], said(options)])
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, index: int) -> Any:
         item = dict(self._items[index])
-        made = self._made(item) if self._steps.transforms else item
+        made = self._made(item) if self._fixed.transforms else item
         if self._rest.transforms:
             # The chance of a training is torch's, so that a resumed one draws the same again.
             self._rest.set_random_state(int(torch.randint(2**31, ())))
@@ -80,7 +81,8 @@ class CachedItems(Dataset):
         return made if self._take is None else self._taken(made, self._take)
 
     def _made(self, item: dict[str, Any]) -> Any:
-        found = Lazy(self._steps, (item,), {}, self._variant).value()
+        key = digest([self._told, said(as_input(item))])
+        found = Lazy(Entry(self._name(), key), lambda: self._make(item)).value()
         if "whole" in found:
             return found["whole"]
         made = {**{key: item[key] for key in found["kept"]}, **found["made"]}
@@ -88,6 +90,19 @@ class CachedItems(Dataset):
             if isinstance(value, MetaTensor) and isinstance(item.get(key), str):
                 value.meta[FILE] = item[key]
         return made
+
+    def _make(self, item: dict[str, Any]) -> dict[str, Any]:
+        """What the fixed transforms give, without what the item holds as it is."""
+        made = self._fixed(dict(item))
+        reset_ops_id(made)  # the history names objects of this process
+        if not isinstance(made, dict):
+            return {"whole": made}
+        kept = [key for key in item if key in made and _same(made[key], item[key])]
+        return {"made": {k: v for k, v in made.items() if k not in kept}, "kept": kept}
+
+    def _name(self) -> str:
+        names = [type(one).__name__ for one in self._fixed.transforms]
+        return "monai." + "-to-".join(dict.fromkeys([names[0], names[-1]]))
 
     @staticmethod
     def _taken(made: Any, take: tuple[str, str]) -> tuple[Any, Any]:
@@ -111,25 +126,30 @@ def _plain(value: Any) -> Any:
     return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
 
 
-class _Steps:
-    """The deterministic transforms as one step, which leaves out what the item holds as it is."""
+def _told(transform: Any) -> Any:
+    """A transform by its code and attributes, with those of the transforms and readers it holds.
 
-    def __init__(self, transforms: list[Any], options: dict[str, Any]) -> None:
-        self.transforms, self.options = transforms, options
+    Raises
+    ------
+    RequestError
+        If it holds anything else than numbers, texts and the like.
+    """
 
-    @property
-    def cache_name(self) -> str:
-        """First and last transform."""
-        names = [type(t).__name__ for t in self.transforms]
-        return "monai." + "-to-".join(dict.fromkeys([names[0], names[-1]]))
+    def of(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [of(one) for one in value]
+        if isinstance(value, Transform | ImageReader):
+            return [code_of(type(value)), {name: of(one) for name, one in vars(value).items()}]
+        return str(value) if isinstance(value, torch.dtype | torch.device) else said(value)
 
-    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
-        made = Compose(self.transforms, **self.options)(dict(item))
-        reset_ops_id(made)  # the history names objects of this process
-        if not isinstance(made, dict):
-            return {"whole": made}
-        kept = [k for k in item if k in made and _same(made[k], item[k])]
-        return {"made": {k: v for k, v in made.items() if k not in kept}, "kept": kept}
+    try:
+        return of(transform)
+    except RequestError as error:
+        raise RequestError(
+            f"what {type(transform).__name__} does cannot be told: {error.what}",
+            expected="a transform whose attributes are numbers, texts, arrays or named functions",
+            mend="do it in a step of its own (cached), or after the first random transform",
+        ) from error
 
 
 def _same(made: Any, given: Any) -> bool:

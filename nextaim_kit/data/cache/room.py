@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -18,10 +17,8 @@ from nextaim_kit.errors import RequestError
 GB = 10**9
 _SHARE, _MOST = 10, 50 * GB  # a tenth of the disk, but not of a shared one of 100 TB
 _FULL = 0.9  # of the quota is left, so that not every new entry has to make room
-_STALE = 86_400  # seconds after which an unfinished file is nobody's
-_RECENT = 3600
-_left: dict[tuple[str, int], float] = {}
-_said: set[str] = set()
+_DAY = 86_400  # seconds; an unfinished file of yesterday is nobody's
+_warned: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ class Held:
     used: float
 
     @property
-    def folder(self) -> str:
-        """The step's folder, which has its name."""
+    def step(self) -> str:
+        """Name of the step, which is its folder's."""
         return self.path.parent.name
 
 
@@ -53,16 +50,16 @@ def quota() -> int:
     RequestError
         If the variable holds no number.
     """
-    said = os.environ.get("NEXTAIM_CACHE_GB", "").strip()
-    if not said:
+    given = os.environ.get("NEXTAIM_CACHE_GB", "").strip()
+    if not given:
         return min(disk()[0] // _SHARE or _MOST, _MOST)
     with contextlib.suppress(ValueError, OverflowError):
-        if float(said) >= 0:
-            return int(float(said) * GB)
+        if float(given) >= 0:
+            return int(float(given) * GB)
     raise RequestError(
         "NEXTAIM_CACHE_GB is no size",
         expected="gigabytes, such as 20; 0 keeps nothing",
-        found=repr(said),
+        found=repr(given),
     )
 
 
@@ -77,21 +74,12 @@ def disk() -> tuple[int, int]:
 
 def held() -> list[Held]:
     """All kept values, the least recently used first."""
-    found = []
-    for path, status in _files():
-        if path.suffix == ".zip" and not path.name.startswith("."):
-            found.append(Held(path, status.st_size, status.st_mtime))
-    return sorted(found, key=lambda one: (one.used, one.path))
-
-
-def unfinished() -> list[Path]:
-    """Files that a killed process left half written, a day ago or earlier."""
-    now = time.time()
-    return [
-        path
+    found = [
+        Held(path, status.st_size, status.st_mtime)
         for path, status in _files()
-        if path.name.startswith(".partial-") and now - status.st_mtime > _STALE
+        if path.suffix == ".zip" and not path.name.startswith(".")
     ]
+    return sorted(found, key=lambda one: (one.used, one.path))
 
 
 def _files() -> Iterator[tuple[Path, os.stat_result]]:
@@ -100,73 +88,83 @@ def _files() -> Iterator[tuple[Path, os.stat_result]]:
             yield path, path.stat()
 
 
-def make(size: int) -> bool:
-    """Make room for an entry, removing the least recently used; False where there is none.
-
-    The folder is looked through when a quarter of what was free has been written: up to four
-    processes that write at once then stay within the quota.
-    """
-    allowed = quota()
-    where = str(steps_folder()), allowed
-    if size > _left.get(where, 0):
-        entries = held()
-        taken = sum(one.bytes for one in entries)
-        if taken + size > allowed:
-            taken -= _remove_until(entries, taken + size - _FULL * allowed)
-        if taken + size > allowed:
-            return False
-        _left[where] = max(size, (allowed - taken) / 4)
-    _left[where] -= size
-    return True
+def keep_to_quota() -> None:
+    """Remove the least recently used until what is left is within the quota."""
+    entries, allowed = held(), quota()
+    taken = sum(one.bytes for one in entries)
+    if taken > allowed:
+        remove(_first(entries, taken - int(_FULL * allowed)))
 
 
-def _remove_until(entries: Iterable[Held], enough: float) -> int:
-    gone, recent = 0, False
-    for path in unfinished():
-        path.unlink(missing_ok=True)
+def _first(entries: Iterable[Held], size: int) -> list[Held]:
+    """As many entries as have a size together."""
+    found = []
     for one in entries:
-        if gone >= enough:
+        if size <= 0:
             break
-        if remove(one.path):
+        found.append(one)
+        size -= one.bytes
+    return found
+
+
+def remove(entries: Iterable[Held]) -> int:
+    """Remove entries, and what killed processes left; gives the bytes removed.
+
+    A process that reads an entry keeps it open, and reads it to the end.
+    """
+    gone = 0
+    for path, status in _files():
+        if path.name.startswith(".partial-") and time.time() - status.st_mtime > _DAY:
+            path.unlink(missing_ok=True)
+    for one in entries:
+        with contextlib.suppress(OSError):
+            one.path.unlink()
             gone += one.bytes
-            recent |= time.time() - one.used < _RECENT
-    if recent:
-        say(
-            f"the cache holds {quota() / GB:g} GB, which is too little for what works here now: "
-            "steps done within the last hour were removed; set NEXTAIM_CACHE_GB to more"
-        )
     return gone
 
 
-def remove(path: Path) -> bool:
-    """Remove an entry, unless a process reads it; tells whether it was removed."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        if not _locked(descriptor):
-            return False
-        path.unlink()
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+def to_remove(
+    *, step: str | None = None, older_than: float | None = None, to: float | None = None
+) -> list[Held]:
+    """Entries that a request means, the least recently used first.
+
+    Parameters
+    ----------
+    step : str, optional
+        Only of this step; the end of its name will do.
+    older_than : float, optional
+        Only what was not used for so many days.
+    to : float, optional
+        Only so many that this many gigabytes are left of all that is kept.
+
+    Raises
+    ------
+    RequestError
+        If no step has that name; names the nearest ones.
+    """
+    every = held()
+    chosen = every if step is None else _of_step(every, step)
+    if older_than is not None:
+        chosen = [one for one in chosen if time.time() - one.used > older_than * _DAY]
+    if to is None:
+        return chosen
+    return _first(chosen, sum(one.bytes for one in every) - int(to * GB))
 
 
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system without locks
-    return True
+def _of_step(every: list[Held], step: str) -> list[Held]:
+    found = [one for one in every if f".{one.step}".endswith(f".{step}")]
+    if found:
+        return found
+    names = sorted({one.step for one in every})
+    raise RequestError(
+        f"nothing is kept of a step {step!r}",
+        expected=", ".join(names[:8]) or "a step that was cached",
+        mend="nextaim data cache list shows the names",
+    )
 
 
-def say(text: str) -> None:
+def warn(text: str) -> None:
     """Warn, once in this process."""
-    if text not in _said:
-        _said.add(text)
+    if text not in _warned:
+        _warned.add(text)
         warnings.warn(text, stacklevel=2)

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nextaim_kit.data.cache import store
-from nextaim_kit.data.cache.arrays import digest
-from nextaim_kit.data.cache.chunks import DamagedError, Entry
-from nextaim_kit.data.cache.inputs import check_parameters
-from nextaim_kit.data.cache.store import Identity
-from nextaim_kit.data.cache.tokens import Tokens
-from nextaim_kit.data.cache.values import put_together, taken_apart, which
+from nextaim_kit.data.cache.identity import as_input, code_of, digest, names_file, said
+from nextaim_kit.errors import RequestError
 
-_FORMAT = "1"
+Step = Callable[..., Any]
 
 
-def cached(step: Callable[..., Any], /, *inputs: Any, **parameters: Any) -> Any:
+def cached(
+    step: Step, /, *inputs: Any, version: Any = None, key: str = "", **parameters: Any
+) -> Any:
     """What ``step(*inputs, **parameters)`` gives, made once and read from then on.
 
-    A value is found again by the content of the inputs (a file's, wherever it lies), the
-    compiled code of the step and of one's own functions that it calls, the versions of the
-    packages that it uses, and the parameters. So an edited step, another file or another spacing
-    makes a new entry; a moved file does not. Pixels lie in the user's own cache folder,
-    compressed without loss: see `store`.
+    A value is found again by the content of the inputs (a file's, wherever it lies), the name and
+    source of the step, the version of its package, and the parameters. So an edited step, another
+    file or another spacing makes a new entry; a moved file does not. Pixels lie in the user's
+    own cache folder, compressed without loss: see `store`.
 
     Parameters
     ----------
     step : callable
-        Deterministic: what it draws at random is not kept. Gives an array, a tensor, a SimpleITK
-        image, numbers or texts, or a dict, list or tuple of them.
+        A deterministic function, written with ``def``. Gives an array, a tensor, a SimpleITK image
+        or what can be pickled; or a dict, list or tuple of them.
     *inputs
-        Paths of files or folders (text or `pathlib.Path`), arrays, images, `lazy` steps, and
-        dicts and lists of these: what the step is applied to. The step is given them as they are.
+        Paths of files or folders (text or `pathlib.Path`), arrays, `lazy` steps, and dicts and
+        lists of these: what the step is applied to. The step is given them as they are.
+    version
+        Change it when a function, a constant or a package changes that the step uses: only the
+        step's own source is looked at.
+    key : str, optional
+        Stands for what has no name of its own (a lambda, an object); change it with that.
     **parameters
         What else it is told: numbers, texts, arrays, functions. A file is a `pathlib.Path`.
 
@@ -55,17 +54,15 @@ def cached(step: Callable[..., Any], /, *inputs: Any, **parameters: Any) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> def windowed(ct, *, low, high):
-    ...     return np.clip(ct, low, high)
-    >>> ct = np.array([-2000, 40, 900], np.int16)
-    >>> cached(windowed, ct, low=-1000, high=300)
-    array([-1000,    40,   300], dtype=int16)
+    >>> from nextaim_kit.data.images import window_hu              # doctest: +SKIP
+    >>> cached(window_hu, "patient/ct.nii.gz", low=-1000, high=300)    # doctest: +SKIP
     """
-    return lazy(step, *inputs, **parameters).value()
+    return lazy(step, *inputs, version=version, key=key, **parameters).value()
 
 
-def lazy(step: Callable[..., Any], /, *inputs: Any, **parameters: Any) -> Lazy:
+def lazy(
+    step: Step, /, *inputs: Any, version: Any = None, key: str = "", **parameters: Any
+) -> Lazy:
     """As `cached`, but nothing is made or read before it is asked for, and then only that part.
 
     >>> patch = lazy(resampled, path, spacing=1.5)[20:84, 40:104, 40:104]   # doctest: +SKIP
@@ -73,123 +70,71 @@ def lazy(step: Callable[..., Any], /, *inputs: Any, **parameters: Any) -> Lazy:
     Given to another step as an input it stands for its value, and is not made where the other
     step's value is there.
     """
-    return Lazy(step, inputs, parameters)
+    _refuse_files(parameters)
+    code = code_of(step, key)
+    told = [said(one, key) for one in (parameters, [as_input(one) for one in inputs], version)]
+
+    def make() -> Any:
+        given = [one.value() if isinstance(one, Lazy) else one for one in inputs]
+        return step(*given, **parameters)
+
+    name = code[0].replace(".<locals>", "")
+    return Lazy(store.Entry(name, digest([code, told])), make)
+
+
+def _refuse_files(parameters: dict[str, Any]) -> None:
+    for name, value in parameters.items():
+        if isinstance(value, str) and names_file(value):
+            raise RequestError(
+                f"the parameter {name!r} is the name of a file, whose changes would not be seen",
+                expected="a pathlib.Path for a file that counts by its content",
+                found="a text",
+                mend=f"give {name}=Path(...)",
+            )
 
 
 class Lazy:
-    """The value of a step, to be had whole or in part.
+    """The value of a step, to be had whole or in part; indexed as the array that it is.
 
-    Attributes
+    Parameters
     ----------
-    cache_key : str
-        64 hexadecimal digits that stand for the value.
-    cache_sources : dict of str to int
-        Bytes of the files and arrays it was made from, by the hash of their content.
+    entry : Entry
+        Where it is kept.
+    make : callable
+        Gives the value.
+    name : str, optional
+        Key of the array that is meant, in a dict.
     """
 
-    def __init__(
-        self, step: Callable[..., Any], inputs: tuple, parameters: dict, variant: str = ""
-    ) -> None:
-        self._step, self._inputs, self._parameters = step, inputs, parameters
-        self._identity = identify(step, inputs, variant or variant_of(step, parameters))
+    def __init__(self, entry: store.Entry, make: Callable[[], Any], name: str = "") -> None:
+        self.entry, self._make, self._name = entry, make, name
         self._held: list[Any] = []  # the value, where no entry can be had
 
     @property
     def cache_key(self) -> str:
         """What stands for the value."""
-        return self._identity.key
-
-    @property
-    def cache_sources(self) -> dict[str, int]:
-        """Bytes of what it was made from."""
-        return self._identity.sources
+        return self.entry.key + self._name
 
     def value(self) -> Any:
         """The whole value."""
-        if self._held:
-            return self._held[0]
-        found = self._read(lambda entry: put_together(entry.note["value"], entry.array))
-        return found[0] if found else self._make()
+        whole = self._whole()
+        return whole[self._name] if self._name else whole
+
+    def _whole(self) -> Any:
+        found = self._held or self.entry.read(store.whole)
+        if found:
+            return found[0]
+        value = self._make()
+        self.entry.write(value)
+        self._held = [] if self.entry.path.exists() else [value]
+        return value
 
     def __getitem__(self, where: Any) -> Any:
         """Part of the value's array, reading no more of it; or one of its arrays, by name."""
-        return _Named(self, where) if isinstance(where, str) else self.part(None, _axes(where))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[...], dtype)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value's array."""
-        return self.part(None).shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Type of the value's numbers."""
-        return self.part(None).dtype
-
-    def part(self, name: str | None, where: Any = None) -> Any:
-        """Part of the value's array of a name; without `where`, what has its shape and type.
-
-        Raises
-        ------
-        RequestError
-            If the value is no array, or no dict that has one of this name.
-        """
-
-        def read(entry: Entry) -> Any:
-            array = which(entry.note["value"], name, entry.lazily)
-            return array if where is None else array[where]
-
-        found = [] if self._held else self._read(read)
-        if not found and not self._held:
-            self._held.append(self._make())
-            found = self._read(read)
-        if found:
-            self._held.clear()
-            return found[0]
-        described, arrays = taken_apart(self._held[0])
-        array = which(described, name, arrays.__getitem__)
-        return array if where is None else np.array(array[where])
-
-    def _read(self, how: Callable[[Entry], Any]) -> list[Any]:
-        """What `how` makes of the entry, if there is a whole one."""
-        with contextlib.suppress(DamagedError), store.opened(self._identity) as entry:
-            return [] if entry is None else [how(entry)]
-        return []
-
-    def _make(self) -> Any:
-        inputs = [one.value() if isinstance(one, Lazy) else one for one in self._inputs]
-        before = _chance()
-        value = self._step(*inputs, **self._parameters)
-        described, arrays = taken_apart(value)
-        if _chance() == before:
-            store.keep(self._identity, described, arrays)
-        else:
-            store.say(
-                f"{self._identity.step} draws random numbers, so what it gives is not kept; "
-                "leave chance to what comes after, or to a generator whose seed is a parameter"
-            )
-        return value
-
-
-def _chance() -> list[Any]:
-    """States of the generators that all share: a step that draws from them changes them."""
-    state: Any = np.random.get_state()
-    states = [random.getstate(), state[1].tobytes(), state[2:]]
-    if "torch" in sys.modules:
-        states.append(sys.modules["torch"].get_rng_state().numpy().tobytes())
-    return states
-
-
-class _Named:
-    """One array of a step's value."""
-
-    def __init__(self, lazily: Lazy, name: str) -> None:
-        self._lazily, self._name = lazily, name
-
-    def __getitem__(self, where: Any) -> np.ndarray:
-        return self._lazily.part(self._name, _axes(where))
+        if isinstance(where, str):
+            return Lazy(self.entry, self._make, where)
+        box = _is_box(where)
+        return self._of_array(lambda array: array[where] if box else array[...][where])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[...], dtype)
@@ -197,48 +142,39 @@ class _Named:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
-        return self._lazily.part(self._name).shape
+        return self._of_array(lambda array: array.shape)
 
     @property
     def dtype(self) -> np.dtype:
         """Type of its numbers."""
-        return self._lazily.part(self._name).dtype
+        return self._of_array(lambda array: array.dtype)
+
+    def _of_array(self, how: Callable[[Any], Any]) -> Any:
+        """What `how` makes of the array, which is not read for that.
+
+        Raises
+        ------
+        RequestError
+            If there is none.
+        """
+        found = [] if self._held else self.entry.read(lambda one: store.part(one, self._name, how))
+        if found and found[0]:
+            return found[0][0]
+        value = self._whole()
+        named = self._name and isinstance(value, dict)
+        array = store.as_array(value.get(self._name) if named else value)
+        if array is None:
+            raise RequestError(
+                f"the step gives no array under the name {self._name!r}",
+                expected="an array, or a dict of which one is named: value['image'][0:64]",
+                mend="ask for the whole value",
+            )
+        return how(array)
 
 
-def _axes(where: Any) -> Any:
-    return (None,) if where is None else where  # a new axis, not the lack of an index
-
-
-def variant_of(step: Callable[..., Any], parameters: Mapping[str, Any]) -> str:
-    """What stands for the code and the parameters of a step.
-
-    Raises
-    ------
-    DataError, RequestError
-        As `cached` does.
-    """
-    check_parameters(parameters)
-    tokens = Tokens()
-    return digest(_FORMAT, tokens.step(step), tokens.of(dict(parameters)))
-
-
-def identify(step: Callable[..., Any], inputs: tuple, variant: str) -> Identity:
-    """What stands for the value of a step for its inputs.
-
-    Raises
-    ------
-    DataError, RequestError
-        As `cached` does.
-    """
-    tokens = Tokens()
-    key = digest(variant, tokens.inputs(inputs))
-    return Identity(step_name(step), variant, key, tokens.sources)
-
-
-def step_name(step: Any) -> str:
-    """Under what name a step is listed."""
-    if hasattr(step, "cache_name"):
-        return str(step.cache_name)
-    step = getattr(step, "func", step)
-    named = step if hasattr(step, "__qualname__") else type(step)
-    return f"{named.__module__}.{named.__qualname__}".replace(".<locals>", "")
+def _is_box(where: Any) -> bool:
+    """Whether zarr reads a part as numpy would: single planes and slices that go forward."""
+    return all(
+        one is ... or type(one) is int or (isinstance(one, slice) and (one.step or 1) > 0)
+        for one in (where if isinstance(where, tuple) else (where,))
+    )

@@ -1,141 +1,220 @@
 """Where steps are kept: a file for each value, in the user's own folder, whole or not at all.
 
-The folder is ``steps`` in the kit's cache (``NEXTAIM_CACHE``), open to the user alone, since
-pixels lie in it. Files are named by hashes; nothing in their names or notes tells a patient or a
-path. Any number of processes may read and write: a file takes its name when it is whole, its
-checksums tell damage, and one that is read is locked, so that no other process removes it.
+A file is a zip that zarr opens: its arrays lie in chunks that Blosc compressed without
+loss, so that a patch is read without the rest; beside them the value, pickled, with numbers for
+its arrays. Each member has a checksum. A file takes its name when it is whole, and is named by a
+hash: nothing in it tells a patient or a path. The folder, ``steps`` in the kit's cache
+(``NEXTAIM_CACHE``), is open to the user alone: pixels lie in it, and a pickle of others may run
+what they like.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
+import io
+import json
 import os
+import pickle
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nextaim_kit.data.cache import chunks
-from nextaim_kit.data.cache.room import make, quota, say, steps_folder
+from nextaim_kit.data.cache.identity import digest
+from nextaim_kit.data.cache.room import GB, keep_to_quota, quota, steps_folder, warn
 from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import DataError
 
+FILE = "filename_or_obj"  # MONAI's note of where an image was read from
+_SMALL = 1024  # bytes of an array that is not worth chunks of its own
 _TOUCH = 60  # seconds for which the note of the last use may lag behind
 
 
 @dataclass(frozen=True)
-class Identity:
-    """What stands for the value of a step.
-
-    Attributes
-    ----------
-    step : str
-        Name of the function.
-    variant : str
-        Hash of its code and parameters.
-    key : str
-        Hash of these and the inputs.
-    sources : dict of str to int
-        Bytes of each input, by the hash of its content.
-    """
+class Entry:
+    """Where the value of a step is kept: the name of the step, and a hash for all it depends on."""
 
     step: str
-    variant: str
     key: str
-    sources: dict[str, int]
 
     @property
     def path(self) -> Path:
-        """Where the value is kept."""
+        """File of the value."""
         return steps_folder() / re.sub(r"[^\w.-]", "_", self.step)[-150:] / f"{self.key}.zip"
 
+    def read(self, how: Callable[[Any], Any]) -> list[Any]:
+        """What `how` makes of the opened file, in a list; an empty one where there is no value.
 
-def there(identity: Identity) -> bool:
-    """Whether the value is kept."""
-    return identity.path.is_file()
+        A damaged file is removed.
+        """
+        import zarr
+
+        try:
+            with zarr.ZipStore(str(self.path), mode="r") as archive:  # own to a call and process
+                self._touch()
+                if json.loads(archive["names"]) != _names(archive):
+                    raise ValueError("chunks are missing")
+                return [how(archive)]
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return []
+        except IndexError:  # of who asks for a part
+            raise
+        except Exception:  # whatever is wrong with it, it can be made again
+            warn(f"a damaged entry of {self.step} in {steps_folder()} is made anew")
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+            return []
+
+    def _touch(self) -> None:
+        """Note the use in the time of change: other times need not be kept."""
+        with contextlib.suppress(OSError):
+            if time.time() - self.path.stat().st_mtime > _TOUCH:
+                os.utime(self.path)
+
+    def write(self, value: Any) -> None:
+        """Keep a value; where that cannot be, say so once and go on.
+
+        Raises
+        ------
+        DataError
+            If it holds what cannot be pickled.
+        """
+        if not quota():
+            return
+        pickled, found = _taken_apart(self.step, value)
+        try:
+            steps_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+            steps_folder().chmod(0o700)
+            with atomic_path(self.path) as partial:
+                _write(partial, pickled, found, value)
+                self._check_size(partial.stat().st_size)
+            keep_to_quota()
+        except (DataError, OSError) as error:
+            why = error.found if isinstance(error, DataError) else error.strerror
+            warn(
+                f"steps are not kept and are done anew each time: {why} in {steps_folder()}; "
+                "make room (nextaim data cache prune), or choose another folder by NEXTAIM_CACHE"
+            )
+
+    def _check_size(self, size: int) -> None:
+        if size > quota():
+            megabytes, allowed = round(size / 10**6), f"{quota() / GB:g} GB"
+            raise OSError(errno.EDQUOT, f"{megabytes} MB are more than NEXTAIM_CACHE_GB, {allowed}")
 
 
-@contextlib.contextmanager
-def opened(identity: Identity) -> Iterator[chunks.Entry | None]:
-    """The kept value, locked while it is read; None where there is none.
+def whole(archive: Any) -> Any:
+    """The value in an opened file."""
+    from numcodecs import Blosc
 
-    A block that meets damage is left by `DamagedError`, after the entry was removed.
-    """
+    unpickler = pickle.Unpickler(io.BytesIO(Blosc().decode(archive["value"])))
+    unpickler.persistent_load = lambda number: array(archive, number)[...]  # type: ignore[method-assign]
+    return unpickler.load()
+
+
+def array(archive: Any, number: int) -> Any:
+    """An array in an opened file, of which parts are read as they are asked for."""
+    import zarr
+
+    return zarr.Array(archive, path=str(number), read_only=True)
+
+
+def part(archive: Any, name: str, how: Callable[[Any], Any]) -> list[Any]:
+    """What `how` makes of the array under a name, in a list; an empty one where there is none."""
+    number = json.loads(archive["places"]).get(name)
+    return [] if number is None else [how(array(archive, number))]
+
+
+def as_array(value: Any) -> Any:
+    """The numbers of an array or tensor; None for anything else."""
+    if type(value).__module__.partition(".")[0] in ("torch", "monai") and hasattr(value, "detach"):
+        import torch
+
+        return value.detach().as_subclass(torch.Tensor).cpu().contiguous().numpy()
+    return np.asarray(value) if type(value) in (np.ndarray, np.memmap) else None
+
+
+def _taken_apart(step: str, value: Any) -> tuple[bytes, _Pickler]:
+    stream = io.BytesIO()
+    pickler = _Pickler(stream, protocol=5)
     try:
-        descriptor = os.open(identity.path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        yield None
-        return
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        _touch(descriptor)
-        yield chunks.Entry(descriptor)
-    except chunks.DamagedError:
-        _remove_damaged(identity)
-        raise
-    finally:
-        os.close(descriptor)
+        pickler.dump(value)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"what {step} gave cannot be kept",
+            expected="arrays, tensors, images, numbers or texts, or a dict, list or tuple of them",
+            found=str(error),
+            mend="give the arrays alone",
+        ) from error
+    return stream.getvalue(), pickler
 
 
-def _touch(descriptor: int) -> None:
-    """Note that an entry was used, in its time of change: other times need not be kept."""
-    with contextlib.suppress(OSError):
-        if time.time() - os.fstat(descriptor).st_mtime > _TOUCH:
-            os.utime(descriptor)
+class _Pickler(pickle.Pickler):
+    """Leaves arrays out, also those of tensors, and puts numbers in their places."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.arrays: list[np.ndarray] = []
+        self.numbers: dict[int, int] = {}  # of arrays and tensors, by their id
+
+    def persistent_id(self, value: Any) -> int | None:
+        """Number of an array; None for what is pickled."""
+        if type(value) not in (np.ndarray, np.memmap) or value.nbytes <= _SMALL:
+            return None
+        if value.dtype.hasobject or value.dtype.names:
+            return None
+        if id(value) not in self.numbers:
+            self.numbers[id(value)] = len(self.arrays)
+            self.arrays.append(value)
+        return self.numbers[id(value)]
+
+    def reducer_override(self, value: Any) -> Any:
+        """How a tensor is made from an array; MONAI's with its meta-data and history."""
+        numbers = None if isinstance(value, type | np.ndarray) else as_array(value)
+        if numbers is None:
+            return NotImplemented
+        if numbers.nbytes > _SMALL:
+            self.numbers[id(value)] = len(self.arrays)  # the next to be met
+        if not hasattr(value, "applied_operations"):
+            return _tensor, (numbers, None, None)
+        meta = {key: one for key, one in value.meta.items() if key != FILE}
+        return _tensor, (numbers, meta, value.applied_operations)
 
 
-def _remove_damaged(identity: Identity) -> None:
-    say(f"a damaged entry of {identity.step} in {steps_folder()} is made anew")
-    with contextlib.suppress(OSError):
-        identity.path.unlink(missing_ok=True)
+def _tensor(numbers: np.ndarray, meta: dict | None, history: list | None) -> Any:
+    import torch
+
+    tensor = torch.from_numpy(numbers)
+    if meta is None:
+        return tensor
+    from monai.data import MetaTensor
+
+    return MetaTensor(tensor, meta=meta, applied_operations=history)
 
 
-def keep(identity: Identity, value: Any, arrays: list[np.ndarray]) -> None:
-    """Keep a value; where that cannot be, say so once and go on."""
-    if not quota():
-        return
-    note = {
-        "step": identity.step, "variant": identity.variant, "sources": identity.sources,
-        "bytes": sum(a.nbytes for a in arrays), "value": value,
-    }  # fmt: skip
-    try:
-        _own(steps_folder())
-        with atomic_path(identity.path) as partial:
-            chunks.write(partial, arrays, note)
-            _make_room(identity, partial.stat().st_size)
-    except _NoRoomError as error:
-        say(str(error))
-    except DataError as error:
-        say(
-            f"steps are not kept and are done anew each time: {error.found} in {steps_folder()}; "
-            "make room (nextaim data cache prune), or choose another folder by NEXTAIM_CACHE"
-        )
+def _write(path: Path, pickled: bytes, found: _Pickler, value: Any) -> None:
+    import zarr
+    from numcodecs import Blosc
+
+    codec = Blosc("lz4hc", 5, Blosc.SHUFFLE)
+    with zarr.ZipStore(str(path), mode="w") as archive:
+        group = zarr.group(archive)
+        for number, one in enumerate(found.arrays):
+            group.create_dataset(str(number), data=one, compressor=codec, fill_value=None)
+        archive["value"] = codec.encode(pickled)
+        archive["places"] = json.dumps(_places(value, found.numbers)).encode()
+        archive["names"] = json.dumps(_names(archive)).encode()
 
 
-class _NoRoomError(Exception):
-    pass
+def _places(value: Any, numbers: dict[int, int]) -> dict[str, int]:
+    named = value.items() if isinstance(value, dict) else [("", value)]
+    return {n: numbers[id(one)] for n, one in named if isinstance(n, str) and id(one) in numbers}
 
 
-def _make_room(identity: Identity, size: int) -> None:
-    if not make(size):
-        raise _NoRoomError(
-            f"{identity.step} is not kept and is done anew each time: an entry of "
-            f"{size / 1e6:.0f} MB has no room in the cache's {quota() / 1e9:g} GB; "
-            "set NEXTAIM_CACHE_GB to more"
-        )
-
-
-def _own(folder: Path) -> None:
-    """Make a folder that only the user may look into."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if folder.stat().st_mode & 0o077:
-            folder.chmod(0o700)
-    except OSError as error:
-        raise DataError("no cache", found=error.strerror or str(error)) from error
+def _names(archive: Any) -> str:
+    """Hash of the members' names: a zip has checksums for their contents alone."""
+    return digest(sorted(name for name in archive if name != "names"))
