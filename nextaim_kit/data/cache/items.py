@@ -10,13 +10,15 @@ from monai.data import ImageReader, MetaTensor
 from monai.transforms import Compose, Transform
 from monai.transforms.traits import RandomizableTrait
 from monai.transforms.utils import reset_ops_id
+from monai.utils.enums import MetaKeys
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cache.identity import as_input, code_of, digest, said
 from nextaim_kit.data.cache.step import Lazy
-from nextaim_kit.data.cache.store import FILE, Entry
+from nextaim_kit.data.cache.store import Entry
 from nextaim_kit.errors import RequestError
 
+_FILE = "filename_or_obj"  # MONAI's note of where an image was read from
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -25,9 +27,10 @@ class CachedItems(Dataset):
 
     The split is that of MONAI's ``PersistentDataset``: the pipeline's transforms are deterministic
     up to the first that is random or no ``Transform``. What they give is kept as `cached` keeps
-    it, with the affine and history of MONAI's tensors; what comes after is done for each item
-    anew, with chance from torch's generator, so that `learn.fit` draws the same again from the
-    same seed. Put what is large and random, such as a crop, after what is slow.
+    it, with the affine and history of MONAI's tensors but not the rest of a file's header, which
+    may name the patient; what comes after is done for each item anew, with chance from torch's
+    generator, so that `learn.fit` draws the same again from the same seed. Put what is large and
+    random, such as a crop, after what is slow.
 
     Parameters
     ----------
@@ -83,12 +86,10 @@ class CachedItems(Dataset):
     def _made(self, item: dict[str, Any]) -> Any:
         key = digest([self._told, said(as_input(item))])
         found = Lazy(Entry(self._name(), key), lambda: self._make(item)).value()
-        if "whole" in found:
-            return found["whole"]
         made = {**{key: item[key] for key in found["kept"]}, **found["made"]}
         for key, value in made.items():
             if isinstance(value, MetaTensor) and isinstance(item.get(key), str):
-                value.meta[FILE] = item[key]
+                value.meta[_FILE] = item[key]
         return made
 
     def _make(self, item: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +97,15 @@ class CachedItems(Dataset):
         made = self._fixed(dict(item))
         reset_ops_id(made)  # the history names objects of this process
         if not isinstance(made, dict):
-            return {"whole": made}
+            raise RequestError(
+                "a fixed transform gives several samples for an item",
+                expected="a dict, of which random transforms may make several",
+                found=type(made).__name__,
+                mend="put it after the first random transform",
+            )
+        for value in made.values():
+            if isinstance(value, MetaTensor):
+                value.meta = {key: value.meta[key] for key in MetaKeys if key in value.meta}
         kept = [key for key in item if key in made and _same(made[key], item[key])]
         return {"made": {k: v for k, v in made.items() if k not in kept}, "kept": kept}
 

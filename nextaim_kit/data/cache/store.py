@@ -1,11 +1,9 @@
 """Where steps are kept: a file for each value, in the user's own folder, whole or not at all.
 
-A file is a zip that zarr opens: its arrays lie in chunks that Blosc compressed without
-loss, so that a patch is read without the rest; beside them the value, pickled, with numbers for
-its arrays. Each member has a checksum. A file takes its name when it is whole, and is named by a
-hash: nothing in it tells a patient or a path. The folder, ``steps`` in the kit's cache
-(``NEXTAIM_CACHE``), is open to the user alone: pixels lie in it, and a pickle of others may run
-what they like.
+A file is a zip that zarr opens: arrays in chunks that Blosc compressed without loss, so that a
+patch is read without the rest, and the value, pickled, with numbers for its arrays; each member
+has a checksum. The folder, ``steps`` in the kit's cache (``NEXTAIM_CACHE``), is open to the user
+alone: pixels lie in it, and a pickle of someone else may run what it likes.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ from nextaim_kit.data.cache.room import GB, keep_to_quota, quota, steps_folder, 
 from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import DataError
 
-FILE = "filename_or_obj"  # MONAI's note of where an image was read from
 _SMALL = 1024  # bytes of an array that is not worth chunks of its own
+_CHUNK = 125_000  # values: 50 x 50 x 50, 354 x 354
 _TOUCH = 60  # seconds for which the note of the last use may lag behind
 
 
@@ -48,16 +46,13 @@ class Entry:
         return steps_folder() / re.sub(r"[^\w.-]", "_", self.step)[-150:] / f"{self.key}.zip"
 
     def read(self, how: Callable[[Any], Any]) -> list[Any]:
-        """What `how` makes of the opened file, in a list; an empty one where there is no value.
-
-        A damaged file is removed.
-        """
+        """What `how` makes of the opened file, in a list; an empty one where there is no value."""
         import zarr
 
         try:
             with zarr.ZipStore(str(self.path), mode="r") as archive:  # own to a call and process
                 self._touch()
-                if json.loads(archive["names"]) != _names(archive):
+                if archive["names"] != _names(archive):  # zarr would fill in what is missing
                     raise ValueError("chunks are missing")
                 return [how(archive)]
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -86,13 +81,14 @@ class Entry:
         """
         if not quota():
             return
-        pickled, found = _taken_apart(self.step, value)
+        pickler = _pickled(self.step, value)
         try:
             steps_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
             steps_folder().chmod(0o700)
             with atomic_path(self.path) as partial:
-                _write(partial, pickled, found, value)
-                self._check_size(partial.stat().st_size)
+                _write(partial, pickler, value)
+                if partial.stat().st_size > quota():
+                    raise OSError(errno.EDQUOT, f"more than NEXTAIM_CACHE_GB, {quota() / GB:g} GB")
             keep_to_quota()
         except (DataError, OSError) as error:
             why = error.found if isinstance(error, DataError) else error.strerror
@@ -101,32 +97,26 @@ class Entry:
                 "make room (nextaim data cache prune), or choose another folder by NEXTAIM_CACHE"
             )
 
-    def _check_size(self, size: int) -> None:
-        if size > quota():
-            megabytes, allowed = round(size / 10**6), f"{quota() / GB:g} GB"
-            raise OSError(errno.EDQUOT, f"{megabytes} MB are more than NEXTAIM_CACHE_GB, {allowed}")
-
 
 def whole(archive: Any) -> Any:
     """The value in an opened file."""
     from numcodecs import Blosc
 
     unpickler = pickle.Unpickler(io.BytesIO(Blosc().decode(archive["value"])))
-    unpickler.persistent_load = lambda number: array(archive, number)[...]  # type: ignore[method-assign]
+    unpickler.persistent_load = lambda number: _array(archive, number)[...]  # type: ignore[method-assign]
     return unpickler.load()
-
-
-def array(archive: Any, number: int) -> Any:
-    """An array in an opened file, of which parts are read as they are asked for."""
-    import zarr
-
-    return zarr.Array(archive, path=str(number), read_only=True)
 
 
 def part(archive: Any, name: str, how: Callable[[Any], Any]) -> list[Any]:
     """What `how` makes of the array under a name, in a list; an empty one where there is none."""
     number = json.loads(archive["places"]).get(name)
-    return [] if number is None else [how(array(archive, number))]
+    return [] if number is None else [how(_array(archive, number))]
+
+
+def _array(archive: Any, number: int) -> Any:
+    import zarr
+
+    return zarr.Array(archive, path=str(number), read_only=True)
 
 
 def as_array(value: Any) -> Any:
@@ -138,9 +128,8 @@ def as_array(value: Any) -> Any:
     return np.asarray(value) if type(value) in (np.ndarray, np.memmap) else None
 
 
-def _taken_apart(step: str, value: Any) -> tuple[bytes, _Pickler]:
-    stream = io.BytesIO()
-    pickler = _Pickler(stream, protocol=5)
+def _pickled(step: str, value: Any) -> _Pickler:
+    pickler = _Pickler()
     try:
         pickler.dump(value)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
@@ -150,14 +139,15 @@ def _taken_apart(step: str, value: Any) -> tuple[bytes, _Pickler]:
             found=str(error),
             mend="give the arrays alone",
         ) from error
-    return stream.getvalue(), pickler
+    return pickler
 
 
 class _Pickler(pickle.Pickler):
     """Leaves arrays out, also those of tensors, and puts numbers in their places."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self) -> None:
+        self.stream = io.BytesIO()
+        super().__init__(self.stream, protocol=5)
         self.arrays: list[np.ndarray] = []
         self.numbers: dict[int, int] = {}  # of arrays and tensors, by their id
 
@@ -179,10 +169,8 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         if numbers.nbytes > _SMALL:
             self.numbers[id(value)] = len(self.arrays)  # the next to be met
-        if not hasattr(value, "applied_operations"):
-            return _tensor, (numbers, None, None)
-        meta = {key: one for key, one in value.meta.items() if key != FILE}
-        return _tensor, (numbers, meta, value.applied_operations)
+        monai = (getattr(value, name, None) for name in ("meta", "applied_operations"))
+        return _tensor, (numbers, *monai)
 
 
 def _tensor(numbers: np.ndarray, meta: dict | None, history: list | None) -> Any:
@@ -196,25 +184,34 @@ def _tensor(numbers: np.ndarray, meta: dict | None, history: list | None) -> Any
     return MetaTensor(tensor, meta=meta, applied_operations=history)
 
 
-def _write(path: Path, pickled: bytes, found: _Pickler, value: Any) -> None:
+def _write(path: Path, pickler: _Pickler, value: Any) -> None:
     import zarr
     from numcodecs import Blosc
 
     codec = Blosc("lz4hc", 5, Blosc.SHUFFLE)
+    named = value.items() if isinstance(value, dict) else [("", value)]
+    places = {name: pickler.numbers[id(one)] for name, one in named if id(one) in pickler.numbers}
     with zarr.ZipStore(str(path), mode="w") as archive:
         group = zarr.group(archive)
-        for number, one in enumerate(found.arrays):
-            group.create_dataset(str(number), data=one, compressor=codec, fill_value=None)
-        archive["value"] = codec.encode(pickled)
-        archive["places"] = json.dumps(_places(value, found.numbers)).encode()
-        archive["names"] = json.dumps(_names(archive)).encode()
+        for number, one in enumerate(pickler.arrays):
+            group.create_dataset(
+                str(number), data=one, chunks=chunks(one.shape), compressor=codec, fill_value=None
+            )
+        archive["value"] = codec.encode(pickler.stream.getvalue())
+        archive["places"] = json.dumps(places, skipkeys=True).encode()
+        archive["names"] = _names(archive)
 
 
-def _places(value: Any, numbers: dict[int, int]) -> dict[str, int]:
-    named = value.items() if isinstance(value, dict) else [("", value)]
-    return {n: numbers[id(one)] for n, one in named if isinstance(n, str) and id(one) in numbers}
+def chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the chunks of an array: about as long as wide, but for short axes.
+
+    >>> chunks((200, 150, 100)), chunks((1, 1024, 1024)), chunks((3, 512, 512, 100))
+    ((50, 50, 50), (1, 354, 354), (3, 50, 50, 50))
+    """
+    side = round(_CHUNK ** (1 / max(1, sum(n > 8 for n in shape))))
+    return tuple(min(n, side) for n in shape)
 
 
-def _names(archive: Any) -> str:
+def _names(archive: Any) -> bytes:
     """Hash of the members' names: a zip has checksums for their contents alone."""
-    return digest(sorted(name for name in archive if name != "names"))
+    return digest(sorted(name for name in archive if name != "names")).encode()
