@@ -280,7 +280,7 @@ def test_a_disk_that_is_full_costs_only_time(worker):
 
     ended = subprocess.run([*worker, "1"], preexec_fn=full, capture_output=True, text=True)
     assert ended.stdout.split() == ["ready", "done"]
-    assert ended.stderr.count("steps are not kept") == 1
+    assert ended.stderr.count("steps are done anew each time, not kept") == 1
     assert "nextaim data cache prune" in ended.stderr
     assert not [path for path in room.steps_folder().rglob("*") if path.is_file()]
 

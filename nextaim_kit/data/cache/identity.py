@@ -31,13 +31,7 @@ def digest(said: Any) -> str:
 
 
 def code_of(step: Any, key: str = "") -> list[str]:
-    """Name, source and package version of a function or class.
-
-    Raises
-    ------
-    RequestError
-        If it has no source of its own and no `key` stands for it.
-    """
+    """Name, source and package version of a function or class; `key` stands for other callables."""
     name = f"{getattr(step, '__module__', '')}.{getattr(step, '__qualname__', type(step).__name__)}"
     versions = _versions(name.partition(".")[0])
     source = _source(step) or (key and f"key {key}")
@@ -72,15 +66,7 @@ def _owners() -> Mapping[str, list[str]]:
 
 
 def said(value: Any, key: str = "") -> Any:
-    """Say a value in JSON; paths count by their content, arrays by their numbers.
-
-    Raises
-    ------
-    DataError
-        If a path leads nowhere.
-    RequestError
-        If it cannot be said and no `key` stands for it.
-    """
+    """Say a value in JSON: a path by its content, an array by its numbers, else it is `key`."""
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, list | tuple):
@@ -110,13 +96,7 @@ def said(value: Any, key: str = "") -> Any:
 
 
 def content(path: str | Path) -> str:
-    """What a file or folder holds, the same wherever it lies; unchanged files are not read again.
-
-    Raises
-    ------
-    DataError
-        If it is not there, or keeps its voxels in another file.
-    """
+    """Hash of what a file or folder holds, wherever it lies."""
     place, choice = split_choice(path)
     if place.suffix.lower() in _DETACHED:
         raise DataError(

@@ -22,6 +22,9 @@ _FILE = "filename_or_obj"  # MONAI's note of where an image was read from
 _PLAIN = (str, int, float, bool, type(None))
 
 
+Take = tuple[str, str] | None
+
+
 class CachedItems(Dataset):
     """Items that a MONAI pipeline makes, cached up to its first random transform.
 
@@ -54,11 +57,7 @@ class CachedItems(Dataset):
     """
 
     def __init__(
-        self,
-        items: Sequence[Mapping[str, Any]],
-        transform: Any,
-        *,
-        take: tuple[str, str] | None = None,
+        self, items: Sequence[Mapping[str, Any]], transform: Any, *, take: Take = None
     ) -> None:
         whole = transform if isinstance(transform, Compose) else Compose([transform])
         whole = whole.flatten() if type(whole) is Compose else Compose([whole])
@@ -97,14 +96,10 @@ class CachedItems(Dataset):
         made = self._fixed(dict(item))
         reset_ops_id(made)  # the history names objects of this process
         if not isinstance(made, dict):
-            raise RequestError(
-                "a fixed transform gives several samples for an item",
-                expected="a dict, of which random transforms may make several",
-                found=type(made).__name__,
-                mend="put it after the first random transform",
-            )
+            what = "a fixed transform gives several samples for an item"
+            raise RequestError(what, mend="put it after the first random transform")
         for value in made.values():
-            if isinstance(value, MetaTensor):
+            if isinstance(value, MetaTensor):  # the rest is the file's header
                 value.meta = {key: value.meta[key] for key in MetaKeys if key in value.meta}
         kept = [key for key in item if key in made and _same(made[key], item[key])]
         return {"made": {k: v for k, v in made.items() if k not in kept}, "kept": kept}
@@ -116,12 +111,8 @@ class CachedItems(Dataset):
     @staticmethod
     def _taken(made: Any, take: tuple[str, str]) -> tuple[Any, Any]:
         if isinstance(made, list) and len(made) != 1:
-            raise RequestError(
-                "the pipeline gives several samples for an item",
-                expected="one, as the training takes them",
-                found=f"{len(made)} of them",
-                mend="set num_samples=1, or give take=None",
-            )
+            what = f"the pipeline gives several samples for an item: {len(made)}"
+            raise RequestError(what, mend="set num_samples=1, or give take=None")
         one = made[0] if isinstance(made, list) else made
         first, second = (one[key] for key in take)
         return _plain(first), _plain(second)
@@ -136,13 +127,7 @@ def _plain(value: Any) -> Any:
 
 
 def _told(transform: Any) -> Any:
-    """A transform by its code and attributes, with those of the transforms and readers it holds.
-
-    Raises
-    ------
-    RequestError
-        If it holds anything else than numbers, texts and the like.
-    """
+    """A transform by its code and attributes, with those of the transforms and readers it holds."""
 
     def of(value: Any) -> Any:
         if isinstance(value, list | tuple):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,6 @@ def quota() -> int:
     """Bytes that kept values may take: ``NEXTAIM_CACHE_GB``, else a tenth of the disk, <= 50 GB.
 
     Zero keeps nothing.
-
-    Raises
-    ------
-    RequestError
-        If the variable holds no number.
     """
     given = os.environ.get("NEXTAIM_CACHE_GB", "").strip()
     if not given:
@@ -56,11 +52,8 @@ def quota() -> int:
     with contextlib.suppress(ValueError, OverflowError):
         if float(given) >= 0:
             return int(float(given) * GB)
-    raise RequestError(
-        "NEXTAIM_CACHE_GB is no size",
-        expected="gigabytes, such as 20; 0 keeps nothing",
-        found=repr(given),
-    )
+    expected = "gigabytes, such as 20; 0 keeps nothing"
+    raise RequestError("NEXTAIM_CACHE_GB is no size", expected=expected, found=repr(given))
 
 
 def disk() -> tuple[int, int]:
@@ -96,15 +89,10 @@ def keep_to_quota() -> None:
         remove(_first(entries, taken - int(_FULL * allowed)))
 
 
-def _first(entries: Iterable[Held], size: int) -> list[Held]:
+def _first(entries: Sequence[Held], size: int) -> list[Held]:
     """As many entries as have a size together."""
-    found = []
-    for one in entries:
-        if size <= 0:
-            break
-        found.append(one)
-        size -= one.bytes
-    return found
+    before = itertools.accumulate((one.bytes for one in entries), initial=0)
+    return [one for one, gone in zip(entries, before, strict=False) if gone < size]
 
 
 def remove(entries: Iterable[Held]) -> int:
@@ -126,41 +114,27 @@ def remove(entries: Iterable[Held]) -> int:
 def to_remove(
     *, step: str | None = None, older_than: float | None = None, to: float | None = None
 ) -> list[Held]:
-    """Entries that a request means, the least recently used first.
+    """Entries of a step (the end of its name will do), unused for days, beyond so many GB in all.
 
-    Parameters
-    ----------
-    step : str, optional
-        Only of this step; the end of its name will do.
-    older_than : float, optional
-        Only what was not used for so many days.
-    to : float, optional
-        Only so many that this many gigabytes are left of all that is kept.
+    The least recently used are first.
 
     Raises
     ------
     RequestError
-        If no step has that name; names the nearest ones.
+        If no step has that name.
     """
     every = held()
-    chosen = every if step is None else _of_step(every, step)
+    chosen = [one for one in every if step is None or f".{one.step}".endswith(f".{step}")]
+    if step is not None and not chosen:
+        raise RequestError(
+            f"nothing is kept of a step {step!r}",
+            expected=", ".join(sorted({one.step for one in every})) or "a step that was cached",
+        )
     if older_than is not None:
         chosen = [one for one in chosen if time.time() - one.used > older_than * _DAY]
     if to is None:
         return chosen
     return _first(chosen, sum(one.bytes for one in every) - int(to * GB))
-
-
-def _of_step(every: list[Held], step: str) -> list[Held]:
-    found = [one for one in every if f".{one.step}".endswith(f".{step}")]
-    if found:
-        return found
-    names = sorted({one.step for one in every})
-    raise RequestError(
-        f"nothing is kept of a step {step!r}",
-        expected=", ".join(names[:8]) or "a step that was cached",
-        mend="nextaim data cache list shows the names",
-    )
 
 
 def warn(text: str) -> None:

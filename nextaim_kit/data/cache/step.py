@@ -47,15 +47,13 @@ def cached(
 
     Raises
     ------
-    DataError
-        If a file is not there, or the step gives what cannot be kept.
-    RequestError
-        If an input or parameter cannot be told from others of its kind, or a text names a file.
+    KitError
+        If a file is not there, what it is given cannot be told from others, a text names a file,
+        or the value cannot be kept.
 
     Examples
     --------
-    >>> from nextaim_kit.data.images import window_hu              # doctest: +SKIP
-    >>> cached(window_hu, "patient/ct.nii.gz", low=-1000, high=300)    # doctest: +SKIP
+    >>> cached(resampled, "patient/ct.nii.gz", spacing=1.5)    # doctest: +SKIP
     """
     return lazy(step, *inputs, version=version, key=key, **parameters).value()
 
@@ -70,7 +68,10 @@ def lazy(
     Given to another step as an input it stands for its value, and is not made where the other
     step's value is there.
     """
-    _refuse_files(parameters)
+    for name, value in parameters.items():
+        if isinstance(value, str) and names_file(value):
+            what = f"the parameter {name!r} is the name of a file, whose changes would not be seen"
+            raise RequestError(what, mend=f"give {name}=Path(...)")
     code = code_of(step, key)
     told = [said(one, key) for one in (parameters, [as_input(one) for one in inputs], version)]
 
@@ -82,29 +83,8 @@ def lazy(
     return Lazy(store.Entry(name, digest([code, told])), make)
 
 
-def _refuse_files(parameters: dict[str, Any]) -> None:
-    for name, value in parameters.items():
-        if isinstance(value, str) and names_file(value):
-            raise RequestError(
-                f"the parameter {name!r} is the name of a file, whose changes would not be seen",
-                expected="a pathlib.Path for a file that counts by its content",
-                found="a text",
-                mend=f"give {name}=Path(...)",
-            )
-
-
 class Lazy:
-    """The value of a step, to be had whole or in part; indexed as the array that it is.
-
-    Parameters
-    ----------
-    entry : Entry
-        Where it is kept.
-    make : callable
-        Gives the value.
-    name : str, optional
-        Key of the array that is meant, in a dict.
-    """
+    """The value of a step, whole or in part; of a dict, one array is meant by its name."""
 
     def __init__(self, entry: store.Entry, make: Callable[[], Any], name: str = "") -> None:
         self.entry, self._make, self._name = entry, make, name
@@ -150,13 +130,7 @@ class Lazy:
         return self._of_array(lambda array: array.dtype)
 
     def _of_array(self, how: Callable[[Any], Any]) -> Any:
-        """What `how` makes of the array, which is not read for that.
-
-        Raises
-        ------
-        RequestError
-            If there is none.
-        """
+        """What `how` makes of the array, which need not be read for that."""
         found = [] if self._held else self.entry.read(lambda one: store.part(one, self._name, how))
         if found and found[0]:
             return found[0][0]

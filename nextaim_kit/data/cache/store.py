@@ -72,16 +72,15 @@ class Entry:
                 os.utime(self.path)
 
     def write(self, value: Any) -> None:
-        """Keep a value; where that cannot be, say so once and go on.
-
-        Raises
-        ------
-        DataError
-            If it holds what cannot be pickled.
-        """
+        """Keep a value; where there is no place for it, say so once and go on."""
         if not quota():
             return
-        pickler = _pickled(self.step, value)
+        pickler = _Pickler()
+        try:
+            pickler.dump(value)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            what = f"what {self.step} gave cannot be kept"
+            raise DataError(what, found=str(error), mend="give the arrays alone") from error
         try:
             steps_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
             steps_folder().chmod(0o700)
@@ -92,17 +91,13 @@ class Entry:
             keep_to_quota()
         except (DataError, OSError) as error:
             why = error.found if isinstance(error, DataError) else error.strerror
-            warn(
-                f"steps are not kept and are done anew each time: {why} in {steps_folder()}; "
-                "make room (nextaim data cache prune), or choose another folder by NEXTAIM_CACHE"
-            )
+            mend = "make room (nextaim data cache prune), or choose another folder by NEXTAIM_CACHE"
+            warn(f"steps are done anew each time, not kept: {why} in {steps_folder()}; {mend}")
 
 
 def whole(archive: Any) -> Any:
     """The value in an opened file."""
-    from numcodecs import Blosc
-
-    unpickler = pickle.Unpickler(io.BytesIO(Blosc().decode(archive["value"])))
+    unpickler = pickle.Unpickler(io.BytesIO(_array(archive, "value")[...]))
     unpickler.persistent_load = lambda number: _array(archive, number)[...]  # type: ignore[method-assign]
     return unpickler.load()
 
@@ -113,10 +108,10 @@ def part(archive: Any, name: str, how: Callable[[Any], Any]) -> list[Any]:
     return [] if number is None else [how(_array(archive, number))]
 
 
-def _array(archive: Any, number: int) -> Any:
+def _array(archive: Any, place: int | str) -> Any:
     import zarr
 
-    return zarr.Array(archive, path=str(number), read_only=True)
+    return zarr.Array(archive, path=str(place), read_only=True)
 
 
 def as_array(value: Any) -> Any:
@@ -126,20 +121,6 @@ def as_array(value: Any) -> Any:
 
         return value.detach().as_subclass(torch.Tensor).cpu().contiguous().numpy()
     return np.asarray(value) if type(value) in (np.ndarray, np.memmap) else None
-
-
-def _pickled(step: str, value: Any) -> _Pickler:
-    pickler = _Pickler()
-    try:
-        pickler.dump(value)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"what {step} gave cannot be kept",
-            expected="arrays, tensors, images, numbers or texts, or a dict, list or tuple of them",
-            found=str(error),
-            mend="give the arrays alone",
-        ) from error
-    return pickler
 
 
 class _Pickler(pickle.Pickler):
@@ -193,11 +174,10 @@ def _write(path: Path, pickler: _Pickler, value: Any) -> None:
     places = {name: pickler.numbers[id(one)] for name, one in named if id(one) in pickler.numbers}
     with zarr.ZipStore(str(path), mode="w") as archive:
         group = zarr.group(archive)
-        for number, one in enumerate(pickler.arrays):
-            group.create_dataset(
-                str(number), data=one, chunks=chunks(one.shape), compressor=codec, fill_value=None
-            )
-        archive["value"] = codec.encode(pickler.stream.getvalue())
+        pickled = np.frombuffer(pickler.stream.getbuffer(), np.uint8)
+        for place, one in [*enumerate(pickler.arrays), ("value", pickled)]:
+            options = {"chunks": chunks(one.shape), "compressor": codec, "fill_value": None}
+            group.create_dataset(str(place), data=one, **options)
         archive["places"] = json.dumps(places, skipkeys=True).encode()
         archive["names"] = _names(archive)
 
