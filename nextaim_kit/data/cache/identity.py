@@ -44,11 +44,13 @@ def code_of(step: Any, key: str = "") -> list[str]:
     )
 
 
-@functools.cache  # as first seen: a file edited later on is not what runs here
 def _source(step: Any) -> str:
     named = isinstance(step, types.FunctionType) and step.__name__ != "<lambda>"
-    if not isinstance(step, type) and (not named or step.__closure__):
-        return ""
+    return _of_file(step) if isinstance(step, type) or (named and not step.__closure__) else ""
+
+
+@functools.cache  # as first seen: a file edited later on is not what runs here
+def _of_file(step: Any) -> str:
     try:
         return hashlib.sha256(inspect.getsource(step).encode()).hexdigest()
     except (OSError, TypeError):

@@ -86,7 +86,7 @@ def keep_to_quota() -> None:
     entries, allowed = held(), quota()
     taken = sum(one.bytes for one in entries)
     if taken > allowed:
-        remove(_first(entries, taken - int(_FULL * allowed)))
+        remove(_first(entries[:-1], taken - int(_FULL * allowed)))  # not the newest
 
 
 def _first(entries: Sequence[Held], size: int) -> list[Held]:

@@ -36,7 +36,7 @@ def cached(
         Change it when a function, a constant or a package changes that the step uses: only the
         step's own source is looked at.
     key : str, optional
-        Stands for what has no name of its own (a lambda, an object); change it with that.
+        Stands for what cannot be told from others (a lambda, an object); change it with that.
     **parameters
         What else it is told: numbers, texts, arrays, functions. A file is a `pathlib.Path`.
 
@@ -80,7 +80,7 @@ def lazy(
         return step(*given, **parameters)
 
     name = code[0].replace(".<locals>", "")
-    return Lazy(store.Entry(name, digest([code, told])), make)
+    return Lazy(store.Entry(name, digest([code, told, key])), make)
 
 
 class Lazy:
