@@ -35,13 +35,15 @@ lint: environment ## check style, types, the layout of imports, and that noteboo
 lab: environment ## open JupyterLab on the notebooks
 	@$(BIN)/nextaim lab
 
-bench: environment ## measure extraction, training, memory and starts beside what is known
+bench: environment ## measure extraction, training, memory, cache and starts beside what is known
 	@echo "==> benchmarks/radiomics.py"
 	@$(BIN)/python benchmarks/radiomics.py
 	@echo "==> benchmarks/training_loop.py"
 	@$(BIN)/python benchmarks/training_loop.py
 	@echo "==> benchmarks/memory.py"
 	@$(BIN)/python benchmarks/memory.py
+	@echo "==> benchmarks/cache.py"
+	@$(BIN)/python benchmarks/cache.py
 	@echo "==> benchmarks/dask_workers.py"
 	@$(BIN)/python benchmarks/dask_workers.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"

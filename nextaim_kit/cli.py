@@ -27,6 +27,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: what there is, how to get it, whether it is whole.")
 app.add_typer(data_app, name="data", no_args_is_help=True)
+cache_app = typer.Typer(
+    help="Steps of preprocessing that are kept: what lies there, what to remove."
+)
+data_app.add_typer(cache_app, name="cache", no_args_is_help=True)
 
 sweep_app = typer.Typer(help="Sweeps: many runs, planned in a file, on this machine or a cluster.")
 app.add_typer(sweep_app, name="sweep", no_args_is_help=True)
@@ -283,6 +287,48 @@ def data_where(name: str) -> None:
     from nextaim_kit.data.fetch import where
 
     print(where(name))
+
+
+@cache_app.command("list")
+def cache_list() -> None:
+    """List the steps that are kept: entries, size, last use."""
+    from nextaim_kit.terminal import cache
+
+    cache.show_list(console())
+
+
+@cache_app.command("size")
+def cache_size() -> None:
+    """Say how much of the cache is used, by what, and how much it may use."""
+    from nextaim_kit.terminal import cache
+
+    cache.show_size(console())
+
+
+@cache_app.command("prune")
+def cache_prune(
+    step: Annotated[
+        str | None, typer.Option(help="Entries of this step; the end of its name will do.")
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0, metavar="DAYS", help="Not used for so many days.")
+    ] = None,
+    to: Annotated[
+        float | None, typer.Option(min=0, metavar="GB", help="Least used first, down to this size.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All entries.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove kept steps, after a look at what would go; they are made again when needed."""
+    from nextaim_kit.terminal import cache
+
+    if not everything and step is None and older_than is None and to is None:
+        raise RequestError(
+            "prune does not know what to remove",
+            expected="--step NAME, --older-than DAYS, --to GB, or --all",
+            mend="nextaim data cache list shows what there is",
+        )
+    cache.prune(console(), step, older_than, to, yes)
 
 
 @sweep_app.command("plan")

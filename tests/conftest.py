@@ -45,7 +45,7 @@ def own_folders(tmp_path_factory, monkeypatch) -> Path:
     folder = tmp_path_factory.mktemp("home")
     for name in ("CACHE", "DATA", "RUNS"):
         monkeypatch.setenv(f"NEXTAIM_{name}", str(folder / name.lower()))
-    for name in ("RUN", "MIRROR", "NOTEBOOKS", "MANIFESTS", "DASK", "DASK_WAIT"):
+    for name in ("RUN", "MIRROR", "NOTEBOOKS", "MANIFESTS", "DASK", "DASK_WAIT", "CACHE_GB"):
         monkeypatch.delenv(f"NEXTAIM_{name}", raising=False)
     return folder
 

@@ -77,10 +77,10 @@ def _of_path(path: Path) -> str:
         return _of_files([(path.name, path)])
     if (path / "cohort.csv").is_file():
         return _of_path(path / "cohort.csv")
-    return _of_files(_below(path))
+    return _of_files(below(path))
 
 
-def _below(folder: Path) -> list[tuple[str, Path]]:
+def below(folder: Path) -> list[tuple[str, Path]]:
     """Relative paths and files below a folder; hidden ones are nobody's data."""
     files = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*")]
     return [
@@ -104,7 +104,7 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
         if os.path.isfile(place):
             files.append((name, place))
         elif os.path.isdir(place) and place.resolve() not in [*table.resolve().parents]:
-            files += [(f"{name}/{below}", path) for below, path in _below(place)]
+            files += [(f"{name}/{below}", path) for below, path in below(place)]
     return files
 
 
@@ -151,18 +151,27 @@ def content_hashes(paths: Iterable[Path]) -> list[str]:
     known, fresh = _recall(), {}
     digests = []
     for path in paths:
-        status = path.stat()
-        key = "|".join(
-            map(str, [os.path.realpath(path), status.st_ino, status.st_size, status.st_mtime_ns,
-                      status.st_ctime_ns])
-        )  # fmt: skip
+        key = stamp(path)
         digest = known.get(key) or sha256_of(path)
-        if key not in known and time.time_ns() - status.st_mtime_ns > SETTLED_NS:
+        if key not in known and settled(path):
             fresh[key] = digest
         digests.append(digest)
     if fresh:
         _remember(fresh)
     return digests
+
+
+def stamp(path: Path) -> str:
+    """What changes when a file does, without reading it; tells nothing of its name."""
+    status = path.stat()
+    parts = [os.path.realpath(path), status.st_ino, status.st_size, status.st_mtime_ns,
+             status.st_ctime_ns]  # fmt: skip
+    return hashlib.sha256("|".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()
+
+
+def settled(path: Path) -> bool:
+    """Whether a file is old enough that another change would show in its time stamp."""
+    return time.time_ns() - path.stat().st_mtime_ns > SETTLED_NS
 
 
 def _memo() -> Path:
