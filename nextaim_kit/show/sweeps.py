@@ -66,8 +66,8 @@ def parallel_coordinates(
 
 def _places(values: pd.Series, is_metric: bool) -> tuple[NDArray, list[tuple[float, str]]]:
     """Height of each value between 0 and 1, and the ticks of its axis."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.notna().all() and (is_metric or values.nunique() > _MANY):
+    numbers = _numbers(values)
+    if numbers.notna().all() and (is_metric or numbers.nunique() > _MANY):
         low, high = float(numbers.min()), float(numbers.max())
         width = (high - low) or 1.0
         ticks = np.linspace(low, high, 5) if high > low else [low]
@@ -81,10 +81,17 @@ def _places(values: pd.Series, is_metric: bool) -> tuple[NDArray, list[tuple[flo
 
 
 def _ordered(values: pd.Series) -> list[str]:
-    """Names of the values: by number where they are numbers, else as they come."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    in_order = values[numbers.sort_values(kind="stable").index] if numbers.notna().all() else values
-    return list(dict.fromkeys(map(_text, in_order)))
+    """Names of the values: by number where they are numbers, else by the alphabet."""
+    numbers = _numbers(values)
+    if numbers.notna().all():
+        return list(dict.fromkeys(map(_text, values[numbers.sort_values(kind="stable").index])))
+    return sorted(set(map(_text, values)))
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """The values as numbers, lists of one number among them; missing where they are none."""
+    alone = values.map(lambda v: v[0] if isinstance(v, list) and len(v) == 1 else v)
+    return pd.to_numeric(alone, errors="coerce")
 
 
 def _text(value: object) -> str:

@@ -53,6 +53,14 @@ def test_a_panel_for_each_setting_has_the_mean_of_each_value_in_order():
     assert "selectors xgboost has the highest mean, 0.830" in alt_of(figure)
 
 
+def test_lists_of_one_number_stand_in_the_order_of_the_numbers():
+    table = pd.DataFrame({"ks": [[10], [3], [20], [5]], "auc": [0.7, 0.6, 0.9, 0.8]})
+    texts = [t.get_text() for t in parallel_coordinates(table, ["ks"], "auc").axes[0].texts]
+    assert texts[:4] == ["3", "5", "10", "20"]
+    labels = marginals(table, ["ks"], "auc").axes[0].get_xticklabels()
+    assert [t.get_text() for t in labels] == ["3", "5", "10", "20"]
+
+
 def test_panels_that_are_not_needed_are_off():
     table = TABLE.assign(a=[1, 1, 2, 2], b=[1, 2, 2, 1])
     figure = marginals(table, ["k", "selectors", "a", "b"], "auc")
