@@ -99,6 +99,15 @@ def test_the_prediction_is_what_the_cpu_s_allocator_gives_out(batch_size):
     )
 
 
+@pytest.mark.parametrize("batch_size", [1, 300])
+def test_without_convolutions_the_prediction_holds_on_every_processor(batch_size):
+    def layers():
+        return nn.Sequential(nn.Linear(1000, 500), nn.ReLU(), nn.LayerNorm(500), nn.Linear(500, 9))
+
+    found = predict(layers, (1000,), batch_size=batch_size, device="cpu", loss=square)
+    assert found.peak == pytest.approx(true_peak(layers, (1000,), batch_size), rel=0.05)
+
+
 def test_torch_s_own_tracker_says_the_same():
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.distributed._tools.mem_tracker import MemTracker
