@@ -18,6 +18,12 @@ _PAIR = re.compile(
     r"\.(nii|nii\.gz|nrrd|mha|dcm)$",
     re.IGNORECASE,
 )
+# A volume that stands for a subject by itself; masks beside it do not.
+_VOLUME = re.compile(
+    r"(?P<subject>.+?)(?<!_mask)(?<!_label)(?<!_seg)(?<!_lungs)(?<!_lesions)"
+    r"\.(nii|nii\.gz|nrrd|mha)$",
+    re.IGNORECASE,
+)
 
 
 def subjects_in(folder: Path, *, need_mask: bool = True) -> tuple[list[Row], list[Row]]:
@@ -25,7 +31,9 @@ def subjects_in(folder: Path, *, need_mask: bool = True) -> tuple[list[Row], lis
 
     Pairs ``<subject>_image.*`` with ``<subject>_mask|label|seg.*``; where there are none, DICOM:
     one sub-folder per subject, or one patient's files directly in the folder. Names come from
-    folders. Several patients in one flat folder get a pseudonym made from their PatientID.
+    folders. Several patients in one flat folder get a pseudonym made from their PatientID. Where
+    no mask is needed, each other volume in a file of its own (NIfTI, NRRD, MetaImage), also in a
+    sub-folder, is a subject, named by its file, or by its folder where it is alone there.
 
     Parameters
     ----------
@@ -46,7 +54,31 @@ def subjects_in(folder: Path, *, need_mask: bool = True) -> tuple[list[Row], lis
     instances, damaged = dicom.scan(folder)
     patients = _patients(instances, folder, need_mask)
     rows, problems = _sorted_out(patients, _dicom_row, need_mask)
-    return rows, _with_damage(problems, damaged, folder)
+    problems = _with_damage(problems, damaged, folder)
+    if need_mask:
+        return rows, problems
+    return _with_volumes(rows, problems, folder)
+
+
+def _with_volumes(
+    rows: list[Row], problems: list[Row], folder: Path
+) -> tuple[list[Row], list[Row]]:
+    """Rows with those of volumes in one file each, of which none has a name that is there twice."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in files:
+        if (match := _VOLUME.match(path.name)) and not path.name.startswith("."):
+            parts = path.relative_to(folder).parts
+            alone = len(parts) > 1 and sum(f.parent == path.parent for f in files) == 1
+            found[parts[0] if alone else match["subject"]].append(path)
+    taken = {row["subject"] for row in rows}
+    for subject, paths in sorted(found.items()):
+        if len(paths) > 1 or subject in taken:
+            problem = f"{len(paths)} volumes of this name: {', '.join(map(dicom.named, paths))}"
+            problems.append({"subject": subject, "problem": problem})
+        else:
+            rows.append({"subject": subject, "image": str(paths[0])})
+    return sorted(rows, key=lambda row: row["subject"]), problems
 
 
 def _with_damage(problems: list[Row], damaged: list[Path], folder: Path) -> list[Row]:

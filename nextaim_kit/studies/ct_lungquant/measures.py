@@ -1,0 +1,173 @@
+"""What is measured of a CT: volumes, share that is ill, class of severity, kind and place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nextaim_kit.studies.ct_lungquant.resampling import slabs
+from nextaim_kit.studies.ct_lungquant.scans import Scan, save_mask
+from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT
+from nextaim_kit.studies.ct_lungquant.truth import (
+    BILATERAL_SHARE,
+    PERIPHERAL_MM,
+    ct_ss,
+    lesion_type,
+)
+
+CONSOLIDATED_HU = -260.0  # midway between ground glass and soft tissue: where a voxel is half full
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Where a software sees the lungs and lesions: probabilities on a grid of its own.
+
+    Attributes
+    ----------
+    right, left, lesions : SimpleITK.Image
+        float32 in [0, 1], of one grid with axes LPS; nothing is seen outside.
+    warnings : tuple of str
+    """
+
+    right: sitk.Image
+    left: sitk.Image
+    lesions: sitk.Image
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A CT with its masks, on its own voxels (axes LPS), and what was measured.
+
+    Attributes
+    ----------
+    scan : Scan
+    lungs : array of uint8, shape (z, y, x)
+        1: the patient's right lung, 2: the left one.
+    lesions : array of uint8, shape (z, y, x)
+        1: ground glass, 2: consolidation; within the lungs.
+    values : dict
+        See `measure`.
+    """
+
+    scan: Scan
+    lungs: NDArray[np.uint8]
+    lesions: NDArray[np.uint8]
+    values: dict[str, Any]
+
+    def save(self, lungs: Path, lesions: Path) -> None:
+        """Write the masks in a format that the paths' suffixes name."""
+        save_mask(self.lungs, self.scan.image, lungs)
+        save_mask(self.lesions, self.scan.image, lesions)
+
+
+def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU) -> Found:
+    """Put maps on the CT's own voxels, a slab at a time, and count.
+
+    Parameters
+    ----------
+    scan : Scan
+    maps : Maps
+    consolidated_hu : float
+        HU from which a voxel of a lesion is consolidation.
+
+    Returns
+    -------
+    Found
+        With the values ``right_ml``, ``left_ml``, ``lungs_ml``, ``lesions_ml``,
+        ``lesions_right_ml``, ``lesions_left_ml``; ``involvement``, ``involvement_right``,
+        ``involvement_left`` in %; ``ct_ss``; of the lesions' volume, NaN where there is none, the
+        shares ``ground_glass``, ``consolidation``, ``left``, ``upper`` (above the middle of the
+        lungs' height) and ``peripheral`` (within 20 mm of chest wall or diaphragm); ``type``,
+        ``bilateral``; ``complete``, whether the lungs end within the scan; and ``mean_hu`` of
+        the lungs. Of a lung that was not found, the involvement is NaN.
+    """
+    hu = sitk.GetArrayViewFromImage(scan.image)
+    lungs, lesions = np.zeros(hu.shape, np.uint8), np.zeros(hu.shape, np.uint8)
+    total = 0.0
+    for part, (right, left, ill) in slabs((maps.right, maps.left, maps.lesions), scan.image):
+        lung = right + left >= 0.5
+        lungs[part] = np.where(lung, np.where(left > right, LEFT, RIGHT), 0)
+        solid = hu[part] >= consolidated_hu
+        lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
+        total += float(hu[part][lung].sum(dtype=np.int64))
+    values = _volumes(lungs, lesions, scan.spacing)
+    values |= _kind(lesions) | _place(lungs, lesions, maps)
+    values["complete"] = not (lungs[0].any() or lungs[-1].any())
+    values["mean_hu"] = total / n if (n := int(np.count_nonzero(lungs))) else np.nan
+    return Found(scan, lungs, lesions, values)
+
+
+def _volumes(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
+    voxel = float(np.prod(spacing)) / 1000
+    # Both masks in one count: lung in the low digit, ill or not in the high one.
+    counts = sum(
+        np.bincount((a + 3 * (b > 0)).ravel(), minlength=6)
+        for a, b in zip(lungs, lesions, strict=True)
+    )
+    ml = {"right": (counts[RIGHT], counts[3 + RIGHT]), "left": (counts[LEFT], counts[3 + LEFT])}
+    values: dict[str, Any] = {f"{s}_ml": voxel * (well + ill) for s, (well, ill) in ml.items()}
+    values |= {"lungs_ml": voxel * counts[[1, 2, 4, 5]].sum(), "lesions_ml": voxel * counts[3:].sum()}
+    values |= {f"lesions_{s}_ml": voxel * ill for s, (_, ill) in ml.items()}
+    values["involvement"] = _percent(values["lesions_ml"], values["lungs_ml"])
+    for side in ml:
+        values[f"involvement_{side}"] = _percent(values[f"lesions_{side}_ml"], values[f"{side}_ml"])
+    ill = values["involvement"]
+    return values | {"ct_ss": ct_ss(ill) if np.isfinite(ill) else None}
+
+
+def _percent(part: float, whole: float) -> float:
+    return float(100 * part / whole) if whole else np.nan
+
+
+def _kind(lesions: NDArray) -> dict[str, Any]:
+    _, glass, solid = sum(np.bincount(plane.ravel(), minlength=3) for plane in lesions)
+    if not glass + solid:
+        return {"ground_glass": np.nan, "consolidation": np.nan, "type": "none"}
+    dense = float(solid / (glass + solid))
+    return {"ground_glass": 1 - dense, "consolidation": dense, "type": lesion_type(dense)}
+
+
+def _place(lungs: NDArray, lesions: NDArray, maps: Maps) -> dict[str, Any]:
+    """Where the lesions are; their depth is counted on the maps' coarser grid."""
+    by_slice = np.array([np.count_nonzero(plane) for plane in lesions])
+    count = int(by_slice.sum())
+    if not count:
+        return {"left": np.nan, "upper": np.nan, "peripheral": np.nan, "bilateral": False}
+    there = np.flatnonzero([plane.any() for plane in lungs])
+    middle = (there[0] + there[-1]) / 2
+    left = sum(int(np.count_nonzero(b[a == LEFT])) for a, b in zip(lungs, lesions, strict=True))
+    return {
+        "left": left / count,
+        "upper": float(by_slice[np.arange(len(by_slice)) > middle].sum() / count),
+        "peripheral": _peripheral(maps),
+        "bilateral": bool(BILATERAL_SHARE <= left / count <= 1 - BILATERAL_SHARE),
+    }
+
+
+def _peripheral(maps: Maps) -> float:
+    right, left, ill = (sitk.GetArrayViewFromImage(m) for m in (maps.right, maps.left, maps.lesions))
+    lung = right + left >= 0.5
+    ill = (ill >= 0.5) & lung
+    if not ill.any():
+        return np.nan
+    inside = lung | _between(lung & (right >= left), lung & (left > right))
+    spacing = maps.right.GetSpacing()[::-1]
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1), spacing)[1:-1, 1:-1, 1:-1]
+    # The outermost voxel's center is half a voxel from the wall.
+    return float((depth[ill] - min(spacing) / 2 <= PERIPHERAL_MM).mean())
+
+
+def _between(right: NDArray[np.bool_], left: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What lies between the lungs in a row from right to left: not the chest wall."""
+    column = np.arange(right.shape[2])
+    last = np.where(right.any(axis=2), right.shape[2] - 1 - right[:, :, ::-1].argmax(axis=2), -1)
+    first = np.where(left.any(axis=2), left.argmax(axis=2), -1)
+    between = (column > last[..., None]) & (column < first[..., None])
+    return between & (last >= 0)[..., None]

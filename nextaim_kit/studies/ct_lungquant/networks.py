@@ -1,0 +1,113 @@
+"""The three networks: a box regressor, and a U-Net for lungs and one for lesions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nextaim_kit.errors import RequestError
+
+Architecture = Literal["unet", "dynunet"]
+Version = Literal["v1", "v2"]
+BOX_GRID = (48, 48, 48)  # voxels that any scan is brought to for BB-net
+MULTIPLE = 16  # patches are multiples: four halvings
+
+
+def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 16) -> nn.Module:
+    """A network from HU, shape (n, 1, d, h, w), to logits, shape (n, outputs, d, h, w).
+
+    Parameters
+    ----------
+    outputs : int
+        1 for lesions, or for lungs without sides; 3 for background, right and left lung.
+    architecture : {"unet", "dynunet"}
+        MONAI's U-Net with residual units (Kerfoot et al. 2019,
+        doi:10.1007/978-3-030-12029-0_40), or nnU-Net's (Isensee et al. 2021,
+        doi:10.1038/s41592-020-01008-z), both with instance norm. The layers of the published
+        U-Nets are not all given.
+    width : int
+        Features of the first level; twice as many with each of three halvings.
+
+    Raises
+    ------
+    RequestError
+        If there is no such network.
+    """
+    widths = tuple(width * 2**level for level in range(4))
+    if architecture == "unet":
+        from monai.networks.nets import UNet
+
+        return UNet(3, 1, outputs, widths, (2, 2, 2), num_res_units=2, norm="instance")
+    if architecture == "dynunet":
+        from monai.networks.nets import DynUNet
+
+        kernels, steps = [3] * 4, [1, 2, 2, 2]
+        return DynUNet(3, 1, outputs, kernels, steps, steps[1:], filters=widths)
+    raise RequestError(f"no network {architecture!r}", expected="unet or dynunet")
+
+
+class BoxNet(nn.Module):
+    """BB-net: from a whole scan on `BOX_GRID` to the lungs' box.
+
+    Convolutions of stride 2 and two linear layers: the published layers are not given.
+    """
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__()
+        pairs = ((1, width), (width, 2 * width), (2 * width, 4 * width), (4 * width, 4 * width))
+        levels = [
+            nn.Sequential(nn.Conv3d(a, b, 3, 2, 1), nn.InstanceNorm3d(b, affine=True), nn.ReLU())
+            for a, b in pairs
+        ]
+        cells = BOX_GRID[0] // 16 * BOX_GRID[1] // 16 * BOX_GRID[2] // 16
+        self.features = nn.Sequential(*levels, nn.Flatten())
+        self.box = nn.Sequential(nn.Linear(4 * width * cells, 64), nn.ReLU(), nn.Linear(64, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Two corners, shape (n, 6), as shares of the scan: z, y, x first, then z, y, x last."""
+        return self.box(self.features(x)).sigmoid()
+
+
+def normalized(hu: Tensor) -> Tensor:
+    """HU from -1000 to 300 as -1 to 1: lung to soft tissue; bone is as dense as contrast."""
+    return (hu.float().clamp(-1000, 300) + 350) / 650
+
+
+def lung_loss(sided: bool) -> nn.Module:
+    """Dice and cross-entropy on logits, over background, right and left; or Dice of one class."""
+    from monai.losses import DiceCELoss, DiceLoss
+
+    if sided:
+        return DiceCELoss(include_background=False, softmax=True, to_onehot_y=True)
+    return DiceLoss(sigmoid=True)
+
+
+def lesion_loss(version: Version) -> nn.Module:
+    """v1: Dice. v2: a term beside it, which is not published; cross-entropy stands for it."""
+    from monai.losses import DiceCELoss, DiceLoss
+
+    return DiceLoss(sigmoid=True) if version == "v1" else DiceCELoss(sigmoid=True)
+
+
+def box_loss(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Smooth L1 of the corners, in percent of the scan."""
+    return nn.functional.smooth_l1_loss(100 * predicted, 100 * truth)
+
+
+def dice(logits: Tensor, truth: Tensor) -> float:
+    """Mean Dice coefficient of patches, of all foreground together; both empty count as 1."""
+    called = logits.argmax(1, keepdim=True) > 0 if logits.shape[1] > 1 else logits > 0
+    truth = truth > 0
+    axes = tuple(range(1, truth.ndim))
+    overlap, sizes = (called & truth).sum(axes), called.sum(axes) + truth.sum(axes)
+    return float(torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0).mean())
+
+
+def box_iou(predicted: Tensor, truth: Tensor) -> float:
+    """Mean overlap of boxes over their union."""
+    low, high = torch.maximum(predicted[:, :3], truth[:, :3]), torch.minimum(predicted[:, 3:], truth[:, 3:])
+    both = (high - low).clamp(min=0).prod(1)
+    volumes = [(b[:, 3:] - b[:, :3]).clamp(min=0).prod(1) for b in (predicted, truth)]
+    return float((both / (sum(volumes) - both).clamp(min=1e-9)).mean())

@@ -1,0 +1,111 @@
+"""A folder of CTs to a table of what a radiologist would be told, each CT by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+
+from nextaim_kit import __version__
+from nextaim_kit.errors import KitError
+from nextaim_kit.studies.ct_lungquant import threshold
+from nextaim_kit.studies.ct_lungquant.doubts import doubts
+from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
+from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
+
+Progress = Callable[[int, int, str], None]
+FIRST = ("subject", "site")
+
+
+class Software:
+    """What finds lungs and lesions, under the name that goes with every value.
+
+    Parameters
+    ----------
+    weights : str
+        A ``lungquant.pt`` of the notebook ``segmentation``; empty: thresholds, no network.
+    """
+
+    def __init__(self, weights: str = "") -> None:
+        self.segment: Callable[[Scan], Maps] = threshold.segment
+        self.name = threshold.NAME
+        if weights:
+            from nextaim_kit.studies.ct_lungquant.pipeline import LungQuant
+
+            trained = LungQuant.load(Path(weights))
+            self.segment, self.name = trained.segment, trained.name
+
+    def __call__(self, path: str | Path, *, consolidated_hu: float = CONSOLIDATED_HU) -> Found:
+        """Read, segment and measure one CT.
+
+        Returns
+        -------
+        Found
+            With ``software`` and ``warnings`` among its values.
+
+        Raises
+        ------
+        DataError
+            If the CT cannot be used, or has no lung.
+        """
+        scan = read_ct(path)
+        maps = self.segment(scan)
+        found = measure(scan, maps, consolidated_hu=consolidated_hu)
+        said = [*scan.warnings, *maps.warnings, *doubts(found)]
+        found.values["software"] = f"{self.name}, nextaim_kit {__version__}"
+        found.values["warnings"] = "; ".join(said)
+        return found
+
+
+def quantify(
+    cohort: pd.DataFrame,
+    software: Software | None = None,
+    *,
+    each: Callable[[str, Found], dict[str, Any]] | None = None,
+    consolidated_hu: float = CONSOLIDATED_HU,
+    progress: Progress | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure every CT of a cohort, one after the other, in the memory of one.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        ``subject``, ``site``, ``image`` (a file, or the folder of a DICOM series).
+    software : Software, optional
+        By default thresholds, without a network.
+    each : callable, optional
+        Called with a subject and what was found, to draw or keep it; what it gives is added to
+        the values.
+    consolidated_hu : float
+        HU from which a lesion's voxel is consolidation.
+    progress : callable, optional
+        Called with the number done, the total and the subject.
+
+    Returns
+    -------
+    values : DataFrame
+        A row for each CT that could be measured: ``subject``, ``site``, `measures.measure`'s
+        values, ``software``, ``warnings``.
+    failures : DataFrame
+        ``subject`` and ``problem`` of the others.
+    """
+    software = software or Software()
+    rows, failures = [], []
+    for k, (subject, site, image) in enumerate(
+        cohort[["subject", "site", "image"]].itertuples(index=False), 1
+    ):
+        try:
+            found = software(str(image), consolidated_hu=consolidated_hu)
+            more = each(str(subject), found) if each else {}
+            rows.append({"subject": subject, "site": site} | found.values | more)
+        except (KitError, MemoryError) as error:
+            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
+            failures.append({"subject": subject, "problem": " ".join(reason.split())})
+        if progress:
+            progress(k, len(cohort), str(subject))
+    values = pd.DataFrame(rows, columns=None if rows else list(FIRST))
+    return values, pd.DataFrame(failures, columns=["subject", "problem"])

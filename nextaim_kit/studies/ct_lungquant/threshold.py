@@ -1,0 +1,201 @@
+"""Lungs and lesions without a network: thresholds in HU, connected parts, closing.
+
+The fallback where no trained network is at hand, and the baseline that a network has to beat.
+Consolidation at the chest wall is as dense as the wall: closing brings back what is small.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.studies.ct_lungquant.measures import Maps
+from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
+from nextaim_kit.studies.ct_lungquant.scans import Scan
+
+NAME = "threshold, no network"
+SPACING = (3.0, 3.0, 3.0)  # mm: noise is averaged, and vessels become thin
+AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
+ILL_HU = -700.0  # well-aerated lung below
+_LEAST_ML = 100.0  # a lung
+_SECOND = 0.2  # of the larger lung: what is smaller is none
+_TRACHEA_MM2 = 700.0, 40.0  # area in a slice, at most and at least
+_MIDLINE_MM = 50.0  # from the field's middle
+_AIRWAY_MM, _CLOSING_MM, _VESSEL_MM = 7.5, 12.0, 4.5  # radii
+
+Mask = NDArray[np.bool_]
+
+
+def segment(scan: Scan) -> Maps:
+    """Find lungs and lesions by thresholds.
+
+    The lungs are what is below -320 HU within the body, without the large airways, its two largest
+    parts, closed. Ill is what is above -700 HU in them and no thin vessel: well-aerated lung
+    is what remains (Colombi et al. 2020, doi:10.1148/radiol.2020201433).
+
+    Parameters
+    ----------
+    scan : Scan
+
+    Returns
+    -------
+    Maps
+
+    Raises
+    ------
+    DataError
+        If there is no lung.
+    """
+    image = coarse(scan.image, SPACING)
+    hu = sitk.GetArrayFromImage(image).astype(np.float32)
+    lungs, warnings = find_lungs(hu, SPACING[::-1])
+    ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
+    ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, SPACING[::-1]))
+    right, left, lesions = (
+        placed(mask.astype(np.float32), image) for mask in (lungs == 1, lungs == 2, ill)
+    )
+    return Maps(right, left, lesions, tuple(warnings))
+
+
+def find_lungs(
+    hu: NDArray[np.float32], spacing: tuple[float, ...]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Find the lungs by threshold and connected parts.
+
+    Parameters
+    ----------
+    hu : array of shape (z, y, x)
+        Axes to the patient's left, back and head.
+    spacing : (float, float, float)
+        mm, along z, y, x.
+
+    Returns
+    -------
+    lungs : array of uint8, shape (z, y, x)
+        1: the patient's right, 2: left.
+    warnings : list of str
+
+    Raises
+    ------
+    DataError
+        If no part is as large as a lung.
+    """
+    voxel = float(np.prod(spacing)) / 1000
+    airy = (hu < AERATED_HU) & _body(hu)
+    airy &= ~_trachea(airy, spacing)
+    trunks = ndimage.binary_opening(airy, ball(_AIRWAY_MM, spacing))
+    parts = _large(trunks, _LEAST_ML / voxel)
+    if not parts:
+        raise DataError(
+            "no lung is found by thresholds",
+            expected=f"{_LEAST_ML:.0f} ml or more below {AERATED_HU:.0f} HU within the body",
+            mend="check that it is a chest CT; lungs that are white need a network",
+        )
+    lungs = _grown(_sides(parts), airy, 2 * _AIRWAY_MM, spacing)
+    closing = ball(_CLOSING_MM, spacing)
+    wide = [ndimage.binary_closing(np.pad(lungs == side, 6), closing)[6:-6, 6:-6, 6:-6] for side in (1, 2)]
+    for side, mask in zip((1, 2), wide, strict=True):
+        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
+        lungs[filled & (lungs == 0)] = side
+    volumes = [float((lungs == side).sum()) * voxel for side in (1, 2)]
+    if min(volumes) > 0:
+        return lungs, []
+    return lungs, ["only one lung was found"]
+
+
+def ball(radius_mm: float, spacing: tuple[float, ...]) -> Mask:
+    """Voxels within a distance of the middle one."""
+    steps = [np.arange(-int(radius_mm / s), int(radius_mm / s) + 1) * s for s in spacing]
+    away = np.sqrt(sum(g**2 for g in np.meshgrid(*steps, indexing="ij")))
+    return away <= radius_mm
+
+
+def _body(hu: NDArray[np.float32]) -> Mask:
+    """The patient without the table: the largest dense part, filled slice by slice."""
+    dense, _ = ndimage.label(ndimage.binary_opening(hu > AERATED_HU))
+    sizes = np.bincount(dense.ravel())
+    sizes[0] = 0
+    largest = dense == sizes.argmax()
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in largest])
+
+
+def _trachea(airy: Mask, spacing: tuple[float, ...]) -> Mask:
+    """The windpipe, followed down from the top as long as it is a small part of each slice."""
+    found = np.zeros_like(airy)
+    most, least = (area / (spacing[1] * spacing[2]) for area in _TRACHEA_MM2)
+    above: Mask | None = None
+    for k in range(len(airy) - 1, -1, -1):
+        labels, _ = ndimage.label(airy[k])
+        sizes = np.bincount(labels.ravel())
+        small = np.flatnonzero((sizes >= least) & (sizes <= most))
+        if above is None:
+            middle = airy.shape[2] / 2
+            centers = [np.nonzero(labels == n)[1].mean() for n in small]
+            near = [n for n, x in zip(small, centers, strict=True) if abs(x - middle) * spacing[2] < _MIDLINE_MM]
+            if not near:
+                continue
+            here = labels == max(near, key=lambda n: sizes[n])
+        else:
+            below = np.intersect1d(labels[above & airy[k]], small)
+            if not below.size:
+                break
+            here = np.isin(labels, below)
+        found[k] = above = here
+    return ndimage.binary_dilation(found, iterations=1)
+
+
+def _large(mask: Mask, least: float) -> list[Mask]:
+    """Connected parts of at least so many voxels, at most two, the largest first."""
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept = [k for k in np.argsort(-sizes, kind="stable")[:2] if sizes[k] >= least]
+    return [labels == k for k in kept if sizes[k] >= _SECOND * sizes.max()]
+
+
+def _sides(parts: list[Mask]) -> NDArray[np.uint8]:
+    """Label parts by side; a single part that holds both lungs is worn down until it breaks."""
+    if len(parts) == 1:
+        parts = _broken(parts[0])
+    seeds = np.zeros(parts[0].shape, np.uint8)
+    if len(parts) == 2:
+        parts = sorted(parts, key=lambda mask: float(np.nonzero(mask)[2].mean()))
+        seeds[parts[0]], seeds[parts[1]] = 1, 2
+        return seeds
+    middle = float(np.nonzero(parts[0])[2].mean())
+    seeds[parts[0]] = 1 if middle < seeds.shape[2] / 2 else 2
+    return seeds
+
+
+def _broken(mask: Mask) -> list[Mask]:
+    least = 0.05 * mask.sum()
+    worn = mask
+    while worn.any():
+        worn = ndimage.binary_erosion(worn)
+        parts = _large(worn, least)
+        if len(parts) == 2:
+            return parts
+    return [mask]
+
+
+def split_sides(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.uint8]:
+    """Label a mask of both lungs: 1 the patient's right, 2 the left; all voxels get a side."""
+    parts = _large(mask, 1)
+    if not parts:
+        return np.zeros(mask.shape, np.uint8)
+    return _grown(_sides(parts), mask, np.inf, spacing)
+
+
+def _grown(
+    seeds: NDArray[np.uint8], airy: Mask, most: float, spacing: tuple[float, ...]
+) -> NDArray[np.uint8]:
+    """Seeds and what is airy within some mm and hangs together with them, to the nearest seed."""
+    away, nearest = ndimage.distance_transform_edt(seeds == 0, spacing, return_indices=True)
+    near = airy & (away <= most)
+    if np.isfinite(most):
+        labels, _ = ndimage.label(near | (seeds > 0))
+        near &= np.isin(labels, np.unique(labels[seeds > 0]))
+    return np.where(near, seeds[tuple(nearest)], 0).astype(np.uint8)

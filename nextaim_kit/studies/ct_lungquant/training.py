@@ -1,0 +1,279 @@
+"""What the networks learn from: scans at the networks' spacing, kept once, and parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+from torch.utils.data import Dataset
+
+from nextaim_kit.data.cache import cached, lazy
+from nextaim_kit.data.images import read_image
+from nextaim_kit.errors import DataError
+from nextaim_kit.studies.ct_lungquant.networks import BOX_GRID, MULTIPLE, normalized
+from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels
+from nextaim_kit.studies.ct_lungquant.scans import AIR, read_ct
+
+Box = tuple[slice, slice, slice]
+Size = tuple[int, int, int]
+What = Literal["lungs", "sides", "lesions"]
+_VERSION = 1  # of the preparation below: what it keeps is made anew with another one
+OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said
+
+
+def prepared(image: str, lungs: str, lesions: str, spacing: tuple[float, ...]) -> dict[str, Any]:
+    """A subject as the networks learn from it: the deterministic part, done once.
+
+    Parameters
+    ----------
+    image, lungs, lesions : str
+        Paths; the masks lie on the image's grid.
+    spacing : (float, float, float)
+        mm, along x, y, z.
+
+    Returns
+    -------
+    dict
+        ``hu`` (int16), ``lungs`` (1: right, 2: left), ``lesions`` (0 or 1), each of shape
+        (z, y, x); ``outside``, the share of the lesions' mask that is not in the lungs.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be used, or a mask is of another grid.
+    """
+    from nextaim_kit.data.images import check_geometry
+
+    masks = [read_image(path) for path in (lungs, lesions)]
+    original = read_image(image)
+    for mask in masks:
+        check_geometry(original, mask, subject=Path(image).name)
+    lungs_there, ill = (sitk.DICOMOrient(sitk.Cast(m, sitk.sitkUInt8), "LPS") for m in masks)
+    outside = _outside(lungs_there, ill)
+    both = [coarse_labels(lungs_there, spacing, (1, 2)), coarse_labels(ill > 0, spacing, (1,))]
+    hu = coarse(read_ct(image).image, spacing)
+    hu, side, sick = (sitk.GetArrayFromImage(one) for one in (hu, *both))
+    if not side.any():
+        raise DataError(
+            f"{Path(lungs).name} marks no lung", expected="1: right lung, 2: left lung"
+        )
+    return {"hu": hu, "lungs": side, "lesions": sick * (side > 0), "outside": outside}
+
+
+def _outside(lungs: sitk.Image, lesions: sitk.Image) -> float:
+    lung, ill = (sitk.GetArrayViewFromImage(one) for one in (lungs, lesions))
+    marked = int(np.count_nonzero(ill))
+    return float(np.count_nonzero(ill[lung == 0]) / marked) if marked else 0.0
+
+
+def prepare(
+    cohort: pd.DataFrame, spacing: Sequence[float]
+) -> tuple[list[Prepared], pd.DataFrame, pd.DataFrame]:
+    """Prepare a cohort; one that cannot be used never loses the others.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        ``subject``, ``image``, ``lungs``, ``lesions``.
+    spacing : (float, float, float)
+        mm, along x, y, z.
+
+    Returns
+    -------
+    cases : list of Prepared
+    kept : DataFrame
+        The cohort's rows of these, in the same order.
+    problems : DataFrame
+        ``subject`` and ``problem``: those left out, and those whose lesions' mask leaves the lungs.
+    """
+    cases, kept, problems = [], [], []
+    size = tuple(float(s) for s in spacing)
+    for k, row in enumerate(cohort.itertuples()):
+        files = [str(row.image), str(row.lungs), str(row.lesions)]
+        try:
+            found = cached(prepared, *files, spacing=size, version=_VERSION)
+        except DataError as error:
+            problems.append((row.subject, str(error)))
+            continue
+        if found["outside"] > OUTSIDE:
+            share = f"{100 * found['outside']:.0f} % of the lesions' mask"
+            problems.append((row.subject, f"{share} lies outside the lungs: left aside"))
+        kept.append(k)
+        store = lazy(prepared, *files, spacing=size, version=_VERSION)
+        cases.append(Prepared(str(row.subject), store, box_of(found["lungs"] > 0)))
+    table = pd.DataFrame(problems, columns=["subject", "problem"])
+    return cases, cohort.iloc[kept].reset_index(drop=True), table
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One prepared subject, read by the part.
+
+    Attributes
+    ----------
+    subject : str
+    store : lazy
+        ``hu``, ``lungs`` and ``lesions``.
+    box : tuple of slice
+        The lungs': z, y, x.
+    """
+
+    subject: str
+    store: Any
+    box: Box
+
+    @property
+    def shape(self) -> Size:
+        """Slices, rows, columns."""
+        return self.store["hu"].shape
+
+    def part(self, name: str, box: Box) -> Tensor:
+        """Values within a box, shape (1, z, y, x)."""
+        return torch.from_numpy(np.asarray(self.store[name][box]).copy())[None]
+
+
+def box_of(mask: NDArray[np.bool_]) -> Box:
+    """Smallest box that holds a mask."""
+    spans = []
+    for axis in range(3):
+        there = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        spans.append(slice(int(there[0]), int(there[-1]) + 1))
+    return spans[0], spans[1], spans[2]
+
+
+def widened(box: Box, by: float, shape: Size) -> Box:
+    """A box larger by a share of its edges on every side, within a volume."""
+    first, second, third = (
+        slice(
+            max(0, int(s.start - np.ceil(by * (s.stop - s.start)))),
+            min(n, int(s.stop + np.ceil(by * (s.stop - s.start)))),
+        )
+        for s, n in zip(box, shape, strict=True)
+    )
+    return first, second, third
+
+
+def rounded(patch: Sequence[int]) -> Size:
+    """Edges in voxels as the networks can take them, x, y, z turned to z, y, x."""
+    z, y, x = (-(-n // MULTIPLE) * MULTIPLE for n in reversed(patch))
+    return z, y, x
+
+
+class BoxItems(Dataset):
+    """Whole scans on BB-net's grid, with the lungs' box as shares of the scan.
+
+    Parameters
+    ----------
+    cases : sequence of Prepared
+    augment : bool
+        Take scans that begin and end elsewhere: more or less of neck, belly and air around.
+    """
+
+    def __init__(self, cases: Sequence[Prepared], *, augment: bool = False) -> None:
+        self.cases, self.augment = cases, augment
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        case = self.cases[index]
+        box = self._frame(case) if self.augment else tuple(slice(0, n) for n in case.shape)
+        hu = case.part("hu", box)  # type: ignore[arg-type]
+        edges = [
+            ((at.start - frame.start) / (frame.stop - frame.start),
+             (at.stop - frame.start) / (frame.stop - frame.start))
+            for at, frame in zip(case.box, box, strict=True)
+        ]  # fmt: skip
+        corners = [first for first, _ in edges] + [last for _, last in edges]
+        return on_box_grid(hu), torch.tensor(corners, dtype=torch.float32)
+
+    @staticmethod
+    def _frame(case: Prepared) -> Box:
+        """Ends anywhere between the lungs' and the scan's."""
+        shares = torch.rand(6).tolist()
+        spans = [
+            slice(int(at.start * a), n - int((n - at.stop) * b))
+            for at, n, a, b in zip(case.box, case.shape, shares[:3], shares[3:], strict=True)
+        ]
+        return spans[0], spans[1], spans[2]
+
+
+def on_box_grid(hu: Tensor) -> Tensor:
+    """A scan, shape (1, z, y, x), as BB-net sees it, shape (1, 48, 48, 48)."""
+    x = normalized(hu)[None]
+    return interpolate(x, BOX_GRID, mode="trilinear", align_corners=False)[0]
+
+
+class Patches(Dataset):
+    """Parts of scans and their masks, shape (1, z, y, x).
+
+    Parameters
+    ----------
+    cases : sequence of Prepared
+    what : {"lungs", "sides", "lesions"}
+        The mask: lungs as one, the right (1) and left one (2), or lesions.
+    patch : (int, int, int)
+        Voxels: z, y, x.
+    whole : bool
+        From the whole scan rather than from the lungs' box and somewhat around.
+    augment : bool
+        Take another part each time, mirrored, with other noise and contrast. Else its middle.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Prepared],
+        what: What,
+        patch: Size,
+        *,
+        whole: bool = False,
+        augment: bool = False,
+    ) -> None:
+        self.cases, self.what, self.patch = cases, what, patch
+        self.whole, self.augment = whole, augment
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        case = self.cases[index]
+        field: Box = tuple(slice(0, n) for n in case.shape)  # type: ignore[assignment]
+        if not self.whole:
+            field = widened(case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape)
+        box = self._place(field)
+        hu = fill(normalized(case.part("hu", box)), self.patch, float(normalized(torch.tensor(AIR))))
+        mask = case.part("lesions" if self.what == "lesions" else "lungs", box)
+        mask = fill(mask if self.what == "sides" else mask > 0, self.patch, 0).float()
+        return self._varied(hu, mask) if self.augment else (hu, mask)
+
+    def _place(self, field: Box) -> Box:
+        spans = []
+        for span, n in zip(field, self.patch, strict=True):
+            spare = max(0, span.stop - span.start - n)
+            first = int(torch.randint(spare + 1, ())) if self.augment else spare // 2
+            spans.append(slice(span.start + first, min(span.stop, span.start + first + n)))
+        return spans[0], spans[1], spans[2]
+
+    def _varied(self, hu: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        hu = hu * (0.9 + 0.2 * torch.rand(())) + 0.1 * (torch.rand(()) - 0.5)
+        hu = hu + 0.06 * torch.rand(()) * torch.randn_like(hu)
+        turned = [axis for axis in (1, 2, 3) if self.what == "lesions" and torch.rand(()) < 0.5]
+        return hu.flip(turned), mask.flip(turned)
+
+
+def fill(part: Tensor, patch: Size, value: float) -> Tensor:
+    """A part, shape (1, z, y, x), in the middle of a patch at least as large."""
+    edges: list[int] = []
+    for n, wanted in zip(reversed(part.shape[1:]), reversed(patch), strict=True):
+        lacking = max(0, wanted - n)
+        edges += [lacking // 2, lacking - lacking // 2]
+    return pad(part.float(), edges, value=value)
