@@ -60,7 +60,7 @@ def fit_curve(form: str, x: ArrayLike, y: ArrayLike) -> tuple[float, ...]:
     RequestError
         If there is no such form.
     DataError
-        If a value is missing, or there are fewer than four.
+        If a value is missing, there are fewer than four, or no optimum is found.
     """
     from scipy.optimize import curve_fit
 
@@ -76,7 +76,10 @@ def fit_curve(form: str, x: ArrayLike, y: ArrayLike) -> tuple[float, ...]:
         )
     chosen = FORMS[form]
     bounds = (chosen.lowest, [np.inf] * len(chosen.start))
-    found, _ = curve_fit(chosen.curve, x, y, p0=chosen.start, bounds=bounds, method="trf")
+    try:
+        found, _ = curve_fit(chosen.curve, x, y, p0=chosen.start, bounds=bounds, method="trf")
+    except RuntimeError as error:  # SciPy's word for an optimum that was not reached
+        raise DataError(f"no {form} fits these values", found=str(error)) from error
     return tuple(map(float, found))
 
 

@@ -22,7 +22,8 @@ RARE = 5  # subjects of an answer, below which an AUC is not looked at
 class Rule:
     """How a panel's answers become one: yes where more than `share` of those who answered say so.
 
-    Where exactly that share does, `ties` decides; with fewer than `least` answers there is none.
+    Where exactly that share does, `ties` decides. With fewer than `least` answers there is none,
+    unless the whole panel is smaller.
     """
 
     share: float = 0.5

@@ -14,7 +14,7 @@ from nextaim_kit.data.source import find_source
 from nextaim_kit.data.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.panel_tables import READ, checked_readings, checked_values
-from nextaim_kit.studies.ct_lungquant.readers import read_panel
+from nextaim_kit.studies.ct_lungquant.readers import SCALES, read_panel
 from nextaim_kit.studies.ct_lungquant.truth import ct_ss, lesion_type
 
 _FEWEST = 10  # subjects with readings and values, below which nothing can be said
@@ -65,6 +65,8 @@ def load_material(
         If a table cannot be used, or fewer than ten subjects have both.
     """
     table = _cohort(cohort, twin) if not (values and readings) else pd.DataFrame()
+    if not readings:
+        _require_truth(table)
     known = [problems(table)]
     given = _table(values) if values else measure(table)
     measured, doubts = checked_values(given, Path(values).name or "the measured values")
@@ -73,7 +75,7 @@ def load_material(
         read, doubts = checked_readings(_table(readings), Path(readings).name)
         known.append(doubts)
     else:
-        read = _simulated(table[table["subject"].isin(given["subject"].astype(str))], seed)
+        read = read_panel(table[table["subject"].isin(measured["subject"])], seed=seed)
     if "slice_mm" in table and "slice_mm" not in measured:
         measured = measured.merge(table[["subject", "slice_mm"]], how="left", on="subject")
     return _matched(measured, read, known)
@@ -81,7 +83,7 @@ def load_material(
 
 def few_cases(readings: pd.DataFrame, least: int) -> pd.DataFrame:
     """Readers of fewer than `least` subjects, whose labels count but who are not judged."""
-    counts = readings[readings["percent"].notna()].groupby("reader").size()
+    counts = readings[readings[list(SCALES)].notna().any(axis=1)].groupby("reader").size()
     counts = counts.reindex(sorted(readings["reader"].unique()), fill_value=0)
     few = counts[counts < least]
     said = [f"read {n} subjects, fewer than {least}: not judged as a reader" for n in few]
@@ -141,7 +143,7 @@ def _table(spec: str) -> pd.DataFrame:
     return read_table(find_source(spec).path)
 
 
-def _simulated(cohort: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _require_truth(cohort: pd.DataFrame) -> None:
     if "truth_involvement" not in cohort:
         raise RequestError(
             "these CTs have nobody's readings",
@@ -149,7 +151,6 @@ def _simulated(cohort: pd.DataFrame, seed: int) -> pd.DataFrame:
             found="none",
             mend="give readings=...csv with subject, " + ", ".join(READ),
         )
-    return read_panel(cohort, seed=seed)
 
 
 def _matched(values: pd.DataFrame, readings: pd.DataFrame, known: list[pd.DataFrame]) -> Material:

@@ -35,7 +35,8 @@ def checked_readings(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.D
     Raises
     ------
     DataError
-        If a column is not there, none of a label's values is known, or there is one reader only.
+        If a column is not there or empty, none of a label's values is known, or there is one
+        reader only.
     """
     check_columns(list(table.columns), READ, Path(name))
     who = {column: table[column].astype(str).str.strip() for column in ("subject", "reader")}
@@ -46,6 +47,14 @@ def checked_readings(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.D
     for label in SCALES:
         read[label] = _classes(read, label, found, name)
     read = read.astype({"ct_ss": "Int64"}).reset_index(drop=True)
+    unread = [column for column in READ if read[column].isna().all()]
+    if unread:
+        raise DataError(
+            f"{name}: nobody has read {unread[0]}",
+            expected=f"values in the columns {', '.join(READ[1:])}",
+            found=f"an empty column {unread[0]}",
+            mend="add the readings; the notebook compares all of them",
+        )
     count = read["reader"].nunique()
     if count < 2:
         raise DataError(
