@@ -110,6 +110,7 @@ class Differences(NamedTuple):
     other: ArrayLike
     limits: pd.DataFrame  # metric (bias, limit_low, limit_high), value, low, high
     unit: str
+    step: str  # unit of their difference
 
 
 @styled
@@ -144,8 +145,8 @@ def bland_altman(panels: Mapping[str, Differences], *, less: str = "difference")
                           xytext=(-2, 2), textcoords="offset points", ha="right", fontsize=8,
                           color=color)  # fmt: skip
             said.append(f"{title}, {name.replace('_', ' ')} {value:.2f}")
-        unit = f" ({panel.unit})"
-        axis.set(xlabel=f"mean of both{unit}", ylabel=f"{less}{unit}", title=title)
+        axis.set(xlabel=f"mean of both ({panel.unit})", ylabel=f"{less} ({panel.step})")
+        axis.set_title(title)
     return described(figure, f"Differences against means: {'; '.join(said)}.")
 
 

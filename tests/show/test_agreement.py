@@ -25,7 +25,9 @@ DRAWN = {
         "patients by 2 readers",
     ),
     "bland_altman": (
-        lambda: plots.bland_altman({"in %": plots.Differences(X, Y, bland_altman(X, Y), "points")}),
+        lambda: plots.bland_altman(
+            {"in %": plots.Differences(X, Y, bland_altman(X, Y), "%", "points")}
+        ),
         "in %, limit low",
     ),
     "fitted_curves": (
@@ -63,7 +65,7 @@ def test_the_values_of_a_matrix_are_written_in_its_squares():
 
 def test_bias_and_limits_are_drawn_where_they_are():
     limits = bland_altman(X, Y)
-    figure = plots.bland_altman({"a": plots.Differences(X, Y, limits, "points")})
+    figure = plots.bland_altman({"a": plots.Differences(X, Y, limits, "%", "points")})
     heights = {float(line.get_ydata()[0]) for line in figure.axes[0].lines}
     assert set(limits["value"][:3].round(9)) <= {round(height, 9) for height in heights}
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.metrics import Interval, auc_interval, mean_auc_interval
+from nextaim_kit.learn.metrics import Interval, auc_interval, evaluate, mean_auc_interval
 from nextaim_kit.studies.ct_lungquant.questions import Question
 
 Ties = Literal["leave out", "yes", "no"]
@@ -94,6 +94,29 @@ def against_consensus(
         found = auc_interval(used["y"], used["score"], n_boot=n_boot, seed=seed)
         rows.append((name, *found, len(used)))
     return pd.DataFrame(rows, columns=["question", "value", "low", "high", "n"])
+
+
+def at_limit(
+    asked: Mapping[str, Question], agreed: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """How often the software meets the consensus where its own limit decides.
+
+    Returns
+    -------
+    DataFrame
+        ``question``, ``metric`` (accuracy, recall, specificity), ``value``, ``low``, ``high``, and
+        ``commoner``: the accuracy of always giving the commoner answer.
+    """
+    tables = []
+    for name, table in agreed.items():
+        used = table[table["used"]]
+        limit, score = asked[name].limit / 100, used["score"] / 100
+        found = evaluate(used["y"], score, threshold=limit, n_boot=n_boot, seed=seed)
+        found = found[found["metric"].isin(["accuracy", "recall", "specificity"])]
+        commoner = max(used["y"].mean(), 1 - used["y"].mean())
+        tables.append(found.assign(question=name, commoner=commoner))
+    columns = ["question", "metric", "value", "low", "high", "commoner"]
+    return pd.concat(tables, ignore_index=True)[columns]
 
 
 def against_readers(

@@ -15,6 +15,7 @@ from nextaim_kit.studies.ct_lungquant.consensus import (
     account,
     against_consensus,
     against_readers,
+    at_limit,
     by_site,
     consensus,
     left_out,
@@ -113,6 +114,29 @@ def test_the_auc_is_that_of_the_consensus(readings, values):
     assert found["value"]["zones"] == pytest.approx(auc(used["y"], used["score"]))
     assert (found["low"] <= found["value"]).all()
     assert (found["value"] <= found["high"]).all()
+
+
+def test_a_software_that_says_half_keeps_its_auc_and_misses_at_its_limit(readings, values):
+    half = values.assign(involvement=values["involvement"] / 2)
+    whole, less = agreed(readings, values), agreed(readings, half)
+    aucs = [against_consensus(t, n_boot=0, seed=0)["value"][0] for t in (whole, less)]
+    assert aucs[0] == pytest.approx(aucs[1])
+    found = [
+        at_limit(questions(), t, n_boot=20, seed=0).set_index(["question", "metric"])["value"]
+        for t in (whole, less)
+    ]
+    recall = [table["involvement", "recall"] for table in found]
+    assert recall[0] > 0.8 > 0.7 > recall[1]
+    assert found[1]["involvement", "specificity"] == 1
+
+
+def test_the_accuracy_at_the_limit_stands_beside_the_commoner_answer(readings, values):
+    tables = agreed(readings, values)
+    found = at_limit(questions(), tables, n_boot=20, seed=0).set_index(["question", "metric"])
+    used = tables["sides"][tables["sides"]["used"]]
+    right = (used["score"] >= 10) == (used["y"] == 1)
+    assert found["value"]["sides", "accuracy"] == pytest.approx(right.mean())
+    assert found["commoner"]["sides", "recall"] == pytest.approx(used["y"].mean())
 
 
 def test_a_right_software_beats_a_left_out_reader_and_noise_does_not(readings, values):
