@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from nextaim_kit.show.agreement import (
     Differences,
-    Divided,
     bland_altman,
-    divided_answers,
     fitted_curves,
     pair_matrix,
-    spread_of_choices,
     spread_of_readers,
 )
+from nextaim_kit.show.answers import Divided, divided_answers, spread_of_choices
 from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
 from nextaim_kit.show.performance import (

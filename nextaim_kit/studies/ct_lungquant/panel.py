@@ -51,7 +51,8 @@ def load_material(
     twin : callable
         Makes the synthetic twin, whose truth the simulated panel reads.
     measure : callable
-        Measures a cohort's CTs, where `values` is not given.
+        Measures a cohort's CTs, where `values` is not given; subjects that it names as
+        `problems` of its table are kept as such.
     values, readings : str
         Paths of tables, see `checked_values` and `checked_readings`.
     seed : int
@@ -70,7 +71,7 @@ def load_material(
     known = [problems(table)]
     given = _table(values) if values else measure(table)
     measured, doubts = checked_values(given, Path(values).name or "the measured values")
-    known.append(doubts)
+    known += [problems(given), doubts]
     if readings:
         read, doubts = checked_readings(_table(readings), Path(readings).name)
         known.append(doubts)

@@ -56,6 +56,14 @@ def test_the_twin_is_measured_and_read_where_no_table_is_given(cohort, values):
     assert found.problems.empty
 
 
+def test_a_subject_that_cannot_be_measured_is_named_once(cohort, values):
+    less = values[1:].copy()
+    less.attrs["problems"] = [{"subject": values["subject"][0], "problem": "no lungs found"}]
+    found = load_material("synthetic", twin=lambda: cohort, measure=lambda table: less)
+    assert found.problems["problem"].tolist() == ["no lungs found"]
+    assert len(found.values) == 39
+
+
 def test_given_values_of_some_of_the_twin_s_patients_are_enough(tmp_path, cohort, values):
     values[:20].to_csv(tmp_path / "values.csv", index=False)
     found = load_material(
