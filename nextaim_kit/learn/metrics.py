@@ -250,6 +250,52 @@ def macro_auc_interval(
     return _interval(lambda w: one(w) - two(w), drawn)
 
 
+def mean_auc_interval(
+    outcomes: ArrayLike,
+    scores: ArrayLike,
+    *,
+    other: ArrayLike | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Mean AUC over several versions of the outcome, such as several readers', with its interval.
+
+    Parameters
+    ----------
+    outcomes : array-like of shape (k, n)
+        0/1 of the same n patients by k readers; NaN where one has none, or a score is missing.
+    scores : array-like of shape (k, n)
+    other : array-like of shape (k, n), optional
+        Other scores for the same outcomes: the paired difference is given.
+    n_boot, seed
+        As for `evaluate`; the patients are resampled, the readers are not.
+
+    Raises
+    ------
+    DataError
+        If no version has both outcomes.
+    """
+    versions = np.asarray(outcomes, float)
+    one = np.asarray(scores, float)
+    two = np.zeros_like(one) if other is None else np.asarray(other, float)
+    both = [{0.0, 1.0} <= set(y[~np.isnan(y)]) for y in versions]
+    if not any(both):
+        raise DataError("a mean AUC needs a version with both outcomes", found=f"{len(both)} none")
+
+    def measure(w: _Weights) -> NDArray:
+        total, count = np.zeros(len(w)), np.zeros(len(w))
+        for y, first, second in zip(versions[both], one[both], two[both], strict=True):
+            known = ~np.isnan(y)
+            with np.errstate(invalid="ignore"):  # a resample without one of the outcomes: NaN
+                found = _auc(w[:, known], y[known], first[known])
+                if other is not None:
+                    found = found - _auc(w[:, known], y[known], second[known])
+            total, count = total + np.nan_to_num(found), count + ~np.isnan(found)
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+    return _interval(measure, _resamples(np.zeros(versions.shape[1]), None, n_boot, seed))
+
+
 def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
     """Threshold that a rule chooses, midway between neighboring scores.
 
@@ -350,13 +396,20 @@ def _resamples(y: NDArray, groups: ArrayLike | None, n_boot: int, seed: int) -> 
     return drawn
 
 
-def _interval(measure: Callable[[_Weights], NDArray], drawn: _Weights) -> Interval:
-    # A resample in which a measure does not exist (nobody called positive) says nothing of it.
-    values = measure(drawn)
+def with_interval(values: ArrayLike) -> Interval:
+    """First value with the 95 % interval of the others, which are those of the resamples.
+
+    A resample in which a measure does not exist (nobody called positive) says nothing of it.
+    """
+    values = np.asarray(values, float)
     if len(values) == 1 or np.isnan(values[1:]).all():
         return float(values[0]), float("nan"), float("nan")
     low, high = np.nanpercentile(values[1:], _LEVEL)
     return float(values[0]), float(low), float(high)
+
+
+def _interval(measure: Callable[[_Weights], NDArray], drawn: _Weights) -> Interval:
+    return with_interval(measure(drawn))
 
 
 def _by_score(w: _Weights, y: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:

@@ -208,6 +208,8 @@ def intervals(
     axis.tick_params(axis="y", length=0)
     if reference or groups != [None]:
         figure.legend(loc="outside lower right", ncols=1 if len(reference) > 1 else 2)
+    if "group" in df and df["name"].duplicated().any():
+        df = df.assign(name=df["name"] + " (" + df["group"].astype(str) + ")")
     lines = [f"{r['name']} {r['value']:.2f}" + _bracket(r.get("low"), r.get("high"))
              for r in df.to_dict("records")]  # fmt: skip
     marks = f" Reference: {', '.join(text for _, text in reference)}." if reference else ""

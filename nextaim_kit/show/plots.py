@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from nextaim_kit.show.agreement import (
+    Differences,
+    bland_altman,
+    fitted_curves,
+    pair_matrix,
+    spread_of_readers,
+)
+from nextaim_kit.show.answers import Divided, divided_answers, spread_of_choices
 from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
 from nextaim_kit.show.performance import (
@@ -18,21 +26,29 @@ from nextaim_kit.show.sites import distribution_by_site, volume_scatter
 from nextaim_kit.show.style import alt_of, described, use_style
 
 __all__ = [
+    "Differences",
+    "Divided",
     "alt_of",
+    "bland_altman",
     "calibration",
     "confusion",
     "curves",
     "decision_curve",
     "described",
     "distribution_by_site",
+    "divided_answers",
+    "fitted_curves",
     "gallery",
     "intervals",
     "learning_curve",
     "mosaic",
+    "pair_matrix",
     "planes",
     "roc",
     "selection_frequency",
     "shap_summary",
+    "spread_of_choices",
+    "spread_of_readers",
     "use_style",
     "volume_scatter",
 ]

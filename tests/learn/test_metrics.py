@@ -20,6 +20,7 @@ from nextaim_kit.learn.metrics import (
     evaluate_by,
     macro_auc,
     macro_auc_interval,
+    mean_auc_interval,
     operating_point,
 )
 
@@ -231,3 +232,24 @@ def test_no_error_among_few_patients_is_no_certainty():
     assert row["low"] == pytest.approx(proportion_confint(30, 30, method="beta")[0], abs=1e-12)
     twice = values(y, 0.1 + 0.8 * y, groups=np.repeat(np.arange(15), 2), n_boot=20)
     assert twice.loc["accuracy", "low"] < row["low"]
+
+
+def test_the_mean_auc_over_versions_is_the_mean_of_their_aucs():
+    rng = np.random.default_rng(5)
+    score = rng.normal(size=80)
+    versions = (score + rng.normal(size=(3, 80)) > 0).astype(float)
+    versions[1, :7] = np.nan
+    aucs = [auc(y[~np.isnan(y)], score[~np.isnan(y)]) for y in versions]
+    value, low, high = mean_auc_interval(versions, [score] * 3, n_boot=200)
+    assert value == pytest.approx(np.mean(aucs))
+    assert low < value < high
+    same = mean_auc_interval(versions, [score] * 3, other=[score] * 3, n_boot=50)
+    assert same == (0, 0, 0)
+
+
+def test_versions_of_one_outcome_are_passed_over_and_none_is_refused():
+    score = np.arange(20.0)
+    good, constant = (score > 9).astype(float), np.ones(20)
+    assert mean_auc_interval([good, constant], [score] * 2, n_boot=50)[0] == 1
+    with pytest.raises(DataError, match="a version with both outcomes"):
+        mean_auc_interval([constant], [score])

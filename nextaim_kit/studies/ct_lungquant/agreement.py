@@ -1,68 +1,94 @@
-"""How well readers agree: weighted kappa of pairs, intraclass correlation of all."""
+"""How well a panel agrees on each label, and whether a software would pass for one of it."""
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from nextaim_kit.studies.ct_lungquant.readers import SCALES
+from nextaim_kit.learn.agreement import icc_interval, kappa_as_reader, kappa_matrix, mean_kappa
+from nextaim_kit.studies.ct_lungquant.readers import LIMITS, SCALES, SEEN
+
+SOFTWARE = "software"
 
 
-def agreement(readings: pd.DataFrame) -> pd.DataFrame:
+def codes(readings: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Class numbers of a label from 0 on: a row per subject, a column per reader, NaN if unread.
+
+    The label ``percent`` keeps its values.
+    """
+    wide = readings.pivot(index="subject", columns="reader", values=label)
+    if label != "percent":
+        wide = wide.apply(lambda column: column.map({v: k for k, v in enumerate(SCALES[label])}))
+    return wide.astype(float).rename_axis(columns=None)
+
+
+def software_codes(values: pd.DataFrame, label: str) -> pd.Series:
+    """Class numbers by subject that a software's shares have at the usual limits, NaN without."""
+    share = values.set_index("subject")[SEEN[label]].astype(float)
+    share = share / 100 if SEEN[label] == "involvement" else share
+    found = pd.Series(np.searchsorted(LIMITS[label], share, side="right"), share.index)
+    return found.where(share.notna()).astype(float)
+
+
+def agreement(readings: pd.DataFrame, *, n_boot: int = 0, seed: int = 0) -> pd.DataFrame:
     """How well a panel agrees on each label.
 
     Parameters
     ----------
     readings : DataFrame
         As `read_panel` gives them.
+    n_boot : int
+        Resamples of the patients for the interval of the mean kappa; 0: none.
+    seed : int
 
     Returns
     -------
     DataFrame
         By ``label``: ``kappa``, the mean over pairs of readers of Cohen's kappa with quadratic
-        weights; ``kappa_low`` and ``kappa_high``, the worst and the best pair; ``icc``, the
-        intraclass correlation of single readers, ICC(2,1), over the subjects whom all have
-        read, of which there are ``n``; and ``missing``, the share of readings.
-
-    References
-    ----------
-    Fleiss & Cohen 1973, doi:10.1177/001316447303300309; Shrout & Fleiss 1979,
-    doi:10.1037/0033-2909.86.2.420.
+        weights, with ``kappa_low``, ``kappa_high`` (95 %); ``kappa_worst`` and ``kappa_best``,
+        the pairs'; ``icc``, the intraclass correlation of single readers, ICC(2,1), over the
+        subjects whom all have read, of which there are ``n``, with ``icc_low``, ``icc_high``;
+        and ``missing``, the share of readings. The last row is of ``percent``, without kappas.
     """
-    rows = []
-    for label, scale in SCALES.items():
-        codes = readings[label].map({value: k for k, value in enumerate(scale)}).astype(float)
-        table = readings.assign(code=codes).pivot(index="subject", columns="reader", values="code")
-        x = table.to_numpy(float)
-        pairs = [weighted_kappa(x[:, i], x[:, j]) for i, j in combinations(range(x.shape[1]), 2)]
-        whole = x[~np.isnan(x).any(axis=1)]
-        low, mean, high = np.nanmin(pairs), np.nanmean(pairs), np.nanmax(pairs)
-        rows.append((label, mean, low, high, icc(whole), len(whole), float(np.isnan(x).mean())))
-    columns = ["label", "kappa", "kappa_low", "kappa_high", "icc", "n", "missing"]
+    rows: list[tuple] = []
+    for label in (*SCALES, "percent"):
+        table = codes(readings, label)
+        kappas = [np.nan] * 5
+        if label != "percent":
+            of_pairs = kappa_matrix(table).to_numpy()[np.triu_indices(table.shape[1], 1)]
+            extremes: pd.Series = pd.Series(of_pairs).agg(
+                ["min", "max"]
+            )  # NaN where there is no pair
+            kappas = [*mean_kappa(table, n_boot=n_boot, seed=seed), *extremes]
+        whole = table.dropna()
+        missing = float(table.isna().to_numpy().mean())
+        rows.append((label, *kappas, *icc_interval(whole), len(whole), missing))
+    columns = ["label", "kappa", "kappa_low", "kappa_high", "kappa_worst", "kappa_best",
+               "icc", "icc_low", "icc_high", "n", "missing"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def weighted_kappa(one: NDArray, other: NDArray) -> float:
-    """Cohen's kappa with quadratic weights, over what both have read (not NaN); NaN if constant."""
-    both = ~(np.isnan(one) | np.isnan(other))
-    a, b = one[both], other[both]
-    if not len(a):
-        return float("nan")
-    by_chance = a.var() + b.var() + (a.mean() - b.mean()) ** 2
-    return float(1 - ((a - b) ** 2).mean() / by_chance) if by_chance > 0 else float("nan")
+def with_software(readings: pd.DataFrame, values: pd.DataFrame, label: str) -> pd.DataFrame:
+    """`codes` of the subjects that both have, with a column ``software`` as one more reader."""
+    table = codes(readings, label)
+    table = table[table.index.isin(values["subject"])]
+    return table.assign(**{SOFTWARE: software_codes(values, label).reindex(table.index)})
 
 
-def icc(ratings: NDArray) -> float:
-    """ICC(2,1) of an array of shape (subjects, readers) without gaps: both drawn at random."""
-    n, k = ratings.shape
-    if n < 2 or k < 2:
-        return float("nan")
-    whole, rows, columns = ratings.mean(), ratings.mean(axis=1), ratings.mean(axis=0)
-    between = k * ((rows - whole) ** 2).sum() / (n - 1)
-    readers = n * ((columns - whole) ** 2).sum() / (k - 1)
-    rest = ((ratings - rows[:, None] - columns + whole) ** 2).sum() / ((n - 1) * (k - 1))
-    below = between + (k - 1) * rest + k * (readers - rest) / n
-    return float((between - rest) / below) if below > 0 else float("nan")
+def software_as_reader(
+    readings: pd.DataFrame, values: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Kappa of the software with each reader, averaged, beside that of the readers' own pairs.
+
+    Returns
+    -------
+    DataFrame
+        ``label``, ``who`` (readers, software, difference: software less readers), ``value``,
+        ``low``, ``high`` (95 %, patients resampled).
+    """
+    rows = []
+    for label in SCALES:
+        table = with_software(readings, values, label)
+        found = kappa_as_reader(table, SOFTWARE, n_boot=n_boot, seed=seed)
+        rows += [(label, SOFTWARE if who == "one" else who, *v) for who, v in found.items()]
+    return pd.DataFrame(rows, columns=["label", "who", "value", "low", "high"])

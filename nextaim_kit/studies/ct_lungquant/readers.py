@@ -34,9 +34,9 @@ SCALES: dict[str, tuple] = {
     "zones": ("lower", "both", "upper"),
 }
 # The true share that each label is about, and the shares at which its classes begin.
-_SEEN = {"ct_ss": "involvement", "type": "consolidation", "sides": "left", "zones": "upper"}
-_NEEDED = tuple(_SEEN.values())
-_LIMITS = {
+SEEN = {"ct_ss": "involvement", "type": "consolidation", "sides": "left", "zones": "upper"}
+_NEEDED = tuple(SEEN.values())
+LIMITS = {
     "ct_ss": tuple(limit / 100 for limit in CT_SS_LIMITS),
     "type": TYPE_LIMITS,
     "sides": (BILATERAL_SHARE, 1 - BILATERAL_SHARE),
@@ -145,12 +145,12 @@ def _read(
     left_out = panel.missing > np.array([c.random(4) for c in chances]).T
     seen = {
         label: _logit(truth[quantity]) + panel.bias[label] * bias[label] + panel.error[label] * e
-        for (label, quantity), e in zip(_SEEN.items(), errors, strict=True)
+        for (label, quantity), e in zip(SEEN.items(), errors, strict=True)
     }
     percent = _rounded(100 / (1 + np.exp(-seen["ct_ss"])))
     table = pd.DataFrame({"subject": subjects, "reader": name, "percent": percent})
     for (label, scale), out in zip(SCALES.items(), left_out, strict=True):
-        limits = np.sort(_logit(np.array(_LIMITS[label])) + moved[label][: len(_LIMITS[label])])
+        limits = np.sort(_logit(np.array(LIMITS[label])) + moved[label][: len(LIMITS[label])])
         classes = np.searchsorted(limits, seen[label], side="right")
         unseen = out | ((percent == 0) if label != "ct_ss" else False) | np.isnan(seen[label])
         values = np.array([*scale, None], object)
