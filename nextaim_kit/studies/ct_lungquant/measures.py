@@ -97,14 +97,15 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
         solid = hu[part] >= consolidated_hu
         lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
         total += float(hu[part][lung].sum(dtype=np.int64))
-    values = _volumes(lungs, lesions, scan.spacing)
+    values = count(lungs, lesions, scan.spacing)
     values |= _kind(lesions) | _place(lungs, lesions, maps)
     values["complete"] = not (lungs[0].any() or lungs[-1].any())
     values["mean_hu"] = total / n if (n := int(np.count_nonzero(lungs))) else np.nan
     return Found(scan, lungs, lesions, values)
 
 
-def _volumes(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
+def count(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
+    """Volumes in ml, involvement in % and CT-SS of masks of one shape (z, y, x); mm along x, y, z."""
     voxel = float(np.prod(spacing)) / 1000
     # Both masks in one count: lung in the low digit, ill or not in the high one.
     counts = sum(
@@ -113,7 +114,10 @@ def _volumes(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> di
     )
     ml = {"right": (counts[RIGHT], counts[3 + RIGHT]), "left": (counts[LEFT], counts[3 + LEFT])}
     values: dict[str, Any] = {f"{s}_ml": voxel * (well + ill) for s, (well, ill) in ml.items()}
-    values |= {"lungs_ml": voxel * counts[[1, 2, 4, 5]].sum(), "lesions_ml": voxel * counts[3:].sum()}
+    values |= {
+        "lungs_ml": voxel * counts[[1, 2, 4, 5]].sum(),
+        "lesions_ml": voxel * counts[3:].sum(),
+    }
     values |= {f"lesions_{s}_ml": voxel * ill for s, (_, ill) in ml.items()}
     values["involvement"] = _percent(values["lesions_ml"], values["lungs_ml"])
     for side in ml:
@@ -137,22 +141,24 @@ def _kind(lesions: NDArray) -> dict[str, Any]:
 def _place(lungs: NDArray, lesions: NDArray, maps: Maps) -> dict[str, Any]:
     """Where the lesions are; their depth is counted on the maps' coarser grid."""
     by_slice = np.array([np.count_nonzero(plane) for plane in lesions])
-    count = int(by_slice.sum())
-    if not count:
+    ill = int(by_slice.sum())
+    if not ill:
         return {"left": np.nan, "upper": np.nan, "peripheral": np.nan, "bilateral": False}
     there = np.flatnonzero([plane.any() for plane in lungs])
     middle = (there[0] + there[-1]) / 2
     left = sum(int(np.count_nonzero(b[a == LEFT])) for a, b in zip(lungs, lesions, strict=True))
     return {
-        "left": left / count,
-        "upper": float(by_slice[np.arange(len(by_slice)) > middle].sum() / count),
+        "left": left / ill,
+        "upper": float(by_slice[np.arange(len(by_slice)) > middle].sum() / ill),
         "peripheral": _peripheral(maps),
-        "bilateral": bool(BILATERAL_SHARE <= left / count <= 1 - BILATERAL_SHARE),
+        "bilateral": bool(BILATERAL_SHARE <= left / ill <= 1 - BILATERAL_SHARE),
     }
 
 
 def _peripheral(maps: Maps) -> float:
-    right, left, ill = (sitk.GetArrayViewFromImage(m) for m in (maps.right, maps.left, maps.lesions))
+    right, left, ill = (
+        sitk.GetArrayViewFromImage(m) for m in (maps.right, maps.left, maps.lesions)
+    )
     lung = right + left >= 0.5
     ill = (ill >= 0.5) & lung
     if not ill.any():

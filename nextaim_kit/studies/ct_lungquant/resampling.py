@@ -108,7 +108,9 @@ def slabs(
         grid.SetDirection(like.GetDirection())
         grid.SetOrigin(like.TransformIndexToPhysicalPoint([0, 0, first]))
         parts = [
-            sitk.Resample(one, grid, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32, False)
+            sitk.Resample(
+                one, grid, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32, False
+            )
             for one in maps
         ]
         yield slice(first, first + count), [sitk.GetArrayViewFromImage(p) for p in parts]

@@ -96,7 +96,10 @@ def find_lungs(
         )
     lungs = _grown(_sides(parts), airy, 2 * _AIRWAY_MM, spacing)
     closing = ball(_CLOSING_MM, spacing)
-    wide = [ndimage.binary_closing(np.pad(lungs == side, 6), closing)[6:-6, 6:-6, 6:-6] for side in (1, 2)]
+    wide = [
+        ndimage.binary_closing(np.pad(lungs == side, 6), closing)[6:-6, 6:-6, 6:-6]
+        for side in (1, 2)
+    ]
     for side, mask in zip((1, 2), wide, strict=True):
         filled = np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
         lungs[filled & (lungs == 0)] = side
@@ -134,7 +137,11 @@ def _trachea(airy: Mask, spacing: tuple[float, ...]) -> Mask:
         if above is None:
             middle = airy.shape[2] / 2
             centers = [np.nonzero(labels == n)[1].mean() for n in small]
-            near = [n for n, x in zip(small, centers, strict=True) if abs(x - middle) * spacing[2] < _MIDLINE_MM]
+            near = [
+                n
+                for n, x in zip(small, centers, strict=True)
+                if abs(x - middle) * spacing[2] < _MIDLINE_MM
+            ]
             if not near:
                 continue
             here = labels == max(near, key=lambda n: sizes[n])
