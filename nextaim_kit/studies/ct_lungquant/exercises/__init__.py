@@ -1,0 +1,1 @@
+"""What the exercises of the CT notebooks expect, one module a notebook."""
