@@ -101,10 +101,10 @@ class Report:
         return self._with(replace(one, status=kept, by=pseudonym(by)))
 
     def confirm_all(self, by: str) -> Report:
-        """The report with every field confirmed: what a reader in a hurry does."""
+        """The report with every possible value confirmed: what a reader in a hurry does."""
         report = self
         for key in self.unconfirmed:
-            report = report.confirm(key, by)
+            report = report.confirm(key, by) if self.field(key).possible else report
         return report
 
     def edit(self, key: str, value: Any, by: str) -> Report:

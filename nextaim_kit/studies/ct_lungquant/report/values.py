@@ -73,17 +73,19 @@ def example_values(n: int, seed: int) -> pd.DataFrame:
 
 
 def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
-    """Draw a synthetic patient's CT with the outline of its lesions; the path as text."""
+    """Draw a synthetic patient's CT with outlines of lungs and lesions; the path as text."""
     import SimpleITK as sitk
 
     from nextaim_kit.data.files import atomic_path
-    from nextaim_kit.show.mosaic import planes
+    from nextaim_kit.show.mosaic import mosaic
     from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
     twin = make_twin(n, size=SIZE, seed=seed).set_index("subject")
-    what = "lesions" if twin["truth_lesions_ml"][subject] > 0 else "lungs"
-    mask = sitk.ReadImage(twin[what][subject]) > 0
-    figure = planes(twin["image"][subject], mask, title=f"Synthetic CT of {subject}: {what}")
+    ill = ["lesions"] if twin["truth_lesions_ml"][subject] > 0 else []
+    image = twin["image"][subject]
+    masks = {what: sitk.ReadImage(twin[what][subject]) > 0 for what in ("lungs", *ill)}
+    tiles = [(image, mask, f"Synthetic CT of {subject}: {what}") for what, mask in masks.items()]
+    figure = mosaic(tiles, width=3.6)
     with atomic_path(path) as partial:
         figure.savefig(partial, metadata={"Software": None})
     return str(path)
