@@ -74,7 +74,8 @@ def _shares(v: dict[str, Any]) -> Iterator[Doubt]:
         left = 100 * v["lesions_left_ml"] / v["lesions_ml"]
         keys = ("left", "lesions_left_ml", "lesions_ml")
         # A tenth of a milliliter is a large share of a small lesion.
-        yield from _differ("share of the left", keys, v["left"], left, 1.0)
+        rounding = POINTS + 100 * 0.1 / v["lesions_ml"]
+        yield from _differ("share of the left", keys, v["left"], left, rounding)
     if "consolidation" in v and "ground_glass" in v:
         kinds = ("ground_glass", "consolidation")
         yield from _differ(
@@ -87,7 +88,8 @@ def _classes(v: dict[str, Any]) -> Iterator[Doubt]:
     if v["ct_ss"] not in near:
         text = f"class {v['ct_ss']}, but {v['involvement']:g} % affected is class {min(near)}"
         yield Doubt("class of severity", text, ("ct_ss", "involvement"))
-    if (v["type"] == "none") != (v["lesions_ml"] == 0):
+    # Where there are no lesions, the template has no shares of them.
+    if (v["type"] == "none") == ("consolidation" in v):
         text = f"type {v['type']!r} with {v['lesions_ml']:g} mL of lesions"
         yield Doubt("type without lesions", text, ("type", "lesions_ml"))
     elif "consolidation" in v and v["type"] != "none":

@@ -24,6 +24,8 @@ def uid(*of: str) -> str:
 def read_evidence(folder: str | Path, subject: str) -> list[Dataset]:
     """Headers of the CT series in a folder, sorted by their UIDs.
 
+    An SR repeats their patient data, name and birth date included.
+
     Raises
     ------
     DataError

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit.data.fingerprint import MARK
-from nextaim_kit.data.source import find_source, place_of
+from nextaim_kit.data.source import SYNTHETIC, find_source, place_of
 from nextaim_kit.data.tables import check_columns, read_table
 from nextaim_kit.errors import DataError, KitError, RequestError
 from nextaim_kit.studies.ct_lungquant.report.model import Field, Report
@@ -26,7 +26,7 @@ def load_values(spec: str, *, patients: int = 60, seed: int = 2024) -> pd.DataFr
     Parameters
     ----------
     spec : str
-        A ``values.csv``; empty for the synthetic example.
+        A ``values.csv``, or ``synthetic`` for the example.
     patients, seed : int
         Of the example.
 
@@ -43,7 +43,7 @@ def load_values(spec: str, *, patients: int = 60, seed: int = 2024) -> pd.DataFr
     DataError
         If it is damaged, lacks a column or repeats a subject.
     """
-    if not spec:
+    if spec == SYNTHETIC:
         return example_values(patients, seed)
     path = find_source(spec).path
     table = read_table(path)
@@ -52,7 +52,8 @@ def load_values(spec: str, *, patients: int = 60, seed: int = 2024) -> pd.DataFr
         raise DataError(f"{path.name} must have each subject once", found=f"{len(table)} rows")
     made = table[MARK].astype(str).str.lower() == "true" if MARK in table else False
     blank = pd.Series("", table.index)
-    texts = {n: table.get(n, blank).fillna("").astype(str) for n in ("site", "warnings", "picture")}
+    given = {n: table.get(n, blank).astype(object) for n in ("site", "warnings", "picture")}
+    texts = {n: cells.fillna("").astype(str) for n, cells in given.items()}
     texts["picture"] = texts["picture"].map(lambda p: str(place_of(p, path.parent)) if p else "")
     return table.assign(**texts, **{MARK: made})
 
@@ -87,7 +88,7 @@ def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
     tiles = [(image, mask, f"Synthetic CT of {subject}: {what}") for what, mask in masks.items()]
     figure = mosaic(tiles, width=3.6)
     with atomic_path(path) as partial:
-        figure.savefig(partial, metadata={"Software": None})
+        figure.savefig(partial, metadata={"Software": None}, bbox_inches="tight")
     return str(path)
 
 
