@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from nextaim_kit.studies.ct_lungquant.report import codes
 from nextaim_kit.studies.ct_lungquant.report.codes import KIT_URL, Code
@@ -18,6 +19,9 @@ from nextaim_kit.studies.ct_lungquant.report.consistency import doubts
 from nextaim_kit.studies.ct_lungquant.report.model import UNCONFIRMED, Field, Report
 from nextaim_kit.studies.ct_lungquant.report.template import Quantity, Value
 from nextaim_kit.studies.ct_lungquant.report.words import impression
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 Resource = dict[str, Any]
 REVIEW = f"{KIT_URL}/StructureDefinition/review"
@@ -30,24 +34,30 @@ _IMAGING = {"coding": [{"system": f"{_V3}/observation-category", "code": "imagin
 _RADIOLOGY = {"coding": [{"system": f"{_V3}/v2-0074", "code": "RAD", "display": "Radiology"}]}
 
 
-def to_bundle(report: Report) -> Resource:
+def to_bundle(report: Report, ct: Sequence[Dataset] = ()) -> Resource:
     """Make the bundle: Patient, Device, Observations, sections and DiagnosticReport.
 
     Statuses are ``preliminary`` until a reader has confirmed: of each Observation by its own
     field, of sections and report by all of them.
+
+    Parameters
+    ----------
+    report : Report
+    ct : sequence of Dataset, optional
+        Headers of the CT's slices; with them the report refers to an ImagingStudy.
     """
-    people = [_patient(report), _device(report)]
+    people = [_patient(report), _device(report), *([_study(report, ct)] if ct else [])]
     values = [_observation(report, one) for one in report.fields]
     sections = [_section(report, section) for section in codes.SECTIONS]
-    resources = [_report(report, sections), *people, *sections, *values]
+    resources = [_report(report, sections, bool(ct)), *people, *sections, *values]
     entries = [{"fullUrl": _url(r["id"]), "resource": _marked(r, report)} for r in resources]
     return {"resourceType": "Bundle", "id": _id(report, "bundle"), "type": "collection",
             "entry": entries}  # fmt: skip
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Report, ct: Sequence[Dataset] = ()) -> str:
     """The bundle as text, the same for the same report."""
-    return json.dumps(to_bundle(report), indent=1, ensure_ascii=False)
+    return json.dumps(to_bundle(report, ct), indent=1, ensure_ascii=False)
 
 
 def _id(report: Report, what: str) -> str:
@@ -80,6 +90,14 @@ def _patient(report: Report) -> Resource:
     identifier = [{"system": f"{KIT_URL}/subject", "value": report.subject}]
     return {"resourceType": "Patient", "id": _id(report, "patient"), "identifier": identifier,
             **site}  # fmt: skip
+
+
+def _study(report: Report, ct: Sequence[Dataset]) -> Resource:
+    identifier = [{"system": "urn:dicom:uid", "value": f"urn:oid:{ct[0].StudyInstanceUID}"}]
+    modality = {"system": codes.URIS[codes.DCM], "code": "CT"}
+    series = [{"uid": str(ct[0].SeriesInstanceUID), "modality": modality}]
+    return {"resourceType": "ImagingStudy", "id": _id(report, "study"), "identifier": identifier,
+            "status": "available", "subject": _to(report, "patient"), "series": series}  # fmt: skip
 
 
 def _device(report: Report) -> Resource:
@@ -143,7 +161,7 @@ def _section(report: Report, section: Code) -> Resource:
     }
 
 
-def _report(report: Report, sections: list[Resource]) -> Resource:
+def _report(report: Report, sections: list[Resource], has_study: bool) -> Resource:
     warned = [{"url": WARNING, "valueString": text} for text in report.warnings]
     return {
         "resourceType": "DiagnosticReport",
@@ -154,5 +172,6 @@ def _report(report: Report, sections: list[Resource]) -> Resource:
         "code": _coded(codes.CT_CHEST),
         "subject": _to(report, "patient"),
         "result": [{"reference": _url(s["id"])} for s in sections],
+        **({"imagingStudy": [_to(report, "study")]} if has_study else {}),
         "conclusion": impression(report),
     }

@@ -102,9 +102,10 @@ def _broken_rules(bundle: Resource) -> Iterator[str]:
     for one in values:
         yield from (f"{key_of(one)}: {said}" for said in _broken_observation(one))
     waiting = any(o["status"] == "preliminary" for o in values)
-    for whole in (r for r in resources if r not in values and "status" in r):
-        if whole["status"] != ("preliminary" if waiting else "final"):
-            yield f"{whole['resourceType']} is {whole['status']}, its values are not"
+    reported = [r for r in resources if r["resourceType"] in ("Observation", "DiagnosticReport")]
+    for whole in (r for r in reported if r not in values):
+        if whole.get("status") != ("preliminary" if waiting else "final"):
+            yield f"{whole['resourceType']} is {whole.get('status')}, its values are not"
 
 
 def _references(node: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Each value is a measurement group (TID 1501) of its own, with tracking identifier, finding, place,
 algorithm, value and review status, so that a single value can be confirmed. The document is
-verified when every one is.
+verified when every one is. The impression, with every doubt, is a text beside the measurements.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from nextaim_kit.studies.ct_lungquant.report.codes import Code
 from nextaim_kit.studies.ct_lungquant.report.evidence import NO_DATE, NO_TIME, uid
 from nextaim_kit.studies.ct_lungquant.report.model import Field, Report
 from nextaim_kit.studies.ct_lungquant.report.template import Quantity, Value
+from nextaim_kit.studies.ct_lungquant.report.words import impression
 
 MAKER = "nextaim_kit"
 SYNTHETIC = "Synthetic patient"
@@ -144,6 +145,7 @@ def _content(report: Report) -> MeasurementReport:
     )
     for text in [*([SYNTHETIC] if report.synthetic else []), *report.warnings]:
         content[0].ContentSequence.append(_text(dicom.DCM.Comment, text))
+    content[0].ContentSequence.append(_text(dicom.DCM.Impression, impression(report)))
     return content
 
 

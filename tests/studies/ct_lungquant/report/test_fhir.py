@@ -8,6 +8,7 @@ import pytest
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.report import fhir, fhir_reading
+from nextaim_kit.studies.ct_lungquant.report.evidence import stand_in
 from nextaim_kit.studies.ct_lungquant.report.values import make_report
 from nextaim_kit.studies.ct_lungquant.report.verdicts import DAMAGES, damaged
 
@@ -56,6 +57,14 @@ def test_volumes_of_an_incomplete_scan_are_lower_bounds_and_shares_are_not(row):
     found = observations(make_report(row | {"complete": False}))
     assert found["lungs_ml"]["valueQuantity"]["comparator"] == ">="
     assert "comparator" not in found["involvement"]["valueQuantity"]
+
+
+def test_with_its_ct_the_report_refers_to_the_study(report):
+    bundle = fhir.to_bundle(report, stand_in("A-001", "A"))
+    study = next(e for e in bundle["entry"] if e["resource"]["resourceType"] == "ImagingStudy")
+    assert bundle["entry"][0]["resource"]["imagingStudy"] == [{"reference": study["fullUrl"]}]
+    assert fhir_reading.problems(bundle) == []
+    assert fhir_reading.from_bundle(bundle) == report
 
 
 def test_real_patients_are_not_labeled_as_test_data(row):

@@ -11,6 +11,8 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.report import sr, sr_reading
 from nextaim_kit.studies.ct_lungquant.report.evidence import read_evidence, stand_in
+from nextaim_kit.studies.ct_lungquant.report.values import make_report
+from tests.conftest import absent
 
 
 @pytest.fixture
@@ -56,6 +58,12 @@ def test_a_flag_that_does_not_fit_the_values_is_noticed(report, saved):
         sr_reading.from_sr(document)
 
 
+def test_a_reader_of_the_sr_sees_that_a_scan_was_incomplete(row, saved):
+    document = pydicom.dcmread(saved(make_report(row | {"complete": False})))
+    texts = [item.TextValue for item in document.ContentSequence if item.ValueType == "TEXT"]
+    assert any("volumes are lower bounds" in text for text in texts)
+
+
 def test_a_wrong_unit_is_noticed(report, saved):
     path = saved(report)
     document = pydicom.dcmread(path)
@@ -92,8 +100,6 @@ def test_a_folder_without_a_ct_is_no_evidence(tmp_path):
 
 
 def test_an_independent_validator_finds_no_error(any_report, saved):
-    from tests.conftest import absent
-
     if shutil.which("dciodvfy") is None:
         absent("dciodvfy (Debian package dicom3tools)")
     done = subprocess.run(
