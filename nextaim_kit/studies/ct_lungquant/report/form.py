@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from nextaim_kit.errors import KitError
 from nextaim_kit.studies.ct_lungquant.report import codes
 from nextaim_kit.studies.ct_lungquant.report.consistency import doubts
-from nextaim_kit.studies.ct_lungquant.report.model import Report
+from nextaim_kit.studies.ct_lungquant.report.model import Field, Report
 from nextaim_kit.studies.ct_lungquant.report.template import Quantity, Value
 
 if TYPE_CHECKING:
     import ipywidgets as widgets
+
+CHANGED = "Changed here, not in the report: press Confirm"
 
 
 class ReportForm:
@@ -55,6 +57,7 @@ class ReportForm:
             changed = value != self.report.field(key).value
             act = self.report.edit(key, value, self.by) if changed else None
             self.report = act or self.report.confirm(key, self.by)
+            self.inputs[key].value = value  # rounded as it is reported
             self._refresh()
         except KitError as error:
             self._say([error.what, f"expected: {error.expected}", f"found: {error.found}"])
@@ -66,6 +69,9 @@ class ReportForm:
         self.states[what.key] = widgets.Label()
         button = widgets.Button(description="Confirm", tooltip=f"Confirm {what.label}")
         button.on_click(lambda _: self.review(what.key))
+        self.inputs[what.key].observe(
+            lambda _: self._show_state(self.report.field(what.key)), names="value"
+        )
         self.buttons[what.key] = button
         wide = widgets.Layout(width="18em")
         cells = [widgets.Label(what.label, layout=wide), self.inputs[what.key]]
@@ -77,9 +83,15 @@ class ReportForm:
 
         self.banner.value = f"<b>{escape(self.report.state)}</b>"
         for one in self.report.fields:
-            by = f" ({one.by})" if one.by else ""
-            self.states[one.what.key].value = codes.STATUSES[one.status].display + by
+            self._show_state(one)
         self._say([f"Check ({d.name}): {d.text}" for d in doubts(self.report)])
+
+    def _show_state(self, one: Field) -> None:
+        text = codes.STATUSES[one.status].display + (f" ({one.by})" if one.by else "")
+        if one.status == "edited":
+            text += f", AI: {one.what.shown(one.ai_value)}"
+        waits = self.inputs[one.what.key].value != one.value
+        self.states[one.what.key].value = CHANGED if waits else text
 
     def _say(self, texts: list[str]) -> None:
         from markupsafe import escape

@@ -18,8 +18,9 @@ INCOMPLETE = (
 def impression(report: Report) -> str:
     """The impression, made of the values as they stand, with every doubt and the state."""
     v: dict[str, Any] = report.values
-    share, score = v["involvement"], v["ct_ss"]
-    parts = [f"{share:.1f} % of the lungs affected, CT severity score {score} of 5."]
+    known = report.field("involvement").possible
+    share = f"{v['involvement']:.1f} %" if known else "An unknown share"
+    parts = [f"{share} of the lungs affected, CT severity score {v['ct_ss']} of 5."]
     if v["type"] == "none":
         parts.append("No lesions.")
     else:

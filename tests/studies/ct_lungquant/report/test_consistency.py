@@ -49,6 +49,12 @@ def test_the_impression_says_what_is_doubtful_and_that_a_scan_is_incomplete(row)
     assert said.endswith("AI-derived, not confirmed: 18 of 18 values.")
 
 
+def test_an_impossible_share_is_not_repeated_as_a_finding(row):
+    said = words.impression(make_report(row | {"involvement": 140.0}))
+    assert said.startswith("Synthetic patient. An unknown share of the lungs affected")
+    assert "Check (impossible value): Lungs affected is 140.00 %" in said
+
+
 def test_a_warning_of_the_software_reaches_the_impression(row):
     report = make_report(row | {"warnings": "thick slices; motion"})
     assert report.warnings == ("thick slices", "motion")

@@ -34,6 +34,16 @@ def test_a_value_out_of_bounds_is_refused_with_its_reason(form):
     assert "from 0 to 100 %" in form.said.value
 
 
+def test_a_changed_input_counts_only_when_its_button_is_pressed(form):
+    form.inputs["involvement"].value = 60.0
+    assert "press Confirm" in form.states["involvement"].value
+    form.buttons["ct_ss"].click()
+    assert "press Confirm" in form.states["involvement"].value
+    assert form.report.values["involvement"] == 20.0
+    form.buttons["involvement"].click()
+    assert form.states["involvement"].value == "Edited by a reader (reader-1), AI: 20.00"
+
+
 def test_choices_and_flags_can_be_changed(form):
     form.inputs["type"].value, form.inputs["bilateral"].value = "consolidation", False
     form.buttons["type"].click()
