@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant.report import codes
 from nextaim_kit.studies.ct_lungquant.report.codes import Code, own
@@ -48,6 +50,7 @@ class Quantity:
         RequestError
             If the cell is empty or of another type.
         """
+        cell = cell.item() if isinstance(cell, np.generic) else cell
         if self.kind == "number" and isinstance(cell, int | float) and not isinstance(cell, bool):
             cell = self.rounded(cell * self.scale)
         elif self.kind == "flag":

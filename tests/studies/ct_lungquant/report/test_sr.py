@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import zipfile
 
 import pydicom
 import pytest
@@ -99,12 +100,33 @@ def test_a_folder_without_a_ct_is_no_evidence(tmp_path):
         read_evidence(tmp_path, "A-001")
 
 
-def test_an_independent_validator_finds_no_error(any_report, saved):
+def validator_says(path):
     if shutil.which("dciodvfy") is None:
         absent("dciodvfy (Debian package dicom3tools)")
-    done = subprocess.run(
-        ["dciodvfy", "-new", saved(any_report)], capture_output=True, text=True, timeout=60
-    )
-    said = done.stdout + done.stderr
+    done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
+
+
+def test_an_independent_validator_finds_no_error(any_report, saved):
+    said = validator_says(saved(any_report))
     assert "Comprehensive3DSR" in said
     assert "Error" not in said
+
+
+def test_that_validator_does_find_errors(report, saved):
+    path = saved(report)
+    document = pydicom.dcmread(path)
+    del document.VerificationFlag
+    document.save_as(path)
+    assert "Error" in validator_says(path)
+
+
+def test_a_real_ct_makes_a_valid_sr_too(real, row, tmp_path):
+    archive = real / "ct_radiomics" / "ibsi_ct_phantom" / "dicom_series_and_rtstruct.zip"
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path)
+    headers = read_evidence(tmp_path / "image", "1")
+    report = make_report(row | {"subject": "1", "provenance_synthetic": False})
+    sr.save(sr.to_sr(report, headers), tmp_path / "report.sr.dcm")
+    assert sr_reading.from_sr(sr_reading.read(tmp_path / "report.sr.dcm")) == report
+    assert "Error" not in validator_says(tmp_path / "report.sr.dcm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -33,6 +34,11 @@ def test_a_saved_table_makes_the_report_that_its_row_makes(row, healthy_row, sav
 def test_shares_become_percent_and_volumes_keep_a_decimal(report):
     assert report.values["left"] == 72.7
     assert report.values["right_ml"] == 2400.0
+
+
+def test_numpys_own_numbers_are_numbers(row, report):
+    own = {k: np.array(v)[()] if isinstance(v, float | int) else v for k, v in row.items()}
+    assert values.make_report(own).fields == report.fields
 
 
 def test_a_table_without_a_column_is_refused_by_its_name(row, saved):
