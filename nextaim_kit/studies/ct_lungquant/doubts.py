@@ -62,7 +62,7 @@ def _turned(found: Found) -> Iterator[str]:
     lungs = found.lungs[step]
     if not ((lungs == RIGHT).any() and (lungs == LEFT).any()):
         return
-    z, y, x = (n.mean() for n in np.nonzero(lungs))
+    y = np.nonzero(lungs)[1].mean()
     within = np.flatnonzero((lungs > 0).any(axis=(1, 2)))
     chest = slice(within[0], within[-1] + 1)
     bone = np.nonzero(ndimage.binary_opening(hu[chest] > _BONE_HU))

@@ -21,6 +21,8 @@ from nextaim_kit.studies.ct_lungquant.truth import (
     lesion_type,
 )
 
+AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
+_UNSURE = (0.1, 0.6)  # probabilities from which an aerated voxel, and a dense one, are lung
 CONSOLIDATED_HU = -260.0  # midway between ground glass and soft tissue: where a voxel is half full
 
 
@@ -92,7 +94,7 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     lungs, lesions = np.zeros(hu.shape, np.uint8), np.zeros(hu.shape, np.uint8)
     total = 0.0
     for part, (right, left, ill) in slabs((maps.right, maps.left, maps.lesions), scan.image):
-        lung = right + left >= 0.5
+        lung = _lung(right + left, hu[part])
         lungs[part] = np.where(lung, np.where(left > right, LEFT, RIGHT), 0)
         solid = hu[part] >= consolidated_hu
         lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
@@ -104,8 +106,14 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     return Found(scan, lungs, lesions, values)
 
 
+def _lung(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Lung at the CT's own voxels, which are finer than the maps': density settles the border."""
+    unlikely, likely = _UNSURE
+    return np.where(hu < AERATED_HU, share > unlikely, share > likely)
+
+
 def count(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
-    """Volumes in ml, involvement in % and CT-SS of masks of one shape (z, y, x); mm along x, y, z."""
+    """Volumes in ml, involvement in % and CT-SS of masks, shape (z, y, x); mm along x, y, z."""
     voxel = float(np.prod(spacing)) / 1000
     # Both masks in one count: lung in the low digit, ill or not in the high one.
     counts = sum(

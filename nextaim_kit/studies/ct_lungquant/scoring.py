@@ -76,16 +76,28 @@ def scores(table: pd.DataFrame, ways: Mapping[str, Segment]) -> pd.DataFrame:
     rows = []
     for row in table.itertuples():
         scan = read_ct(str(row.image))
-        lungs, ill = (_mask(str(path)) for path in (row.lungs, row.lesions))
-        if row.swapped:
-            lungs = np.array([0, 2, 1], np.uint8)[lungs]
-        truth = _masks(lungs, ill * (lungs > 0))
-        known = count(lungs, ill * (lungs > 0), scan.spacing)
+        lungs, ill = read_masks(row)
+        truth = _masks(lungs, ill)
+        known = count(lungs, ill, scan.spacing)
         for way, segment in ways.items():
-            found = _found(segment, scan)
+            found = attempt(segment, scan)
             same = {"way": way, "subject": row.subject, "site": row.site}
             rows.append(same | _compared(truth, _masks(*found), scan) | _values(found, known, scan))
     return pd.DataFrame(rows)
+
+
+def read_masks(row: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Lungs (1: right, 2: left) and lesions within them, shape (z, y, x), axes LPS.
+
+    Parameters
+    ----------
+    row : named tuple
+        ``lungs``, ``lesions``, ``swapped``, as `training.prepare` gives them.
+    """
+    lungs, ill = (_mask(str(path)) for path in (row.lungs, row.lesions))
+    if row.swapped:
+        lungs = np.array([0, 2, 1], np.uint8)[lungs]
+    return lungs, ill * (lungs > 0)
 
 
 def _mask(path: str) -> NDArray[np.uint8]:
@@ -98,7 +110,8 @@ def _masks(lungs: NDArray, lesions: NDArray) -> dict[str, NDArray[np.bool_]]:
     return dict(zip(MASKS, masks, strict=True))
 
 
-def _found(segment: Segment, scan: Scan) -> tuple[NDArray, NDArray]:
+def attempt(segment: Segment, scan: Scan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Masks of lungs and lesions, shape (z, y, x); empty ones where no lung is found."""
     try:
         found = measure(scan, segment(scan))
     except DataError:  # no lung: nothing agrees, which is what the scores then say
@@ -157,3 +170,9 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
         interval = proportion_confint(right, len(one), method="wilson")
         rows.append((way, "ct_ss_accuracy", right / len(one), *interval, len(one)))
     return pd.DataFrame(rows, columns=["way", "metric", "value", "low", "high", "n"])
+
+
+def wide(table: pd.DataFrame) -> pd.DataFrame:
+    """A summary with a row for each metric and a column for each way."""
+    shown = table.pivot(index="metric", columns="way", values="value")
+    return shown.loc[list(dict.fromkeys(table["metric"])), list(dict.fromkeys(table["way"]))]

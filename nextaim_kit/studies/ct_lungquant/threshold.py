@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant.measures import Maps
+from nextaim_kit.studies.ct_lungquant.measures import AERATED_HU, Maps
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
 NAME = "threshold, no network"
 SPACING = (3.0, 3.0, 3.0)  # mm: noise is averaged, and vessels become thin
-AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
 ILL_HU = -700.0  # well-aerated lung below
 _LEAST_ML = 100.0  # a lung
 _SECOND = 0.2  # of the larger lung: what is smaller is none
