@@ -29,6 +29,8 @@ Box = tuple[slice, slice, slice]
 Size = tuple[int, int, int]
 What = Literal["lungs", "sides", "lesions"]
 _VERSION = 1  # of the preparation below: what it keeps is made anew with another one
+_SPOTS = 500  # voxels of lesions that are kept in mind
+_AT_LESIONS = 2 / 3  # of the parts that U-net2 learns from lie around a lesion, where there is one
 OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said
 
 
@@ -145,7 +147,9 @@ def prepare(
             problems.append((row.subject, "1 marks the left lung in its mask: taken as 2"))
         kept.append((k, found["swapped"]))
         store = lazy(prepared, *files, spacing=size, version=_VERSION)
-        cases.append(Prepared(str(row.subject), store, box_of(found["lungs"] > 0)))
+        spots = np.argwhere(found["lesions"])
+        spots = spots[:: max(1, len(spots) // _SPOTS)]
+        cases.append(Prepared(str(row.subject), store, box_of(found["lungs"] > 0), spots))
     table = pd.DataFrame(problems, columns=["subject", "problem"])
     rows = cohort.iloc[[k for k, _ in kept]].reset_index(drop=True)
     return cases, rows.assign(swapped=[swapped for _, swapped in kept]), table
@@ -162,11 +166,14 @@ class Prepared:
         ``hu``, ``lungs`` and ``lesions``.
     box : tuple of slice
         The lungs': z, y, x.
+    spots : array of int, shape (n, 3)
+        Some voxels of lesions, evenly taken.
     """
 
     subject: str
     store: Any
     box: Box
+    spots: NDArray[np.int64]
 
     @property
     def shape(self) -> Size:
@@ -288,7 +295,7 @@ class Patches(Dataset):
             field = widened(
                 case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape
             )
-        box = self._place(field)
+        box = self._place(field, case.spots)
         hu = fill(
             normalized(case.part("hu", box)), self.patch, float(normalized(torch.tensor(AIR)))
         )
@@ -296,12 +303,19 @@ class Patches(Dataset):
         mask = fill(mask if self.what == "sides" else mask > 0, self.patch, 0).float()
         return self._varied(hu, mask) if self.augment else (hu, mask)
 
-    def _place(self, field: Box) -> Box:
+    def _place(self, field: Box, spots: NDArray[np.int64]) -> Box:
+        """Where the part lies: anywhere, or so that it holds a voxel of a lesion."""
+        seen = None
+        if self.augment and self.what == "lesions" and len(spots) and torch.rand(()) < _AT_LESIONS:
+            seen = spots[int(torch.randint(len(spots), ()))]
         spans = []
-        for span, n in zip(field, self.patch, strict=True):
-            spare = max(0, span.stop - span.start - n)
-            first = int(torch.randint(spare + 1, ())) if self.augment else spare // 2
-            spans.append(slice(span.start + first, min(span.stop, span.start + first + n)))
+        for axis, (span, n) in enumerate(zip(field, self.patch, strict=True)):
+            low, high = span.start, max(span.start, span.stop - n)
+            if seen is not None:
+                low, high = max(low, int(seen[axis]) - n + 1), min(high, int(seen[axis]))
+            low = min(low, high)
+            drawn = int(torch.randint(high - low + 1, ())) if self.augment else (high - low) // 2
+            spans.append(slice(low + drawn, min(span.stop, low + drawn + n)))
         return spans[0], spans[1], spans[2]
 
     def _varied(self, hu: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
