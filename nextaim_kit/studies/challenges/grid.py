@@ -13,10 +13,10 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.machine.dry_run import dry_run
 from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.machine.measuring import measure
-from nextaim_kit.machine.memory import GB, Device, Step
+from nextaim_kit.machine.memory import CONTEXT, GB, Device, Step
 from nextaim_kit.machine.planning import plan
 
-_FAR = 4  # a GPU's prediction, allowances included, over what a CPU is sure to need less than
+_FAR = 4  # times what may be used: a GPU's prediction above it says enough about a CPU's
 _SHARE = 0.7  # of the free memory that a measured step may take: the notebook holds more than it
 Build = Callable[[], nn.Module]
 
@@ -111,7 +111,7 @@ def measured_cells(
     rows = []
     for edge, batch, gb in zip(grid["edge"], grid["batch"], grid["gb"], strict=True):
         step, row = cube(build, int(edge), int(batch), device), {"edge": edge, "batch": batch}
-        far = gb * GB > _FAR * limit  # such a cell needs no dry run of its own
+        far = gb * GB - CONTEXT > _FAR * limit  # such a cell needs no dry run of its own
         size = int(gb * GB) if far else dry_run(step).tensors
         if size > limit:
             why = f"takes {size / GB:.2f} GB, allowed are {limit / GB:.2f} GB"

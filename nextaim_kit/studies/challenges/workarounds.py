@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 from monai.inferers import sliding_window_inference
-from monai.losses import DiceCELoss
 from monai.networks.nets import DynUNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -35,8 +34,22 @@ from nextaim_kit.studies.challenges.network import (
 
 Volumes = Sequence[tuple[Tensor, Tensor]]  # image and mask, each (1, x, y, z)
 Trick = Literal["plain", "checkpointed", "accumulated", "two stages"]
-LOSS = DiceCELoss(sigmoid=True, batch=True)
 _MEAN = binary_cross_entropy_with_logits  # a mean over items, which accumulation needs
+
+
+def loss(output: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice over the batch, and cross-entropy, on logits.
+
+    MONAI's losses look at the values of a target, which a dry run does not have.
+
+    References
+    ----------
+    Milletari et al. 2016, doi:10.1109/3DV.2016.79; the sum: Isensee et al. 2021,
+    doi:10.1038/s41592-020-01008-z.
+    """
+    p = torch.sigmoid(output)
+    dice = (2 * (p * target).sum() + 1) / (p.sum() + target.sum() + 1)
+    return 1 - dice + binary_cross_entropy_with_logits(output, target)
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class Way:
     def step(self, size: Sequence[int], device: Device = "cpu") -> Step:
         """As the planner takes it."""
         inputs = (((1, *self.seen(size)), "float32"),)
-        return Step(self.build, inputs, loss=LOSS, batch_size=self.batch_size,
+        return Step(self.build, inputs, loss=loss, batch_size=self.batch_size,
                     recompute=self.blocks, device=device)  # fmt: skip
 
 
@@ -140,7 +153,7 @@ def train(way: Way, parts: tuple[Volumes, Volumes], folder: Path, *, epochs: int
           learning_rate: float, seed: int) -> Fitted:  # fmt: skip
     """Train one way on the training part; the best epoch is chosen on the validation part."""
     first, second = (Patients(part, way) for part in parts)
-    return fit(way.build, LOSS, first, second, folder=folder, epochs=epochs,
+    return fit(way.build, loss, first, second, folder=folder, epochs=epochs,
                batch_size=way.batch_size, learning_rate=learning_rate, recompute=way.blocks,
                seed=seed)  # fmt: skip
 
