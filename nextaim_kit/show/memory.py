@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.show.style import (
@@ -185,11 +186,12 @@ def trade_off(
     """
     figure, axes = new_figure(6.8, 4.2)
     axis, said = axes[0, 0], []
-    for k, row in enumerate(table.to_dict("records")):
+    apart = _apart(table["x"].to_numpy(float))
+    for k, (at, row) in enumerate(zip(apart, table.to_dict("records"), strict=True)):
         color = VERMILION if k == 0 else CYCLE[0]
-        axis.plot([row["x"]] * 2, [row["low"], row["high"]], color=color, linewidth=1.6, alpha=0.6)
-        axis.plot(row["x"], row["value"], "s" if k == 0 else "o", color=color, markersize=7)
-        axis.annotate(row["name"], (row["x"], row["value"]), xytext=(8, 5), fontsize=9,
+        axis.plot([at] * 2, [row["low"], row["high"]], color=color, linewidth=1.6, alpha=0.6)
+        axis.plot(at, row["value"], "s" if k == 0 else "o", color=color, markersize=7)
+        axis.annotate(row["name"], (at, row["value"]), xytext=(8, 5), fontsize=9,
                       textcoords="offset points", color=color)  # fmt: skip
         said.append(f"{row['name']} {row['value']:.2f} at {_short(row['x'])}")
     for k, (value, text) in enumerate(reference):
@@ -203,6 +205,15 @@ def trade_off(
         figure.legend(loc="outside lower center", ncols=2)
     marks = f" Reference: {', '.join(text for _, text in reference)}." if reference else ""
     return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}.{marks}")
+
+
+def _apart(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places for points, those that would hide another moved to its right a little."""
+    places, gap = x.copy(), 0.02 * x.max()
+    for k in range(1, len(x)):
+        while (np.abs(places[:k] - places[k]) < 0.99 * gap).any():
+            places[k] += gap
+    return places
 
 
 def _short(number: float) -> str:

@@ -56,3 +56,13 @@ def test_each_way_has_its_name_and_the_reference_its_line():
     assert texts(figure) == ["plain", "patches"]
     assert "patches 0.50 at 10.0" in alt_of(figure)
     assert "threshold" in alt_of(figure)
+
+
+def test_ways_that_take_the_same_are_drawn_apart():
+    table = pd.DataFrame({
+        "name": ["plain", "a", "b"], "x": [100.0, 10.0, 10.0], "value": [0.6, 0.5, 0.5],
+        "low": [0.5, 0.4, 0.4], "high": [0.7, 0.6, 0.6],
+    })  # fmt: skip
+    figure = pictures.trade_off(table, xlabel="MB", ylabel="DSC")
+    places = {text.get_text(): text.xy[0] for text in figure.axes[0].texts}
+    assert places == pytest.approx({"plain": 100, "a": 10, "b": 12})

@@ -30,7 +30,7 @@ def unet(
     width : int
         Feature maps of the first level.
     levels : int
-        Resolutions, at least 2; each halves the edge, so that edges must be multiples of
+        Resolutions, at least 3; each halves the edge, so that edges must be multiples of
         ``2 ** (levels - 1)``.
     channels : int
         Of the input.

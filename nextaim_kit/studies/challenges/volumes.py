@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from nextaim_kit.data.images import check_geometry, read_image
-from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.errors import DataError, KitError, RequestError
 
 AIR, DENSE = -1000.0, 400.0  # HU that become -1 and 1
 
@@ -64,6 +64,8 @@ def load_boxes(table: pd.DataFrame, size: Sequence[int]) -> Boxes:
 
     Raises
     ------
+    RequestError
+        If `size` is not of three edges.
     DataError
         If none could be read.
 
@@ -72,6 +74,8 @@ def load_boxes(table: pd.DataFrame, size: Sequence[int]) -> Boxes:
     LungQuant's second network sees the lungs' box too, at 200 x 150 x 100 voxels: Lizzi et al.
     2022, doi:10.1007/s11548-021-02501-2.
     """
+    if len(size) != 3:
+        raise RequestError("a volume has three edges", expected="x, y, z", found=str(list(size)))
     found, bad, kept = Boxes(table), [], []
     for at, row in enumerate(table.itertuples()):
         try:

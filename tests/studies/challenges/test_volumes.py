@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.challenges.volumes import hounsfield, load_boxes
 
 
@@ -71,3 +71,8 @@ def test_who_cannot_be_read_is_named_and_the_others_stay(tmp_path):
 def test_a_cohort_of_which_nobody_can_be_read_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no patient's CT could be read"):
         load_boxes(pd.DataFrame([patient(tmp_path, "a", empty=True)]), (24, 12, 12))
+
+
+def test_a_size_of_two_edges_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="a volume has three edges"):
+        load_boxes(pd.DataFrame([patient(tmp_path, "a")]), (24, 12))
