@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.profiler import ProfilerActivity, profile
 
 from nextaim_kit.learn.recompute import recomputing
-from nextaim_kit.machine.memory import Device, Step
+from nextaim_kit.machine.memory import Device, Shaped, Step
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,12 @@ def train(step: Step, updates: int = 2, seconds: list[float] | None = None) -> N
     device = torch.device(step.device)
     net = step.build().to(device).train()
     adam = torch.optim.Adam(net.parameters(), amsgrad=step.amsgrad)
+    given = [*step.inputs, step.target or _like_output(step)]
     with recomputing(net, step.recompute):
         for _ in range(updates):
             began = perf_counter()
             for part in range(step.accumulate):
-                _batch(step, net, adam if part == 0 else None, device)
+                _batch(step, net, adam if part == 0 else None, given)
             adam.step()
             if step.device == "cuda":
                 torch.cuda.synchronize()
@@ -87,20 +89,22 @@ def train(step: Step, updates: int = 2, seconds: list[float] | None = None) -> N
                 seconds.append(perf_counter() - began)
 
 
-def _batch(step: Step, net: nn.Module, clear: Any, device: torch.device) -> None:
-    loss = step.loss or nn.functional.binary_cross_entropy_with_logits
-    inputs = [_drawn(shape, kind, step.batch_size, device) for shape, kind in step.inputs]
+def _batch(step: Step, net: nn.Module, clear: Any, given: list[Shaped]) -> None:
+    """A target is there before the forward pass, as a loader gives it."""
+    device, loss = torch.device(step.device), step.loss or binary_cross_entropy_with_logits
+    *inputs, target = [_drawn(*one, step.batch_size, device) for one in given]
     with torch.autocast(step.device, torch.bfloat16) if step.mixed else nullcontext():
-        output = net(*inputs)
-        if step.target:
-            target = _drawn(*step.target, step.batch_size, device)
-        else:
-            target = torch.ones(output.shape, device=device)
-        value = loss(output, target)
-        del output  # as Lightning's step, which gives the loss alone
+        value = loss(net(*inputs), target)
     if clear is not None:
         clear.zero_grad()
     value.backward()
+
+
+def _like_output(step: Step) -> Shaped:
+    with torch.device("meta"):
+        inputs = [torch.empty(1, *shape, dtype=getattr(torch, kind)) for shape, kind in step.inputs]
+        output = step.build()(*inputs)
+    return tuple(output.shape[1:]), "float32"
 
 
 def _drawn(shape: tuple[int, ...], kind: str, batch_size: int, device: torch.device) -> Tensor:

@@ -160,7 +160,8 @@ def train(way: Way, parts: tuple[Volumes, Volumes], folder: Path, *, epochs: int
 
 def probability(net: nn.Module, way: Way, image: Tensor) -> NDArray[np.float32]:
     """What a network says of a whole volume, at the volume's own size, shape (x, y, z)."""
-    whole = image[None].to(next(net.parameters()).device)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net, whole = net.to(device), image[None].to(device)
     small = avg_pool3d(whole, way.shrink) if way.shrink > 1 else whole
     with torch.no_grad():
         if way.patch > 1:
