@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from nextaim_kit.machine.limits import loader_workers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
+Schedule = Callable[[torch.optim.Optimizer], Any]
 _BEST, _LAST, _HISTORY, _ASKED = "best.ckpt", "last.ckpt", "history.json", "asked.json"
 _EVERY = 5.0  # seconds between lines of progress
 _SHARE = 20  # times as long as the writing of a checkpoint takes passes until the next one
@@ -70,6 +72,7 @@ def fit(
     patience: int | None = None,
     plateau: int | None = None,
     lowest_rate: float = 0.0,
+    anneal: bool = False,
     accumulate: int = 1,
     amsgrad: bool = False,
     recompute: Sequence[type[nn.Module]] = (),
@@ -104,7 +107,10 @@ def fit(
     plateau : int, optional
         Epochs without improvement after which the learning rate is halved.
     lowest_rate : float
-        The learning rate is not halved below it.
+        The learning rate does not fall below it.
+    anneal : bool
+        Let the learning rate fall along half a cosine over all epochs (Loshchilov & Hutter 2017,
+        arXiv:1608.03983), instead of `plateau`.
     accumulate : int
         Batches whose gradients are added up before a step: less memory for the same step.
     amsgrad : bool
@@ -146,7 +152,7 @@ def fit(
     asked = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
         "monitor": monitor, "patience": patience, "plateau": plateau, "lowest_rate": lowest_rate,
-        "accumulate": accumulate, "amsgrad": amsgrad, "seed": seed,
+        "anneal": anneal, "accumulate": accumulate, "amsgrad": amsgrad, "seed": seed,
         "items": [_length(train), _length(val)], "memory": memory,
     }  # fmt: skip
     before = _check_same_request(folder / _ASKED, asked)
@@ -163,8 +169,8 @@ def fit(
         batch_size, accumulate = room.step.batch_size, room.step.accumulate
         recompute, offload = room.step.recompute, room.step.offload
     adam = {"lr": learning_rate, "amsgrad": amsgrad}
-    halving = None if plateau is None else {"patience": plateau, "min_lr": lowest_rate}
-    task = _Task(net, loss, dict(metrics or {}), adam, halving, (monitor, mode), seed, offload)
+    schedule = _schedule(epochs, plateau, lowest_rate, anneal, mode)
+    task = _Task(net, loss, dict(metrics or {}), adam, schedule, monitor, seed, offload)
     best = ModelCheckpoint(
         folder, Path(_BEST).stem, monitor, mode=mode, save_weights_only=True,
         enable_version_counter=False,
@@ -247,6 +253,20 @@ def _check_same_network(
         )
 
 
+def _schedule(
+    epochs: int, plateau: int | None, lowest: float, anneal: bool, mode: Literal["min", "max"]
+) -> Schedule | None:
+    """How the learning rate falls, if it does."""
+    if anneal:
+        return partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=epochs, eta_min=lowest)
+    if plateau is None:
+        return None
+    return partial(
+        torch.optim.lr_scheduler.ReduceLROnPlateau,
+        mode=mode, factor=0.5, patience=plateau, min_lr=lowest,
+    )  # fmt: skip
+
+
 class _Task(lightning.LightningModule):
     """What Lightning is told of a training."""
 
@@ -256,14 +276,14 @@ class _Task(lightning.LightningModule):
         loss: Loss,
         metrics: dict[str, Metric],
         adam: dict[str, Any],
-        halving: dict[str, Any] | None,
-        goal: tuple[str, Literal["min", "max"]],
+        schedule: Schedule | None,
+        monitor: str,
         seed: int,
         offload: bool = False,
     ) -> None:
         super().__init__()
         self.net, self.loss, self.metrics = net, loss, metrics
-        self.adam, self.halving, self.goal = adam, halving, goal
+        self.adam, self.schedule, self.monitor = adam, schedule, monitor
         self.seed, self.offload = seed, offload
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._losses: list[tuple[Tensor, int]] = []
@@ -278,13 +298,10 @@ class _Task(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         adam = torch.optim.Adam(self.net.parameters(), **self.adam)
-        if self.halving is None:
+        if self.schedule is None:
             return adam
-        monitor, mode = self.goal
-        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            adam, mode, factor=0.5, **self.halving
-        )
-        return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "monitor": monitor}}
+        falling = {"scheduler": self.schedule(adam), "monitor": self.monitor}
+        return {"optimizer": adam, "lr_scheduler": falling}
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed(_mixed(self.seed, self.current_epoch))

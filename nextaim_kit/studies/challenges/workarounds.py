@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, in
 from torch.utils.data import Dataset
 
 from nextaim_kit.learn.fit import Fitted, fit
+from nextaim_kit.learn.losses import SegmentationLoss
 from nextaim_kit.learn.recompute import recomputing
 from nextaim_kit.learn.segmentation import agreement, mean_with_interval
 from nextaim_kit.machine.dry_run import dry_run
@@ -34,22 +35,8 @@ from nextaim_kit.studies.challenges.network import (
 
 Volumes = Sequence[tuple[Tensor, Tensor]]  # image and mask, each (1, x, y, z)
 Trick = Literal["plain", "checkpointed", "accumulated", "two stages"]
+loss = SegmentationLoss()
 _MEAN = binary_cross_entropy_with_logits  # a mean over items, which accumulation needs
-
-
-def loss(output: Tensor, target: Tensor) -> Tensor:
-    """Soft Dice over the batch, and cross-entropy, on logits.
-
-    MONAI's losses look at the values of a target, which a dry run does not have.
-
-    References
-    ----------
-    Milletari et al. 2016, doi:10.1109/3DV.2016.79; the sum: Isensee et al. 2021,
-    doi:10.1038/s41592-020-01008-z.
-    """
-    p = torch.sigmoid(output)
-    dice = (2 * (p * target).sum() + 1) / (p.sum() + target.sum() + 1)
-    return 1 - dice + binary_cross_entropy_with_logits(output, target)
 
 
 @dataclass(frozen=True)

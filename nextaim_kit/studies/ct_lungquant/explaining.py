@@ -112,7 +112,8 @@ def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
     right = read_masks(row)[0][:, :, ::-1] == RIGHT
     called = lungs == RIGHT
     overlap = 2 * np.count_nonzero(right & called)
-    share = overlap / max(1, np.count_nonzero(right) + np.count_nonzero(called))
+    sizes = int(np.count_nonzero(right) + np.count_nonzero(called))
+    share = overlap / sizes if sizes else 1.0
     said = doubts(Found(scan, lungs, lesions, count(lungs, lesions, scan.spacing)))
     warned = any("left and right" in one for one in said)
     return {"subject": row.subject, "dsc_right": share, "warned": warned}

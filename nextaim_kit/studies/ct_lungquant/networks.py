@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.learn.losses import SegmentationLoss
 
 Architecture = Literal["unet", "dynunet"]
 Version = Literal["v1", "v2"]
@@ -15,7 +16,7 @@ BOX_GRID = (48, 48, 48)  # voxels that any scan is brought to for BB-net
 MULTIPLE = 16  # patches are multiples: four halvings
 
 
-def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 16) -> nn.Module:
+def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 8) -> nn.Module:
     """A network from HU, shape (n, 1, d, h, w), to logits, shape (n, outputs, d, h, w).
 
     Parameters
@@ -23,28 +24,32 @@ def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 16
     outputs : int
         1 for lesions, or for lungs without sides; 3 for background, right and left lung.
     architecture : {"unet", "dynunet"}
-        MONAI's U-Net with residual units (Kerfoot et al. 2019,
-        doi:10.1007/978-3-030-12029-0_40), or nnU-Net's (Isensee et al. 2021,
-        doi:10.1038/s41592-020-01008-z), both with instance norm. The layers of the published
-        U-Nets are not all given.
+        MONAI's plain U-Net (Falk et al. 2019, doi:10.1038/s41592-018-0261-2) or nnU-Net's (Isensee
+        et al. 2021, doi:10.1038/s41592-020-01008-z), both with four halvings. The layers of the
+        published U-Nets are not all given.
     width : int
-        Features of the first level; twice as many with each of three halvings.
+        Features of the first two levels; twice as many with each further halving.
+
+    Notes
+    -----
+    Batch norm, not the usual instance norm: that one takes away how dense a patch is on the
+    whole, which tells ill lungs from healthy ones.
 
     Raises
     ------
     RequestError
         If there is no such network.
     """
-    widths = tuple(width * 2**level for level in range(4))
+    widths = [width, width, 2 * width, 4 * width, 8 * width]
     if architecture == "unet":
-        from monai.networks.nets import UNet
+        from monai.networks.nets import BasicUNet
 
-        return UNet(3, 1, outputs, widths, (2, 2, 2), num_res_units=2, norm="instance")
+        return BasicUNet(3, 1, outputs, (*widths, width), act="relu", norm="batch")
     if architecture == "dynunet":
         from monai.networks.nets import DynUNet
 
-        kernels, steps = [3] * 4, [1, 2, 2, 2]
-        return DynUNet(3, 1, outputs, kernels, steps, steps[1:], filters=widths)
+        kernels, steps = [3] * 5, [1, 2, 2, 2, 2]
+        return DynUNet(3, 1, outputs, kernels, steps, steps[1:], filters=widths, norm_name="batch")
     raise RequestError(f"no network {architecture!r}", expected="unet or dynunet")
 
 
@@ -75,20 +80,9 @@ def normalized(hu: Tensor) -> Tensor:
     return (hu.float().clamp(-1000, 300) + 350) / 650
 
 
-def lung_loss(sided: bool) -> nn.Module:
-    """Dice and cross-entropy on logits, over background, right and left; or Dice of one class."""
-    from monai.losses import DiceCELoss, DiceLoss
-
-    if sided:
-        return DiceCELoss(include_background=False, softmax=True, to_onehot_y=True)
-    return DiceLoss(sigmoid=True)
-
-
-def lesion_loss(version: Version) -> nn.Module:
+def loss(version: Version) -> nn.Module:
     """v1: Dice. v2: a term beside it, which is not published; cross-entropy stands for it."""
-    from monai.losses import DiceCELoss, DiceLoss
-
-    return DiceLoss(sigmoid=True) if version == "v1" else DiceCELoss(sigmoid=True)
+    return SegmentationLoss(cross_entropy=version == "v2")
 
 
 def box_loss(predicted: Tensor, truth: Tensor) -> Tensor:

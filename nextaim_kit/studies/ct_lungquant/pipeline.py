@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from nextaim_kit.studies.ct_lungquant.training import (
     fill,
     on_box_grid,
     rounded,
+    whole,
     widened,
 )
 
@@ -66,12 +68,12 @@ class Recipe:
     version: Version = "v2"
     architecture: Architecture = "unet"
     spacing: tuple[float, float, float] = (4.0, 4.0, 4.0)
-    patch: tuple[int, int, int] = (80, 64, 64)
-    width: int = 16
-    epochs: int = 12
-    box_epochs: int = 40
-    batch_size: int = 1
-    learning_rate: float = 2e-3
+    patch: tuple[int, int, int] = (64, 48, 48)
+    width: int = 8
+    epochs: int = 24
+    box_epochs: int = 24
+    batch_size: int = 2
+    learning_rate: float = 1e-2
     memory: Any = None
     seed: int = 0
 
@@ -108,19 +110,17 @@ class Recipe:
         lungs = partial(Patches, what="sides" if self.sided else "lungs", whole=not self.sided)
         lesions = partial(Patches, what="lesions")
         fitted = {"box": self._fit_box(train, val, folder)} if self.sided else {}
-        for part, items, loss in (
-            ("lungs", lungs, networks.lung_loss(self.sided)),
-            ("lesions", lesions, networks.lesion_loss(self.version)),
-        ):
+        for part, items in (("lungs", lungs), ("lesions", lesions)):
             pair = (
                 items(train, patch=rounded(self.patch), augment=True),
                 items(val, patch=rounded(self.patch)),
             )
             fitted[part] = fit(
-                partial(self.build, part), loss, *pair, folder=folder / part, epochs=self.epochs,
-                batch_size=self.batch_size, learning_rate=self.learning_rate,
+                partial(self.build, part), networks.loss(self.version), *pair,
+                folder=folder / part, epochs=self.epochs, batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
                 metrics={"dice": networks.dice}, monitor="val_dice", mode="max",
-                plateau=max(2, self.epochs // 8), memory=self.memory, seed=self.seed,
+                anneal=True, memory=self.memory, seed=self.seed,
             )  # fmt: skip
         return LungQuant(self, {name: one.net for name, one in fitted.items()}), fitted
 
@@ -129,7 +129,7 @@ class Recipe:
             partial(self.build, "box"), networks.box_loss, BoxItems(train, augment=True),
             BoxItems(val), folder=folder / "box", epochs=self.box_epochs, batch_size=4,
             learning_rate=1e-3, metrics={"iou": networks.box_iou}, monitor="val_iou", mode="max",
-            plateau=max(2, self.box_epochs // 8), seed=self.seed,
+            anneal=True, seed=self.seed,
         )  # fmt: skip
 
 
@@ -173,14 +173,15 @@ class LungQuant:
         lesions = np.zeros(lung.shape, np.float32)
         lesions[field_] = ill
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
-        maps = (placed(values, image) for values in (right, left, lesions))
-        return Maps(*maps, tuple(one))
+        sides = placed(right, image), placed(left, image)
+        return Maps(*sides, placed(lesions, image), tuple(one))
 
     def box(self, hu: Tensor) -> Box:
         """The lungs' box in a scan of shape (1, z, y, x) by BB-net; all of it without one."""
-        shape = hu.shape[1:]
+        _, *edges = hu.shape
+        shape = (edges[0], edges[1], edges[2])
         if "box" not in self.nets:
-            return tuple(slice(0, n) for n in shape)  # type: ignore[return-value]
+            return whole(shape)
         with torch.inference_mode():
             corners = self.nets["box"](on_box_grid(hu)[None])[0].tolist()
         first, last = corners[:3], corners[3:]
@@ -256,11 +257,12 @@ class LungQuant:
             nets = {name: recipe.build(name) for name in kept["nets"]}
             for name, net in nets.items():
                 net.load_state_dict(kept["nets"][name])
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, RequestError) as error:
+        except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError, ValueError,
+                RequestError) as error:  # fmt: skip
             raise DataError(
                 f"{path.name} holds no LungQuant",
                 expected="lungquant.pt, as the notebook ct_lungquant/segmentation writes it",
-                found=str(error).splitlines()[0][:200],
+                found=(str(error).splitlines() or ["an empty file"])[0][:120],
                 mend="run that notebook, or leave the parameter empty",
             ) from error
         return cls(recipe, {name: net.eval() for name, net in nets.items()})

@@ -19,7 +19,7 @@ from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks import BOX_GRID
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
-from nextaim_kit.studies.ct_lungquant.training import Prepared
+from nextaim_kit.studies.ct_lungquant.training import Prepared, whole
 
 Segment = Callable[[Scan], Maps]
 TOLERANCE_MM = 5.0  # of the published surface DSC
@@ -41,8 +41,7 @@ def average(cases: Sequence[Prepared]) -> Segment:
     """
     total = torch.zeros(3, *BOX_GRID)
     for case in cases:
-        whole = tuple(slice(0, n) for n in case.shape)
-        lungs, ill = (case.part(name, whole)[0] for name in ("lungs", "lesions"))  # type: ignore[arg-type]
+        lungs, ill = (case.part(name, whole(case.shape))[0] for name in ("lungs", "lesions"))
         masks = torch.stack([lungs == 1, lungs == 2, ill > 0]).float()
         total += interpolate(masks[None], BOX_GRID, mode="trilinear", align_corners=False)[0]
     mean = total[None] / len(cases)
@@ -51,7 +50,8 @@ def average(cases: Sequence[Prepared]) -> Segment:
         image = coarse(scan.image, _SPACING)
         size = image.GetSize()[::-1]
         shares = interpolate(mean, size, mode="trilinear", align_corners=False)[0].numpy()
-        return Maps(*(placed(share, image) for share in shares))
+        right, left, ill = (placed(share, image) for share in shares)
+        return Maps(right, left, ill)
 
     return segment
 

@@ -84,10 +84,10 @@ def prepared(image: str, lungs: str, lesions: str, spacing: tuple[float, ...]) -
     if swapped:
         lungs_there = sitk.ChangeLabel(lungs_there, {1: 2, 2: 1})
     both = [coarse_labels(lungs_there, spacing, (1, 2)), coarse_labels(ill > 0, spacing, (1,))]
-    hu = coarse(read_ct(image).image, spacing)
-    hu, side, sick = (sitk.GetArrayFromImage(one) for one in (hu, *both))
+    side, sick = (sitk.GetArrayFromImage(one) for one in both)
     if not side.any():
         raise DataError(f"{Path(lungs).name} marks no lung", expected="1: right lung, 2: left lung")
+    hu = sitk.GetArrayFromImage(coarse(read_ct(image).image, spacing))
     kept = {"hu": hu, "lungs": side, "lesions": sick * (side > 0)}
     return kept | {"outside": outside, "swapped": swapped}
 
@@ -194,6 +194,12 @@ def box_of(mask: NDArray[np.bool_]) -> Box:
     return spans[0], spans[1], spans[2]
 
 
+def whole(shape: Size) -> Box:
+    """The box of a whole volume."""
+    z, y, x = shape
+    return slice(0, z), slice(0, y), slice(0, x)
+
+
 def widened(box: Box, by: float, shape: Size) -> Box:
     """A box larger by a share of its edges on every side, within a volume."""
     first, second, third = (
@@ -230,8 +236,8 @@ class BoxItems(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         case = self.cases[index]
-        box = self._frame(case) if self.augment else tuple(slice(0, n) for n in case.shape)
-        hu = case.part("hu", box)  # type: ignore[arg-type]
+        box = self._frame(case) if self.augment else whole(case.shape)
+        hu = case.part("hu", box)
         edges = [
             ((at.start - frame.start) / (frame.stop - frame.start),
              (at.stop - frame.start) / (frame.stop - frame.start))
@@ -290,7 +296,7 @@ class Patches(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         case = self.cases[index]
-        field: Box = tuple(slice(0, n) for n in case.shape)  # type: ignore[assignment]
+        field = whole(case.shape)
         if not self.whole:
             field = widened(
                 case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape
