@@ -12,6 +12,7 @@ from nextaim_kit.show.agreement import (
 from nextaim_kit.show.answers import Divided, divided_answers, spread_of_choices
 from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
+from nextaim_kit.show.overlays import Segmented, overlays
 from nextaim_kit.show.performance import (
     calibration,
     confusion,
@@ -28,6 +29,7 @@ from nextaim_kit.show.style import alt_of, described, use_style
 __all__ = [
     "Differences",
     "Divided",
+    "Segmented",
     "alt_of",
     "bland_altman",
     "calibration",
@@ -42,6 +44,7 @@ __all__ = [
     "intervals",
     "learning_curve",
     "mosaic",
+    "overlays",
     "pair_matrix",
     "planes",
     "roc",

@@ -157,15 +157,20 @@ def _peripheral(maps: Maps) -> float:
     ill = (ill >= 0.5) & lung
     if not ill.any():
         return np.nan
-    inside = lung | _between(lung & (right >= left), lung & (left > right))
+    inside = lung | between(lung & (right >= left), lung & (left > right))
     spacing = maps.right.GetSpacing()[::-1]
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), spacing)[1:-1, 1:-1, 1:-1]
     # The outermost voxel's center is half a voxel from the wall.
     return float((depth[ill] - min(spacing) / 2 <= PERIPHERAL_MM).mean())
 
 
-def _between(right: NDArray[np.bool_], left: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What lies between the lungs in a row from right to left: not the chest wall."""
+def between(right: NDArray[np.bool_], left: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What lies between the lungs in a row from right to left: not the chest wall.
+
+    Parameters
+    ----------
+    right, left : array of bool, shape (z, y, x)
+    """
     column = np.arange(right.shape[2])
     last = np.where(right.any(axis=2), right.shape[2] - 1 - right[:, :, ::-1].argmax(axis=2), -1)
     first = np.where(left.any(axis=2), left.argmax(axis=2), -1)
