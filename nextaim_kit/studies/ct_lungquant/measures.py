@@ -99,7 +99,8 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
         total += float(hu[part][lung].sum(dtype=np.int64))
     values = _volumes(lungs, lesions, scan.spacing)
     values |= _kind(lesions) | _place(lungs, lesions, maps)
-    values["complete"] = not (lungs[0].any() or lungs[-1].any())
+    faces = (lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1], lungs[:, :, 0], lungs[:, :, -1])
+    values["complete"] = not any(face.any() for face in faces)
     values["mean_hu"] = total / n if (n := int(np.count_nonzero(lungs))) else np.nan
     return Found(scan, lungs, lesions, values)
 
