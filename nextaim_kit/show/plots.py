@@ -10,6 +10,7 @@ from nextaim_kit.show.agreement import (
     spread_of_readers,
 )
 from nextaim_kit.show.answers import Divided, divided_answers, spread_of_choices
+from nextaim_kit.show.distributions import class_borders, histograms
 from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
 from nextaim_kit.show.overlays import Segmented, overlays
@@ -33,6 +34,7 @@ __all__ = [
     "alt_of",
     "bland_altman",
     "calibration",
+    "class_borders",
     "confusion",
     "curves",
     "decision_curve",
@@ -41,6 +43,7 @@ __all__ = [
     "divided_answers",
     "fitted_curves",
     "gallery",
+    "histograms",
     "intervals",
     "learning_curve",
     "mosaic",
