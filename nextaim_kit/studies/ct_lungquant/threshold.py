@@ -17,7 +17,8 @@ from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
 NAME = "threshold, no network"
-SPACING = (3.0, 3.0, 3.0)  # mm: noise is averaged, and vessels become thin
+# The CT's own within these bounds: noise is averaged, and a vessel is a voxel wide.
+SPACING_MM = 3.0, 4.5
 AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
 ILL_HU = -700.0  # well-aerated lung below
 GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
@@ -51,13 +52,14 @@ def segment(scan: Scan) -> Maps:
     DataError
         If there is no lung.
     """
-    image = coarse(scan.image, SPACING)
+    x, y, z = np.clip(scan.spacing, *SPACING_MM).tolist()
+    image, spacing = coarse(scan.image, (x, y, z)), (z, y, x)
     hu = sitk.GetArrayFromImage(image).astype(np.float32)
-    lungs, warnings = find_lungs(hu, SPACING[::-1])
-    box = _around(lungs > 0, 0, SPACING)
+    lungs, warnings = find_lungs(hu, spacing)
+    box = _around(lungs > 0, 0, spacing)
     hu, lungs = hu[box], lungs[box]
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
-    ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, SPACING[::-1]))
+    ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
     start = [s.start for s in box]
     right, left, lesions = (
         placed(mask.astype(np.float32), image, start) for mask in (lungs == 1, lungs == 2, ill)
