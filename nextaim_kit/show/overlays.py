@@ -83,7 +83,9 @@ def overlays(
     for row, subject in zip(axes, subjects, strict=True):
         for axis, tile in zip(row, _tiles(subject), strict=True):
             _draw(axis, tile, limits)
-        row[0].set_title(subject.title, fontsize=9, loc="left", fontweight="bold")
+        row[0].set_title(" ", fontsize=9)  # room for a line that is longer than its tile
+        row[0].text(0, 1.03, subject.title, transform=row[0].transAxes, fontsize=9,
+                    fontweight="bold", va="bottom").set_in_layout(False)  # fmt: skip
     figure.legend(handles=_legend(*names), loc="outside lower left", ncols=3, fontsize=8)
     shown = "; ".join(" ".join(subject.title.split()) for subject in subjects[:4])
     return described(

@@ -32,8 +32,8 @@ def spoiled(path: str | Path, folder: Path) -> pd.DataFrame:
     """
     image = sitk.Cast(sitk.DICOMOrient(read_image(path), "LPS"), sitk.sitkInt16)
     rows = []
-    for k, (what, spoil) in enumerate(_WAYS.items()):
-        file = folder / f"{k}.nii.gz"
+    for what, spoil in _WAYS.items():
+        file = folder / f"{what.replace(' ', '_')}.nii.gz"
         with atomic_path(file) as unfinished:
             sitk.WriteImage(spoil(image), str(unfinished))
         rows.append({"subject": what, "site": "spoiled", "image": str(file)})

@@ -131,8 +131,9 @@ def _closed(lungs: NDArray[np.uint8], spacing: tuple[float, ...]) -> NDArray[np.
         if not there.any():
             continue
         box = _around(there, 0, spacing)
-        # In space, not by slice: there the dome of the diaphragm is no hole.
-        filled = ndimage.binary_fill_holes(_filled(there[box], spacing))
+        # By coronal planes: in axial ones the diaphragm is a hole, in sagittal ones the hilum.
+        planes = np.moveaxis(_filled(there[box], spacing), 1, 0)
+        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in planes], axis=1)
         closed[box][filled & (closed[box] == 0) & ~kept[box]] = side
     return closed
 
