@@ -81,6 +81,8 @@ def read_ct(path: str | Path) -> Scan:
 
 def _check_header(place: Path) -> list[str]:
     """Refuse by the header, before voxels are read, what is no CT or too large."""
+    if not place.exists():
+        return []  # what is missing or damaged is named where it is read
     if place.is_dir() or dicom.is_dicom(place):
         return _check_dicom(place)
     if place.is_file():
@@ -89,7 +91,7 @@ def _check_header(place: Path) -> list[str]:
         try:
             reader.ReadImageInformation()
         except RuntimeError:
-            return []  # what is damaged is named where it is read
+            return []
         stored = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
         _check_room(float(np.prod(reader.GetSize())), stored, dicom.named(place))
     return []
