@@ -8,9 +8,9 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant import scoring
+from nextaim_kit.studies.ct_lungquant import against_truth
 from nextaim_kit.studies.ct_lungquant.quantification import quantify
-from nextaim_kit.studies.ct_lungquant.scoring import Truth
+from nextaim_kit.studies.ct_lungquant.against_truth import Truth
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def values(table):
 
 
 def test_errors_are_measured_less_true(table, values):
-    known = scoring.compared(values)
+    known = against_truth.compared(values)
     assert np.allclose(known["error"], known["involvement"] - table["truth_involvement"])
     true_ml = table["truth_right_ml"] + table["truth_left_ml"]
     assert np.allclose(known["volume_error"], 100 * (known["lungs_ml"] / true_ml - 1))
@@ -55,12 +55,12 @@ def test_a_mask_of_another_grid_is_named_and_the_patient_stays_measured(table, c
 def test_without_a_truth_nothing_is_compared(table):
     bare = table[["subject", "site", "image"]]
     found, _ = quantify(bare, each=Truth(bare))
-    assert scoring.compared(found).empty
-    assert list(scoring.without_truth(found)) == list(found)
+    assert against_truth.compared(found).empty
+    assert list(against_truth.without_truth(found)) == list(found)
 
 
 def test_what_goes_on_to_other_notebooks_has_no_truth(values):
-    left = set(values) - set(scoring.without_truth(values))
+    left = set(values) - set(against_truth.without_truth(values))
     assert {"truth_involvement", "dsc_lungs", "sides_right"} <= left
     assert "involvement" not in left
 
@@ -75,7 +75,7 @@ def known(error):
 
 
 def test_a_constant_error_is_all_bias():
-    found = scoring.summary(known(np.full(4, 2.0)), n_boot=50).set_index("metric")
+    found = against_truth.summary(known(np.full(4, 2.0)), n_boot=50).set_index("metric")
     for name in ("involvement_mae", "involvement_bias", "involvement_limit_low"):
         assert found.loc[name, "value"] == pytest.approx(2)
     assert found.loc["lung_volume_error", "value"] == pytest.approx(5)
@@ -84,25 +84,25 @@ def test_a_constant_error_is_all_bias():
 
 
 def test_nine_of_ten_have_the_interval_of_the_sheet():
-    value, low, high = scoring.share_with_interval([True] * 9 + [False])
+    value, low, high = against_truth.share_with_interval([True] * 9 + [False])
     assert (value, round(low, 2), round(high, 2)) == (0.9, 0.60, 0.98)
 
 
 def test_the_trivial_baseline_knows_the_others_only():
-    assert scoring.left_out_median([1, 2, 10]).tolist() == [6, 5.5, 1.5]
+    assert against_truth.left_out_median([1, 2, 10]).tolist() == [6, 5.5, 1.5]
     with pytest.raises(DataError, match="no median of others"):
-        scoring.left_out_median([1])
+        against_truth.left_out_median([1])
 
 
 def test_two_patients_are_too_few():
     with pytest.raises(DataError, match="too few patients"):
-        scoring.summary(known(np.zeros(4)).head(2))
+        against_truth.summary(known(np.zeros(4)).head(2))
 
 
 def test_values_that_do_not_move_have_moved_by_nothing(values):
-    still = scoring.moved(values, {"again": values}, n_boot=20)
+    still = against_truth.moved(values, {"again": values}, n_boot=20)
     assert (still["value"] == 0).all()
     more = values.assign(involvement=values["involvement"] + 3, type="none")
-    found = scoring.moved(values, {"more": more}, n_boot=20).set_index("metric")["value"]
+    found = against_truth.moved(values, {"more": more}, n_boot=20).set_index("metric")["value"]
     assert found["involvement"] == pytest.approx(3)
     assert (found["volume"], found["type"]) == (0, 100)
