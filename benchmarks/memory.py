@@ -13,21 +13,19 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from nextaim_kit.data.files import write_text
-from nextaim_kit.learn.recompute import recomputing
 from nextaim_kit.machine.dry_run import block_kinds, dry_run
 from nextaim_kit.machine.gpu import find_gpu
 from nextaim_kit.machine.limits import cpu_count
-from nextaim_kit.machine.memory import GB, Memory, Step
+from nextaim_kit.machine.measuring import measure, train
+from nextaim_kit.machine.memory import GB, Device, Memory, Step
 from nextaim_kit.machine.planning import Plan, plan
 from nextaim_kit.machine.seeds import seed_everything
 
@@ -78,7 +76,7 @@ class Setting:
     accumulate: int = 1
     twice: bool = False
 
-    def step(self, device: str = "cpu", mixed: bool = False) -> Step:
+    def step(self, device: Device = "cpu", mixed: bool = False) -> Step:
         """As the planner takes it."""
         plain = Step(self.build, ((self.shape, "float32"),), batch_size=self.batch,
                      accumulate=self.accumulate, device=device, mixed=mixed)  # fmt: skip
@@ -128,48 +126,12 @@ HELD_OUT = [
 ]  # fmt: skip
 
 
-def train(step: Step) -> None:
-    """Two real updates by a plain loop, in Lightning's order."""
-    device = torch.device(step.device)
-    net = step.build().to(device).train()
-    adam = torch.optim.Adam(net.parameters())
-    with recomputing(net, step.recompute):
-        for _ in range(2):
-            for part in range(step.accumulate):
-                batch(step, net, adam if part == 0 else None, device)
-            adam.step()
-
-
-def batch(step: Step, net: nn.Module, clear: Any, device: torch.device) -> None:
-    """Forward and backward of one batch."""
-    x = torch.randn(step.batch_size, *step.shape, device=device)
-    y = torch.ones(step.batch_size, 3, *step.shape[1:], device=device)
-    mixed = torch.autocast(step.device, torch.bfloat16) if step.mixed else nullcontext()
-    with mixed:
-        loss = nn.functional.binary_cross_entropy_with_logits(net(x), y)
-    if clear is not None:
-        clear.zero_grad()
-    loss.backward()
-
-
-def allocator_peak(step: Step) -> int:
-    """Bytes that the CPU's allocator had given out at most, by torch's profiler."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        train(step)
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
-    now = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        now += event.nbytes()  # negative where memory is given back
-        peak = max(peak, now)
-    return peak
-
-
 def against_cpu(settings: list[Setting]) -> list[dict[str, Any]]:
     """Each setting: predicted, true, relative error."""
     rows = []
     for setting in settings:
         step = setting.step()
-        predicted, true = dry_run(step).peak, allocator_peak(step)
+        predicted, true = dry_run(step).peak, measure(step).peak
         rows.append(compared(setting.name, predicted, true))
         print(rows[-1], flush=True)
     return rows

@@ -21,6 +21,8 @@ from nextaim_kit.studies.ct_lungquant.truth import (
     lesion_type,
 )
 
+AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
+_UNSURE = (0.1, 0.6)  # probabilities from which an aerated voxel, and a dense one, are lung
 CONSOLIDATED_HU = -260.0  # midway between ground glass and soft tissue: where a voxel is half full
 
 
@@ -92,12 +94,12 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     lungs, lesions = np.zeros(hu.shape, np.uint8), np.zeros(hu.shape, np.uint8)
     total = 0.0
     for part, (right, left, ill) in slabs((maps.right, maps.left, maps.lesions), scan.image):
-        lung = right + left >= 0.5
+        lung = _lung(right + left, hu[part])
         lungs[part] = np.where(lung, np.where(left > right, LEFT, RIGHT), 0)
         solid = hu[part] >= consolidated_hu
         lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
         total += float(hu[part][lung].sum(dtype=np.int64))
-    values = _volumes(lungs, lesions, scan.spacing)
+    values = count(lungs, lesions, scan.spacing)
     values |= _kind(lesions) | _place(lungs, lesions, maps)
     faces = (lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1], lungs[:, :, 0], lungs[:, :, -1])
     values["complete"] = not any(face.any() for face in faces)
@@ -105,7 +107,14 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     return Found(scan, lungs, lesions, values)
 
 
-def _volumes(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
+def _lung(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Lung at the CT's own voxels, which are finer than the maps': density settles the border."""
+    unlikely, likely = _UNSURE
+    return np.where(hu < AERATED_HU, share > unlikely, share > likely)
+
+
+def count(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
+    """Volumes in ml, involvement in % and CT-SS of masks, shape (z, y, x); mm along x, y, z."""
     voxel = float(np.prod(spacing)) / 1000
     # Both masks in one count: lung in the low digit, ill or not in the high one.
     counts = sum(
@@ -114,7 +123,10 @@ def _volumes(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> di
     )
     ml = {"right": (counts[RIGHT], counts[3 + RIGHT]), "left": (counts[LEFT], counts[3 + LEFT])}
     values: dict[str, Any] = {f"{s}_ml": voxel * (well + ill) for s, (well, ill) in ml.items()}
-    values |= {"lungs_ml": voxel * counts[[1, 2, 4, 5]].sum(), "lesions_ml": voxel * counts[3:].sum()}
+    values |= {
+        "lungs_ml": voxel * counts[[1, 2, 4, 5]].sum(),
+        "lesions_ml": voxel * counts[3:].sum(),
+    }
     values |= {f"lesions_{s}_ml": voxel * ill for s, (_, ill) in ml.items()}
     values["involvement"] = _percent(values["lesions_ml"], values["lungs_ml"])
     for side in ml:
@@ -138,22 +150,24 @@ def _kind(lesions: NDArray) -> dict[str, Any]:
 def _place(lungs: NDArray, lesions: NDArray, maps: Maps) -> dict[str, Any]:
     """Where the lesions are; their depth is counted on the maps' coarser grid."""
     by_slice = np.array([np.count_nonzero(plane) for plane in lesions])
-    count = int(by_slice.sum())
-    if not count:
+    ill = int(by_slice.sum())
+    if not ill:
         return {"left": np.nan, "upper": np.nan, "peripheral": np.nan, "bilateral": False}
     there = np.flatnonzero([plane.any() for plane in lungs])
     middle = (there[0] + there[-1]) / 2
     left = sum(int(np.count_nonzero(b[a == LEFT])) for a, b in zip(lungs, lesions, strict=True))
     return {
-        "left": left / count,
-        "upper": float(by_slice[np.arange(len(by_slice)) > middle].sum() / count),
+        "left": left / ill,
+        "upper": float(by_slice[np.arange(len(by_slice)) > middle].sum() / ill),
         "peripheral": _peripheral(maps),
-        "bilateral": bool(BILATERAL_SHARE <= left / count <= 1 - BILATERAL_SHARE),
+        "bilateral": bool(BILATERAL_SHARE <= left / ill <= 1 - BILATERAL_SHARE),
     }
 
 
 def _peripheral(maps: Maps) -> float:
-    right, left, ill = (sitk.GetArrayViewFromImage(m) for m in (maps.right, maps.left, maps.lesions))
+    right, left, ill = (
+        sitk.GetArrayViewFromImage(m) for m in (maps.right, maps.left, maps.lesions)
+    )
     lung = right + left >= 0.5
     ill = (ill >= 0.5) & lung
     if not ill.any():

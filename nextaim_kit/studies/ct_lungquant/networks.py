@@ -107,7 +107,10 @@ def dice(logits: Tensor, truth: Tensor) -> float:
 
 def box_iou(predicted: Tensor, truth: Tensor) -> float:
     """Mean overlap of boxes over their union."""
-    low, high = torch.maximum(predicted[:, :3], truth[:, :3]), torch.minimum(predicted[:, 3:], truth[:, 3:])
+    low, high = (
+        torch.maximum(predicted[:, :3], truth[:, :3]),
+        torch.minimum(predicted[:, 3:], truth[:, 3:]),
+    )
     both = (high - low).clamp(min=0).prod(1)
     volumes = [(b[:, 3:] - b[:, :3]).clamp(min=0).prod(1) for b in (predicted, truth)]
     return float((both / (sum(volumes) - both).clamp(min=1e-9)).mean())

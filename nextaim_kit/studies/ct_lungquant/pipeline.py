@@ -112,7 +112,10 @@ class Recipe:
             ("lungs", lungs, networks.lung_loss(self.sided)),
             ("lesions", lesions, networks.lesion_loss(self.version)),
         ):
-            pair = (items(train, patch=rounded(self.patch), augment=True), items(val, patch=rounded(self.patch)))
+            pair = (
+                items(train, patch=rounded(self.patch), augment=True),
+                items(val, patch=rounded(self.patch)),
+            )
             fitted[part] = fit(
                 partial(self.build, part), loss, *pair, folder=folder / part, epochs=self.epochs,
                 batch_size=self.batch_size, learning_rate=self.learning_rate,
@@ -121,9 +124,7 @@ class Recipe:
             )  # fmt: skip
         return LungQuant(self, {name: one.net for name, one in fitted.items()}), fitted
 
-    def _fit_box(
-        self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path
-    ) -> Fitted:
+    def _fit_box(self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
         return fit(
             partial(self.build, "box"), networks.box_loss, BoxItems(train, augment=True),
             BoxItems(val), folder=folder / "box", epochs=self.box_epochs, batch_size=4,

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 
 from nextaim_kit import __version__
 from nextaim_kit.data.fingerprint import MARK

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant.measures import Maps, between
+from nextaim_kit.studies.ct_lungquant.measures import AERATED_HU, Maps, between
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
 NAME = "threshold, no network"
 # The CT's own within these bounds: noise is averaged, and a vessel is a voxel wide.
 SPACING_MM = 3.0, 4.5
-AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
 ILL_HU = -700.0  # well-aerated lung below
 GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
 _GAS_SHARE = 0.25  # of a part, from which it is no lung

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,9 @@ from torch.nn.functional import interpolate, pad
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cache import cached, lazy
-from nextaim_kit.data.images import read_image
+from nextaim_kit.data.cohort import load_cohort
+from nextaim_kit.data.images import check_geometry, read_image
+from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.networks import BOX_GRID, MULTIPLE, normalized
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels
@@ -27,7 +29,27 @@ Box = tuple[slice, slice, slice]
 Size = tuple[int, int, int]
 What = Literal["lungs", "sides", "lesions"]
 _VERSION = 1  # of the preparation below: what it keeps is made anew with another one
+_SPOTS = 500  # voxels of lesions that are kept in mind
+_AT_LESIONS = 2 / 3  # of the parts that U-net2 learns from lie around a lesion, where there is one
 OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said
+
+
+def load_masked(spec: str, twin: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Load a cohort of CTs with masks of lungs and lesions.
+
+    Parameters
+    ----------
+    spec : str
+        As for `load_cohort`, with the columns ``image``, ``lungs`` (1: right, 2: left) and
+        ``lesions``, which may be called ``mask``.
+    twin : callable
+        Makes the synthetic twin.
+    """
+    table = load_cohort(spec, twin=twin, columns=("image", "lungs"))
+    if "lesions" not in table and "mask" in table:
+        table = table.rename(columns={"mask": "lesions"})
+    check_columns(list(table.columns), ("lesions",), Path(spec))
+    return table
 
 
 def prepared(image: str, lungs: str, lesions: str, spacing: tuple[float, ...]) -> dict[str, Any]:
@@ -44,29 +66,42 @@ def prepared(image: str, lungs: str, lesions: str, spacing: tuple[float, ...]) -
     -------
     dict
         ``hu`` (int16), ``lungs`` (1: right, 2: left), ``lesions`` (0 or 1), each of shape
-        (z, y, x); ``outside``, the share of the lesions' mask that is not in the lungs.
+        (z, y, x); ``outside``, the share of the lesions' mask that is not in the lungs;
+        ``swapped``, whether the mask had 1 for the left lung.
 
     Raises
     ------
     DataError
         If a file cannot be used, or a mask is of another grid.
     """
-    from nextaim_kit.data.images import check_geometry
-
     masks = [read_image(path) for path in (lungs, lesions)]
     original = read_image(image)
     for mask in masks:
         check_geometry(original, mask, subject=Path(image).name)
     lungs_there, ill = (sitk.DICOMOrient(sitk.Cast(m, sitk.sitkUInt8), "LPS") for m in masks)
     outside = _outside(lungs_there, ill)
+    swapped = _swapped(lungs_there)
+    if swapped:
+        lungs_there = sitk.ChangeLabel(lungs_there, {1: 2, 2: 1})
     both = [coarse_labels(lungs_there, spacing, (1, 2)), coarse_labels(ill > 0, spacing, (1,))]
     hu = coarse(read_ct(image).image, spacing)
     hu, side, sick = (sitk.GetArrayFromImage(one) for one in (hu, *both))
     if not side.any():
-        raise DataError(
-            f"{Path(lungs).name} marks no lung", expected="1: right lung, 2: left lung"
-        )
-    return {"hu": hu, "lungs": side, "lesions": sick * (side > 0), "outside": outside}
+        raise DataError(f"{Path(lungs).name} marks no lung", expected="1: right lung, 2: left lung")
+    kept = {"hu": hu, "lungs": side, "lesions": sick * (side > 0)}
+    return kept | {"outside": outside, "swapped": swapped}
+
+
+def _swapped(lungs: sitk.Image) -> bool:
+    """Whether 1 marks the lung on the patient's left, as some data sets have it."""
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.Execute(lungs)
+    if not {1, 2} <= set(shape.GetLabels()):
+        return False
+    first, second = (
+        lungs.TransformPhysicalPointToContinuousIndex(shape.GetCentroid(k))[0] for k in (1, 2)
+    )
+    return bool(first > second)
 
 
 def _outside(lungs: sitk.Image, lesions: sitk.Image) -> float:
@@ -91,9 +126,10 @@ def prepare(
     -------
     cases : list of Prepared
     kept : DataFrame
-        The cohort's rows of these, in the same order.
+        The cohort's rows of these, in the same order, with ``swapped``: whether the file of the
+        lungs has 1 for the left one.
     problems : DataFrame
-        ``subject`` and ``problem``: those left out, and those whose lesions' mask leaves the lungs.
+        ``subject`` and ``problem``: those left out, and what was mended in masks of others.
     """
     cases, kept, problems = [], [], []
     size = tuple(float(s) for s in spacing)
@@ -107,11 +143,16 @@ def prepare(
         if found["outside"] > OUTSIDE:
             share = f"{100 * found['outside']:.0f} % of the lesions' mask"
             problems.append((row.subject, f"{share} lies outside the lungs: left aside"))
-        kept.append(k)
+        if found["swapped"]:
+            problems.append((row.subject, "1 marks the left lung in its mask: taken as 2"))
+        kept.append((k, found["swapped"]))
         store = lazy(prepared, *files, spacing=size, version=_VERSION)
-        cases.append(Prepared(str(row.subject), store, box_of(found["lungs"] > 0)))
+        spots = np.argwhere(found["lesions"])
+        spots = spots[:: max(1, len(spots) // _SPOTS)]
+        cases.append(Prepared(str(row.subject), store, box_of(found["lungs"] > 0), spots))
     table = pd.DataFrame(problems, columns=["subject", "problem"])
-    return cases, cohort.iloc[kept].reset_index(drop=True), table
+    rows = cohort.iloc[[k for k, _ in kept]].reset_index(drop=True)
+    return cases, rows.assign(swapped=[swapped for _, swapped in kept]), table
 
 
 @dataclass(frozen=True)
@@ -125,11 +166,14 @@ class Prepared:
         ``hu``, ``lungs`` and ``lesions``.
     box : tuple of slice
         The lungs': z, y, x.
+    spots : array of int, shape (n, 3)
+        Some voxels of lesions, evenly taken.
     """
 
     subject: str
     store: Any
     box: Box
+    spots: NDArray[np.int64]
 
     @property
     def shape(self) -> Size:
@@ -248,19 +292,30 @@ class Patches(Dataset):
         case = self.cases[index]
         field: Box = tuple(slice(0, n) for n in case.shape)  # type: ignore[assignment]
         if not self.whole:
-            field = widened(case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape)
-        box = self._place(field)
-        hu = fill(normalized(case.part("hu", box)), self.patch, float(normalized(torch.tensor(AIR))))
+            field = widened(
+                case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape
+            )
+        box = self._place(field, case.spots)
+        hu = fill(
+            normalized(case.part("hu", box)), self.patch, float(normalized(torch.tensor(AIR)))
+        )
         mask = case.part("lesions" if self.what == "lesions" else "lungs", box)
         mask = fill(mask if self.what == "sides" else mask > 0, self.patch, 0).float()
         return self._varied(hu, mask) if self.augment else (hu, mask)
 
-    def _place(self, field: Box) -> Box:
+    def _place(self, field: Box, spots: NDArray[np.int64]) -> Box:
+        """Where the part lies: anywhere, or so that it holds a voxel of a lesion."""
+        seen = None
+        if self.augment and self.what == "lesions" and len(spots) and torch.rand(()) < _AT_LESIONS:
+            seen = spots[int(torch.randint(len(spots), ()))]
         spans = []
-        for span, n in zip(field, self.patch, strict=True):
-            spare = max(0, span.stop - span.start - n)
-            first = int(torch.randint(spare + 1, ())) if self.augment else spare // 2
-            spans.append(slice(span.start + first, min(span.stop, span.start + first + n)))
+        for axis, (span, n) in enumerate(zip(field, self.patch, strict=True)):
+            low, high = span.start, max(span.start, span.stop - n)
+            if seen is not None:
+                low, high = max(low, int(seen[axis]) - n + 1), min(high, int(seen[axis]))
+            low = min(low, high)
+            drawn = int(torch.randint(high - low + 1, ())) if self.augment else (high - low) // 2
+            spans.append(slice(low + drawn, min(span.stop, low + drawn + n)))
         return spans[0], spans[1], spans[2]
 
     def _varied(self, hu: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

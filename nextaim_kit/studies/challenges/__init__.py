@@ -1,0 +1,1 @@
+"""What cuts across the studies: too little memory, too few data, explanations, reliability."""

@@ -1,0 +1,1 @@
+"""The structured report: values that a reader confirms, as HTML, FHIR and DICOM SR."""

@@ -1,0 +1,73 @@
+"""The CT that a DICOM SR speaks of: headers of its slices, or of a stand-in where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from nextaim_kit.data.dicom import scan
+from nextaim_kit.errors import DataError
+
+# No day of a patient's: a stand-in has no time, and DICOM wants one.
+NO_DATE, NO_TIME = "20000101", "000000"
+NO_SOURCE = "Stand-in header: no DICOM source"
+
+
+def uid(*of: str) -> str:
+    """A UID made from texts, the same whenever they are."""
+    return str(generate_uid(entropy_srcs=["nextaim_kit ct_lungquant", *of]))
+
+
+def read_evidence(folder: str | Path, subject: str) -> list[Dataset]:
+    """Headers of the CT series in a folder, sorted by their UIDs.
+
+    An SR repeats their patient data, name and birth date included.
+
+    Raises
+    ------
+    DataError
+        If there is not one CT series, or it is another patient's than `subject`.
+    """
+    found = [one for one in scan(Path(folder))[0] if one.modality == "CT" and one.is_image]
+    series = {one.series for one in found}
+    if len(series) != 1:
+        raise DataError(
+            "the evidence of a report is one CT series",
+            found=f"{len(series)} CT series in {Path(folder).name}",
+            mend="give the folder of the series that the values were measured on",
+        )
+    if {one.patient for one in found} != {subject}:
+        raise DataError(
+            "the CT is another patient's than the values",
+            expected=f"the PatientID {subject}",
+            found="another PatientID",
+            mend="give this subject's series, or name subjects by their PatientID",
+        )
+    headers = [dcmread(one.path, stop_before_pixels=True) for one in found]
+    return sorted(headers, key=lambda header: header.SOPInstanceUID)
+
+
+def stand_in(subject: str, site: str) -> list[Dataset]:
+    """One CT slice's header without pixels, for values that come without DICOM.
+
+    It says in its series' description that it stands for nothing, and carries no date.
+    """
+    header = Dataset()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.SOPClassUID = CTImageStorage
+    header.SOPInstanceUID = uid(site, subject, "instance")
+    header.StudyInstanceUID = uid(site, subject, "study")
+    header.SeriesInstanceUID = uid(site, subject, "series")
+    header.FrameOfReferenceUID = uid(site, subject, "frame")
+    header.PatientID, header.PatientName = subject, f"{subject}^"
+    header.PatientBirthDate = header.PatientSex = ""
+    header.StudyDate, header.StudyTime = NO_DATE, NO_TIME
+    header.StudyID = header.AccessionNumber = header.ReferringPhysicianName = ""
+    header.Modality, header.SeriesDescription = "CT", NO_SOURCE
+    header.SeriesNumber = header.InstanceNumber = 1
+    header.Rows = header.Columns = 1
+    return [header]

@@ -1,0 +1,177 @@
+"""The report as a FHIR R4B bundle.
+
+One Observation a value, with code, UCUM unit, place, algorithm and its own status; each section is
+an Observation that has them as members (FHIR's DiagnosticReport has no sections). The security
+label AIAST, "Artificial Intelligence asserted", is HL7's own (v3-ObservationValue), used as the AI
+Transparency guide does; HTEST marks test data. Nothing is in it that changes between two runs.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nextaim_kit.studies.ct_lungquant.report import codes
+from nextaim_kit.studies.ct_lungquant.report.codes import KIT_URL, Code
+from nextaim_kit.studies.ct_lungquant.report.consistency import doubts
+from nextaim_kit.studies.ct_lungquant.report.model import UNCONFIRMED, Field, Report
+from nextaim_kit.studies.ct_lungquant.report.template import Quantity, Value
+from nextaim_kit.studies.ct_lungquant.report.words import impression
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+Resource = dict[str, Any]
+REVIEW = f"{KIT_URL}/StructureDefinition/review"
+WARNING = f"{KIT_URL}/StructureDefinition/software-warning"
+_V3 = "http://terminology.hl7.org/CodeSystem"
+_AI = {"system": f"{_V3}/v3-ObservationValue", "code": "AIAST",
+       "display": "Artificial Intelligence asserted"}  # fmt: skip
+TEST = {"system": f"{_V3}/v3-ActReason", "code": "HTEST", "display": "test health data"}
+_IMAGING = {"coding": [{"system": f"{_V3}/observation-category", "code": "imaging"}]}
+_RADIOLOGY = {"coding": [{"system": f"{_V3}/v2-0074", "code": "RAD", "display": "Radiology"}]}
+
+
+def to_bundle(report: Report, ct: Sequence[Dataset] = ()) -> Resource:
+    """Make the bundle: Patient, Device, Observations, sections and DiagnosticReport.
+
+    Statuses are ``preliminary`` until a reader has confirmed: of each Observation by its own
+    field, of sections and report by all of them.
+
+    Parameters
+    ----------
+    report : Report
+    ct : sequence of Dataset, optional
+        Headers of the CT's slices; with them the report refers to an ImagingStudy.
+    """
+    people = [_patient(report), _device(report), *([_study(report, ct)] if ct else [])]
+    values = [_observation(report, one) for one in report.fields]
+    sections = [_section(report, section) for section in codes.SECTIONS]
+    resources = [_report(report, sections, bool(ct)), *people, *sections, *values]
+    entries = [{"fullUrl": _url(r["id"]), "resource": _marked(r, report)} for r in resources]
+    return {"resourceType": "Bundle", "id": _id(report, "bundle"), "type": "collection",
+            "entry": entries}  # fmt: skip
+
+
+def to_json(report: Report, ct: Sequence[Dataset] = ()) -> str:
+    """The bundle as text, the same for the same report."""
+    return json.dumps(to_bundle(report, ct), indent=1, ensure_ascii=False)
+
+
+def _id(report: Report, what: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{KIT_URL}/{report.site}/{report.subject}/{what}"))
+
+
+def _url(identifier: str) -> str:
+    return f"urn:uuid:{identifier}"
+
+
+def _to(report: Report, what: str) -> Resource:
+    return {"reference": _url(_id(report, what))}
+
+
+def _marked(resource: Resource, report: Report) -> Resource:
+    ai = resource["resourceType"] in ("Observation", "DiagnosticReport")
+    labels = ([_AI] if ai else []) + ([TEST] if report.synthetic else [])
+    meta = {"meta": {"security": labels}} if labels else {}
+    head = {key: resource[key] for key in ("resourceType", "id")}
+    return head | meta | {k: v for k, v in resource.items() if k not in head}
+
+
+def _coded(*given: Code | None) -> Resource:
+    coding = [{"system": c.uri, "code": c.value, "display": c.display} for c in given if c]
+    return {"coding": coding}
+
+
+def _patient(report: Report) -> Resource:
+    site = {"managingOrganization": {"display": report.site}} if report.site else {}
+    identifier = [{"system": f"{KIT_URL}/subject", "value": report.subject}]
+    return {"resourceType": "Patient", "id": _id(report, "patient"), "identifier": identifier,
+            **site}  # fmt: skip
+
+
+def _study(report: Report, ct: Sequence[Dataset]) -> Resource:
+    identifier = [{"system": "urn:dicom:uid", "value": f"urn:oid:{ct[0].StudyInstanceUID}"}]
+    modality = {"system": codes.URIS[codes.DCM], "code": "CT"}
+    series = [{"uid": str(ct[0].SeriesInstanceUID), "modality": modality}]
+    return {"resourceType": "ImagingStudy", "id": _id(report, "study"), "identifier": identifier,
+            "status": "available", "subject": _to(report, "patient"), "series": series}  # fmt: skip
+
+
+def _device(report: Report) -> Resource:
+    name = [{"name": report.software, "type": "model-name"}]
+    return {"resourceType": "Device", "id": _id(report, "device"), "deviceName": name}
+
+
+def _value(what: Quantity, value: Value) -> Resource:
+    if what.kind == "flag":
+        return {"valueBoolean": value}
+    if what.kind == "choice":
+        return {"valueCodeableConcept": _coded(dict(what.choices)[str(value)])}
+    assert what.unit is not None
+    unit = {"unit": what.unit.display, "system": what.unit.uri, "code": what.unit.value}
+    return {"valueQuantity": {"value": value} | unit}
+
+
+def _observation(report: Report, one: Field) -> Resource:
+    what, value = one.what, _value(one.what, one.value)
+    if what.bound and not report.values["complete"]:
+        value["valueQuantity"]["comparator"] = ">="
+    said = [d.text for d in doubts(report) if what.key in d.keys]
+    said += [UNCONFIRMED] if one.status == "ai-derived" else []
+    return {
+        "resourceType": "Observation",
+        "id": _id(report, what.key),
+        "extension": [_review(one)],
+        "status": "preliminary" if one.status == "ai-derived" else "final",
+        "category": [_IMAGING],
+        "code": _coded(what.code, what.standard) | {"text": what.label},
+        "subject": _to(report, "patient"),
+        **value,
+        **({"note": [{"text": text} for text in said]} if said else {}),
+        "bodySite": _coded(what.site),
+        "method": {"text": what.how},
+        "device": _to(report, "device"),
+    }
+
+
+def _review(one: Field) -> Resource:
+    said = [{"url": "status", "valueCode": one.status}]
+    said += [{"url": "reviewer", "valueString": one.by}] if one.by else []
+    if one.status == "edited":
+        said.append({"url": "aiValue"} | _value(one.what, one.ai_value))
+    return {"url": REVIEW, "extension": said}
+
+
+def _section(report: Report, section: Code) -> Resource:
+    inside = [f.what.key for f in report.fields if f.what.section == section]
+    text = impression(report) if section == codes.IMPRESSIONS else ""
+    members = {"hasMember": [_to(report, key) for key in inside]} if inside else {}
+    return {
+        "resourceType": "Observation",
+        "id": _id(report, section.value),
+        "status": "final" if report.final else "preliminary",
+        "category": [_IMAGING],
+        "code": _coded(section),
+        "subject": _to(report, "patient"),
+        **({"valueString": text} if text else {}),
+        **members,
+    }
+
+
+def _report(report: Report, sections: list[Resource], has_study: bool) -> Resource:
+    warned = [{"url": WARNING, "valueString": text} for text in report.warnings]
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": _id(report, "report"),
+        **({"extension": warned} if warned else {}),
+        "status": "final" if report.final else "preliminary",
+        "category": [_RADIOLOGY],
+        "code": _coded(codes.CT_CHEST),
+        "subject": _to(report, "patient"),
+        "result": [{"reference": _url(s["id"])} for s in sections],
+        **({"imagingStudy": [_to(report, "study")]} if has_study else {}),
+        "conclusion": impression(report),
+    }

@@ -1,0 +1,170 @@
+"""A report read back from its DICOM SR, and what is wrong with an SR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydicom.sr.codedict import codes as dicom
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.studies.ct_lungquant.report import codes
+from nextaim_kit.studies.ct_lungquant.report.codes import Code
+from nextaim_kit.studies.ct_lungquant.report.model import Field, Report
+from nextaim_kit.studies.ct_lungquant.report.sr import SYNTHETIC, UNKNOWN
+from nextaim_kit.studies.ct_lungquant.report.template import BY_KEY, Quantity, Value
+
+Pair = tuple[str, str]  # coding scheme and value
+_BY_CODE = {what.code.value: what for what in BY_KEY.values()}
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A measurement group as it was read: numbers and words by their names' codes."""
+
+    name: str
+    what: Quantity | None
+    said: dict[Pair, Any]
+    sites: list[Pair]
+    software: str
+    reviewer: str
+
+    @property
+    def value(self) -> Any:
+        return self.said.get(_key(self.what.standard or self.what.code)) if self.what else None
+
+    @property
+    def status(self) -> str:
+        """Review status; empty where there is none that is known."""
+        word = self.said.get(_key(codes.STATUS))
+        known = {_key(code): status for status, code in codes.STATUSES.items()}
+        return known.get(_pair(word), "") if word is not None else ""
+
+
+def read(source: str | Path | BinaryIO) -> Any:
+    """Read an SR by highdicom, which checks its structure; DataError if it is none."""
+    from highdicom.sr import srread
+
+    try:
+        return srread(source)
+    except Exception as error:  # a damaged file can make the parser raise anything
+        name = Path(source).name if isinstance(source, str | Path) else "the file"
+        raise DataError(
+            f"{name} is no DICOM SR that can be read",
+            expected="a Comprehensive 3D SR",
+            found=" ".join(str(error).split())[:200],
+        ) from error
+
+
+def from_sr(document: Any) -> Report:
+    """Read a report back from its SR.
+
+    Raises
+    ------
+    DataError
+        If it is not valid, or not one of this template.
+    """
+    report, wrong = examine(document)
+    if report is None:
+        raise DataError("this is no report in DICOM SR", found="; ".join(wrong[:5]))
+    return report
+
+
+def examine(document: Any) -> tuple[Report | None, list[str]]:
+    """Read an SR and say what is wrong with it: template, codes, units, places and flags.
+
+    Returns
+    -------
+    report : Report or None
+        None if anything is wrong.
+    problems : list of str
+    """
+    template = document.ContentTemplateSequence[0].TemplateIdentifier
+    wrong = [] if template == "1500" else [f"template {template}, not 1500"]
+    groups = [_group(g) for g in document.content.get_image_measurement_groups()]
+    wrong += [f"{group.name}: {said}" for group in groups for said in _broken(group)]
+    reviewed = bool(groups) and all(g.status in ("confirmed", "edited") for g in groups)
+    if (document.VerificationFlag == "VERIFIED") != reviewed:
+        wrong.append(f"{document.VerificationFlag}, its values are not")
+    return (None if wrong or not groups else _report(document, groups)), wrong
+
+
+def _group(group: Any) -> _Group:
+    name = str(group.tracking_identifier)
+    numbers = {_pair(m.name): m for m in group.get_measurements()}
+    words = {_pair(e.name): e.value for e in group.get_qualitative_evaluations()}
+    texts = _texts(group[0])
+    version = texts.get(_pair(dicom.DCM.AlgorithmVersion), [UNKNOWN])[0]
+    software = texts.get(_pair(dicom.DCM.AlgorithmName), [UNKNOWN])[0]
+    return _Group(
+        name=name,
+        what=_BY_CODE.get(name),
+        said=numbers | words,
+        sites=[_pair(site.value) for site in group.finding_sites],
+        software=software if version == UNKNOWN else f"{software}, {version}",
+        reviewer="".join(texts.get(_key(codes.REVIEWER), [])),
+    )
+
+
+def _texts(container: Any) -> dict[Pair, list[str]]:
+    found: dict[Pair, list[str]] = {}
+    for item in container.ContentSequence:
+        if item.ValueType == "TEXT":
+            found.setdefault(_pair(item.name), []).append(str(item.TextValue))
+    return found
+
+
+def _pair(concept: Any) -> Pair:
+    return (concept.scheme_designator, concept.value)
+
+
+def _key(code: Code) -> Pair:
+    return (code.scheme, code.value)
+
+
+def _broken(group: _Group) -> Iterator[str]:
+    what = group.what
+    if what is None:
+        yield "unknown quantity"
+        return
+    if group.value is None:
+        yield "no value of this code"
+    elif what.unit and _pair(group.value.unit) != _key(what.unit):
+        yield f"the unit is not UCUM's {what.unit.value}"
+    if group.sites != [_key(what.site)]:
+        yield f"the place is not {what.site.display}"
+    if not group.status:
+        yield "no review status"
+    elif (group.status == "ai-derived") == bool(group.reviewer):
+        yield "reviewed by nobody, or a reader without a review"
+
+
+def _report(document: Any, groups: list[_Group]) -> Report:
+    comments = _texts(document.content[0]).get(_pair(dicom.DCM.Comment), [])
+    return Report(
+        subject=str(document.PatientID),
+        site=str(document.get("InstitutionName") or ""),
+        software=groups[0].software,
+        fields=tuple(_field(group) for group in groups),
+        warnings=tuple(text for text in comments if text != SYNTHETIC),
+        synthetic=SYNTHETIC in comments,
+    )
+
+
+def _field(group: _Group) -> Field:
+    what: Any = group.what
+    status: Any = group.status
+    value = _read(what, group.value)
+    before = group.said.get(_key(codes.AI_VALUE))
+    ai_value = value if before is None else _read(what, before)
+    return Field(what, ai_value, value, status, group.reviewer)
+
+
+def _read(what: Quantity, said: Any) -> Value:
+    if what.kind == "number":
+        return what.typed(float(said.value))
+    if what.kind == "flag":
+        return _pair(said) == _key(codes.YES)
+    return next(word for word, code in what.choices if _key(code) == _pair(said))
