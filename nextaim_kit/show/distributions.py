@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def class_borders(
     figure, axes = new_figure(5.2, 5.0)
     axis = axes[0, 0]
     inside = [0.0, *(b for b in borders if b < top), top]
-    for low, high in zip(inside[:-1], inside[1:], strict=True):
+    for low, high in pairwise(inside):
         axis.fill_between([low, high], low, high, color=LIGHT, alpha=0.55, linewidth=0)
     axis.plot([0, top], [0, top], color=GRAY, linewidth=1, linestyle=":")
     axis.scatter(x[same], y[same], s=26, color=BLUE, linewidths=0, label="same class")

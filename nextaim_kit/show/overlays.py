@@ -7,7 +7,7 @@ is up, and millimeters are square.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -24,7 +24,7 @@ from nextaim_kit.show.style import ORANGE, SKY, described, new_figure, styled
 
 _HEIGHTS = (0.25, 0.5, 0.75)  # of the organ, from its foot: axial slices
 _TILE = 2.35  # inches
-_RULE = {1: "-", 2: (0, (3, 1.5))}  # by side: 1 the patient's right, 2 left
+_RULE: dict[int, Any] = {1: "-", 2: (0, (3, 1.5))}  # by side: 1 the patient's right, 2 left
 
 
 class Segmented(NamedTuple):
@@ -51,7 +51,10 @@ class _Tile(NamedTuple):
 
 @styled
 def overlays(
-    subjects: Sequence[Segmented], *, window: str = "lung", names: tuple[str, str] = ("lung", "lesion")
+    subjects: Sequence[Segmented],
+    *,
+    window: str = "lung",
+    names: tuple[str, str] = ("lung", "lesion"),
 ) -> Figure:
     """Three axial slices and a coronal one of each subject, a row each, lesions tinted.
 
@@ -78,7 +81,9 @@ def overlays(
     center, width = WINDOWS[window]
     limits = (center - width / 2, center + width / 2)
     columns = len(_HEIGHTS) + 1
-    figure, axes = new_figure(_TILE * columns, _TILE * 0.92 * len(subjects) + 0.35, len(subjects), columns)
+    figure, axes = new_figure(
+        _TILE * columns, _TILE * 0.92 * len(subjects) + 0.35, len(subjects), columns
+    )
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0, hspace=0)
     for row, subject in zip(axes, subjects, strict=True):
         for axis, tile in zip(row, _tiles(subject), strict=True):
@@ -129,7 +134,7 @@ def _tile(planes: list[NDArray], aspect: float, upward: bool, said: str) -> _Til
 
 
 def _draw(axis: Axes, tile: _Tile, limits: tuple[float, float]) -> None:
-    origin = "lower" if tile.upward else "upper"
+    origin: Literal["lower", "upper"] = "lower" if tile.upward else "upper"
     axis.set_axis_off()
     axis.imshow(
         tile.pixels, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=tile.aspect, origin=origin

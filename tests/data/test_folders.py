@@ -53,7 +53,9 @@ def test_two_volumes_of_one_name_are_named_and_left_out(touch):
 
 
 def test_pairs_come_first_and_need_no_mask(touch):
-    rows, problems = subjects_in(touch("p_image.nii.gz", "p_mask.nii.gz", "q_image.nii.gz"), need_mask=False)
+    rows, problems = subjects_in(
+        touch("p_image.nii.gz", "p_mask.nii.gz", "q_image.nii.gz"), need_mask=False
+    )
     assert [row["subject"] for row in rows] == ["p", "q"]
     assert "mask" in rows[0]
     assert problems == []

@@ -15,6 +15,7 @@ from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.learn.agreement import bland_altman
 from nextaim_kit.learn.segmentation import mean_with_interval
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
+from nextaim_kit.studies.ct_lungquant.resampling import placed
 
 KNOWN = ("right_ml", "left_ml", "lesions_ml", "involvement", "ct_ss", "consolidation", "type")
 SIDES_RIGHT = 0.99  # of a patient's lungs, from which its sides count as right
@@ -56,7 +57,9 @@ class Truth:
         except KitError as error:
             said = [found.values.get("warnings", ""), f"not compared: {error.what}"]
             return known | {"warnings": "; ".join(filter(None, said))}
-        return (known or _counted(found, lungs, lesions, self._hu)) | _overlap(found, lungs, lesions)
+        return (known or _counted(found, lungs, lesions, self._hu)) | _overlap(
+            found, lungs, lesions
+        )
 
 
 def _labels(path: str, found: Found, name: str) -> NDArray[np.uint8]:
@@ -68,10 +71,8 @@ def _labels(path: str, found: Found, name: str) -> NDArray[np.uint8]:
 def _counted(found: Found, lungs: NDArray, lesions: NDArray, hu: float) -> dict[str, Any]:
     """Values by the very counting that the method's masks get."""
     parts = (lungs == 1, lungs == 2, lesions > 0)
-    maps = [sitk.GetImageFromArray(part.astype(np.float32)) for part in parts]
-    for one in maps:
-        one.CopyInformation(found.scan.image)
-    values = measure(found.scan, Maps(*maps), consolidated_hu=hu).values
+    right, left, ill = (placed(part.astype(np.float32), found.scan.image) for part in parts)
+    values = measure(found.scan, Maps(right, left, ill), consolidated_hu=hu).values
     return {f"truth_{name}": values[name] for name in KNOWN}
 
 
@@ -112,7 +113,7 @@ def compared(values: pd.DataFrame) -> pd.DataFrame:
 
 def without_truth(values: pd.DataFrame) -> pd.DataFrame:
     """Measured values without what is known beside them: what goes to other notebooks."""
-    beside = [c for c in values if c.startswith(("truth_", "dsc_")) or c == "sides_right"]
+    beside = [c for c in values if str(c).startswith(("truth_", "dsc_")) or c == "sides_right"]
     return values.drop(columns=beside)
 
 
@@ -180,12 +181,14 @@ def _means(known: pd.DataFrame) -> list[tuple[str, pd.Series, str]]:
         ("involvement_mae", known["error"].abs(), "points"),
         ("lung_volume_error", known["volume_error"].abs(), "%"),
     ]
-    masks = [(name, known[name].dropna(), "") for name in ("dsc_lungs", "dsc_lesions") if name in known]
+    masks = [
+        (name, known[name].dropna(), "") for name in ("dsc_lungs", "dsc_lesions") if name in known
+    ]
     return means + [one for one in masks if len(one[1])]
 
 
 def _shares(known: pd.DataFrame) -> list[tuple[str, Sequence[bool]]]:
-    shares = [
+    shares: list[tuple[str, Sequence[bool]]] = [
         (f"{name}_accuracy", (known[name] == known[f"truth_{name}"]).tolist())
         for name in ("ct_ss", "type")
         if f"truth_{name}" in known
@@ -230,7 +233,7 @@ def moved(
         ``value``, ``low``, ``high``, ``n``. Last, by group, the share of the patients in % that
         get another type.
     """
-    rows = []
+    rows: list[tuple] = []
     for group, values in others.items():
         pairs = reference.merge(values, on="subject", suffixes=("", "_other"))
         for metric, name, change in _changes(pairs):

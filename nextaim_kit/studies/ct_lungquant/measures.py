@@ -117,10 +117,9 @@ def count(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[
     """Volumes in ml, involvement in % and CT-SS of masks, shape (z, y, x); mm along x, y, z."""
     voxel = float(np.prod(spacing)) / 1000
     # Both masks in one count: lung in the low digit, ill or not in the high one.
-    counts = sum(
-        np.bincount((a + 3 * (b > 0)).ravel(), minlength=6)
-        for a, b in zip(lungs, lesions, strict=True)
-    )
+    counts = np.zeros(6, np.int64)
+    for a, b in zip(lungs, lesions, strict=True):
+        counts += np.bincount((a + 3 * (b > 0)).ravel(), minlength=6)
     ml = {"right": (counts[RIGHT], counts[3 + RIGHT]), "left": (counts[LEFT], counts[3 + LEFT])}
     values: dict[str, Any] = {f"{s}_ml": voxel * (well + ill) for s, (well, ill) in ml.items()}
     values |= {
@@ -140,7 +139,7 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _kind(lesions: NDArray) -> dict[str, Any]:
-    _, glass, solid = sum(np.bincount(plane.ravel(), minlength=3) for plane in lesions)
+    glass, solid = (sum(int(np.count_nonzero(p == kind)) for p in lesions) for kind in (1, 2))
     if not glass + solid:
         return {"ground_glass": np.nan, "consolidation": np.nan, "type": "none"}
     dense = float(solid / (glass + solid))

@@ -193,7 +193,11 @@ def _trachea(airy: Mask, spacing: tuple[float, ...]) -> Mask:
         if above is None:
             middle = airy.shape[2] / 2
             centers = [np.nonzero(labels == n)[1].mean() for n in small]
-            near = [n for n, x in zip(small, centers, strict=True) if abs(x - middle) * spacing[2] < _MIDLINE_MM]
+            near = [
+                n
+                for n, x in zip(small, centers, strict=True)
+                if abs(x - middle) * spacing[2] < _MIDLINE_MM
+            ]
             if not near:
                 continue
             here = labels == max(near, key=lambda n: sizes[n])

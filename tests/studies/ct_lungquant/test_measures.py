@@ -53,7 +53,11 @@ def test_volumes_and_involvement_are_those_of_the_masks():
 def test_place_and_kind_are_those_of_the_lesions():
     values = found().values
     assert (values["left"], values["upper"], values["bilateral"]) == (0, 0, False)
-    assert (values["ground_glass"], values["consolidation"], values["type"]) == (1, 0, "ground glass")
+    assert (values["ground_glass"], values["consolidation"], values["type"]) == (
+        1,
+        0,
+        "ground glass",
+    )
     assert values["complete"]
 
 
@@ -68,7 +72,9 @@ def test_a_dense_half_is_half_consolidation_and_the_limit_moves_it():
 def test_without_lesions_there_is_no_kind_and_no_place():
     values = found(ill=np.zeros(SHAPE, np.float32)).values
     assert (values["involvement"], values["type"], values["bilateral"]) == (0, "none", False)
-    assert np.isnan([values[name] for name in ("left", "upper", "peripheral", "consolidation")]).all()
+    assert np.isnan(
+        [values[name] for name in ("left", "upper", "peripheral", "consolidation")]
+    ).all()
 
 
 def test_lesions_outside_the_lungs_do_not_count():
@@ -90,7 +96,8 @@ def test_a_core_is_not_peripheral_and_a_rim_is():
 
 def test_maps_on_a_coarser_grid_keep_the_volume():
     smooth = [coarse(image(part), (4.0, 4.0, 4.0)) for part in (RIGHT, LEFT, ILL)]
-    values = measure(Scan(image(np.full(SHAPE, -850, np.int16))), Maps(*smooth)).values
+    hu = np.where(RIGHT + LEFT > 0, -850, 40).astype(np.int16)
+    values = measure(Scan(image(hu)), Maps(*smooth)).values
     assert values["right_ml"] == pytest.approx(30 * 30 * 20 * 8 / 1000, rel=0.05)
 
 

@@ -113,9 +113,7 @@ def test_a_folder_of_nifti_and_dicom_is_measured_and_a_mixed_one_is_named(
     assert values["right_ml"][0] == pytest.approx(values["right_ml"][1], rel=1e-3)
 
 
-def test_a_ct_too_large_for_the_memory_is_named_and_the_others_are_measured(
-    twin_of, monkeypatch
-):
+def test_a_ct_too_large_for_the_memory_is_named_and_the_others_are_measured(twin_of, monkeypatch):
     there = iter([1e12, 1e6, 1e12])
     monkeypatch.setattr(scans, "memory_available", lambda: next(there))
     values, failures = quantify(twin_of().head(3))
@@ -141,7 +139,9 @@ def test_a_method_that_breaks_on_one_ct_leaves_the_others(twin_of, error):
 
 
 def test_where_nothing_could_be_measured_the_reasons_are_said(tmp_path):
-    cohort = pd.DataFrame([("x", "", str(tmp_path / "no.nii"))], columns=["subject", "site", "image"])
+    cohort = pd.DataFrame(
+        [("x", "", str(tmp_path / "no.nii"))], columns=["subject", "site", "image"]
+    )
     values, failures = quantify(cohort)
     with pytest.raises(DataError, match="x: .*no.nii is missing"):
         require_measured(values, failures)

@@ -102,7 +102,7 @@ def test_what_is_not_in_hu_is_refused(ct, write, with_voxels, change, says):
 
 
 def test_a_few_slices_are_no_chest(ct, write):
-    with pytest.raises(DataError, match="no volume of a chest(?s:.)*64 x 48 x 2"):
+    with pytest.raises(DataError, match=r"no volume of a chest(?s:.)*64 x 48 x 2"):
         read_ct(write(ct[:, :, :2]))
 
 
@@ -113,7 +113,7 @@ def test_a_volume_too_large_for_the_memory_is_refused_before_it_is_read(
     path = write(ct) if kind == "nifti" else write_series(ct, tmp_path / "series")
     monkeypatch.setattr(scans, "memory_available", lambda: 1e9)
     monkeypatch.setattr(scans, "read_image", None)
-    with pytest.raises(DataError, match="too large for this machine(?s:.)*1.0 GB"):
+    with pytest.raises(DataError, match=r"too large for this machine(?s:.)*1.0 GB"):
         read_ct(path)
 
 
