@@ -142,20 +142,25 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--weights", default="")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--child", choices=WAYS)
-    parser.add_argument("--series", type=Path)
+    parser.add_argument("--child", choices=["make", *WAYS], help=argparse.SUPPRESS)
+    parser.add_argument("--series", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    size = QUICK if given.quick else SIZE
+    if given.child == "make":
+        write_ct(size, given.series)
+        return
     if given.child:
         child(given.child, given.series, given.out, given.weights)
         return
     from nextaim_kit.data.files import write_text
     from nextaim_kit.machine.limits import cpu_count
 
-    size = QUICK if given.quick else SIZE
     ways = [way for way in WAYS if way != "LungQuant" or given.weights]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "series"
-        write_ct(size, folder)
+        # In a process of its own: a later one would inherit the peak of this one's memory.
+        make = [sys.executable, __file__, "--child", "make", "--series", str(folder)]
+        subprocess.run(make + ["--quick"] * given.quick, check=True)
         rows = []
         for way in ways:
             own = given.weights if way == "LungQuant" else ""
