@@ -129,7 +129,7 @@ def _check_dicom(place: Path) -> list[str]:
 
 
 def _check_room(voxels: float, stored: int, name: str) -> None:
-    """Refuse what needs more than there is: the file as it is read, and the CT while it is turned."""
+    """Refuse what needs more than there is: the file as read, and the CT while it is turned."""
     need, there = (stored + 2 * _BYTES) * voxels + _RUNTIME, memory_available()
     if need > there:
         raise DataError(
