@@ -53,6 +53,7 @@ class Outputs(_Declared):
 
     metrics: list[str] = []
     files: list[str] = []
+    optional: list[str] = []  # metrics that only some data allow, such as those against a truth
 
 
 class Notebook(_Declared):

@@ -127,7 +127,7 @@ def planes(
         _draw(axis, plane, window)
         axis.set_title(name, fontsize=9, fontweight="normal")
         axis.set_anchor("N")
-        _sides(axis, "AP" if name == "sagittal" else "RL")
+        letters(axis, "AP" if name == "sagittal" else "RL")
     if title:
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     ml = roi.sum() * dx * dy * dz / 1000
@@ -190,9 +190,10 @@ def _limits(pixels: np.ndarray, window: Window) -> tuple[float, float]:
     return center - width / 2, center + width / 2
 
 
-def _sides(axis: Axes, letters: str) -> None:
+def letters(axis: Axes, pair: str) -> None:
+    """Write two letters such as RL beside a picture's edges: where they are in the patient."""
     halo = [withStroke(linewidth=2, foreground="black")]
-    for x, letter in zip((0.02, 0.98), letters, strict=True):
+    for x, letter in zip((0.02, 0.98), pair, strict=True):
         axis.text(x, 0.5, letter, transform=axis.transAxes, color="white", fontsize=8,
                   ha="left" if x < 0.5 else "right", va="center", path_effects=halo)  # fmt: skip
 

@@ -10,8 +10,10 @@ from nextaim_kit.show.agreement import (
     spread_of_readers,
 )
 from nextaim_kit.show.answers import Divided, divided_answers, spread_of_choices
+from nextaim_kit.show.distributions import class_borders, histograms
 from nextaim_kit.show.features import selection_frequency, shap_summary
 from nextaim_kit.show.mosaic import mosaic, planes
+from nextaim_kit.show.overlays import Segmented, overlays
 from nextaim_kit.show.performance import (
     calibration,
     confusion,
@@ -28,9 +30,11 @@ from nextaim_kit.show.style import alt_of, described, use_style
 __all__ = [
     "Differences",
     "Divided",
+    "Segmented",
     "alt_of",
     "bland_altman",
     "calibration",
+    "class_borders",
     "confusion",
     "curves",
     "decision_curve",
@@ -39,9 +43,11 @@ __all__ = [
     "divided_answers",
     "fitted_curves",
     "gallery",
+    "histograms",
     "intervals",
     "learning_curve",
     "mosaic",
+    "overlays",
     "pair_matrix",
     "planes",
     "roc",

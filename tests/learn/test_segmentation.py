@@ -50,6 +50,18 @@ def test_empty_masks_agree_with_each_other_and_with_nothing_else(shape, diagonal
         assert found == pytest.approx({"dsc": 0, "surface_dsc": 0, "hd95": diagonal})
 
 
+def test_with_spacing_distances_and_tolerance_are_in_its_unit():
+    one, other = np.zeros((2, 12, 12, 12), bool)
+    one[2:8, 2:8, 2:8], other[3:9, 2:8, 2:8] = True, True  # one voxel off along the first axis
+    wide = agreement(one, other, tolerance=2.9, spacing=(3.0, 1.0, 1.0))
+    near = agreement(one, other, tolerance=3.0, spacing=(3.0, 1.0, 1.0))
+    assert wide["hd95"] == near["hd95"] == pytest.approx(3)
+    assert wide["surface_dsc"] < near["surface_dsc"] == 1
+    assert wide["dsc"] == agreement(one, other, tolerance=1)["dsc"]
+    nothing = agreement(one, other & False, tolerance=1, spacing=(3.0, 4.0, 0.0))
+    assert nothing["hd95"] == pytest.approx(12 * 5)
+
+
 def test_masks_of_two_sizes_are_refused():
     with pytest.raises(DataError, match=r"cannot be compared(.|\n)*\(40, 40\) and \(20, 20\)"):
         agreement(square(0, 0, 5), square(0, 0, 5, size=20), tolerance=1)

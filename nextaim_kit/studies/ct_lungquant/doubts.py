@@ -9,13 +9,18 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nextaim_kit.studies.ct_lungquant.measures import Found
+from nextaim_kit.studies.ct_lungquant.measures import Found, between
 from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT
 
 _BONE_HU, _SOFT_HU = 250, (-50, 150)
 _SIZES_ML = (1000.0, 9000.0)  # both lungs of an adult at scan: below expiration, above emphysema
 _UNEVEN = 3.0  # one lung's volume over the other's
-_STEP = 3  # every third voxel along each axis is enough to see which way up a body is
+_STEP_MM = 4.0  # steps at which a volume is enough to see which way up a body is
+# Clear signs only, from what the twin's chests and a few real ones have by far; of the lungs' size.
+_FRONT_OVER_BACK = 1.5  # bone in front over bone behind; a chest has a third at the most
+_BAND = 0.1  # in front and behind, where bone is counted
+_ABOVE = 0.03  # middle of the mediastinum over that of the lungs; the heart lies low
+_RIGHTWARD = 0.02  # middle of the heart from that of both lungs
 
 
 def doubts(found: Found) -> Iterator[str]:
@@ -47,51 +52,73 @@ def doubts(found: Found) -> Iterator[str]:
 
 def _cut(lungs: NDArray[np.uint8]) -> list[str]:
     """Ends of the scan that the lungs reach with more than a tip."""
-    most = max(int(np.count_nonzero(plane)) for plane in lungs)
-    ends = {"below": lungs[0], "above": lungs[-1]}
-    return [name for name, plane in ends.items() if np.count_nonzero(plane) > 0.02 * most]
+    names = (("below", "above"), ("in front", "behind"), ("at the right", "at the left"))
+    areas = _areas(lungs)
+    return [
+        name
+        for pair, area in zip(names, areas, strict=True)
+        for name, there in zip(pair, (area[0], area[-1]), strict=True)
+        if there > 0.02 * area.max()
+    ]
+
+
+def _areas(lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
+    """Voxels of the lungs in each plane along z, y and x."""
+    z, y, x = np.zeros(lungs.shape[0], int), 0, 0
+    for k, plane in enumerate(lungs):
+        there = plane > 0
+        z[k] = np.count_nonzero(there)
+        y, x = y + there.sum(axis=1), x + there.sum(axis=0)
+    return z, np.asarray(y), np.asarray(x)
 
 
 def _turned(found: Found) -> Iterator[str]:
-    """Axes whose labels contradict the body: spine in front, lung bases above, heart at the right.
+    """Axes whose labels contradict the body: spine in front, heart above, heart at the right.
 
     Only what is clear is said; a mirrored heart (dextrocardia) exists, so these are questions.
     """
-    step = (slice(None, None, _STEP),) * 3
-    hu = sitk.GetArrayViewFromImage(found.scan.image)[step]
+    step = tuple(slice(None, None, max(1, int(_STEP_MM / s))) for s in found.scan.spacing[::-1])
     lungs = found.lungs[step]
     if not ((lungs == RIGHT).any() and (lungs == LEFT).any()):
         return
-    y = np.nonzero(lungs)[1].mean()
-    within = np.flatnonzero((lungs > 0).any(axis=(1, 2)))
-    chest = slice(within[0], within[-1] + 1)
-    bone = np.nonzero(ndimage.binary_opening(hu[chest] > _BONE_HU))
-    height = np.ptp(np.flatnonzero((lungs > 0).any(axis=(0, 2))))
-    if len(bone[1]) and bone[1].mean() < y - 0.15 * height:
+    box = ndimage.find_objects((lungs > 0).view(np.uint8))[0]
+    hu, lungs = sitk.GetArrayViewFromImage(found.scan.image)[step][box[0]], lungs[box[0]]
+    if _spine_in_front(hu, lungs, box[1]):
         yield "the spine seems to lie in front: front and back may be mislabeled"
-    area = (lungs > 0).sum(axis=(1, 2))[chest]
-    third = max(1, len(area) // 3)
-    if area[:third].sum() * 1.4 < area[-third:].sum():
-        yield "the lungs seem to be upside down: head and feet may be mislabeled"
-    elif _heart_at_right(hu[chest], lungs[chest]):
+    mediastinum = between(lungs == RIGHT, lungs == LEFT)
+    mediastinum &= (hu > _SOFT_HU[0]) & (hu < _SOFT_HU[1])
+    if not mediastinum.any():
+        return
+    if _height(mediastinum) - _height(lungs > 0) > _ABOVE * len(lungs):
+        yield "the heart seems to lie above: head and feet may be mislabeled"
+    elif _heart_at_right(mediastinum, lungs):
         yield "the heart seems to lie at the right: left and right may be mislabeled"
 
 
-def _heart_at_right(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> bool:
-    """Whether the soft tissue between the lungs, in their lower middle, leans to the right."""
-    part = slice(len(hu) // 4, len(hu) // 2)
-    soft = (hu[part] > _SOFT_HU[0]) & (hu[part] < _SOFT_HU[1])
-    sides = [(lungs[part] == side).any(axis=2) for side in (RIGHT, LEFT)]
-    n = hu.shape[2]
-    last = n - 1 - (lungs[part] == RIGHT)[:, :, ::-1].argmax(axis=2)
-    first = (lungs[part] == LEFT).argmax(axis=2)
-    columns = np.arange(n)
-    between = (columns > last[..., None]) & (columns < first[..., None])
-    between &= (sides[0] & sides[1])[..., None]
-    heart = soft & between
-    if not heart.any():
+def _spine_in_front(hu: NDArray[np.int16], lungs: NDArray[np.uint8], rows: slice) -> bool:
+    """Whether there is more bone at the lungs' front end than behind, between their middles.
+
+    Sternum and heart, which may hold contrast medium as dense as bone, are no match for a spine.
+    """
+    first, last = (int(np.nonzero(lungs == side)[2].mean()) for side in (RIGHT, LEFT))
+    bone = (hu[:, :, first:last] > _BONE_HU).sum(axis=(0, 2))
+    width = max(1, int(_BAND * (rows.stop - rows.start)))
+    front = bone[max(0, rows.start - width) : rows.start + width].sum()
+    back = bone[rows.stop - width : rows.stop + width].sum()
+    return bool(front > _FRONT_OVER_BACK * back)
+
+
+def _height(mask: NDArray[np.bool_]) -> float:
+    area = mask.sum(axis=(1, 2))
+    return float((area * np.arange(len(area))).sum() / area.sum())
+
+
+def _heart_at_right(mediastinum: NDArray[np.bool_], lungs: NDArray[np.uint8]) -> bool:
+    """Whether the mediastinum leans to the right in the lungs' lower middle, where the heart is."""
+    part = slice(len(lungs) // 4, len(lungs) // 2 + 1)
+    x = np.nonzero(mediastinum[part])[2]
+    edges = np.flatnonzero((lungs[part] > 0).any(axis=(0, 1)))
+    if not len(x):
         return False
-    x = np.nonzero(heart)[2]
-    edges = np.nonzero((lungs[part] > 0).any(axis=(0, 1)))[0]
-    middle = (edges[0] + edges[-1]) / 2
-    return bool(x.mean() < middle - 0.02 * (edges[-1] - edges[0]))
+    middle, width = (edges[0] + edges[-1]) / 2, edges[-1] - edges[0]
+    return bool(x.mean() < middle - _RIGHTWARD * width)

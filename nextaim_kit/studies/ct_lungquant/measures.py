@@ -101,7 +101,8 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
         total += float(hu[part][lung].sum(dtype=np.int64))
     values = count(lungs, lesions, scan.spacing)
     values |= _kind(lesions) | _place(lungs, lesions, maps)
-    values["complete"] = not (lungs[0].any() or lungs[-1].any())
+    faces = (lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1], lungs[:, :, 0], lungs[:, :, -1])
+    values["complete"] = not any(face.any() for face in faces)
     values["mean_hu"] = total / n if (n := int(np.count_nonzero(lungs))) else np.nan
     return Found(scan, lungs, lesions, values)
 
@@ -116,10 +117,9 @@ def count(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[
     """Volumes in ml, involvement in % and CT-SS of masks, shape (z, y, x); mm along x, y, z."""
     voxel = float(np.prod(spacing)) / 1000
     # Both masks in one count: lung in the low digit, ill or not in the high one.
-    counts = sum(
-        np.bincount((a + 3 * (b > 0)).ravel(), minlength=6)
-        for a, b in zip(lungs, lesions, strict=True)
-    )
+    counts = np.zeros(6, np.int64)
+    for a, b in zip(lungs, lesions, strict=True):
+        counts += np.bincount((a + 3 * (b > 0)).ravel(), minlength=6)
     ml = {"right": (counts[RIGHT], counts[3 + RIGHT]), "left": (counts[LEFT], counts[3 + LEFT])}
     values: dict[str, Any] = {f"{s}_ml": voxel * (well + ill) for s, (well, ill) in ml.items()}
     values |= {
@@ -139,7 +139,7 @@ def _percent(part: float, whole: float) -> float:
 
 
 def _kind(lesions: NDArray) -> dict[str, Any]:
-    _, glass, solid = sum(np.bincount(plane.ravel(), minlength=3) for plane in lesions)
+    glass, solid = (sum(int(np.count_nonzero(p == kind)) for p in lesions) for kind in (1, 2))
     if not glass + solid:
         return {"ground_glass": np.nan, "consolidation": np.nan, "type": "none"}
     dense = float(solid / (glass + solid))
@@ -171,15 +171,20 @@ def _peripheral(maps: Maps) -> float:
     ill = (ill >= 0.5) & lung
     if not ill.any():
         return np.nan
-    inside = lung | _between(lung & (right >= left), lung & (left > right))
+    inside = lung | between(lung & (right >= left), lung & (left > right))
     spacing = maps.right.GetSpacing()[::-1]
     depth = ndimage.distance_transform_edt(np.pad(inside, 1), spacing)[1:-1, 1:-1, 1:-1]
     # The outermost voxel's center is half a voxel from the wall.
     return float((depth[ill] - min(spacing) / 2 <= PERIPHERAL_MM).mean())
 
 
-def _between(right: NDArray[np.bool_], left: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What lies between the lungs in a row from right to left: not the chest wall."""
+def between(right: NDArray[np.bool_], left: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What lies between the lungs in a row from right to left: not the chest wall.
+
+    Parameters
+    ----------
+    right, left : array of bool, shape (z, y, x)
+    """
     column = np.arange(right.shape[2])
     last = np.where(right.any(axis=2), right.shape[2] - 1 - right[:, :, ::-1].argmax(axis=2), -1)
     first = np.where(left.any(axis=2), left.argmax(axis=2), -1)

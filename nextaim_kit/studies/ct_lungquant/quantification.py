@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit import __version__
-from nextaim_kit.errors import KitError
+from nextaim_kit.data.fingerprint import MARK
+from nextaim_kit.data.source import SYNTHETIC
+from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
@@ -59,6 +61,41 @@ class Software:
         return found
 
 
+def is_synthetic(spec: str, cohort: pd.DataFrame) -> bool:
+    """Whether a cohort is the twin, or says that it was made from it."""
+    marked = cohort[MARK].astype(str).str.lower().eq("true").any() if MARK in cohort else False
+    return spec == SYNTHETIC or bool(marked)
+
+
+def first_readable(cohort: pd.DataFrame) -> tuple[str, Scan]:
+    """Subject and scan of the first CT that can be read.
+
+    Raises
+    ------
+    DataError
+        If none can, with the first one's problem.
+    """
+    problem = None
+    for subject, image in cohort[["subject", "image"]].itertuples(index=False):
+        try:
+            return str(subject), read_ct(image)
+        except KitError as error:
+            problem = problem or error
+    raise problem or DataError("there is no CT", expected="one subject or more")
+
+
+def require_measured(values: pd.DataFrame, failures: pd.DataFrame) -> None:
+    """Raise a DataError where no CT could be measured, with the first reasons."""
+    if values.empty:
+        reasons = [f"{row.subject}: {row.problem}" for row in failures.head(3).itertuples()]
+        raise DataError(
+            "no CT could be measured",
+            expected="one chest CT or more",
+            found="; ".join(reasons),
+            mend="see failures.csv; the reasons say what to do",
+        )
+
+
 def quantify(
     cohort: pd.DataFrame,
     software: Software | None = None,
@@ -100,7 +137,7 @@ def quantify(
             found = software(str(image), consolidated_hu=consolidated_hu)
             more = each(str(subject), found) if each else {}
             rows.append({"subject": subject, "site": site} | found.values | more)
-        except (KitError, MemoryError) as error:
+        except (KitError, MemoryError, RuntimeError) as error:  # ITK raises the last one
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
             failures.append({"subject": subject, "problem": " ".join(reason.split())})
         if progress:

@@ -84,33 +84,50 @@ def placed(values: NDArray, like: sitk.Image, start: Sequence[int] = (0, 0, 0)) 
 
 def slabs(
     maps: Sequence[sitk.Image], like: sitk.Image
-) -> Iterator[tuple[slice, list[NDArray[np.float32]]]]:
+) -> Iterator[tuple[tuple[slice, ...], list[NDArray[np.float32]]]]:
     """Maps at an image's own voxels, linear between theirs, some slices at a time.
 
     Parameters
     ----------
     maps : sequence of SimpleITK.Image
-        float32; 0 outside.
+        float32, of one grid with the image's axes; 0 outside.
     like : SimpleITK.Image
 
     Yields
     ------
-    slices : slice
-        Along z.
-    values : list of array, shape (slices, y, x)
-        Of each map.
+    part : (slice, slice, slice)
+        Along z, y, x; together they hold all that is not 0.
+    values : list of array
+        Of each map in that part.
     """
-    x, y, z = like.GetSize()
-    for first in range(0, z, _SLAB):
-        count = min(_SLAB, z - first)
-        grid = sitk.Image([x, y, count], sitk.sitkUInt8)
+    first, last = _covered(maps[0], like)
+    for z in range(first[2], last[2], _SLAB):
+        corner = (first[0], first[1], z)
+        end = (last[0], last[1], min(z + _SLAB, last[2]))
+        grid = sitk.Image([b - a for a, b in zip(corner, end, strict=True)], sitk.sitkUInt8)
         grid.SetSpacing(like.GetSpacing())
         grid.SetDirection(like.GetDirection())
-        grid.SetOrigin(like.TransformIndexToPhysicalPoint([0, 0, first]))
+        grid.SetOrigin(like.TransformIndexToPhysicalPoint(corner))
         parts = [
-            sitk.Resample(
-                one, grid, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32, False
-            )
+            sitk.Resample(one, grid, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
             for one in maps
         ]
-        yield slice(first, first + count), [sitk.GetArrayViewFromImage(p) for p in parts]
+        where = tuple(slice(a, b) for a, b in zip(corner[::-1], end[::-1], strict=True))
+        yield where, [sitk.GetArrayViewFromImage(p) for p in parts]
+
+
+def _covered(small: sitk.Image, like: sitk.Image) -> tuple[list[int], list[int]]:
+    """First voxel and the one after the last of `like` that another image's field covers."""
+    ends = [-0.5] * 3, [n - 0.5 for n in small.GetSize()]
+    low, high = (
+        like.TransformPhysicalPointToContinuousIndex(
+            small.TransformContinuousIndexToPhysicalPoint(end)
+        )
+        for end in ends
+    )
+    first = [min(n, max(0, int(np.floor(a)))) for a, n in zip(low, like.GetSize(), strict=True)]
+    last = [
+        max(a, min(n, int(np.ceil(b)) + 1))
+        for a, b, n in zip(first, high, like.GetSize(), strict=True)
+    ]
+    return first, last

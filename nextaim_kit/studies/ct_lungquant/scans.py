@@ -23,7 +23,8 @@ from nextaim_kit.machine.memory import GB
 AIR, DENSE = -1024, 3071  # HU that 12 bits hold; below is padding, such as -3024
 _FEWEST = 8  # slices: below, no height can be told
 _SAMPLE = 64  # voxels along each axis that are looked at to judge a volume
-_BYTES = 2  # of a voxel as it is kept; twice as much while it is turned, or masks lie beside it
+_BYTES = 2  # of a voxel as it is kept; as much again while it is turned, or masks lie beside it
+_BYTES_DICOM = 4  # of a voxel as a series is read, with slope and intercept applied
 _RUNTIME = 1.0 * GB  # of torch, MONAI and the networks
 
 
@@ -81,6 +82,8 @@ def read_ct(path: str | Path) -> Scan:
 
 def _check_header(place: Path) -> list[str]:
     """Refuse by the header, before voxels are read, what is no CT or too large."""
+    if not place.exists():
+        return []  # what is missing or damaged is named where it is read
     if place.is_dir() or dicom.is_dicom(place):
         return _check_dicom(place)
     if place.is_file():
@@ -89,7 +92,7 @@ def _check_header(place: Path) -> list[str]:
         try:
             reader.ReadImageInformation()
         except RuntimeError:
-            return []  # what is damaged is named where it is read
+            return []
         stored = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
         _check_room(float(np.prod(reader.GetSize())), stored, dicom.named(place))
     return []
@@ -111,7 +114,7 @@ def _check_dicom(place: Path) -> list[str]:
     if not images:
         return []
     voxels = sum(item.grid[0] * item.grid[1] for item in images)
-    _check_room(voxels, _BYTES, dicom.named(place))
+    _check_room(voxels, _BYTES_DICOM, dicom.named(place))
     tags = ["RescaleSlope", "RescaleIntercept", "RescaleType", "GantryDetectorTilt"]
     header = pydicom.dcmread(images[0].path, stop_before_pixels=True, specific_tags=tags)
     if "RescaleIntercept" not in header:
@@ -126,8 +129,8 @@ def _check_dicom(place: Path) -> list[str]:
 
 
 def _check_room(voxels: float, stored: int, name: str) -> None:
-    """Refuse what needs more than there is; a file is held twice while it is read."""
-    need, there = 2 * max(stored, _BYTES) * voxels + _RUNTIME, memory_available()
+    """Refuse what needs more than there is: the file as read, and the CT while it is turned."""
+    need, there = (stored + 2 * _BYTES) * voxels + _RUNTIME, memory_available()
     if need > there:
         raise DataError(
             f"{name} is too large for this machine",

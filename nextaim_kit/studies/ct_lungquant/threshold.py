@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant.measures import AERATED_HU, Maps
+from nextaim_kit.studies.ct_lungquant.measures import AERATED_HU, Maps, between
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
 NAME = "threshold, no network"
-SPACING = (3.0, 3.0, 3.0)  # mm: noise is averaged, and vessels become thin
+# The CT's own within these bounds: noise is averaged, and a vessel is a voxel wide.
+SPACING_MM = 3.0, 4.5
 ILL_HU = -700.0  # well-aerated lung below
+GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
+_GAS_SHARE = 0.25  # of a part, from which it is no lung
 _LEAST_ML = 100.0  # a lung
 _SECOND = 0.2  # of the larger lung: what is smaller is none
 _TRACHEA_MM2 = 700.0, 40.0  # area in a slice, at most and at least
@@ -31,8 +34,8 @@ Mask = NDArray[np.bool_]
 def segment(scan: Scan) -> Maps:
     """Find lungs and lesions by thresholds.
 
-    The lungs are what is below -320 HU within the body, without the large airways, its two largest
-    parts, closed. Ill is what is above -700 HU in them and no thin vessel: well-aerated lung
+    The lungs are the two largest parts of what is below -320 HU and no gas (a quarter below -960 HU), without the large
+    airways, closed. Ill is what is above -700 HU in them and no thin vessel: well-aerated lung
     is what remains (Colombi et al. 2020, doi:10.1148/radiol.2020201433).
 
     Parameters
@@ -48,13 +51,17 @@ def segment(scan: Scan) -> Maps:
     DataError
         If there is no lung.
     """
-    image = coarse(scan.image, SPACING)
+    x, y, z = np.clip(scan.spacing, *SPACING_MM).tolist()
+    image, spacing = coarse(scan.image, (x, y, z)), (z, y, x)
     hu = sitk.GetArrayFromImage(image).astype(np.float32)
-    lungs, warnings = find_lungs(hu, SPACING[::-1])
+    lungs, warnings = find_lungs(hu, spacing)
+    box = _around(lungs > 0, 0, spacing)
+    hu, lungs = hu[box], lungs[box]
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
-    ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, SPACING[::-1]))
+    ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
+    start = [s.start for s in box]
     right, left, lesions = (
-        placed(mask.astype(np.float32), image) for mask in (lungs == 1, lungs == 2, ill)
+        placed(mask.astype(np.float32), image, start) for mask in (lungs == 1, lungs == 2, ill)
     )
     return Maps(right, left, lesions, tuple(warnings))
 
@@ -83,29 +90,77 @@ def find_lungs(
         If no part is as large as a lung.
     """
     voxel = float(np.prod(spacing)) / 1000
-    airy = (hu < AERATED_HU) & _body(hu)
-    airy &= ~_trachea(airy, spacing)
-    trunks = ndimage.binary_opening(airy, ball(_AIRWAY_MM, spacing))
-    parts = _large(trunks, _LEAST_ML / voxel)
+    airy = hu < AERATED_HU
+    airy &= ~_trachea(airy & _body(hu), spacing)
+    trunks = _opened(airy, _AIRWAY_MM, spacing)
+    parts = _large(_without_gas(trunks, hu, _LEAST_ML / voxel), _LEAST_ML / voxel)
     if not parts:
         raise DataError(
             "no lung is found by thresholds",
-            expected=f"{_LEAST_ML:.0f} ml or more below {AERATED_HU:.0f} HU within the body",
+            expected=f"{_LEAST_ML:.0f} ml or more from {GAS_HU:.0f} to {AERATED_HU:.0f} HU",
             mend="check that it is a chest CT; lungs that are white need a network",
         )
-    lungs = _grown(_sides(parts), airy, 2 * _AIRWAY_MM, spacing)
-    closing = ball(_CLOSING_MM, spacing)
-    wide = [
-        ndimage.binary_closing(np.pad(lungs == side, 6), closing)[6:-6, 6:-6, 6:-6]
-        for side in (1, 2)
-    ]
-    for side, mask in zip((1, 2), wide, strict=True):
-        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
-        lungs[filled & (lungs == 0)] = side
-    volumes = [float((lungs == side).sum()) * voxel for side in (1, 2)]
-    if min(volumes) > 0:
-        return lungs, []
-    return lungs, ["only one lung was found"]
+    box = _around(np.any(parts, axis=0), 2 * _AIRWAY_MM + _CLOSING_MM, spacing)
+    middle = float(np.nonzero(hu[box] > AERATED_HU)[2].mean())  # of the tissue around
+    inner = _grown(
+        _sides([part[box] for part in parts], middle), airy[box], 2 * _AIRWAY_MM, spacing
+    )
+    lungs = np.zeros(hu.shape, np.uint8)
+    lungs[box] = _closed(inner, spacing)
+    one = min(np.count_nonzero(lungs == side) for side in (1, 2)) == 0
+    return lungs, ["only one lung was found"] if one else []
+
+
+def _without_gas(trunks: Mask, hu: NDArray[np.float32], least: float) -> Mask:
+    """Large parts that hold little pure gas, as around the body and in the bowel."""
+    labels, n = ndimage.label(trunks)
+    sizes = np.bincount(labels.ravel(), minlength=n + 1)
+    gas = np.bincount(labels[hu < GAS_HU], minlength=n + 1)
+    lung = (sizes >= least) & (gas < _GAS_SHARE * sizes)
+    lung[0] = False
+    return lung[labels]
+
+
+def _closed(lungs: NDArray[np.uint8], spacing: tuple[float, ...]) -> NDArray[np.uint8]:
+    """Lungs with vessels and what is dense at the chest wall, without what lies between them."""
+    kept = between(lungs == 1, lungs == 2)
+    closed = lungs.copy()
+    for side in (1, 2):
+        there = lungs == side
+        if not there.any():
+            continue
+        box = _around(there, 0, spacing)
+        # By coronal planes: in axial ones the diaphragm is a hole, in sagittal ones the hilum.
+        planes = np.moveaxis(_filled(there[box], spacing), 1, 0)
+        filled = np.stack([ndimage.binary_fill_holes(plane) for plane in planes], axis=1)
+        closed[box][filled & (closed[box] == 0) & ~kept[box]] = side
+    return closed
+
+
+def _filled(mask: Mask, spacing: tuple[float, ...]) -> Mask:
+    """Closing by a ball, by distances: as exact as by its voxels, and faster."""
+    pads = [int(np.ceil(_CLOSING_MM / s)) + 1 for s in spacing]
+    wide = np.pad(mask, [(n, n) for n in pads])
+    grown = ndimage.distance_transform_edt(~wide, spacing) <= _CLOSING_MM
+    closed = ndimage.distance_transform_edt(grown, spacing) > _CLOSING_MM
+    return closed[tuple(slice(n, -n) for n in pads)]
+
+
+def _opened(mask: Mask, radius_mm: float, spacing: tuple[float, ...]) -> Mask:
+    """Opening by a ball; what reaches the field's end is not worn there."""
+    core = ndimage.distance_transform_edt(mask, spacing) > radius_mm
+    if not core.any():
+        return core
+    return ndimage.distance_transform_edt(~core, spacing) <= radius_mm
+
+
+def _around(mask: Mask, margin_mm: float, spacing: tuple[float, ...]) -> tuple[slice, ...]:
+    """The box of a mask, some mm wider."""
+    wider = [int(np.ceil(margin_mm / s)) for s in spacing]
+    return tuple(
+        slice(max(0, s.start - n), s.stop + n)
+        for s, n in zip(ndimage.find_objects(mask.view(np.uint8))[0], wider, strict=True)
+    )
 
 
 def ball(radius_mm: float, spacing: tuple[float, ...]) -> Mask:
@@ -116,12 +171,14 @@ def ball(radius_mm: float, spacing: tuple[float, ...]) -> Mask:
 
 
 def _body(hu: NDArray[np.float32]) -> Mask:
-    """The patient without the table: the largest dense part, filled slice by slice."""
-    dense, _ = ndimage.label(ndimage.binary_opening(hu > AERATED_HU))
-    sizes = np.bincount(dense.ravel())
-    sizes[0] = 0
-    largest = dense == sizes.argmax()
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in largest])
+    """The largest dense part of each slice, its holes filled."""
+    filled = []
+    for plane in hu > AERATED_HU:
+        labels, _ = ndimage.label(plane)
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        filled.append(ndimage.binary_fill_holes((labels == sizes.argmax()) & plane))
+    return np.stack(filled)
 
 
 def _trachea(airy: Mask, spacing: tuple[float, ...]) -> Mask:
@@ -162,8 +219,11 @@ def _large(mask: Mask, least: float) -> list[Mask]:
     return [labels == k for k in kept if sizes[k] >= _SECOND * sizes.max()]
 
 
-def _sides(parts: list[Mask]) -> NDArray[np.uint8]:
-    """Label parts by side; a single part that holds both lungs is worn down until it breaks."""
+def _sides(parts: list[Mask], middle: float) -> NDArray[np.uint8]:
+    """Label parts by side; a single part that holds both lungs is worn down until it breaks.
+
+    One that does not break is of the side of the column `middle` on which it lies.
+    """
     if len(parts) == 1:
         parts = _broken(parts[0])
     seeds = np.zeros(parts[0].shape, np.uint8)
@@ -171,8 +231,7 @@ def _sides(parts: list[Mask]) -> NDArray[np.uint8]:
         parts = sorted(parts, key=lambda mask: float(np.nonzero(mask)[2].mean()))
         seeds[parts[0]], seeds[parts[1]] = 1, 2
         return seeds
-    middle = float(np.nonzero(parts[0])[2].mean())
-    seeds[parts[0]] = 1 if middle < seeds.shape[2] / 2 else 2
+    seeds[parts[0]] = 1 if float(np.nonzero(parts[0])[2].mean()) < middle else 2
     return seeds
 
 
@@ -192,7 +251,7 @@ def split_sides(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.uint8]:
     parts = _large(mask, 1)
     if not parts:
         return np.zeros(mask.shape, np.uint8)
-    return _grown(_sides(parts), mask, np.inf, spacing)
+    return _grown(_sides(parts, mask.shape[2] / 2), mask, np.inf, spacing)
 
 
 def _grown(

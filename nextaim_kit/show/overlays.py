@@ -1,0 +1,168 @@
+"""Segmented volumes to check by eye: slices of each subject with what was found drawn upon them.
+
+Pictures are radiological whatever the file's axes: the patient's right is on the left, anterior
+is up, and millimeters are square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.show.mosaic import MAX_PIXELS, WINDOWS, letters
+from nextaim_kit.show.style import ORANGE, SKY, described, new_figure, styled
+
+_HEIGHTS = (0.25, 0.5, 0.75)  # of the organ, from its foot: axial slices
+_TILE = 2.35  # inches
+_RULE: dict[int, Any] = {1: "-", 2: (0, (3, 1.5))}  # by side: 1 the patient's right, 2 left
+
+
+class Segmented(NamedTuple):
+    """A volume with axes to the patient's left, back and head (LPS), and two label arrays on it.
+
+    ``organs`` has 1 for the right and 2 for the left one; in ``lesions`` all that is not 0 is ill.
+    Both are of shape (z, y, x).
+    """
+
+    image: sitk.Image
+    organs: NDArray[np.uint8]
+    lesions: NDArray[np.uint8]
+    title: str
+
+
+class _Tile(NamedTuple):
+    pixels: NDArray
+    organs: NDArray
+    lesions: NDArray
+    aspect: float
+    upward: bool
+    said: str
+
+
+@styled
+def overlays(
+    subjects: Sequence[Segmented],
+    *,
+    window: str = "lung",
+    names: tuple[str, str] = ("lung", "lesion"),
+) -> Figure:
+    """Three axial slices and a coronal one of each subject, a row each, lesions tinted.
+
+    The axial slices lie at a quarter, half and three quarters of the organs' height, the coronal
+    one where most is ill, or most organ is.
+
+    Parameters
+    ----------
+    subjects : sequence of Segmented
+    window : str
+        A name of `mosaic.WINDOWS`.
+    names : (str, str)
+        Of organ and lesion, for the legend.
+
+    Raises
+    ------
+    RequestError
+        If there is no subject.
+    DataError
+        If labels and image of a subject differ in size.
+    """
+    if not subjects:
+        raise RequestError("there is no subject to show", expected="at least one")
+    center, width = WINDOWS[window]
+    limits = (center - width / 2, center + width / 2)
+    columns = len(_HEIGHTS) + 1
+    figure, axes = new_figure(
+        _TILE * columns, _TILE * 0.92 * len(subjects) + 0.35, len(subjects), columns
+    )
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0, hspace=0)
+    for row, subject in zip(axes, subjects, strict=True):
+        for axis, tile in zip(row, _tiles(subject), strict=True):
+            _draw(axis, tile, limits)
+        row[0].set_title(" ", fontsize=9)  # room for a line that is longer than its tile
+        row[0].text(0, 1.03, subject.title, transform=row[0].transAxes, fontsize=9,
+                    fontweight="bold", va="bottom").set_in_layout(False)  # fmt: skip
+    figure.legend(handles=_legend(*names), loc="outside lower left", ncols=3, fontsize=8)
+    shown = "; ".join(" ".join(subject.title.split()) for subject in subjects[:4])
+    return described(
+        figure,
+        f"Three axial slices and a coronal one of {len(subjects)} subject(s), {names[0]}s outlined "
+        f"and {names[1]}s tinted, patient's right on the left: {shown}.",
+    )
+
+
+def _tiles(subject: Segmented) -> list[_Tile]:
+    pixels = sitk.GetArrayViewFromImage(subject.image)
+    if not pixels.shape == subject.organs.shape == subject.lesions.shape:
+        raise DataError(
+            f"{subject.title}: image and labels cannot be laid over each other",
+            expected=f"labels of the image's size {pixels.shape}",
+            found=f"{subject.organs.shape} and {subject.lesions.shape}",
+        )
+    dx, dy, dz = subject.image.GetSpacing()
+    there = np.flatnonzero([plane.any() for plane in subject.organs])
+    first, last = (there[0], there[-1]) if there.size else (0, len(pixels) - 1)
+    levels = [round(first + height * (last - first)) for height in _HEIGHTS]
+    volumes = (pixels, subject.organs, subject.lesions)
+    tiles = [
+        _tile([v[z] for v in volumes], dy / dx, False, f"{height:.0%} of the height")
+        for z, height in zip(levels, _HEIGHTS, strict=True)
+    ]
+    y = _most(subject.lesions if subject.lesions.any() else subject.organs)
+    return [*tiles, _tile([v[:, y] for v in volumes], dz / dx, True, "coronal")]
+
+
+def _most(labels: NDArray) -> int:
+    """Coronal plane with the most voxels, counted a slice at a time."""
+    counts = sum(np.count_nonzero(plane, axis=1) for plane in labels)
+    return int(np.argmax(counts)) if np.any(counts) else labels.shape[1] // 2
+
+
+def _tile(planes: list[NDArray], aspect: float, upward: bool, said: str) -> _Tile:
+    down, across = (-(-n // MAX_PIXELS) for n in planes[0].shape)
+    pixels, organs, lesions = (plane[::down, ::across] for plane in planes)
+    return _Tile(pixels, organs, lesions, aspect * down / across, upward, said)
+
+
+def _draw(axis: Axes, tile: _Tile, limits: tuple[float, float]) -> None:
+    origin: Literal["lower", "upper"] = "lower" if tile.upward else "upper"
+    axis.set_axis_off()
+    axis.imshow(
+        tile.pixels, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=tile.aspect, origin=origin
+    )
+    if (tile.lesions > 0).any():
+        tint = np.zeros((*tile.lesions.shape, 4), np.float32)
+        tint[tile.lesions > 0] = (*_rgb(ORANGE), 0.45)
+        axis.imshow(tint, aspect=tile.aspect, origin=origin)
+    for side, dashes in _RULE.items():
+        if (tile.organs == side).any():
+            axis.contour(
+                (tile.organs == side).astype(float), [0.5], colors=[SKY], linewidths=1.0,
+                linestyles=[dashes],
+            )  # fmt: skip
+    letters(axis, "RL")
+    axis.text(0.02, 0.02, tile.said, transform=axis.transAxes, color="white", fontsize=6.5,
+              path_effects=[withStroke(linewidth=2, foreground="black")])  # fmt: skip
+
+
+def _rgb(color: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(color)
+
+
+def _legend(organ: str, lesion: str) -> list:
+    lines = [
+        Line2D([], [], color=SKY, linestyle=_RULE[side], label=f"{name} {organ}")
+        for side, name in ((1, "right"), (2, "left"))
+    ]
+    return [*lines, Patch(facecolor=ORANGE, alpha=0.6, label=lesion)]

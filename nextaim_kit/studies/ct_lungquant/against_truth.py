@@ -1,0 +1,255 @@
+"""Measured values beside the truth, where there is one: of the twin, or from masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+from numpy.typing import ArrayLike, NDArray
+
+from nextaim_kit.data.images import check_geometry, read_image
+from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.learn.agreement import bland_altman
+from nextaim_kit.learn.segmentation import mean_with_interval
+from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
+from nextaim_kit.studies.ct_lungquant.resampling import placed
+
+KNOWN = ("right_ml", "left_ml", "lesions_ml", "involvement", "ct_ss", "consolidation", "type")
+SIDES_RIGHT = 0.99  # of a patient's lungs, from which its sides count as right
+_FEWEST = 3
+
+
+class Truth:
+    """What a cohort knows of its patients: ``truth_...`` columns, masks, or nothing.
+
+    Parameters
+    ----------
+    cohort : DataFrame
+        ``subject``; where known ``truth_...`` of the values in `KNOWN`, and the paths ``lungs``
+        (1: the patient's right, 2: left) and ``lesions`` of masks on the image's grid.
+    consolidated_hu : float
+        As the method takes it: it tells what the masks' lesions are of.
+    """
+
+    def __init__(self, cohort: pd.DataFrame, *, consolidated_hu: float = CONSOLIDATED_HU) -> None:
+        self._rows = {str(row["subject"]): row for row in cohort.to_dict("records")}
+        self._hu = consolidated_hu
+
+    def __call__(self, subject: str, found: Found) -> dict[str, Any]:
+        """Truth of one patient, as ``truth_...``, and how well the masks of what was `found` fit.
+
+        Returns
+        -------
+        dict
+            Empty where nothing is known. ``dsc_lungs``, ``dsc_lesions`` and ``sides_right``, the
+            share of the lungs' voxels that are on the side where they were found, with masks only;
+            masks that cannot be used are named in ``warnings``.
+        """
+        row = self._rows[subject]
+        known = {f"truth_{k}": row[f"truth_{k}"] for k in KNOWN if f"truth_{k}" in row}
+        if not all(isinstance(row.get(k), str) and row[k] for k in ("lungs", "lesions")):
+            return known
+        try:
+            lungs, lesions = (_labels(row[k], found, k) for k in ("lungs", "lesions"))
+        except KitError as error:
+            said = [found.values.get("warnings", ""), f"not compared: {error.what}"]
+            return known | {"warnings": "; ".join(filter(None, said))}
+        return (known or _counted(found, lungs, lesions, self._hu)) | _overlap(
+            found, lungs, lesions
+        )
+
+
+def _labels(path: str, found: Found, name: str) -> NDArray[np.uint8]:
+    mask = sitk.DICOMOrient(sitk.Cast(read_image(path), sitk.sitkUInt8), "LPS")
+    check_geometry(found.scan.image, mask, subject=name)
+    return sitk.GetArrayFromImage(mask)
+
+
+def _counted(found: Found, lungs: NDArray, lesions: NDArray, hu: float) -> dict[str, Any]:
+    """Values by the very counting that the method's masks get."""
+    parts = (lungs == 1, lungs == 2, lesions > 0)
+    right, left, ill = (placed(part.astype(np.float32), found.scan.image) for part in parts)
+    values = measure(found.scan, Maps(right, left, ill), consolidated_hu=hu).values
+    return {f"truth_{name}": values[name] for name in KNOWN}
+
+
+def _overlap(found: Found, lungs: NDArray, lesions: NDArray) -> dict[str, float]:
+    both = (lungs > 0) & (found.lungs > 0)
+    common = int(np.count_nonzero(both))
+    right = int(np.count_nonzero(both & (lungs == found.lungs)))
+    return {
+        "dsc_lungs": _dice(lungs > 0, found.lungs > 0),
+        "dsc_lesions": _dice(lesions > 0, found.lesions > 0),
+        "sides_right": right / common if common else np.nan,
+    }
+
+
+def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    whole = int(np.count_nonzero(one)) + int(np.count_nonzero(other))
+    return 2 * int(np.count_nonzero(one & other)) / whole if whole else 1.0
+
+
+def compared(values: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the patients whose truth is known, with the errors.
+
+    Returns
+    -------
+    DataFrame
+        With ``error`` of the involvement in points, and ``volume_error`` of both lungs in %.
+    """
+    needed = ["truth_involvement", "truth_right_ml", "truth_left_ml"]
+    if not set(needed) <= set(values):
+        return values.iloc[:0].assign(error=[], volume_error=[])
+    known = values[values[[*needed, "involvement"]].notna().all(axis=1)].reset_index(drop=True)
+    true_ml = known["truth_right_ml"] + known["truth_left_ml"]
+    return known.assign(
+        error=known["involvement"] - known["truth_involvement"],
+        volume_error=100 * (known["lungs_ml"] / true_ml - 1),
+    )
+
+
+def without_truth(values: pd.DataFrame) -> pd.DataFrame:
+    """Measured values without what is known beside them: what goes to other notebooks."""
+    beside = [c for c in values if str(c).startswith(("truth_", "dsc_")) or c == "sides_right"]
+    return values.drop(columns=beside)
+
+
+def left_out_median(truth: ArrayLike) -> NDArray[np.float64]:
+    """For each patient the median of all others: the trivial baseline.
+
+    Raises
+    ------
+    DataError
+        If there is one patient only.
+    """
+    truth = np.asarray(truth, float)
+    if len(truth) < 2:
+        raise DataError("one patient has no median of others", expected="two patients or more")
+    return np.array([np.median(np.delete(truth, k)) for k in range(len(truth))])
+
+
+def summary(known: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """How well values and truth agree over the patients.
+
+    Parameters
+    ----------
+    known : DataFrame
+        As `compared` gives it, three patients or more.
+    n_boot : int
+        Resamples of the patients.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``metric``, ``value``, ``low``, ``high`` (95 %: bootstrap over patients for means, Wilson
+        for shares), ``n``, ``unit``.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than three patients.
+    """
+    if len(known) < _FEWEST:
+        raise DataError(
+            "too few patients to be compared with a truth",
+            expected=f"{_FEWEST} or more",
+            found=str(len(known)),
+        )
+    n = len(known)
+    mean = [
+        (name, *mean_with_interval(column, n_boot=n_boot, seed=seed), len(column), unit)
+        for name, column, unit in _means(known)
+    ]
+    shares = [(name, *share_with_interval(right), len(right), "") for name, right in _shares(known)]
+    limits = bland_altman(
+        known["involvement"], known["truth_involvement"], n_boot=n_boot, seed=seed
+    ).set_index("metric")
+    spread = [
+        (f"involvement_{name}", *limits.loc[name, ["value", "low", "high"]], n, "points")
+        for name in ("bias", "limit_low", "limit_high")
+    ]
+    columns = ["metric", "value", "low", "high", "n", "unit"]
+    return pd.DataFrame([*mean, *shares, *spread], columns=columns)
+
+
+def _means(known: pd.DataFrame) -> list[tuple[str, pd.Series, str]]:
+    means = [
+        ("involvement_mae", known["error"].abs(), "points"),
+        ("lung_volume_error", known["volume_error"].abs(), "%"),
+    ]
+    masks = [
+        (name, known[name].dropna(), "") for name in ("dsc_lungs", "dsc_lesions") if name in known
+    ]
+    return means + [one for one in masks if len(one[1])]
+
+
+def _shares(known: pd.DataFrame) -> list[tuple[str, Sequence[bool]]]:
+    shares: list[tuple[str, Sequence[bool]]] = [
+        (f"{name}_accuracy", (known[name] == known[f"truth_{name}"]).tolist())
+        for name in ("ct_ss", "type")
+        if f"truth_{name}" in known
+    ]
+    if "sides_right" in known and known["sides_right"].notna().any():
+        shares.append(("sides_right", (known["sides_right"].dropna() >= SIDES_RIGHT).tolist()))
+    return shares
+
+
+def share_with_interval(right: Sequence[bool]) -> tuple[float, float, float]:
+    """Share of what is true with Wilson's 95 % interval: value, low, high."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(sum(right), len(right), method="wilson")
+    return sum(right) / len(right), float(low), float(high)
+
+
+def moved(
+    reference: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
+    *,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How far values of the same patients move when they are scanned in another way.
+
+    Parameters
+    ----------
+    reference : DataFrame
+        Values as `quantification.quantify` gives them.
+    others : mapping of str to DataFrame
+        By what was changed.
+    n_boot : int
+        Resamples of the patients.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``group``, what was changed; ``name`` and ``metric`` of the mean absolute change of the
+        lungs' volume (%), of the involvement (points) and of the share of consolidation (points);
+        ``value``, ``low``, ``high``, ``n``. Last, by group, the share of the patients in % that
+        get another type.
+    """
+    rows: list[tuple] = []
+    for group, values in others.items():
+        pairs = reference.merge(values, on="subject", suffixes=("", "_other"))
+        for metric, name, change in _changes(pairs):
+            change = change.abs().dropna()
+            if len(change):
+                value = mean_with_interval(change, n_boot=n_boot, seed=seed)
+                rows.append((group, name, metric, *value, len(change)))
+        share = share_with_interval((pairs["type"] != pairs["type_other"]).tolist())
+        rows.append((group, "another type (%)", "type", *(100 * v for v in share), len(pairs)))
+    return pd.DataFrame(rows, columns=["group", "name", "metric", "value", "low", "high", "n"])
+
+
+def _changes(pairs: pd.DataFrame) -> list[tuple[str, str, pd.Series]]:
+    return [
+        ("volume", "lung volume (%)", 100 * (pairs["lungs_ml_other"] / pairs["lungs_ml"] - 1)),
+        ("involvement", "involvement (points)", pairs["involvement_other"] - pairs["involvement"]),
+        ("consolidation", "consolidation (points)",
+         100 * (pairs["consolidation_other"] - pairs["consolidation"]).astype(float)),
+    ]  # fmt: skip
