@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from nextaim_kit.data.cohort import load_cohort, problems
@@ -14,8 +13,8 @@ from nextaim_kit.data.source import find_source
 from nextaim_kit.data.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.panel_tables import READ, checked_readings, checked_values
+from nextaim_kit.studies.ct_lungquant.quantification import quantify
 from nextaim_kit.studies.ct_lungquant.readers import SCALES, read_panel
-from nextaim_kit.studies.ct_lungquant.truth import ct_ss, lesion_type
 
 _FEWEST = 10  # subjects with readings and values, below which nothing can be said
 
@@ -110,30 +109,17 @@ def judged(readings: pd.DataFrame, few: pd.DataFrame) -> pd.DataFrame:
     return left
 
 
-def software_values(cohort: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """TEMPORARY: the twin's truth a bit distorted, in place of measurements on its images."""
-    rng = np.random.default_rng(seed)
+def measured(cohort: pd.DataFrame) -> pd.DataFrame:
+    """Values of a cohort's CTs by thresholds, without a network; `problems` names the others.
 
-    def seen(name: str, shift: float, spread: float) -> pd.Series:
-        share = cohort[f"truth_{name}"].clip(0.004, 0.996)
-        noise = rng.normal(shift, spread, len(cohort))
-        return pd.Series(1 / (1 + np.exp(-(np.log(share / (1 - share)) + noise))))
-
-    shares = cohort["truth_involvement"] / 100
-    involvement = 100 * cohort.assign(truth_share=shares).pipe(lambda t: _distorted(t, rng))
-    table = cohort[["subject", "site"]].assign(
-        involvement=involvement, lesions_ml=cohort["truth_lesions_ml"],
-        consolidation=seen("consolidation", -0.3, 0.5), left=seen("left", 0, 0.15),
-        upper=seen("upper", 0, 0.2),
-    )  # fmt: skip
-    kinds = table["consolidation"].map(lesion_type).where(table["consolidation"].notna(), "none")
-    return table.assign(ct_ss=table["involvement"].map(ct_ss), type=kinds)
-
-
-def _distorted(table: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
-    share = table["truth_share"].clip(0.003, 0.997)
-    moved = np.log(share / (1 - share)) + rng.normal(-0.15, 0.2, len(table))
-    return pd.Series(1 / (1 + np.exp(-moved)))
+    Parameters
+    ----------
+    cohort : DataFrame
+        ``subject``, ``site``, ``image``.
+    """
+    values, failures = quantify(cohort)
+    values.attrs["problems"] = failures.to_dict("records")
+    return values
 
 
 def _cohort(spec: str, twin: Callable[[], pd.DataFrame]) -> pd.DataFrame:

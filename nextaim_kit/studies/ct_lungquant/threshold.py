@@ -34,8 +34,8 @@ Mask = NDArray[np.bool_]
 def segment(scan: Scan) -> Maps:
     """Find lungs and lesions by thresholds.
 
-    The lungs are the two largest parts of what is below -320 HU and no gas (a quarter below -960 HU), without the large
-    airways, closed. Ill is what is above -700 HU in them and no thin vessel: well-aerated lung
+    The lungs are the two largest parts of what is below -320 HU and no gas (a quarter below -960
+    HU), without the large airways, closed. Ill is what is above -700 HU in them and no thin vessel: well-aerated lung
     is what remains (Colombi et al. 2020, doi:10.1148/radiol.2020201433).
 
     Parameters
