@@ -21,6 +21,7 @@ NAME = "threshold, no network"
 SPACING_MM = 3.0, 4.5
 ILL_HU = -700.0  # well-aerated lung below
 GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
+_CONTRAST_HU, _CONTRAST_SHARE = 150.0, 0.05  # of what is called ill, from which it is blood
 _GAS_SHARE = 0.25  # of a part, from which it is no lung
 _LEAST_ML = 100.0  # a lung
 _SECOND = 0.2  # of the larger lung: what is smaller is none
@@ -59,6 +60,8 @@ def segment(scan: Scan) -> Maps:
     hu, lungs = hu[box], lungs[box]
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
     ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
+    if np.count_nonzero(hu[ill] > _CONTRAST_HU) > _CONTRAST_SHARE * np.count_nonzero(ill):
+        warnings.append("contrast medium in the vessels, which thresholds take for lesions")
     start = [s.start for s in box]
     right, left, lesions = (
         placed(mask.astype(np.float32), image, start) for mask in (lungs == 1, lungs == 2, ill)
