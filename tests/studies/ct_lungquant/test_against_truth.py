@@ -9,8 +9,8 @@ import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant import against_truth
-from nextaim_kit.studies.ct_lungquant.quantification import quantify
 from nextaim_kit.studies.ct_lungquant.against_truth import Truth
+from nextaim_kit.studies.ct_lungquant.quantification import quantify
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def test_where_nothing_could_be_measured_the_reasons_are_said(tmp_path):
         [("x", "", str(tmp_path / "no.nii"))], columns=["subject", "site", "image"]
     )
     values, failures = quantify(cohort)
-    with pytest.raises(DataError, match="x: .*no.nii is missing"):
+    with pytest.raises(DataError, match=r"x: .*no\.nii is missing"):
         require_measured(values, failures)
     with pytest.raises(DataError, match="is missing"):
         first_readable(cohort)
