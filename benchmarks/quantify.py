@@ -91,6 +91,7 @@ def plain(folder: Path, out: Path, weights: str) -> dict[str, Any]:
     from scipy import ndimage
 
     from nextaim_kit.studies.ct_lungquant import threshold
+    from nextaim_kit.studies.ct_lungquant.morphology import ball
 
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
@@ -101,7 +102,7 @@ def plain(folder: Path, out: Path, weights: str) -> dict[str, Any]:
     spacing = tuple((own * hu.shape / small.shape).tolist())
     lungs, _ = threshold.find_lungs(small, spacing)
     ill = (ndimage.gaussian_filter(small, 0.7) > threshold.ILL_HU) & (lungs > 0)
-    ill = ndimage.binary_opening(ill, threshold.ball(4.5, spacing))
+    ill = ndimage.binary_opening(ill, ball(4.5, spacing))
     back = np.array(hu.shape) / small.shape
     right, left, sick = (
         ndimage.zoom(mask.astype(np.float32), back, order=1)[: hu.shape[0]] >= 0.5

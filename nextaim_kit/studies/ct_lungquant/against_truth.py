@@ -95,6 +95,8 @@ def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 def compared(values: pd.DataFrame) -> pd.DataFrame:
     """Rows of the patients whose truth is known, with the errors.
 
+    Those whose CTs a network has learned from are left out.
+
     Returns
     -------
     DataFrame
@@ -103,7 +105,10 @@ def compared(values: pd.DataFrame) -> pd.DataFrame:
     needed = ["truth_involvement", "truth_right_ml", "truth_left_ml"]
     if not set(needed) <= set(values):
         return values.iloc[:0].assign(error=[], volume_error=[])
-    known = values[values[[*needed, "involvement"]].notna().all(axis=1)].reset_index(drop=True)
+    there = values[[*needed, "involvement"]].notna().all(axis=1)
+    if "seen_in_training" in values:
+        there &= ~values["seen_in_training"].astype(bool)
+    known = values[there].reset_index(drop=True)
     true_ml = known["truth_right_ml"] + known["truth_left_ml"]
     return known.assign(
         error=known["involvement"] - known["truth_involvement"],

@@ -122,7 +122,8 @@ class Recipe:
                 metrics={"dice": networks.dice}, monitor="val_dice", mode="max",
                 anneal=True, memory=self.memory, seed=self.seed,
             )  # fmt: skip
-        return LungQuant(self, {name: one.net for name, one in fitted.items()}), fitted
+        seen = frozenset(case.digest for case in (*train, *val))
+        return LungQuant(self, {name: one.net for name, one in fitted.items()}, seen), fitted
 
     def _fit_box(self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
         return fit(
@@ -142,10 +143,13 @@ class LungQuant:
     recipe : Recipe
     nets : dict of str to torch.nn.Module
         ``box`` (v2 only), ``lungs``, ``lesions``.
+    seen : frozenset of str
+        The `training.content` of the CTs that they were trained or chosen on.
     """
 
     recipe: Recipe
     nets: dict[str, nn.Module] = field(repr=False)
+    seen: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def name(self) -> str:
@@ -237,6 +241,7 @@ class LungQuant:
         kept = {
             "recipe": asdict(self.recipe),
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
+            "seen": sorted(self.seen),
         }
         with atomic_path(path) as unfinished:
             torch.save(kept, unfinished)
@@ -255,6 +260,7 @@ class LungQuant:
             kept = torch.load(path, map_location="cpu", weights_only=True)
             recipe = Recipe(**kept["recipe"])
             nets = {name: recipe.build(name) for name in kept["nets"]}
+            seen = frozenset(kept["seen"])
             for name, net in nets.items():
                 net.load_state_dict(kept["nets"][name])
         except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError, ValueError,
@@ -265,7 +271,7 @@ class LungQuant:
                 found=(str(error).splitlines() or ["an empty file"])[0][:120],
                 mend="run that notebook, or leave the parameter empty",
             ) from error
-        return cls(recipe, {name: net.eval() for name, net in nets.items()})
+        return cls(recipe, {name: net.eval() for name, net in nets.items()}, seen)
 
 
 def _grown(found: NDArray[np.float32], box: Box, shape: Sequence[int]) -> Box:

@@ -16,6 +16,7 @@ from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
+from nextaim_kit.studies.ct_lungquant.training import content
 
 Progress = Callable[[int, int, str], None]
 FIRST = ("subject", "site")
@@ -32,12 +33,12 @@ class Software:
 
     def __init__(self, weights: str = "") -> None:
         self.segment: Callable[[Scan], Maps] = threshold.segment
-        self.name = threshold.NAME
+        self.name, self._seen = threshold.NAME, frozenset[str]()
         if weights:
             from nextaim_kit.studies.ct_lungquant.pipeline import LungQuant
 
             trained = LungQuant.load(Path(weights))
-            self.segment, self.name = trained.segment, trained.name
+            self.segment, self.name, self._seen = trained.segment, trained.name, trained.seen
 
     def __call__(self, path: str | Path, *, consolidated_hu: float = CONSOLIDATED_HU) -> Found:
         """Read, segment and measure one CT.
@@ -45,7 +46,8 @@ class Software:
         Returns
         -------
         Found
-            With ``software`` and ``warnings`` among its values.
+            With ``software``, ``seen_in_training`` (whether its networks have learned from this
+            very CT) and ``warnings`` among its values.
 
         Raises
         ------
@@ -57,6 +59,9 @@ class Software:
         found = measure(scan, maps, consolidated_hu=consolidated_hu)
         said = [*scan.warnings, *maps.warnings, *doubts(found)]
         found.values["software"] = f"{self.name}, nextaim_kit {__version__}"
+        found.values["seen_in_training"] = bool(self._seen) and content(str(path)) in self._seen
+        if found.values["seen_in_training"]:
+            said.append("the networks have learned from this very CT: no test of them")
         found.values["warnings"] = "; ".join(said)
         return found
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.measures import AERATED_HU, Maps, between
+from nextaim_kit.studies.ct_lungquant.morphology import Mask, around, ball, closed, opened
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
@@ -21,6 +22,7 @@ NAME = "threshold, no network"
 SPACING_MM = 3.0, 4.5
 ILL_HU = -700.0  # well-aerated lung below
 GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
+_CONTRAST_HU, _CONTRAST_SHARE = 150.0, 0.05  # of what is called ill, from which it is blood
 _GAS_SHARE = 0.25  # of a part, from which it is no lung
 _LEAST_ML = 100.0  # a lung
 _SECOND = 0.2  # of the larger lung: what is smaller is none
@@ -28,15 +30,14 @@ _TRACHEA_MM2 = 700.0, 40.0  # area in a slice, at most and at least
 _MIDLINE_MM = 50.0  # from the field's middle
 _AIRWAY_MM, _CLOSING_MM, _VESSEL_MM = 7.5, 12.0, 4.5  # radii
 
-Mask = NDArray[np.bool_]
-
 
 def segment(scan: Scan) -> Maps:
     """Find lungs and lesions by thresholds.
 
-    The lungs are the two largest parts of what is below -320 HU and no gas (a quarter below -960
-    HU), without the large airways, closed. Ill is what is above -700 HU in them and no thin vessel: well-aerated lung
-    is what remains (Colombi et al. 2020, doi:10.1148/radiol.2020201433).
+    The lungs are the two largest parts of what is below -320 HU, without the large airways,
+    closed; a part of which a quarter is below -960 HU is gas. Ill is what is above -700 HU in them
+    and no thin vessel: well-aerated lung is what remains (Colombi et al. 2020,
+    doi:10.1148/radiol.2020201433).
 
     Parameters
     ----------
@@ -55,10 +56,12 @@ def segment(scan: Scan) -> Maps:
     image, spacing = coarse(scan.image, (x, y, z)), (z, y, x)
     hu = sitk.GetArrayFromImage(image).astype(np.float32)
     lungs, warnings = find_lungs(hu, spacing)
-    box = _around(lungs > 0, 0, spacing)
+    box = around(lungs > 0, 0, spacing)
     hu, lungs = hu[box], lungs[box]
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
     ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
+    if np.count_nonzero(hu[ill] > _CONTRAST_HU) > _CONTRAST_SHARE * np.count_nonzero(ill):
+        warnings.append("contrast medium in the vessels, which thresholds take for lesions")
     start = [s.start for s in box]
     right, left, lesions = (
         placed(mask.astype(np.float32), image, start) for mask in (lungs == 1, lungs == 2, ill)
@@ -92,7 +95,7 @@ def find_lungs(
     voxel = float(np.prod(spacing)) / 1000
     airy = hu < AERATED_HU
     airy &= ~_trachea(airy & _body(hu), spacing)
-    trunks = _opened(airy, _AIRWAY_MM, spacing)
+    trunks = opened(airy, _AIRWAY_MM, spacing)
     parts = _large(_without_gas(trunks, hu, _LEAST_ML / voxel), _LEAST_ML / voxel)
     if not parts:
         raise DataError(
@@ -100,7 +103,7 @@ def find_lungs(
             expected=f"{_LEAST_ML:.0f} ml or more from {GAS_HU:.0f} to {AERATED_HU:.0f} HU",
             mend="check that it is a chest CT; lungs that are white need a network",
         )
-    box = _around(np.any(parts, axis=0), 2 * _AIRWAY_MM + _CLOSING_MM, spacing)
+    box = around(np.any(parts, axis=0), 2 * _AIRWAY_MM + _CLOSING_MM, spacing)
     middle = float(np.nonzero(hu[box] > AERATED_HU)[2].mean())  # of the tissue around
     inner = _grown(
         _sides([part[box] for part in parts], middle), airy[box], 2 * _AIRWAY_MM, spacing
@@ -124,50 +127,17 @@ def _without_gas(trunks: Mask, hu: NDArray[np.float32], least: float) -> Mask:
 def _closed(lungs: NDArray[np.uint8], spacing: tuple[float, ...]) -> NDArray[np.uint8]:
     """Lungs with vessels and what is dense at the chest wall, without what lies between them."""
     kept = between(lungs == 1, lungs == 2)
-    closed = lungs.copy()
+    whole = lungs.copy()
     for side in (1, 2):
         there = lungs == side
         if not there.any():
             continue
-        box = _around(there, 0, spacing)
+        box = around(there, 0, spacing)
         # By coronal planes: in axial ones the diaphragm is a hole, in sagittal ones the hilum.
-        planes = np.moveaxis(_filled(there[box], spacing), 1, 0)
+        planes = np.moveaxis(closed(there[box], _CLOSING_MM, spacing), 1, 0)
         filled = np.stack([ndimage.binary_fill_holes(plane) for plane in planes], axis=1)
-        closed[box][filled & (closed[box] == 0) & ~kept[box]] = side
-    return closed
-
-
-def _filled(mask: Mask, spacing: tuple[float, ...]) -> Mask:
-    """Closing by a ball, by distances: as exact as by its voxels, and faster."""
-    pads = [int(np.ceil(_CLOSING_MM / s)) + 1 for s in spacing]
-    wide = np.pad(mask, [(n, n) for n in pads])
-    grown = ndimage.distance_transform_edt(~wide, spacing) <= _CLOSING_MM
-    closed = ndimage.distance_transform_edt(grown, spacing) > _CLOSING_MM
-    return closed[tuple(slice(n, -n) for n in pads)]
-
-
-def _opened(mask: Mask, radius_mm: float, spacing: tuple[float, ...]) -> Mask:
-    """Opening by a ball; what reaches the field's end is not worn there."""
-    core = ndimage.distance_transform_edt(mask, spacing) > radius_mm
-    if not core.any():
-        return core
-    return ndimage.distance_transform_edt(~core, spacing) <= radius_mm
-
-
-def _around(mask: Mask, margin_mm: float, spacing: tuple[float, ...]) -> tuple[slice, ...]:
-    """The box of a mask, some mm wider."""
-    wider = [int(np.ceil(margin_mm / s)) for s in spacing]
-    return tuple(
-        slice(max(0, s.start - n), s.stop + n)
-        for s, n in zip(ndimage.find_objects(mask.view(np.uint8))[0], wider, strict=True)
-    )
-
-
-def ball(radius_mm: float, spacing: tuple[float, ...]) -> Mask:
-    """Voxels within a distance of the middle one."""
-    steps = [np.arange(-int(radius_mm / s), int(radius_mm / s) + 1) * s for s in spacing]
-    away = np.sqrt(sum(g**2 for g in np.meshgrid(*steps, indexing="ij")))
-    return away <= radius_mm
+        whole[box][filled & (whole[box] == 0) & ~kept[box]] = side
+    return whole
 
 
 def _body(hu: NDArray[np.float32]) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from torch.utils.data import Dataset
 
 from nextaim_kit.data.cache import cached, lazy
 from nextaim_kit.data.cohort import load_cohort
+from nextaim_kit.data.fingerprint import below, content_hashes
 from nextaim_kit.data.images import check_geometry, read_image
+from nextaim_kit.data.source import split_choice
 from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.networks import BOX_GRID, MULTIPLE, normalized
@@ -110,6 +113,13 @@ def _outside(lungs: sitk.Image, lesions: sitk.Image) -> float:
     return float(np.count_nonzero(ill[lung == 0]) / marked) if marked else 0.0
 
 
+def content(path: str) -> str:
+    """A CT by what its files hold, whatever they are called and wherever they lie."""
+    place, _ = split_choice(path)
+    files = [file for _, file in below(place)] if place.is_dir() else [place]
+    return hashlib.sha256(" ".join(sorted(content_hashes(files))).encode()).hexdigest()
+
+
 def prepare(
     cohort: pd.DataFrame, spacing: Sequence[float]
 ) -> tuple[list[Prepared], pd.DataFrame, pd.DataFrame]:
@@ -149,7 +159,8 @@ def prepare(
         store = lazy(prepared, *files, spacing=size, version=_VERSION)
         spots = np.argwhere(found["lesions"])
         spots = spots[:: max(1, len(spots) // _SPOTS)]
-        cases.append(Prepared(str(row.subject), store, box_of(found["lungs"] > 0), spots))
+        box = box_of(found["lungs"] > 0)
+        cases.append(Prepared(str(row.subject), store, box, spots, content(files[0])))
     table = pd.DataFrame(problems, columns=["subject", "problem"])
     rows = cohort.iloc[[k for k, _ in kept]].reset_index(drop=True)
     return cases, rows.assign(swapped=[swapped for _, swapped in kept]), table
@@ -168,12 +179,15 @@ class Prepared:
         The lungs': z, y, x.
     spots : array of int, shape (n, 3)
         Some voxels of lesions, evenly taken.
+    digest : str
+        Of the CT's `content`.
     """
 
     subject: str
     store: Any
     box: Box
     spots: NDArray[np.int64]
+    digest: str
 
     @property
     def shape(self) -> Size:

@@ -57,7 +57,8 @@ def test_a_ct_with_mislabeled_axes_is_told_and_a_right_one_is_not(
     twin_of, with_voxels, tmp_path, axis, says
 ):
     table = twin_of().set_index("subject").loc[["A-001", "B-004", "C-002"]].reset_index()
-    assert not quantify(table)[0]["warnings"].str.contains("mislabeled").any()
+    usual = quantify(table)[0]["warnings"]
+    assert not usual.str.contains("mislabeled|contrast").any()
     turned = []
     for row in table.itertuples():
         image = sitk.DICOMOrient(sitk.ReadImage(row.image), "LPS")
@@ -179,6 +180,7 @@ def test_real_crops_have_two_lungs_and_no_warning_of_their_axes(real):
     values, _ = quantify(pd.DataFrame({"subject": names, "site": "", "image": images}))
     assert (values[["right_ml", "left_ml"]] > 500).all(axis=None)
     assert values["warnings"].str.contains("volume incomplete").all()
+    assert values["warnings"].str.contains("contrast medium in the vessels").all()
     assert not values["warnings"].str.contains("mislabeled").any()
     assert values["mean_hu"].between(-900, -600).all()
 
