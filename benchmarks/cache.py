@@ -30,8 +30,9 @@ from nextaim_kit.data.cache import room
 from nextaim_kit.data.files import write_text
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything
-from nextaim_kit.studies.ct_lungquant import networks, training
-from nextaim_kit.studies.ct_lungquant.training import Patches, Prepared
+from nextaim_kit.studies.ct_lungquant.networks import nets as networks
+from nextaim_kit.studies.ct_lungquant.networks import training
+from nextaim_kit.studies.ct_lungquant.networks.training import Patches, Prepared
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 SUBJECTS, SIZE, TURNS, PATCH = 20, (512, 384, 100), 7, (64, 64, 64)

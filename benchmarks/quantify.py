@@ -31,10 +31,10 @@ LIMIT_SECONDS, LIMIT_GB = 90.0, 4.0
 
 def write_ct(size: tuple[int, int, int], folder: Path) -> None:
     """A chest with a third of its lungs ill, as a DICOM series."""
-    from nextaim_kit.studies.ct_lungquant.acquisition import Scan, acquire
-    from nextaim_kit.studies.ct_lungquant.anatomy import add_branches, draw_chest
-    from nextaim_kit.studies.ct_lungquant.lesions import Disease, plant
-    from nextaim_kit.studies.ct_lungquant.volumes import save_volume
+    from nextaim_kit.studies.ct_lungquant.chest.acquisition import Scan, acquire
+    from nextaim_kit.studies.ct_lungquant.chest.anatomy import add_branches, draw_chest
+    from nextaim_kit.studies.ct_lungquant.chest.lesions import Disease, plant
+    from nextaim_kit.studies.ct_lungquant.chest.volumes import save_volume
 
     body, place, noise = np.random.default_rng(1).spawn(3)
     chest = draw_chest(size, body)

@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from nextaim_kit.studies.ct_lungquant.chest.tree import LEFT, RIGHT
 from nextaim_kit.studies.ct_lungquant.measures import Found, between
-from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT
 
 _BONE_HU, _SOFT_HU = 250, (-50, 150)
 _SIZES_ML = (1000.0, 9000.0)  # both lungs of an adult at scan: below expiration, above emphysema

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from nextaim_kit.studies.ct_lungquant.chest.tree import LEFT, RIGHT
 from nextaim_kit.studies.ct_lungquant.resampling import slabs
 from nextaim_kit.studies.ct_lungquant.scans import Scan, save_mask
-from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT
 from nextaim_kit.studies.ct_lungquant.truth import (
     BILATERAL_SHARE,
     PERIPHERAL_MM,

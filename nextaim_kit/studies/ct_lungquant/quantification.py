@@ -15,8 +15,8 @@ from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
+from nextaim_kit.studies.ct_lungquant.networks.training import content
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
-from nextaim_kit.studies.ct_lungquant.training import content
 
 Progress = Callable[[int, int, str], None]
 FIRST = ("subject", "site")
@@ -35,7 +35,7 @@ class Software:
         self.segment: Callable[[Scan], Maps] = threshold.segment
         self.name, self._seen = threshold.NAME, frozenset[str]()
         if weights:
-            from nextaim_kit.studies.ct_lungquant.pipeline import LungQuant
+            from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant
 
             trained = LungQuant.load(Path(weights))
             self.segment, self.name, self._seen = trained.segment, trained.name, trained.seen

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nextaim_kit.studies.ct_lungquant.anatomy import Chest
-from nextaim_kit.studies.ct_lungquant.grid import Labels
-from nextaim_kit.studies.ct_lungquant.lesions import CONSOLIDATION
-from nextaim_kit.studies.ct_lungquant.tree import LEFT, RIGHT
+from nextaim_kit.studies.ct_lungquant.chest.anatomy import Chest
+from nextaim_kit.studies.ct_lungquant.chest.grid import Labels
+from nextaim_kit.studies.ct_lungquant.chest.lesions import CONSOLIDATION
+from nextaim_kit.studies.ct_lungquant.chest.tree import LEFT, RIGHT
 
 CT_SS_LIMITS = (5.0, 25.0, 50.0, 75.0)  # % of the lungs, where the next class begins
 # Share of the lesions' volume that is consolidation, from which a patient counts as mixed and

@@ -14,7 +14,8 @@ import pandas as pd
 from nextaim_kit.data import twins
 from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant import (
+from nextaim_kit.studies.ct_lungquant import truth
+from nextaim_kit.studies.ct_lungquant.chest import (
     acquisition,
     anatomy,
     bones,
@@ -24,14 +25,13 @@ from nextaim_kit.studies.ct_lungquant import (
     organs,
     slices,
     tree,
-    truth,
     tubes,
     volumes,
 )
-from nextaim_kit.studies.ct_lungquant.acquisition import Kernel, Scan, acquire
-from nextaim_kit.studies.ct_lungquant.anatomy import add_branches, draw_chest
-from nextaim_kit.studies.ct_lungquant.lesions import Disease, plant
-from nextaim_kit.studies.ct_lungquant.volumes import check_axes, save_volume
+from nextaim_kit.studies.ct_lungquant.chest.acquisition import Kernel, Scan, acquire
+from nextaim_kit.studies.ct_lungquant.chest.anatomy import add_branches, draw_chest
+from nextaim_kit.studies.ct_lungquant.chest.lesions import Disease, plant
+from nextaim_kit.studies.ct_lungquant.chest.volumes import check_axes, save_volume
 
 Size = tuple[int, int, int]
 SIZE: Size = (200, 150, 100)

@@ -1,0 +1,1 @@
+"""LungQuant's networks: what they learn from, how they are used, how right they are."""

@@ -1,0 +1,119 @@
+"""What the lesion network has learned beyond density, and what it does with a mirrored scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import SimpleITK as sitk
+from matplotlib.figure import Figure
+
+from nextaim_kit.show.style import BLUE, VERMILION, described, new_figure, styled
+from nextaim_kit.studies.ct_lungquant.chest.tree import RIGHT
+from nextaim_kit.studies.ct_lungquant.doubts import doubts
+from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, count
+from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, read_masks
+from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
+
+Segment = Callable[[Scan], Maps]
+BINS = np.arange(-1000, 101, 50)
+DENSE_HU = -700  # well-aerated lung is below
+
+
+def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
+    """How often a voxel of the lungs is called ill, by its HU and by what it is.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of CTs with masks, as `training.prepare` gives it.
+    ways : dict of str to callable
+
+    Returns
+    -------
+    DataFrame
+        By ``way``, ``truth`` (whether it is ill) and ``hu`` (the bin's middle): ``voxels``,
+        ``called``, the share of them called ill.
+    """
+    count = len(BINS) - 1
+    totals = {way: np.zeros((2, 2, count)) for way in ways}
+    for row in table.itertuples():
+        scan = read_ct(str(row.image))
+        lungs, ill = read_masks(row)
+        hu = sitk.GetArrayViewFromImage(scan.image)
+        lung = lungs > 0
+        bins = np.clip((hu[lung] - BINS[0]) // 50, 0, count - 1)
+        sick = ill[lung] > 0
+        for way, segment in ways.items():
+            called = attempt(segment, scan)[1][lung] > 0
+            code = (sick * 2 + called) * count + bins
+            totals[way] += np.bincount(code, minlength=4 * count).reshape(2, 2, count)
+    rows = [
+        (way, bool(sick), float(BINS[k] + 25), int(n[sick, :, k].sum()),
+         float(n[sick, 1, k] / n[sick, :, k].sum()) if n[sick, :, k].sum() else np.nan)
+        for way, n in totals.items() for sick in (0, 1) for k in range(count)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["way", "truth", "hu", "voxels", "called"])
+
+
+def vessels_called_ill(table: pd.DataFrame, way: str) -> float:
+    """Share of the healthy voxels as dense as lesions (vessels, borders) that a way calls ill."""
+    dense = table[(table["way"] == way) & ~table["truth"] & (table["hu"] > DENSE_HU)]
+    return float((dense["voxels"] * dense["called"].fillna(0)).sum() / dense["voxels"].sum())
+
+
+@styled
+def density_figure(table: pd.DataFrame) -> Figure:
+    """Draw the shares of `by_density`: ill and healthy voxels, each way beside the other."""
+    figure, axes = new_figure(8.4, 3.6, 1, 2)
+    said = []
+    for axis, (sick, name) in zip(axes.flat, ((True, "lesions"), (False, "healthy")), strict=True):
+        for (way, one), color, dashes in zip(
+            table[(table["truth"] == sick) & (table["voxels"] >= 100)].groupby("way", sort=False),
+            (BLUE, VERMILION), ("-", "--"), strict=False,
+        ):  # fmt: skip
+            axis.plot(one["hu"], 100 * one["called"], color=color, linestyle=dashes, label=way)
+            said.append(f"{way}, {name}: {100 * one['called'].mean():.0f} % on average over bins")
+        title = "voxels of lesions" if sick else "healthy voxels of the lungs"
+        axis.set(xlabel="density in HU", ylabel="called ill, %", ylim=(-2, 102), title=title)
+        axis.grid(axis="y")
+    axes.flat[0].legend()
+    return described(figure, f"Share of voxels called ill by density. {'; '.join(said)}.")
+
+
+def mirrored(scan: Scan) -> Scan:
+    """The scan with left and right exchanged, as a wrong orientation label would show it."""
+    image = sitk.GetImageFromArray(sitk.GetArrayFromImage(scan.image)[:, :, ::-1])
+    image.CopyInformation(scan.image)
+    return replace(scan, image=image)
+
+
+def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
+    """How a software tells the lungs of a scan whose left and right were exchanged.
+
+    Parameters
+    ----------
+    row : named tuple
+        ``subject``, ``image``, ``lungs``, ``lesions``, ``swapped``.
+    segment : callable
+
+    Returns
+    -------
+    dict
+        ``subject``; ``dsc_right``, the Dice coefficient of what it calls the right lung with what
+        is the patient's right lung, which lies at the left now; ``warned``, whether `doubts` says
+        that sides may be mislabeled.
+    """
+    scan = mirrored(read_ct(str(row.image)))
+    lungs, lesions = attempt(segment, scan)
+    right = read_masks(row)[0][:, :, ::-1] == RIGHT
+    called = lungs == RIGHT
+    overlap = 2 * np.count_nonzero(right & called)
+    sizes = int(np.count_nonzero(right) + np.count_nonzero(called))
+    share = overlap / sizes if sizes else 1.0
+    said = doubts(Found(scan, lungs, lesions, count(lungs, lesions, scan.spacing)))
+    warned = any("left and right" in one for one in said)
+    return {"subject": row.subject, "dsc_right": share, "warned": warned}

@@ -1,0 +1,313 @@
+"""LungQuant: BB-net finds the lungs' box, U-net1 the lungs in it, U-net2 the lesions in these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor, nn
+
+from nextaim_kit.data.files import atomic_path
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.fit import Fitted, fit
+from nextaim_kit.studies.ct_lungquant.measures import Maps
+from nextaim_kit.studies.ct_lungquant.networks import nets as networks
+from nextaim_kit.studies.ct_lungquant.networks.nets import Architecture, BoxNet, Version, normalized
+from nextaim_kit.studies.ct_lungquant.networks.training import (
+    Box,
+    BoxItems,
+    Patches,
+    Prepared,
+    box_of,
+    fill,
+    on_box_grid,
+    rounded,
+    whole,
+    widened,
+)
+from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
+from nextaim_kit.studies.ct_lungquant.scans import AIR, Scan
+from nextaim_kit.studies.ct_lungquant.threshold import split_sides
+
+_MARGIN = 0.05  # of a box's edges, on every side
+_OVERLAP = 0.25
+_LEAST_ML = 50.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How LungQuant is trained.
+
+    Attributes
+    ----------
+    version : {"v1", "v2"}
+        v1: lungs in the whole scan, as one, and Dice for the lesions. v2: BB-net before, right and
+        left lung apart, and a second term in the lesions' loss.
+    architecture : {"unet", "dynunet"}
+        Of both U-Nets.
+    spacing : (float, float, float)
+        mm of the voxels that the U-Nets see: x, y, z.
+    patch : (int, int, int)
+        Voxels that they see at once: x, y, z; rounded up to multiples of 16.
+    width, epochs, box_epochs, batch_size : int
+    learning_rate : float
+    memory : "auto", float or None
+        As `learn.fit.fit` takes it.
+    seed : int
+    """
+
+    version: Version = "v2"
+    architecture: Architecture = "unet"
+    spacing: tuple[float, float, float] = (4.0, 4.0, 4.0)
+    patch: tuple[int, int, int] = (64, 48, 48)
+    width: int = 8
+    epochs: int = 24
+    box_epochs: int = 24
+    batch_size: int = 2
+    learning_rate: float = 1e-2
+    memory: Any = None
+    seed: int = 0
+
+    @property
+    def sided(self) -> bool:
+        """Whether U-net1 tells the lungs apart."""
+        return self.version == "v2"
+
+    def build(self, part: str) -> nn.Module:
+        """An untrained network: ``box``, ``lungs`` or ``lesions``."""
+        if part == "box":
+            return BoxNet()
+        outputs = 3 if part == "lungs" and self.sided else 1
+        return networks.segmenter(outputs, self.architecture, self.width)
+
+    def train(
+        self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path
+    ) -> tuple[LungQuant, dict[str, Fitted]]:
+        """Train the networks one after the other.
+
+        Parameters
+        ----------
+        train, val : sequence of Prepared
+            Of this recipe's spacing.
+        folder : Path
+            Each network's checkpoints go below it.
+
+        Returns
+        -------
+        LungQuant
+        fitted : dict of str to Fitted
+            ``box`` (v2), ``lungs``, ``lesions``.
+        """
+        lungs = partial(Patches, what="sides" if self.sided else "lungs", whole=not self.sided)
+        lesions = partial(Patches, what="lesions")
+        fitted = {"box": self._fit_box(train, val, folder)} if self.sided else {}
+        for part, items in (("lungs", lungs), ("lesions", lesions)):
+            pair = (
+                items(train, patch=rounded(self.patch), augment=True),
+                items(val, patch=rounded(self.patch)),
+            )
+            fitted[part] = fit(
+                partial(self.build, part), networks.loss(self.version), *pair,
+                folder=folder / part, epochs=self.epochs, batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                metrics={"dice": networks.dice}, monitor="val_dice", mode="max",
+                anneal=True, memory=self.memory, seed=self.seed,
+            )  # fmt: skip
+        seen = frozenset(case.digest for case in (*train, *val))
+        return LungQuant(self, {name: one.net for name, one in fitted.items()}, seen), fitted
+
+    def _fit_box(self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
+        return fit(
+            partial(self.build, "box"), networks.box_loss, BoxItems(train, augment=True),
+            BoxItems(val), folder=folder / "box", epochs=self.box_epochs, batch_size=4,
+            learning_rate=1e-3, metrics={"iou": networks.box_iou}, monitor="val_iou", mode="max",
+            anneal=True, seed=self.seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LungQuant:
+    """The trained networks, and how they are used.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    nets : dict of str to torch.nn.Module
+        ``box`` (v2 only), ``lungs``, ``lesions``.
+    seen : frozenset of str
+        The `training.content` of the CTs that they were trained or chosen on.
+    """
+
+    recipe: Recipe
+    nets: dict[str, nn.Module] = field(repr=False)
+    seen: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """Such as ``LungQuant v2 (unet)``."""
+        return f"LungQuant {self.recipe.version} ({self.recipe.architecture})"
+
+    def segment(self, scan: Scan) -> Maps:
+        """Find lungs and lesions, by windows that slide over the lungs' box.
+
+        What is held grows with the patient's size in the networks' voxels, not with the CT's.
+
+        Raises
+        ------
+        DataError
+            If there is no lung.
+        """
+        image = coarse(scan.image, self.recipe.spacing)
+        hu = torch.from_numpy(sitk.GetArrayFromImage(image))[None]
+        box = self.box(hu)
+        right, left = self.lungs(hu, box)
+        lung = right + left >= 0.5
+        _refuse_nothing(lung, self.recipe.spacing)
+        field_ = widened(box_of(lung), _MARGIN, lung.shape)
+        ill = self._window("lesions", hu, field_).sigmoid()[0].numpy()
+        lesions = np.zeros(lung.shape, np.float32)
+        lesions[field_] = ill
+        one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
+        sides = placed(right, image), placed(left, image)
+        return Maps(*sides, placed(lesions, image), tuple(one))
+
+    def box(self, hu: Tensor) -> Box:
+        """The lungs' box in a scan of shape (1, z, y, x) by BB-net; all of it without one."""
+        _, *edges = hu.shape
+        shape = (edges[0], edges[1], edges[2])
+        if "box" not in self.nets:
+            return whole(shape)
+        with torch.inference_mode():
+            corners = self.nets["box"](on_box_grid(hu)[None])[0].tolist()
+        first, last = corners[:3], corners[3:]
+        spans = [
+            slice(min(int(a * n), n - 1), max(int(np.ceil(b * n)), min(int(a * n), n - 1) + 1))
+            for a, b, n in zip(first, last, shape, strict=True)
+        ]
+        return widened((spans[0], spans[1], spans[2]), _MARGIN, shape)
+
+    def lungs(self, hu: Tensor, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probability of right and left lung; the box grows where lungs reach its end."""
+        shape = hu.shape[1:]
+        for _ in range(4):
+            found = self._lungs_in(hu, box)
+            larger = _grown(found, box, shape)
+            if larger == box:
+                break
+            box = larger
+        right, left = (np.zeros(shape, np.float32) for _ in range(2))
+        right[box], left[box] = found
+        return right, left
+
+    def _lungs_in(self, hu: Tensor, box: Box) -> NDArray[np.float32]:
+        logits = self._window("lungs", hu, box)
+        if self.recipe.sided:
+            sides = logits.softmax(0)[1:].numpy()
+            keep = _main_parts(sides.sum(0) >= 0.5, _LEAST_ML / _voxel_ml(self.recipe.spacing))
+            return np.where(keep, sides, 0).astype(np.float32)
+        lung = logits.sigmoid()[0].numpy()
+        keep = _main_parts(lung >= 0.5, _LEAST_ML / _voxel_ml(self.recipe.spacing))
+        labels = split_sides(keep, self.recipe.spacing[::-1])
+        return np.stack([np.where(labels == side, lung, 0) for side in (1, 2)]).astype(np.float32)
+
+    def _window(self, part: str, hu: Tensor, box: Box) -> Tensor:
+        """Logits in a box, shape (outputs, z, y, x)."""
+        from monai.inferers import sliding_window_inference
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        net, patch = self.nets[part].to(device).eval(), rounded(self.recipe.patch)
+        x = fill(normalized(hu[(slice(None), *box)]), patch, float(normalized(torch.tensor(AIR))))
+        with torch.inference_mode():
+            found = sliding_window_inference(
+                x[None], patch, 1, net, _OVERLAP, mode="gaussian", sw_device=device, device="cpu"
+            )
+        sizes = [s.stop - s.start for s in box]
+        starts = [(n - m) // 2 for n, m in zip(x.shape[1:], sizes, strict=True)]
+        inner = [slice(a, a + n) for a, n in zip(starts, sizes, strict=True)]
+        net.cpu()
+        return found[0][(slice(None), *inner)].float()
+
+    def save(self, path: Path) -> Path:
+        """Write networks and recipe to one file."""
+        kept = {
+            "recipe": asdict(self.recipe),
+            "nets": {name: net.state_dict() for name, net in self.nets.items()},
+            "seen": sorted(self.seen),
+        }
+        with atomic_path(path) as unfinished:
+            torch.save(kept, unfinished)
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> LungQuant:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, or holds something else.
+        """
+        try:
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            recipe = Recipe(**kept["recipe"])
+            nets = {name: recipe.build(name) for name in kept["nets"]}
+            seen = frozenset(kept["seen"])
+            for name, net in nets.items():
+                net.load_state_dict(kept["nets"][name])
+        except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError, ValueError,
+                RequestError) as error:  # fmt: skip
+            raise DataError(
+                f"{path.name} holds no LungQuant",
+                expected="lungquant.pt, as the notebook ct_lungquant/segmentation writes it",
+                found=(str(error).splitlines() or ["an empty file"])[0][:120],
+                mend="run that notebook, or leave the parameter empty",
+            ) from error
+        return cls(recipe, {name: net.eval() for name, net in nets.items()}, seen)
+
+
+def _grown(found: NDArray[np.float32], box: Box, shape: Sequence[int]) -> Box:
+    """A box that is larger where lungs touch its end, and the volume goes on."""
+    lung = found.sum(0) >= 0.5
+    spans = []
+    for axis, (span, n) in enumerate(zip(box, shape, strict=True)):
+        touched = np.moveaxis(lung, axis, 0)
+        step = max(4, (span.stop - span.start) // 8)
+        first = max(0, span.start - step) if touched[0].any() else span.start
+        last = min(n, span.stop + step) if touched[-1].any() else span.stop
+        spans.append(slice(first, last))
+    return spans[0], spans[1], spans[2]
+
+
+def _main_parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    """Connected parts that are as large as a good part of a lung."""
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return (sizes >= max(least, 0.1 * sizes.max()))[labels]
+
+
+def _voxel_ml(spacing: Sequence[float]) -> float:
+    return float(np.prod(spacing)) / 1000
+
+
+def _refuse_nothing(lung: NDArray[np.bool_], spacing: Sequence[float]) -> None:
+    found = float(lung.sum()) * _voxel_ml(spacing)
+    if found < _LEAST_ML:
+        raise DataError(
+            "the network finds no lung",
+            expected=f"{_LEAST_ML:.0f} ml or more",
+            found=f"{found:.0f} ml",
+            mend="check that it is a chest CT, and that the network was trained long enough",
+        )
+
+
+Software = Callable[[Scan], Maps]

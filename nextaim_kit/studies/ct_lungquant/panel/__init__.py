@@ -1,0 +1,1 @@
+"""A panel of readers beside a software: readings, agreement, consensus."""

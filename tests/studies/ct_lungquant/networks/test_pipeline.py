@@ -1,0 +1,234 @@
+"""LungQuant around its networks: boxes, windows, sides, files; by networks of known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from torch import nn
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.ct_lungquant.measures import measure
+from nextaim_kit.studies.ct_lungquant.networks import nets as networks
+from nextaim_kit.studies.ct_lungquant.networks import scoring, training
+from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, Recipe
+from nextaim_kit.studies.ct_lungquant.scans import read_ct
+from nextaim_kit.studies.ct_lungquant.twin import make_twin
+
+SIZE = (64, 48, 40)
+COARSE = Recipe(spacing=(6.25, 6.25, 8.5), patch=(32, 32, 32))
+
+
+class Dense(nn.Module):
+    """Lesions: what is denser than well-aerated lung."""
+
+    def forward(self, x):
+        return 50 * (x - float(networks.normalized(torch.tensor(-720))))
+
+
+class Dark(nn.Module):
+    """Lungs: what is darker than tissue, and within what this patch shows of the field."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, x):
+        lung = 50 * (float(networks.normalized(torch.tensor(-450))) - x)
+        if self.outputs == 1:
+            return lung
+        half = torch.linspace(-1, 1, x.shape[-1]) * torch.ones_like(x)
+        return torch.cat([-lung, lung - 9 * half, lung + 9 * half], 1)
+
+
+class Box(nn.Module):
+    """A box that is always the same share of the scan."""
+
+    def __init__(self, *corners):
+        super().__init__()
+        self.corners = torch.tensor([corners])
+
+    def forward(self, x):
+        return self.corners.expand(len(x), 6)
+
+
+WHOLE, MIDDLE = Box(0, 0, 0, 1, 1, 1), Box(0.4, 0.3, 0.3, 0.6, 0.7, 0.7)
+
+
+def lungquant(version="v2", box=WHOLE, patch=(64, 48, 48)):
+    recipe = replace(COARSE, version=version, patch=patch)
+    nets = {"lungs": Dark(3 if version == "v2" else 1), "lesions": Dense()}
+    return LungQuant(recipe, nets | ({"box": box} if version == "v2" else {}))
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("twin")))
+        return {axes: make_twin(12, size=SIZE, axes=axes, workers=1).iloc[[3]]
+                for axes in ("LPS", "RAS", "SPL")}  # fmt: skip
+
+
+@pytest.fixture
+def scan(twins):
+    # The air around the patient is no lung: the stand-in networks do not know that.
+    found = read_ct(twins["LPS"]["image"].iloc[0])
+    lungs = sitk.DICOMOrient(sitk.ReadImage(twins["LPS"]["lungs"].iloc[0]), "LPS") > 0
+    near = sitk.BinaryDilate(lungs, (3, 3, 2))
+    return replace(found, image=sitk.Mask(found.image, near, 40))
+
+
+def voxels(maps):
+    return [sitk.GetArrayFromImage(one) for one in (maps.right, maps.left, maps.lesions)]
+
+
+def test_lungs_come_back_at_the_cts_own_voxels(scan, twins):
+    found = measure(scan, lungquant().segment(scan))
+    truth = twins["LPS"].iloc[0]
+    assert found.values["lungs_ml"] == pytest.approx(
+        truth.truth_right_ml + truth.truth_left_ml, rel=0.12
+    )
+    assert found.lungs.shape == found.lesions.shape == SIZE[::-1]
+    assert set(np.unique(found.lungs)) == {0, 1, 2}
+    assert not found.lesions[found.lungs == 0].any()
+
+
+def test_a_box_that_is_too_small_grows_to_the_lungs(scan):
+    whole, grown = (lungquant(box=box).segment(scan) for box in (WHOLE, MIDDLE))
+    lungs = [voxels(maps)[0] + voxels(maps)[1] >= 0.5 for maps in (whole, grown)]
+    assert lungs[1].sum() > 0.95 * lungs[0].sum()
+
+
+def test_windows_that_slide_give_what_one_window_gives(scan):
+    one, many = (lungquant("v1", patch=p).segment(scan) for p in ((64, 48, 48), (32, 32, 32)))
+    for a, b in zip(voxels(one), voxels(many), strict=True):
+        assert np.abs(a - b).max() < 1e-4
+
+
+def test_version_1_has_no_box_and_gives_both_sides_all_the_same(scan):
+    first = lungquant("v1")
+    assert first.box(torch.zeros(1, 5, 6, 7)) == (slice(0, 5), slice(0, 6), slice(0, 7))
+    right, left, _ = voxels(first.segment(scan))
+    assert np.nonzero(right)[2].mean() < np.nonzero(left)[2].mean()
+    assert not ((right > 0) & (left > 0)).any()
+
+
+@pytest.mark.parametrize("axes", ["RAS", "SPL"])
+def test_the_same_patient_stored_with_other_axes_gives_the_same_values(twins, axes):
+    values = []
+    for of in ("LPS", axes):
+        stored = read_ct(twins[of]["image"].iloc[0])
+        values.append(measure(stored, lungquant().segment(stored)).values)
+    assert repr(values[0]) == repr(values[1])  # to the bit; NaN does not equal itself
+
+
+def test_a_scan_without_a_lung_is_refused(scan):
+    blank = replace(scan, image=scan.image * 0 + 40)
+    with pytest.raises(DataError, match="the network finds no lung"):
+        lungquant().segment(blank)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("training")
+        patch.setenv("NEXTAIM_CACHE", str(folder))
+        table = make_twin(12, size=SIZE, workers=1)
+        cases, kept, _ = training.prepare(table, (8.0, 8.0, 8.5))
+        recipe = Recipe(spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=2, box_epochs=2)
+        return kept, cases, *recipe.train(cases[:8], cases[8:], folder / "networks")
+
+
+def test_all_three_networks_are_trained_and_get_better(trained):
+    _, _, lungquant, fitted = trained
+    assert list(fitted) == ["box", "lungs", "lesions"] == list(lungquant.nets)
+    for one in fitted.values():
+        assert one.history["loss"].iloc[-1] < one.history["loss"].iloc[0]
+
+
+def test_a_trained_lungquant_is_read_back_the_same(trained, tmp_path):
+    _, _, lungquant, _ = trained
+    again = LungQuant.load(lungquant.save(tmp_path / "lungquant.pt"))
+    assert again.recipe == lungquant.recipe
+    assert again.name == lungquant.name == "LungQuant v2 (unet)"
+    x = torch.randn(1, 1, 32, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(again.nets["lesions"](x), lungquant.nets["lesions"].eval()(x))
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all"])
+def test_a_file_that_holds_no_lungquant_is_refused(content, tmp_path):
+    path = tmp_path / "lungquant.pt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"lungquant\.pt holds no LungQuant"):
+        LungQuant.load(path)
+
+
+def test_a_training_can_be_planned_into_memory(trained, tmp_path, capsys):
+    _, cases, _, _ = trained
+    recipe = Recipe(spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=1, box_epochs=1, memory=4.0)
+    recipe.train(cases[:2], cases[2:3], tmp_path)
+    assert "memory plan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("architecture", ["unet", "dynunet"])
+def test_networks_give_logits_of_their_inputs_shape(architecture):
+    net = networks.segmenter(3, architecture)
+    assert net(torch.zeros(1, 1, 32, 16, 16)).shape == (1, 3, 32, 16, 16)
+
+
+def test_an_unknown_network_is_refused():
+    with pytest.raises(RequestError, match="no network 'vnet'"):
+        networks.segmenter(1, "vnet")
+
+
+def test_overlap_of_boxes_is_as_known():
+    one = torch.tensor([[0, 0, 0, 0.5, 1, 1]])
+    other = torch.tensor([[0.25, 0, 0, 0.75, 1, 1]])
+    assert networks.box_iou(one, one) == pytest.approx(1)
+    assert networks.box_iou(one, other) == pytest.approx(1 / 3)
+
+
+def test_dice_of_patches_counts_two_empty_ones_as_agreeing():
+    truth = torch.zeros(2, 1, 4, 4, 4)
+    truth[0, :, :2] = 1
+    logits = torch.full_like(truth, -5)
+    logits[0, :, 1:3] = 5
+    assert networks.dice(logits, truth) == pytest.approx((0.5 + 1) / 2)
+
+
+def test_a_perfect_software_scores_one_and_the_average_does_not(trained):
+    kept, cases, _, _ = trained
+    test = kept.iloc[8:10]
+    masks = {row.subject: scoring.read_masks(row) for row in test.itertuples()}
+    asked = iter(masks.values())
+
+    def perfect(scan):
+        lungs, ill = next(asked)
+        shares = (lungs == 1, lungs == 2, ill > 0)
+        from nextaim_kit.studies.ct_lungquant.measures import Maps
+        from nextaim_kit.studies.ct_lungquant.resampling import placed
+
+        return Maps(*(placed(s.astype(np.float32), scan.image) for s in shares))
+
+    table = scoring.scores(test, {"perfect": perfect, "average": scoring.average(cases[:8])})
+    summary = scoring.summary(table, n_boot=50, seed=0).set_index(["way", "metric"])["value"]
+    assert summary["perfect", "dsc_lungs"] > 0.97
+    assert summary["perfect", "surface_dsc_lesions"] > 0.97
+    assert summary["perfect", "involvement_mae"] < 1.5
+    assert 0.5 < summary["average", "dsc_lungs"] < 0.95
+    assert summary["average", "involvement_mae"] > 5
+
+
+def test_a_software_that_finds_no_lung_scores_zero(trained):
+    kept, _, _, _ = trained
+
+    def blind(_):
+        raise DataError("no lung")
+
+    table = scoring.scores(kept.iloc[8:9], {"blind": blind})
+    assert table["dsc_lungs"].tolist() == [0]
+    assert table["involvement"].tolist() == [0]
