@@ -31,8 +31,9 @@ from nextaim_kit.data.files import write_text
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
-from nextaim_kit.studies.ct_lungquant.networks import training
-from nextaim_kit.studies.ct_lungquant.networks.training import Patches, Prepared
+from nextaim_kit.studies.ct_lungquant.networks import preparing
+from nextaim_kit.studies.ct_lungquant.networks.items import Patches
+from nextaim_kit.studies.ct_lungquant.networks.preparing import Prepared
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 SUBJECTS, SIZE, TURNS, PATCH = 20, (512, 384, 100), 7, (64, 64, 64)
@@ -53,7 +54,7 @@ COMPARED = EXPERIMENTS[2][0]
 def by_the_kit(cohort: pd.DataFrame) -> int:
     """Bytes that the whole path leaves in the cache."""
     for spacing, _ in EXPERIMENTS:
-        training.prepare(cohort, spacing)
+        preparing.prepare(cohort, spacing)
     return sum(entry.bytes for entry in room.held())
 
 
@@ -61,7 +62,7 @@ def by_copies(cohort: pd.DataFrame) -> tuple[int, int]:
     """Bytes of the same path in files: what networks read (float32, masks uint8), and varied."""
     plain = 0
     for spacing, _ in EXPERIMENTS:
-        cases, _, _ = training.prepare(cohort, spacing)
+        cases, _, _ = preparing.prepare(cohort, spacing)
         plain += sum((4 + 1 + 1) * int(np.prod(case.shape)) for case in cases)
     return plain, plain * (1 + AUGMENTED)
 
@@ -127,7 +128,7 @@ def measure(folder: Path) -> dict[str, Any]:
     files = [Path(path) for name in ("image", "lungs", "lesions") for path in cohort[name]]
     raw = sum(path.stat().st_size for path in files)
     kit, (plain, varied) = by_the_kit(cohort), by_copies(cohort)
-    cases, _, _ = training.prepare(cohort, COMPARED)
+    cases, _, _ = preparing.prepare(cohort, COMPARED)
     ways = {"cache": cases}
     for name, mapped in (("npy", False), ("npy_mapped", True)):
         ways[name] = [replace(c, store=Copies(c, folder / name, mapped=mapped)) for c in cases]

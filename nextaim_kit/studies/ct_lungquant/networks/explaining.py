@@ -29,7 +29,7 @@ def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Of CTs with masks, as `training.prepare` gives it.
+        Of CTs with masks, as `preparing.prepare` gives it.
     ways : dict of str to callable
 
     Returns

@@ -21,16 +21,18 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.fit import Fitted, fit
 from nextaim_kit.studies.ct_lungquant.measures import Maps
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
-from nextaim_kit.studies.ct_lungquant.networks.nets import Architecture, BoxNet, Version, normalized
-from nextaim_kit.studies.ct_lungquant.networks.training import (
-    Box,
+from nextaim_kit.studies.ct_lungquant.networks.items import (
     BoxItems,
     Patches,
-    Prepared,
-    box_of,
     fill,
     on_box_grid,
     rounded,
+)
+from nextaim_kit.studies.ct_lungquant.networks.nets import Architecture, BoxNet, Version, normalized
+from nextaim_kit.studies.ct_lungquant.networks.preparing import (
+    Box,
+    Prepared,
+    box_of,
     whole,
     widened,
 )
@@ -144,7 +146,7 @@ class LungQuant:
     nets : dict of str to torch.nn.Module
         ``box`` (v2 only), ``lungs``, ``lesions``.
     seen : frozenset of str
-        The `training.content` of the CTs that they were trained or chosen on.
+        The `preparing.content` of the CTs that they were trained or chosen on.
     """
 
     recipe: Recipe

@@ -17,7 +17,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.learn.segmentation import agreement, mean_with_interval
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID
-from nextaim_kit.studies.ct_lungquant.networks.training import Prepared, whole
+from nextaim_kit.studies.ct_lungquant.networks.preparing import Prepared, whole
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
 
@@ -92,7 +92,7 @@ def read_masks(row: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Parameters
     ----------
     row : named tuple
-        ``lungs``, ``lesions``, ``swapped``, as `training.prepare` gives them.
+        ``lungs``, ``lesions``, ``swapped``, as `preparing.prepare` gives them.
     """
     lungs, ill = (_mask(str(path)) for path in (row.lungs, row.lesions))
     if row.swapped:

@@ -13,7 +13,7 @@ from torch import nn
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.measures import measure
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
-from nextaim_kit.studies.ct_lungquant.networks import scoring, training
+from nextaim_kit.studies.ct_lungquant.networks import preparing, scoring
 from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, Recipe
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
@@ -137,7 +137,7 @@ def trained(tmp_path_factory):
         folder = tmp_path_factory.mktemp("training")
         patch.setenv("NEXTAIM_CACHE", str(folder))
         table = make_twin(12, size=SIZE, workers=1)
-        cases, kept, _ = training.prepare(table, (8.0, 8.0, 8.5))
+        cases, kept, _ = preparing.prepare(table, (8.0, 8.0, 8.5))
         recipe = Recipe(spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=2, box_epochs=2)
         return kept, cases, *recipe.train(cases[:8], cases[8:], folder / "networks")
 

@@ -11,9 +11,9 @@ import torch
 
 from nextaim_kit.data.cache import room
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant.networks import training
+from nextaim_kit.studies.ct_lungquant.networks import preparing
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID, normalized
-from nextaim_kit.studies.ct_lungquant.networks.training import (
+from nextaim_kit.studies.ct_lungquant.networks.preparing import (
     BoxItems,
     Patches,
     box_of,
@@ -34,7 +34,7 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture
 def cases(cohort):
-    found, _, problems = training.prepare(cohort, SPACING)
+    found, _, problems = preparing.prepare(cohort, SPACING)
     assert problems.empty
     return found
 
@@ -60,8 +60,8 @@ def test_air_tissue_and_place_are_those_of_the_ct(cases):
 
 
 def test_a_prepared_ct_is_read_again_and_not_made_again(cohort, cases, monkeypatch):
-    monkeypatch.setattr(training, "read_ct", None)
-    again, _, _ = training.prepare(cohort, SPACING)
+    monkeypatch.setattr(preparing, "read_ct", None)
+    again, _, _ = preparing.prepare(cohort, SPACING)
     assert np.array_equal(again[3].store["hu"][...], cases[3].store["hu"][...])
 
 
@@ -76,7 +76,7 @@ def altered(cohort, tmp_path, row, column, change):
 
 def test_lesions_outside_the_lungs_are_said_and_left_aside(cohort, tmp_path):
     table = altered(cohort, tmp_path, 2, "lesions", lambda mask: sitk.Maximum(mask, 1))
-    cases, kept, problems = training.prepare(table, SPACING)
+    cases, kept, problems = preparing.prepare(table, SPACING)
     assert len(cases) == len(kept) == len(cohort)
     assert problems["subject"].tolist() == [cohort["subject"][2]]
     assert "% of the lesions' mask lies outside the lungs" in problems["problem"][0]
@@ -86,7 +86,7 @@ def test_lesions_outside_the_lungs_are_said_and_left_aside(cohort, tmp_path):
 
 def test_a_mask_with_1_for_the_left_lung_is_turned_and_said(cohort, cases, tmp_path):
     table = altered(cohort, tmp_path, 1, "lungs", lambda m: sitk.ChangeLabel(m, {1: 2, 2: 1}))
-    found, kept, problems = training.prepare(table, SPACING)
+    found, kept, problems = preparing.prepare(table, SPACING)
     assert kept["swapped"].tolist() == [k == 1 for k in range(len(cohort))]
     assert "1 marks the left lung" in problems["problem"][0]
     assert np.array_equal(found[1].store["lungs"][...], cases[1].store["lungs"][...])
@@ -94,7 +94,7 @@ def test_a_mask_with_1_for_the_left_lung_is_turned_and_said(cohort, cases, tmp_p
 
 def test_a_mask_of_another_grid_loses_its_subject_only(cohort, tmp_path):
     table = altered(cohort, tmp_path, 0, "lungs", lambda mask: mask[1:])
-    cases, kept, problems = training.prepare(table, SPACING)
+    cases, kept, problems = preparing.prepare(table, SPACING)
     assert kept["subject"].tolist() == cohort["subject"][1:].tolist()
     assert len(cases) == len(kept)
     assert "mask and image differ in size" in problems["problem"][0]
@@ -102,21 +102,21 @@ def test_a_mask_of_another_grid_loses_its_subject_only(cohort, tmp_path):
 
 def test_an_empty_mask_of_lungs_is_named(cohort, tmp_path):
     table = altered(cohort, tmp_path, 0, "lungs", lambda mask: mask * 0)
-    _, _, problems = training.prepare(table, SPACING)
+    _, _, problems = preparing.prepare(table, SPACING)
     assert "marks no lung" in problems["problem"][0]
 
 
 def test_a_cohort_may_call_its_lesions_mask(cohort, tmp_path):
     table = cohort[["subject", "image", "lungs", "lesions"]].rename(columns={"lesions": "mask"})
     table.to_csv(tmp_path / "cohort.csv", index=False)
-    found = training.load_masked(str(tmp_path / "cohort.csv"), lambda: cohort)
+    found = preparing.load_masked(str(tmp_path / "cohort.csv"), lambda: cohort)
     assert found["lesions"].tolist() == cohort["lesions"].tolist()
 
 
 def test_a_cohort_without_lesions_is_refused_by_the_column(cohort, tmp_path):
     cohort[["subject", "image", "lungs"]].to_csv(tmp_path / "cohort.csv", index=False)
     with pytest.raises(DataError, match="no column 'lesions'"):
-        training.load_masked(str(tmp_path / "cohort.csv"), lambda: cohort)
+        preparing.load_masked(str(tmp_path / "cohort.csv"), lambda: cohort)
 
 
 @pytest.mark.parametrize("what", ["lungs", "sides", "lesions"])
@@ -176,7 +176,7 @@ def test_a_small_part_lies_in_the_middle_of_its_patch():
 
 
 def test_patches_are_rounded_up_to_what_the_networks_can_halve():
-    assert training.rounded((200, 150, 100)) == (112, 160, 208)
+    assert rounded((200, 150, 100)) == (112, 160, 208)
 
 
 def test_hu_become_numbers_around_zero():

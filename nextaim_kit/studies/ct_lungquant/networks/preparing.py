@@ -1,4 +1,4 @@
-"""What the networks learn from: scans at the networks' spacing, kept once, and parts of them."""
+"""CTs with masks at the networks' spacing: the deterministic part of training, kept once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,6 @@ import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
-from torch.utils.data import Dataset
 
 from nextaim_kit.data.cache import cached, lazy
 from nextaim_kit.data.cohort import load_cohort
@@ -24,16 +22,13 @@ from nextaim_kit.data.images import check_geometry, read_image
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID, MULTIPLE, normalized
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels
-from nextaim_kit.studies.ct_lungquant.scans import AIR, read_ct
+from nextaim_kit.studies.ct_lungquant.scans import read_ct
 
 Box = tuple[slice, slice, slice]
 Size = tuple[int, int, int]
-What = Literal["lungs", "sides", "lesions"]
 _VERSION = 1  # of the preparation below: what it keeps is made anew with another one
 _SPOTS = 500  # voxels of lesions that are kept in mind
-_AT_LESIONS = 2 / 3  # of the parts that U-net2 learns from lie around a lesion, where there is one
 OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said
 
 
@@ -224,131 +219,3 @@ def widened(box: Box, by: float, shape: Size) -> Box:
         for s, n in zip(box, shape, strict=True)
     )
     return first, second, third
-
-
-def rounded(patch: Sequence[int]) -> Size:
-    """Edges in voxels as the networks can take them, x, y, z turned to z, y, x."""
-    z, y, x = (-(-n // MULTIPLE) * MULTIPLE for n in reversed(patch))
-    return z, y, x
-
-
-class BoxItems(Dataset):
-    """Whole scans on BB-net's grid, with the lungs' box as shares of the scan.
-
-    Parameters
-    ----------
-    cases : sequence of Prepared
-    augment : bool
-        Take scans that begin and end elsewhere: more or less of neck, belly and air around.
-    """
-
-    def __init__(self, cases: Sequence[Prepared], *, augment: bool = False) -> None:
-        self.cases, self.augment = cases, augment
-
-    def __len__(self) -> int:
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        case = self.cases[index]
-        box = self._frame(case) if self.augment else whole(case.shape)
-        hu = case.part("hu", box)
-        edges = [
-            ((at.start - frame.start) / (frame.stop - frame.start),
-             (at.stop - frame.start) / (frame.stop - frame.start))
-            for at, frame in zip(case.box, box, strict=True)
-        ]  # fmt: skip
-        corners = [first for first, _ in edges] + [last for _, last in edges]
-        return on_box_grid(hu), torch.tensor(corners, dtype=torch.float32)
-
-    @staticmethod
-    def _frame(case: Prepared) -> Box:
-        """Ends anywhere between the lungs' and the scan's."""
-        shares = torch.rand(6).tolist()
-        spans = [
-            slice(int(at.start * a), n - int((n - at.stop) * b))
-            for at, n, a, b in zip(case.box, case.shape, shares[:3], shares[3:], strict=True)
-        ]
-        return spans[0], spans[1], spans[2]
-
-
-def on_box_grid(hu: Tensor) -> Tensor:
-    """A scan, shape (1, z, y, x), as BB-net sees it, shape (1, 48, 48, 48)."""
-    x = normalized(hu)[None]
-    return interpolate(x, BOX_GRID, mode="trilinear", align_corners=False)[0]
-
-
-class Patches(Dataset):
-    """Parts of scans and their masks, shape (1, z, y, x).
-
-    Parameters
-    ----------
-    cases : sequence of Prepared
-    what : {"lungs", "sides", "lesions"}
-        The mask: lungs as one, the right (1) and left one (2), or lesions.
-    patch : (int, int, int)
-        Voxels: z, y, x.
-    whole : bool
-        From the whole scan rather than from the lungs' box and somewhat around.
-    augment : bool
-        Take another part each time, mirrored, with other noise and contrast. Else its middle.
-    """
-
-    def __init__(
-        self,
-        cases: Sequence[Prepared],
-        what: What,
-        patch: Size,
-        *,
-        whole: bool = False,
-        augment: bool = False,
-    ) -> None:
-        self.cases, self.what, self.patch = cases, what, patch
-        self.whole, self.augment = whole, augment
-
-    def __len__(self) -> int:
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        case = self.cases[index]
-        field = whole(case.shape)
-        if not self.whole:
-            field = widened(
-                case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape
-            )
-        box = self._place(field, case.spots)
-        hu = fill(
-            normalized(case.part("hu", box)), self.patch, float(normalized(torch.tensor(AIR)))
-        )
-        mask = case.part("lesions" if self.what == "lesions" else "lungs", box)
-        mask = fill(mask if self.what == "sides" else mask > 0, self.patch, 0).float()
-        return self._varied(hu, mask) if self.augment else (hu, mask)
-
-    def _place(self, field: Box, spots: NDArray[np.int64]) -> Box:
-        """Where the part lies: anywhere, or so that it holds a voxel of a lesion."""
-        seen = None
-        if self.augment and self.what == "lesions" and len(spots) and torch.rand(()) < _AT_LESIONS:
-            seen = spots[int(torch.randint(len(spots), ()))]
-        spans = []
-        for axis, (span, n) in enumerate(zip(field, self.patch, strict=True)):
-            low, high = span.start, max(span.start, span.stop - n)
-            if seen is not None:
-                low, high = max(low, int(seen[axis]) - n + 1), min(high, int(seen[axis]))
-            low = min(low, high)
-            drawn = int(torch.randint(high - low + 1, ())) if self.augment else (high - low) // 2
-            spans.append(slice(low + drawn, min(span.stop, low + drawn + n)))
-        return spans[0], spans[1], spans[2]
-
-    def _varied(self, hu: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        hu = hu * (0.9 + 0.2 * torch.rand(())) + 0.1 * (torch.rand(()) - 0.5)
-        hu = hu + 0.06 * torch.rand(()) * torch.randn_like(hu)
-        turned = [axis for axis in (1, 2, 3) if self.what == "lesions" and torch.rand(()) < 0.5]
-        return hu.flip(turned), mask.flip(turned)
-
-
-def fill(part: Tensor, patch: Size, value: float) -> Tensor:
-    """A part, shape (1, z, y, x), in the middle of a patch at least as large."""
-    edges: list[int] = []
-    for n, wanted in zip(reversed(part.shape[1:]), reversed(patch), strict=True):
-        lacking = max(0, wanted - n)
-        edges += [lacking // 2, lacking - lacking // 2]
-    return pad(part.float(), edges, value=value)
