@@ -89,6 +89,8 @@ class Patches(Dataset):
         Voxels: z, y, x.
     whole : bool
         From the whole scan rather than from the lungs' box and somewhat around.
+    inside : bool
+        Show the lungs only: all else becomes air (`only_lungs`).
     augment : bool
         Take another part each time, mirrored, with other noise and contrast. Else its middle.
     """
@@ -100,10 +102,11 @@ class Patches(Dataset):
         patch: Size,
         *,
         whole: bool = False,
+        inside: bool = False,
         augment: bool = False,
     ) -> None:
         self.cases, self.what, self.patch = cases, what, patch
-        self.whole, self.augment = whole, augment
+        self.whole, self.inside, self.augment = whole, inside, augment
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -116,11 +119,13 @@ class Patches(Dataset):
                 case.box, 0.12 * float(torch.rand(())) if self.augment else 0.06, case.shape
             )
         box = self._place(field, case.spots)
-        hu = fill(
-            normalized(case.part("hu", box)), self.patch, float(normalized(torch.tensor(AIR)))
-        )
-        mask = case.part("lesions" if self.what == "lesions" else "lungs", box)
-        mask = fill(mask if self.what == "sides" else mask > 0, self.patch, 0).float()
+        hu, mask = case.part("hu", box), case.part("lungs", box)
+        if self.inside:
+            hu = only_lungs(hu, mask > 0)
+        hu = fill(normalized(hu), self.patch, float(normalized(torch.tensor(AIR))))
+        if self.what != "sides":
+            mask = (case.part("lesions", box) if self.what == "lesions" else mask) > 0
+        mask = fill(mask, self.patch, 0).float()
         return self._varied(hu, mask) if self.augment else (hu, mask)
 
     def _place(self, field: Box, spots: NDArray[np.int64]) -> Box:
@@ -139,10 +144,16 @@ class Patches(Dataset):
         return spans[0], spans[1], spans[2]
 
     def _varied(self, hu: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        hu = hu * (0.9 + 0.2 * torch.rand(())) + 0.1 * (torch.rand(()) - 0.5)
-        hu = hu + 0.06 * torch.rand(()) * torch.randn_like(hu)
+        # HU are calibrated: what is dense in one hospital is as dense in another.
+        hu = hu * (0.97 + 0.06 * torch.rand(())) + 0.03 * (torch.rand(()) - 0.5)
+        hu = hu + 0.05 * torch.rand(()) * torch.randn_like(hu)
         turned = [axis for axis in (1, 2, 3) if self.what == "lesions" and torch.rand(()) < 0.5]
         return hu.flip(turned), mask.flip(turned)
+
+
+def only_lungs(hu: Tensor, lungs: Tensor) -> Tensor:
+    """HU with air where no lung is: what is dense then is a lesion or a vessel, no chest wall."""
+    return torch.where(lungs, hu, torch.tensor(AIR, dtype=hu.dtype))
 
 
 def fill(part: Tensor, patch: Size, value: float) -> Tensor:

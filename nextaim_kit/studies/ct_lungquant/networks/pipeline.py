@@ -26,6 +26,7 @@ from nextaim_kit.studies.ct_lungquant.networks.items import (
     Patches,
     fill,
     on_box_grid,
+    only_lungs,
     rounded,
 )
 from nextaim_kit.studies.ct_lungquant.networks.nets import Architecture, BoxNet, Version, normalized
@@ -60,6 +61,9 @@ class Recipe:
         mm of the voxels that the U-Nets see: x, y, z.
     patch : (int, int, int)
         Voxels that they see at once: x, y, z; rounded up to multiples of 16.
+    inside : bool
+        U-net2 sees what is lung, and air in place of all else: an own choice, for a short
+        training. The published one sees the whole box.
     width, epochs, box_epochs, batch_size : int
     learning_rate : float
     memory : "auto", float or None
@@ -70,9 +74,10 @@ class Recipe:
     version: Version = "v2"
     architecture: Architecture = "unet"
     spacing: tuple[float, float, float] = (4.0, 4.0, 4.0)
-    patch: tuple[int, int, int] = (64, 48, 48)
+    patch: tuple[int, int, int] = (64, 48, 32)
+    inside: bool = True
     width: int = 8
-    epochs: int = 24
+    epochs: int = 28
     box_epochs: int = 24
     batch_size: int = 2
     learning_rate: float = 1e-2
@@ -110,7 +115,7 @@ class Recipe:
             ``box`` (v2), ``lungs``, ``lesions``.
         """
         lungs = partial(Patches, what="sides" if self.sided else "lungs", whole=not self.sided)
-        lesions = partial(Patches, what="lesions")
+        lesions = partial(Patches, what="lesions", inside=self.inside)
         fitted = {"box": self._fit_box(train, val, folder)} if self.sided else {}
         for part, items in (("lungs", lungs), ("lesions", lesions)):
             pair = (
@@ -175,7 +180,8 @@ class LungQuant:
         lung = right + left >= 0.5
         _refuse_nothing(lung, self.recipe.spacing)
         field_ = widened(box_of(lung), _MARGIN, lung.shape)
-        ill = self._window("lesions", hu, field_).sigmoid()[0].numpy()
+        seen = only_lungs(hu, torch.from_numpy(lung)[None]) if self.recipe.inside else hu
+        ill = self._window("lesions", seen, field_).sigmoid()[0].numpy()
         lesions = np.zeros(lung.shape, np.float32)
         lesions[field_] = ill
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
