@@ -44,6 +44,8 @@ bench: environment ## measure extraction, training, memory, cache and starts bes
 	@$(BIN)/python benchmarks/memory.py
 	@echo "==> benchmarks/cache.py"
 	@$(BIN)/python benchmarks/cache.py
+	@echo "==> benchmarks/quantify.py"
+	@$(BIN)/python benchmarks/quantify.py
 	@echo "==> benchmarks/dask_workers.py"
 	@$(BIN)/python benchmarks/dask_workers.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"

@@ -12,14 +12,9 @@ import torch
 from nextaim_kit.data.cache import room
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.networks import preparing
+from nextaim_kit.studies.ct_lungquant.networks.items import BoxItems, Patches, fill, rounded
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID, normalized
-from nextaim_kit.studies.ct_lungquant.networks.preparing import (
-    BoxItems,
-    Patches,
-    box_of,
-    fill,
-    widened,
-)
+from nextaim_kit.studies.ct_lungquant.networks.preparing import box_of, widened
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 SPACING = (8.0, 8.0, 8.0)
@@ -127,6 +122,13 @@ def test_a_patch_holds_the_mask_that_belongs_to_its_voxels(cases, what):
     assert set(mask.unique().tolist()) <= {0, 1, 2}
     inside = hu[mask > 0].median()
     assert inside < -0.2 if what != "lesions" else inside > -0.9
+
+
+def test_what_is_no_lung_can_be_hidden_from_the_network(cases):
+    lungs, _ = Patches(cases, "lesions", (48, 32, 48), inside=True)[0]
+    whole, mask = Patches(cases, "lungs", (48, 32, 48))[0]
+    assert torch.equal(lungs[mask > 0], whole[mask > 0])
+    assert (lungs[mask == 0] == -1).all()
 
 
 def test_the_same_chance_draws_the_same_patch_and_another_one_another(cases):
