@@ -94,7 +94,7 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     lungs, lesions = np.zeros(hu.shape, np.uint8), np.zeros(hu.shape, np.uint8)
     total = 0.0
     for part, (right, left, ill) in slabs((maps.right, maps.left, maps.lesions), scan.image):
-        lung = _lung(right + left, hu[part])
+        lung = lung_of(right + left, hu[part])
         lungs[part] = np.where(lung, np.where(left > right, LEFT, RIGHT), 0)
         solid = hu[part] >= consolidated_hu
         lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
@@ -107,8 +107,8 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     return Found(scan, lungs, lesions, values)
 
 
-def _lung(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Lung at the CT's own voxels, which are finer than the maps': density settles the border."""
+def lung_of(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """What is lung, by its probability and HU: at the border, where probability is unsure, HU tell."""
     unlikely, likely = _UNSURE
     return np.where(hu < AERATED_HU, share > unlikely, share > likely)
 

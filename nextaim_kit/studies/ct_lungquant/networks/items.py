@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import interpolate, max_pool3d, pad
 from torch.utils.data import Dataset
 
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID, MULTIPLE, normalized
@@ -23,6 +23,7 @@ from nextaim_kit.studies.ct_lungquant.networks.preparing import (
 from nextaim_kit.studies.ct_lungquant.scans import AIR
 
 What = Literal["lungs", "sides", "lesions"]
+_AROUND = 2  # voxels
 _AT_LESIONS = 2 / 3  # of the parts that U-net2 learns from lie around a lesion, where there is one
 
 
@@ -90,7 +91,7 @@ class Patches(Dataset):
     whole : bool
         From the whole scan rather than from the lungs' box and somewhat around.
     inside : bool
-        Show the lungs only: all else becomes air (`only_lungs`).
+        Show the lungs only: all else becomes air (`around_lungs`).
     augment : bool
         Take another part each time, mirrored, with other noise and contrast. Else its middle.
     """
@@ -121,7 +122,7 @@ class Patches(Dataset):
         box = self._place(field, case.spots)
         hu, mask = case.part("hu", box), case.part("lungs", box)
         if self.inside:
-            hu = only_lungs(hu, mask > 0)
+            hu = around_lungs(hu, mask > 0)
         hu = fill(normalized(hu), self.patch, float(normalized(torch.tensor(AIR))))
         if self.what != "sides":
             mask = (case.part("lesions", box) if self.what == "lesions" else mask) > 0
@@ -151,9 +152,14 @@ class Patches(Dataset):
         return hu.flip(turned), mask.flip(turned)
 
 
-def only_lungs(hu: Tensor, lungs: Tensor) -> Tensor:
-    """HU with air where no lung is: what is dense then is a lesion or a vessel, no chest wall."""
-    return torch.where(lungs, hu, torch.tensor(AIR, dtype=hu.dtype))
+def around_lungs(hu: Tensor, lungs: Tensor) -> Tensor:
+    """HU of the lungs and two voxels around them, air elsewhere; both of shape (1, z, y, x).
+
+    Little is left of the chest wall, but lesions at the pleura, which a mask of the lungs may
+    miss, are seen.
+    """
+    near = max_pool3d(lungs.float(), 2 * _AROUND + 1, 1, _AROUND) > 0
+    return torch.where(near, hu, torch.tensor(AIR, dtype=hu.dtype))
 
 
 def fill(part: Tensor, patch: Size, value: float) -> Tensor:

@@ -24,9 +24,9 @@ from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks.items import (
     BoxItems,
     Patches,
+    around_lungs,
     fill,
     on_box_grid,
-    only_lungs,
     rounded,
 )
 from nextaim_kit.studies.ct_lungquant.networks.nets import Architecture, BoxNet, Version, normalized
@@ -43,6 +43,7 @@ from nextaim_kit.studies.ct_lungquant.threshold import split_sides
 
 _MARGIN = 0.05  # of a box's edges, on every side
 _OVERLAP = 0.25
+_LIKELY = 0.2  # probability of lung from which U-net2 is to look for lesions
 _LEAST_ML = 50.0
 
 
@@ -180,10 +181,11 @@ class LungQuant:
         lung = right + left >= 0.5
         _refuse_nothing(lung, self.recipe.spacing)
         field_ = widened(box_of(lung), _MARGIN, lung.shape)
-        seen = only_lungs(hu, torch.from_numpy(lung)[None]) if self.recipe.inside else hu
-        ill = self._window("lesions", seen, field_).sigmoid()[0].numpy()
+        seen = torch.from_numpy(right + left >= _LIKELY)[None]
+        shown = around_lungs(hu, seen) if self.recipe.inside else hu
         lesions = np.zeros(lung.shape, np.float32)
-        lesions[field_] = ill
+        lesions[field_] = self._window("lesions", shown, field_).sigmoid()[0].numpy()
+        right, left = _with_lesions(right, left, lesions, seen[0].numpy())
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
         sides = placed(right, image), placed(left, image)
         return Maps(*sides, placed(lesions, image), tuple(one))
@@ -301,6 +303,20 @@ def _main_parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return (sizes >= max(least, 0.1 * sizes.max()))[labels]
+
+
+def _with_lesions(
+    right: NDArray[np.float32],
+    left: NDArray[np.float32],
+    lesions: NDArray[np.float32],
+    near: NDArray[np.bool_],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lungs with the lesions at their border, each on the side of the nearest lung."""
+    at = ndimage.binary_dilation(near, iterations=2)
+    nearest = ndimage.distance_transform_edt(~near, return_distances=False, return_indices=True)
+    is_left = (left > right)[tuple(nearest)]
+    share = np.where(at & (lesions >= 0.5), lesions, 0)
+    return np.maximum(right, share * ~is_left), np.maximum(left, share * is_left)
 
 
 def _voxel_ml(spacing: Sequence[float]) -> float:
