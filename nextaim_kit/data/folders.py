@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,11 @@ def _with_volumes(
     """Rows with those of volumes in one file each, of which none has a name that is there twice."""
     found: dict[str, list[Path]] = defaultdict(list)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    together = Counter(path.parent for path in files)
     for path in files:
         if (match := _VOLUME.match(path.name)) and not path.name.startswith("."):
-            parts = path.relative_to(folder).parts
-            alone = len(parts) > 1 and sum(f.parent == path.parent for f in files) == 1
-            found[parts[0] if alone else match["subject"]].append(path)
+            alone = path.parent != folder and together[path.parent] == 1
+            found[path.parent.name if alone else match["subject"]].append(path)
     taken = {row["subject"] for row in rows}
     for subject, paths in sorted(found.items()):
         if len(paths) > 1 or subject in taken:

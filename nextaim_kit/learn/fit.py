@@ -24,7 +24,7 @@ from torch.autograd.graph import save_on_cpu
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nextaim_kit.data.files import atomic_path, write_text
-from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.learn.recompute import recomputing
 from nextaim_kit.learn.room import Budget, make_room
 from nextaim_kit.machine.limits import loader_workers
@@ -140,8 +140,13 @@ def fit(
     RunError
         If the loss is no longer a finite number.
     RequestError
-        If `memory` is given, and the step fits by nothing that leaves input and network alone.
+        If both `anneal` and `plateau` are given, or `memory`, and the step fits by nothing that
+        leaves input and network alone.
     """
+    if anneal and plateau is not None:
+        raise RequestError(
+            "the learning rate cannot fall in two ways", expected="anneal or plateau, not both"
+        )
     for name, part in (("training", train), ("validation", val)):
         if not _length(part):
             raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")

@@ -14,8 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 class SegmentationLoss(nn.Module):
     """One minus the soft Dice coefficient, and cross-entropy if asked for.
 
-    Milletari et al. 2016, doi:10.1109/3DV.2016.79; with cross-entropy as in Isensee et al. 2021,
-    doi:10.1038/s41592-020-01008-z.
+    After Milletari et al. 2016, doi:10.1109/3DV.2016.79, without squares; with cross-entropy as in
+    Isensee et al. 2021, doi:10.1038/s41592-020-01008-z.
 
     Parameters
     ----------

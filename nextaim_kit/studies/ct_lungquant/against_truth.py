@@ -10,12 +10,11 @@ import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
-from nextaim_kit.data.images import check_geometry, read_image
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.learn.agreement import bland_altman
 from nextaim_kit.learn.segmentation import mean_with_interval
-from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
-from nextaim_kit.studies.ct_lungquant.resampling import placed
+from nextaim_kit.studies.ct_lungquant.masks import read_masks
+from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, count, kind
 
 KNOWN = ("right_ml", "left_ml", "lesions_ml", "involvement", "ct_ss", "consolidation", "type")
 SIDES_RIGHT = 0.99  # of a patient's lungs, from which its sides count as right
@@ -52,27 +51,24 @@ class Truth:
         known = {f"truth_{k}": row[f"truth_{k}"] for k in KNOWN if f"truth_{k}" in row}
         if not all(isinstance(row.get(k), str) and row[k] for k in ("lungs", "lesions")):
             return known
+        before = found.values.get("warnings", "")
         try:
-            lungs, lesions = (_labels(row[k], found, k) for k in ("lungs", "lesions"))
+            masks = read_masks(row["lungs"], row["lesions"], found.scan.image, subject=subject)
         except KitError as error:
-            said = [found.values.get("warnings", ""), f"not compared: {error.what}"]
-            return known | {"warnings": "; ".join(filter(None, said))}
-        return (known or _counted(found, lungs, lesions, self._hu)) | _overlap(
-            found, lungs, lesions
-        )
-
-
-def _labels(path: str, found: Found, name: str) -> NDArray[np.uint8]:
-    mask = sitk.DICOMOrient(sitk.Cast(read_image(path), sitk.sitkUInt8), "LPS")
-    check_geometry(found.scan.image, mask, subject=name)
-    return sitk.GetArrayFromImage(mask)
+            return known | {
+                "warnings": "; ".join(filter(None, [before, f"not compared: {error.what}"]))
+            }
+        lungs, lesions, remarks = masks
+        said = {"warnings": "; ".join(filter(None, [before, *remarks]))} if remarks else {}
+        known = known or _counted(found, lungs, lesions, self._hu)
+        return known | _overlap(found, lungs, lesions) | said
 
 
 def _counted(found: Found, lungs: NDArray, lesions: NDArray, hu: float) -> dict[str, Any]:
     """Values by the very counting that the method's masks get."""
-    parts = (lungs == 1, lungs == 2, lesions > 0)
-    right, left, ill = (placed(part.astype(np.float32), found.scan.image) for part in parts)
-    values = measure(found.scan, Maps(right, left, ill), consolidated_hu=hu).values
+    dense = sitk.GetArrayViewFromImage(found.scan.image) >= hu
+    kinds = np.where(lesions > 0, 1 + dense, 0).astype(np.uint8)
+    values = count(lungs, kinds, found.scan.spacing) | kind(kinds)
     return {f"truth_{name}": values[name] for name in KNOWN}
 
 

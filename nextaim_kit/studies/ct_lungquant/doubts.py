@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nextaim_kit.studies.ct_lungquant.chest.tree import LEFT, RIGHT
-from nextaim_kit.studies.ct_lungquant.measures import Found, between
+from nextaim_kit.studies.ct_lungquant.measures import (
+    PLAUSIBLE_ML,
+    PLAUSIBLE_RATIO,
+    Found,
+    between,
+    cut_ends,
+)
 
 _BONE_HU, _SOFT_HU = 250, (-50, 150)
-_SIZES_ML = (1000.0, 9000.0)  # both lungs of an adult at scan: below expiration, above emphysema
-_UNEVEN = 3.0  # one lung's volume over the other's
 _STEP_MM = 4.0  # steps at which a volume is enough to see which way up a body is
 # Clear signs only, from what the twin's chests and a few real ones have by far; of the lungs' size.
 _FRONT_OVER_BACK = 1.5  # bone in front over bone behind; a chest has a third at the most
@@ -35,41 +39,20 @@ def doubts(found: Found) -> Iterator[str]:
     str
     """
     values = found.values
-    ends = _cut(found.lungs)
+    ends = cut_ends(found.lungs)
     if ends:
         yield f"volume incomplete: the scan ends within the lungs ({' and '.join(ends)})"
     thick = max(found.scan.spacing)
     if thick > 5:
         yield f"thick slices ({thick:g} mm): small lesions are missed"
-    low, high = _SIZES_ML
+    low, high = PLAUSIBLE_ML
     if not low <= values["lungs_ml"] <= high and not ends:
         yield f"lungs of {values['lungs_ml']:.0f} ml are unusual for an adult"
-    sides = sorted((values["right_ml"], values["left_ml"]))
-    if sides[0] > 0 and sides[1] / sides[0] > _UNEVEN:
-        yield f"one lung is {sides[1] / sides[0]:.1f} times as large as the other"
+    low, high = PLAUSIBLE_RATIO
+    right, left = values["right_ml"], values["left_ml"]
+    if left > 0 and right > 0 and not low <= right / left <= high and not ends:
+        yield f"the right lung is {right / left:.1f} times as large as the left one"
     yield from _turned(found)
-
-
-def _cut(lungs: NDArray[np.uint8]) -> list[str]:
-    """Ends of the scan that the lungs reach with more than a tip."""
-    names = (("below", "above"), ("in front", "behind"), ("at the right", "at the left"))
-    areas = _areas(lungs)
-    return [
-        name
-        for pair, area in zip(names, areas, strict=True)
-        for name, there in zip(pair, (area[0], area[-1]), strict=True)
-        if there > 0.02 * area.max()
-    ]
-
-
-def _areas(lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
-    """Voxels of the lungs in each plane along z, y and x."""
-    z, y, x = np.zeros(lungs.shape[0], int), 0, 0
-    for k, plane in enumerate(lungs):
-        there = plane > 0
-        z[k] = np.count_nonzero(there)
-        y, x = y + there.sum(axis=1), x + there.sum(axis=0)
-    return z, np.asarray(y), np.asarray(x)
 
 
 def _turned(found: Found) -> Iterator[str]:

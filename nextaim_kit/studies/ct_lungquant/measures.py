@@ -22,6 +22,8 @@ from nextaim_kit.studies.ct_lungquant.truth import (
 )
 
 AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
+PLAUSIBLE_ML = (1500.0, 9000.0)  # both lungs of an adult who has breathed in [guess]
+PLAUSIBLE_RATIO = (0.7, 1.7)  # volume of the right lung over that of the left one [guess]
 _UNSURE = (0.1, 0.6)  # probabilities from which an aerated voxel, and a dense one, are lung
 CONSOLIDATED_HU = -260.0  # midway between ground glass and soft tissue: where a voxel is half full
 
@@ -100,11 +102,32 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
         lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
         total += float(hu[part][lung].sum(dtype=np.int64))
     values = count(lungs, lesions, scan.spacing)
-    values |= _kind(lesions) | _place(lungs, lesions, maps)
-    faces = (lungs[0], lungs[-1], lungs[:, 0], lungs[:, -1], lungs[:, :, 0], lungs[:, :, -1])
-    values["complete"] = not any(face.any() for face in faces)
+    values |= kind(lesions) | _place(lungs, lesions, maps)
+    values["complete"] = not cut_ends(lungs)
     values["mean_hu"] = total / n if (n := int(np.count_nonzero(lungs))) else np.nan
     return Found(scan, lungs, lesions, values)
+
+
+def cut_ends(lungs: NDArray[np.uint8]) -> list[str]:
+    """Ends of a scan that lungs, shape (z, y, x), reach with more than a tip."""
+    names = (("below", "above"), ("in front", "behind"), ("at the right", "at the left"))
+    areas = _areas(lungs)
+    return [
+        name
+        for pair, area in zip(names, areas, strict=True)
+        for name, there in zip(pair, (area[0], area[-1]), strict=True)
+        if there > 0.02 * area.max()
+    ]
+
+
+def _areas(lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
+    """Voxels of the lungs in each plane along z, y and x."""
+    z, y, x = np.zeros(lungs.shape[0], int), 0, 0
+    for k, plane in enumerate(lungs):
+        there = plane > 0
+        z[k] = np.count_nonzero(there)
+        y, x = y + there.sum(axis=1), x + there.sum(axis=0)
+    return z, np.asarray(y), np.asarray(x)
 
 
 def lung_of(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
@@ -138,7 +161,8 @@ def _percent(part: float, whole: float) -> float:
     return float(100 * part / whole) if whole else np.nan
 
 
-def _kind(lesions: NDArray) -> dict[str, Any]:
+def kind(lesions: NDArray) -> dict[str, Any]:
+    """Shares of ground glass (1) and consolidation (2) in a mask of lesions, and their type."""
     glass, solid = (sum(int(np.count_nonzero(p == kind)) for p in lesions) for kind in (1, 2))
     if not glass + solid:
         return {"ground_glass": np.nan, "consolidation": np.nan, "type": "none"}

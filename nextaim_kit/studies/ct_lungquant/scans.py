@@ -68,8 +68,8 @@ def read_ct(path: str | Path) -> Scan:
         says that it is no CT, if it has too few slices, if its values are no HU, or if there is
         not the memory for it.
     """
-    place, _ = split_choice(path)
-    warnings = _check_header(place)
+    place, series = split_choice(path)
+    warnings = _check_header(place, series)
     image = read_image(path)
     name = dicom.named(place)
     _check_shape(image, name)
@@ -80,12 +80,12 @@ def read_ct(path: str | Path) -> Scan:
     return Scan(image, tuple(warnings))
 
 
-def _check_header(place: Path) -> list[str]:
+def _check_header(place: Path, series: str) -> list[str]:
     """Refuse by the header, before voxels are read, what is no CT or too large."""
     if not place.exists():
         return []  # what is missing or damaged is named where it is read
     if place.is_dir() or dicom.is_dicom(place):
-        return _check_dicom(place)
+        return _check_dicom(place, series)
     if place.is_file():
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(place))
@@ -94,15 +94,17 @@ def _check_header(place: Path) -> list[str]:
         except RuntimeError:
             return []
         stored = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
-        _check_room(float(np.prod(reader.GetSize())), stored, dicom.named(place))
+        floating = reader.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64)
+        voxels = float(np.prod(reader.GetSize()))
+        _check_room(voxels, stored, dicom.named(place), floating=floating)
     return []
 
 
-def _check_dicom(place: Path) -> list[str]:
+def _check_dicom(place: Path, series: str) -> list[str]:
     import pydicom
 
     files = dicom.scan(place)[0] if place.is_dir() else [dicom.read_header(place)]
-    images = [item for item in files if item.is_image]
+    images = [item for item in files if item.is_image and item.series.endswith(series)]
     kinds = sorted({item.modality for item in images} - {"CT", ""})
     if kinds and not any(item.modality == "CT" for item in images):
         raise DataError(
@@ -115,12 +117,12 @@ def _check_dicom(place: Path) -> list[str]:
         return []
     voxels = sum(item.grid[0] * item.grid[1] for item in images)
     _check_room(voxels, _BYTES_DICOM, dicom.named(place))
-    tags = ["RescaleSlope", "RescaleIntercept", "RescaleType", "GantryDetectorTilt"]
+    tags = ["RescaleIntercept", "RescaleType"]
     header = pydicom.dcmread(images[0].path, stop_before_pixels=True, specific_tags=tags)
     if "RescaleIntercept" not in header:
         raise DataError(
             f"{dicom.named(place)} does not say how its values become HU",
-            expected="rescale slope and intercept in the DICOM header",
+            expected="a rescale intercept in the DICOM header",
             found="none",
             mend="export the series again from the archive, not from a converted copy",
         )
@@ -128,9 +130,13 @@ def _check_dicom(place: Path) -> list[str]:
     return [] if unit == "HU" else [f"the header calls the values {unit}, not HU"]
 
 
-def _check_room(voxels: float, stored: int, name: str) -> None:
-    """Refuse what needs more than there is: the file as read, and the CT while it is turned."""
-    need, there = (stored + 2 * _BYTES) * voxels + _RUNTIME, memory_available()
+def _check_room(voxels: float, stored: int, name: str, *, floating: bool = False) -> None:
+    """Refuse what needs more than there is: the file as read, and the CT while it is turned.
+
+    Of floating numbers there are three copies while those that are none are filled in.
+    """
+    kept = 3 * stored if floating else stored
+    need, there = (kept + 2 * _BYTES) * voxels + _RUNTIME, memory_available()
     if need > there:
         raise DataError(
             f"{name} is too large for this machine",

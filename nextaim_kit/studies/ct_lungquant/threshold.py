@@ -56,7 +56,7 @@ def segment(scan: Scan) -> Maps:
     image, spacing = coarse(scan.image, (x, y, z)), (z, y, x)
     hu = sitk.GetArrayFromImage(image).astype(np.float32)
     lungs, warnings = find_lungs(hu, spacing)
-    box = around(lungs > 0, 0, spacing)
+    box = around(lungs > 0, max(spacing), spacing)
     hu, lungs = hu[box], lungs[box]
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
     ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))

@@ -15,7 +15,7 @@ from nextaim_kit.show.style import BLUE, VERMILION, described, new_figure, style
 from nextaim_kit.studies.ct_lungquant.chest.tree import RIGHT
 from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, count
-from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, read_masks
+from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, masks_of
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
 
 Segment = Callable[[Scan], Maps]
@@ -42,7 +42,7 @@ def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
     totals = {way: np.zeros((2, 2, count)) for way in ways}
     for row in table.itertuples():
         scan = read_ct(str(row.image))
-        lungs, ill = read_masks(row)
+        lungs, ill = masks_of(row, scan)
         hu = sitk.GetArrayViewFromImage(scan.image)
         lung = lungs > 0
         bins = np.clip((hu[lung] - BINS[0]) // 50, 0, count - 1)
@@ -109,7 +109,7 @@ def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
     """
     scan = mirrored(read_ct(str(row.image)))
     lungs, lesions = attempt(segment, scan)
-    right = read_masks(row)[0][:, :, ::-1] == RIGHT
+    right = masks_of(row, read_ct(str(row.image)))[0][:, :, ::-1] == RIGHT
     called = lungs == RIGHT
     overlap = 2 * np.count_nonzero(right & called)
     sizes = int(np.count_nonzero(right) + np.count_nonzero(called))

@@ -20,6 +20,7 @@ from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.fit import Fitted, fit
 from nextaim_kit.studies.ct_lungquant.measures import Maps
+from nextaim_kit.studies.ct_lungquant.morphology import closed
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks.items import (
     BoxItems,
@@ -44,6 +45,7 @@ from nextaim_kit.studies.ct_lungquant.threshold import split_sides
 _MARGIN = 0.05  # of a box's edges, on every side
 _OVERLAP = 0.25
 _LIKELY = 0.2  # probability of lung from which U-net2 is to look for lesions
+_CLOSING_MM = 16.0  # and bays of the lungs that it is to look into: consolidation at the wall
 _LEAST_ML = 50.0
 
 
@@ -181,11 +183,11 @@ class LungQuant:
         lung = right + left >= 0.5
         _refuse_nothing(lung, self.recipe.spacing)
         field_ = widened(box_of(lung), _MARGIN, lung.shape)
-        seen = torch.from_numpy(right + left >= _LIKELY)[None]
-        shown = around_lungs(hu, seen) if self.recipe.inside else hu
+        likely = closed(right + left >= _LIKELY, _CLOSING_MM, self.recipe.spacing[::-1])
+        shown = around_lungs(hu, torch.from_numpy(likely)[None]) if self.recipe.inside else hu
         lesions = np.zeros(lung.shape, np.float32)
         lesions[field_] = self._window("lesions", shown, field_).sigmoid()[0].numpy()
-        right, left = _with_lesions(right, left, lesions, seen[0].numpy())
+        right, left = _with_lesions(right, left, lesions, likely)
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
         sides = placed(right, image), placed(left, image)
         return Maps(*sides, placed(lesions, image), tuple(one))
@@ -208,12 +210,10 @@ class LungQuant:
     def lungs(self, hu: Tensor, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probability of right and left lung; the box grows where lungs reach its end."""
         shape = hu.shape[1:]
-        for _ in range(4):
-            found = self._lungs_in(hu, box)
-            larger = _grown(found, box, shape)
-            if larger == box:
-                break
+        found = self._lungs_in(hu, box)
+        while (larger := _grown(found, box, shape)) != box:  # ends at the volume's at last
             box = larger
+            found = self._lungs_in(hu, box)
         right, left = (np.zeros(shape, np.float32) for _ in range(2))
         right[box], left[box] = found
         return right, left

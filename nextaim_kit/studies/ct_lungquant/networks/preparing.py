@@ -18,18 +18,17 @@ from torch import Tensor
 from nextaim_kit.data.cache import cached, lazy
 from nextaim_kit.data.cohort import load_cohort
 from nextaim_kit.data.fingerprint import below, content_hashes
-from nextaim_kit.data.images import check_geometry, read_image
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError
+from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
 
 Box = tuple[slice, slice, slice]
 Size = tuple[int, int, int]
-_VERSION = 1  # of the preparation below: what it keeps is made anew with another one
+_VERSION = 2  # of the preparation below: what it keeps is made anew with another one
 _SPOTS = 500  # voxels of lesions that are kept in mind
-OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said
 
 
 def load_masked(spec: str, twin: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -64,48 +63,27 @@ def prepared(image: str, lungs: str, lesions: str, spacing: tuple[float, ...]) -
     -------
     dict
         ``hu`` (int16), ``lungs`` (1: right, 2: left), ``lesions`` (0 or 1), each of shape
-        (z, y, x); ``outside``, the share of the lesions' mask that is not in the lungs;
-        ``swapped``, whether the mask had 1 for the left lung.
+        (z, y, x); ``remarks``, what was mended in the masks.
 
     Raises
     ------
     DataError
         If a file cannot be used, or a mask is of another grid.
     """
-    masks = [read_image(path) for path in (lungs, lesions)]
-    original = read_image(image)
-    for mask in masks:
-        check_geometry(original, mask, subject=Path(image).name)
-    lungs_there, ill = (sitk.DICOMOrient(sitk.Cast(m, sitk.sitkUInt8), "LPS") for m in masks)
-    outside = _outside(lungs_there, ill)
-    swapped = _swapped(lungs_there)
-    if swapped:
-        lungs_there = sitk.ChangeLabel(lungs_there, {1: 2, 2: 1})
-    both = [coarse_labels(lungs_there, spacing, (1, 2)), coarse_labels(ill > 0, spacing, (1,))]
-    side, sick = (sitk.GetArrayFromImage(one) for one in both)
-    if not side.any():
+    scan = read_ct(image)
+    sides, ill, remarks = read_masks(lungs, lesions, scan.image, subject=Path(image).name)
+    if not sides.any():
         raise DataError(f"{Path(lungs).name} marks no lung", expected="1: right lung, 2: left lung")
-    hu = sitk.GetArrayFromImage(coarse(read_ct(image).image, spacing))
-    kept = {"hu": hu, "lungs": side, "lesions": sick * (side > 0)}
-    return kept | {"outside": outside, "swapped": swapped}
-
-
-def _swapped(lungs: sitk.Image) -> bool:
-    """Whether 1 marks the lung on the patient's left, as some data sets have it."""
-    shape = sitk.LabelShapeStatisticsImageFilter()
-    shape.Execute(lungs)
-    if not {1, 2} <= set(shape.GetLabels()):
-        return False
-    first, second = (
-        lungs.TransformPhysicalPointToContinuousIndex(shape.GetCentroid(k))[0] for k in (1, 2)
-    )
-    return bool(first > second)
-
-
-def _outside(lungs: sitk.Image, lesions: sitk.Image) -> float:
-    lung, ill = (sitk.GetArrayViewFromImage(one) for one in (lungs, lesions))
-    marked = int(np.count_nonzero(ill))
-    return float(np.count_nonzero(ill[lung == 0]) / marked) if marked else 0.0
+    masks = [sitk.GetImageFromArray(one) for one in (sides, ill)]
+    for mask in masks:
+        mask.CopyInformation(scan.image)
+    small = [
+        coarse(scan.image, spacing),
+        coarse_labels(masks[0], spacing, (1, 2)),
+        coarse_labels(masks[1], spacing, (1,)),
+    ]
+    hu, side, sick = (sitk.GetArrayFromImage(one) for one in small)
+    return {"hu": hu, "lungs": side, "lesions": sick * (side > 0), "remarks": remarks}
 
 
 def content(path: str) -> str:
@@ -117,7 +95,7 @@ def content(path: str) -> str:
 
 def prepare(
     cohort: pd.DataFrame, spacing: Sequence[float]
-) -> tuple[list[Prepared], pd.DataFrame, pd.DataFrame]:
+) -> tuple[list[Prepared], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Prepare a cohort; one that cannot be used never loses the others.
 
     Parameters
@@ -131,34 +109,28 @@ def prepare(
     -------
     cases : list of Prepared
     kept : DataFrame
-        The cohort's rows of these, in the same order, with ``swapped``: whether the file of the
-        lungs has 1 for the left one.
-    problems : DataFrame
+        The cohort's rows of these, in the same order.
+    failed, mended : DataFrame
         ``subject`` and ``problem``: those left out, and what was mended in masks of others.
     """
-    cases, kept, problems = [], [], []
+    cases, kept, failed, mended = [], [], [], []
     size = tuple(float(s) for s in spacing)
     for k, row in enumerate(cohort.itertuples()):
         files = [str(row.image), str(row.lungs), str(row.lesions)]
         try:
             found = cached(prepared, *files, spacing=size, version=_VERSION)
         except DataError as error:
-            problems.append((row.subject, str(error)))
+            failed.append((row.subject, " ".join(str(error).split())))
             continue
-        if found["outside"] > OUTSIDE:
-            share = f"{100 * found['outside']:.0f} % of the lesions' mask"
-            problems.append((row.subject, f"{share} lies outside the lungs: left aside"))
-        if found["swapped"]:
-            problems.append((row.subject, "1 marks the left lung in its mask: taken as 2"))
-        kept.append((k, found["swapped"]))
+        mended += [(row.subject, remark) for remark in found["remarks"]]
+        kept.append(k)
         store = lazy(prepared, *files, spacing=size, version=_VERSION)
         spots = np.argwhere(found["lesions"])
         spots = spots[:: max(1, len(spots) // _SPOTS)]
         box = box_of(found["lungs"] > 0)
         cases.append(Prepared(str(row.subject), store, box, spots, content(files[0])))
-    table = pd.DataFrame(problems, columns=["subject", "problem"])
-    rows = cohort.iloc[[k for k, _ in kept]].reset_index(drop=True)
-    return cases, rows.assign(swapped=[swapped for _, swapped in kept]), table
+    tables = (pd.DataFrame(rows, columns=["subject", "problem"]) for rows in (failed, mended))
+    return cases, cohort.iloc[kept].reset_index(drop=True), *tables
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from nextaim_kit.data.images import read_image
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.segmentation import agreement, mean_with_interval
+from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID
 from nextaim_kit.studies.ct_lungquant.networks.preparing import Prepared, whole
@@ -70,13 +69,13 @@ def scores(table: pd.DataFrame, ways: Mapping[str, Segment]) -> pd.DataFrame:
     DataFrame
         By ``way`` and ``subject``: ``dsc_lungs``, ``dsc_right``, ``dsc_left``, ``dsc_lesions``,
         ``surface_dsc_lungs``, ``surface_dsc_lesions`` (at 5 mm), ``involvement`` and
-        ``truth_involvement`` in %, ``ct_ss``, ``truth_ct_ss``, ``slice_mm``. Where a way finds no
-        lung its masks are empty.
+        ``truth_involvement`` in %, ``ct_ss``, ``truth_ct_ss``. Where a way
+        finds no lung its masks are empty, its involvement is as wrong as can be, its class 0.
     """
     rows = []
     for row in table.itertuples():
         scan = read_ct(str(row.image))
-        lungs, ill = read_masks(row)
+        lungs, ill = masks_of(row, scan)
         truth = _masks(lungs, ill)
         known = count(lungs, ill, scan.spacing)
         for way, segment in ways.items():
@@ -86,23 +85,10 @@ def scores(table: pd.DataFrame, ways: Mapping[str, Segment]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_masks(row: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Lungs (1: right, 2: left) and lesions within them, shape (z, y, x), axes LPS.
-
-    Parameters
-    ----------
-    row : named tuple
-        ``lungs``, ``lesions``, ``swapped``, as `preparing.prepare` gives them.
-    """
-    lungs, ill = (_mask(str(path)) for path in (row.lungs, row.lesions))
-    if row.swapped:
-        lungs = np.array([0, 2, 1], np.uint8)[lungs]
-    return lungs, ill * (lungs > 0)
-
-
-def _mask(path: str) -> NDArray[np.uint8]:
-    image = sitk.DICOMOrient(sitk.Cast(read_image(path), sitk.sitkUInt8), "LPS")
-    return sitk.GetArrayFromImage(image)
+def masks_of(row: Any, scan: Scan) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Lungs (1: right, 2: left) and lesions within them, shape (z, y, x), of a cohort's row."""
+    lungs, ill, _ = read_masks(str(row.lungs), str(row.lesions), scan.image, subject=row.subject)
+    return lungs, ill
 
 
 def _masks(lungs: NDArray, lesions: NDArray) -> dict[str, NDArray[np.bool_]]:
@@ -135,10 +121,12 @@ def _compared(truth: Mapping, found: Mapping, scan: Scan) -> dict[str, float]:
 
 def _values(found: tuple[NDArray, NDArray], known: Mapping, scan: Scan) -> dict[str, Any]:
     own = count(*found, scan.spacing)
+    # Where no lung was found, nothing is right: the farthest value, and a class that there is not.
+    farthest = 100.0 if known["involvement"] < 50 else 0.0
     return {
-        "involvement": own["involvement"] if own["lungs_ml"] else 0.0,
+        "involvement": own["involvement"] if own["lungs_ml"] else farthest,
         "truth_involvement": known["involvement"],
-        "ct_ss": own["ct_ss"] or 1,
+        "ct_ss": own["ct_ss"] or 0,
         "truth_ct_ss": known["ct_ss"],
     }
 
@@ -155,7 +143,7 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``way, metric, value, low, high, n``.
+        ``way, metric, value, low, high, n``; ``dsc_lesions_ill`` is over patients with lesions.
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -163,9 +151,11 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     for way, one in table.groupby("way", sort=False):
         error = (one["involvement"] - one["truth_involvement"]).abs()
         named = {c: one[c] for c in one if str(c).startswith(("dsc_", "surface_dsc_"))}
+        ill = one.loc[one["truth_involvement"] > 0, "dsc_lesions"]
+        named |= {"dsc_lesions_ill": ill} if len(ill) else {}
         for metric, values in {**named, "involvement_mae": error}.items():
             found = mean_with_interval(values, n_boot=n_boot, seed=seed)
-            rows.append((way, metric, *found, len(one)))
+            rows.append((way, metric, *found, len(values)))
         right = int((one["ct_ss"] == one["truth_ct_ss"]).sum())
         interval = proportion_confint(right, len(one), method="wilson")
         rows.append((way, "ct_ss_accuracy", right / len(one), *interval, len(one)))

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count
-from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, read_masks
+from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, masks_of
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
 
 _WINDOW = (-1350, 150)  # HU, of the lung window
@@ -53,7 +53,7 @@ def section(row: Any, segment: Callable[[Scan], Maps] | None = None) -> Section:
         A software whose lesions are to be drawn as well.
     """
     scan = read_ct(str(row.image))
-    lungs, ill = read_masks(row)
+    lungs, ill = masks_of(row, scan)
     found = attempt(segment, scan)[1] if segment else np.zeros_like(ill)
     most = ill if ill.any() else lungs
     k = int((most > 0).sum(axis=(1, 2)).argmax())
