@@ -62,7 +62,7 @@ def by_copies(cohort: pd.DataFrame) -> tuple[int, int]:
     """Bytes of the same path in files: what networks read (float32, masks uint8), and varied."""
     plain = 0
     for spacing, _ in EXPERIMENTS:
-        cases, _, _ = preparing.prepare(cohort, spacing)
+        cases, *_ = preparing.prepare(cohort, spacing)
         plain += sum((4 + 1 + 1) * int(np.prod(case.shape)) for case in cases)
     return plain, plain * (1 + AUGMENTED)
 
@@ -128,7 +128,7 @@ def measure(folder: Path) -> dict[str, Any]:
     files = [Path(path) for name in ("image", "lungs", "lesions") for path in cohort[name]]
     raw = sum(path.stat().st_size for path in files)
     kit, (plain, varied) = by_the_kit(cohort), by_copies(cohort)
-    cases, _, _ = preparing.prepare(cohort, COMPARED)
+    cases, *_ = preparing.prepare(cohort, COMPARED)
     ways = {"cache": cases}
     for name, mapped in (("npy", False), ("npy_mapped", True)):
         ways[name] = [replace(c, store=Copies(c, folder / name, mapped=mapped)) for c in cases]

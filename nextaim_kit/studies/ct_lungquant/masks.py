@@ -1,4 +1,4 @@
-"""Masks that came with a CT: turned as the CT is, right and left as agreed, lesions in the lungs."""
+"""Masks that came with a CT: turned as it is, right and left as agreed, lesions in the lungs."""
 
 from __future__ import annotations
 

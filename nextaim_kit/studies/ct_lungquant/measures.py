@@ -131,7 +131,7 @@ def _areas(lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def lung_of(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """What is lung, by its probability and HU: at the border, where probability is unsure, HU tell."""
+    """What is lung, by probability and HU: at a border, where probability is unsure, HU tell."""
     unlikely, likely = _UNSURE
     return np.where(hu < AERATED_HU, share > unlikely, share > likely)
 

@@ -18,10 +18,21 @@ def check_volume(answer: Any, mask: NDArray[np.bool_], spacing: tuple[float, ...
     feedback(answer, expected, hint=hint, tolerance=1e-4)
 
 
-def check_smallest(answer: Any, scores: pd.DataFrame) -> None:
-    """Subject with the worst lesion Dice."""
-    worst = scores["subject"].iloc[int(scores["dsc_lesions"].to_numpy().argmin())]
-    feedback(answer, str(worst), hint="look at the column dsc_lesions; argmin gives the row")
+def check_worst(answer: Any, ill: pd.DataFrame) -> None:
+    """Subject with the worst lesion Dice, and the error of its involvement in points."""
+    row = ill.iloc[int(ill["dsc_lesions"].to_numpy().argmin())]
+    error = abs(row["involvement"] - row["truth_involvement"])
+    hint = "idxmin of dsc_lesions gives the row; the error is |involvement - truth_involvement|"
+    given = answer if answer is Ellipsis else _pair(answer)
+    feedback(given, f"{row['subject']} {error:.2f}", hint=hint)
+
+
+def _pair(answer: Any) -> str:
+    try:
+        subject, error = answer
+        return f"{subject} {float(error):.2f}"
+    except (TypeError, ValueError):
+        return str(answer)
 
 
 def check_error(answer: Any) -> None:

@@ -129,8 +129,10 @@ def prepare(
         spots = spots[:: max(1, len(spots) // _SPOTS)]
         box = box_of(found["lungs"] > 0)
         cases.append(Prepared(str(row.subject), store, box, spots, content(files[0])))
-    tables = (pd.DataFrame(rows, columns=["subject", "problem"]) for rows in (failed, mended))
-    return cases, cohort.iloc[kept].reset_index(drop=True), *tables
+    lost, remarks = (
+        pd.DataFrame(rows, columns=["subject", "problem"]) for rows in (failed, mended)
+    )
+    return cases, cohort.iloc[kept].reset_index(drop=True), lost, remarks
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ class Box(nn.Module):
 
 
 WHOLE, MIDDLE = Box(0, 0, 0, 1, 1, 1), Box(0.4, 0.3, 0.3, 0.6, 0.7, 0.7)
+TINY = Box(0.5, 0.45, 0.3, 0.52, 0.5, 0.34)
 
 
 def lungquant(version="v2", box=WHOLE, patch=(64, 48, 48)):
@@ -96,8 +97,9 @@ def test_lungs_come_back_at_the_cts_own_voxels(scan, twins):
     assert not found.lesions[found.lungs == 0].any()
 
 
-def test_a_box_that_is_too_small_grows_to_the_lungs(scan):
-    whole, grown = (lungquant(box=box).segment(scan) for box in (WHOLE, MIDDLE))
+@pytest.mark.parametrize("box", [MIDDLE, TINY])
+def test_a_box_that_is_too_small_grows_to_the_lungs(scan, box):
+    whole, grown = (lungquant(box=box).segment(scan) for box in (WHOLE, box))
     lungs = [voxels(maps)[0] + voxels(maps)[1] >= 0.5 for maps in (whole, grown)]
     assert lungs[1].sum() > 0.95 * lungs[0].sum()
 
@@ -137,7 +139,7 @@ def trained(tmp_path_factory):
         folder = tmp_path_factory.mktemp("training")
         patch.setenv("NEXTAIM_CACHE", str(folder))
         table = make_twin(12, size=SIZE, workers=1)
-        cases, kept, _ = preparing.prepare(table, (8.0, 8.0, 8.5))
+        cases, kept, *_ = preparing.prepare(table, (8.0, 8.0, 8.5))
         recipe = Recipe(spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=2, box_epochs=2)
         return kept, cases, *recipe.train(cases[:8], cases[8:], folder / "networks")
 
@@ -203,7 +205,7 @@ def test_dice_of_patches_counts_two_empty_ones_as_agreeing():
 def test_a_perfect_software_scores_one_and_the_average_does_not(trained):
     kept, cases, _, _ = trained
     test = kept.iloc[8:10]
-    masks = {row.subject: scoring.read_masks(row) for row in test.itertuples()}
+    masks = {row.subject: scoring.masks_of(row, read_ct(row.image)) for row in test.itertuples()}
     asked = iter(masks.values())
 
     def perfect(scan):
@@ -231,4 +233,5 @@ def test_a_software_that_finds_no_lung_scores_zero(trained):
 
     table = scoring.scores(kept.iloc[8:9], {"blind": blind})
     assert table["dsc_lungs"].tolist() == [0]
-    assert table["involvement"].tolist() == [0]
+    assert table["ct_ss"].tolist() == [0]  # a class that there is not
+    assert abs(table["involvement"] - table["truth_involvement"]).min() >= 50

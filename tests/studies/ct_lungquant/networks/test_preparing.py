@@ -29,8 +29,9 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture
 def cases(cohort):
-    found, _, problems = preparing.prepare(cohort, SPACING)
-    assert problems.empty
+    found, _, failed, mended = preparing.prepare(cohort, SPACING)
+    assert failed.empty
+    assert mended.empty
     return found
 
 
@@ -56,7 +57,7 @@ def test_air_tissue_and_place_are_those_of_the_ct(cases):
 
 def test_a_prepared_ct_is_read_again_and_not_made_again(cohort, cases, monkeypatch):
     monkeypatch.setattr(preparing, "read_ct", None)
-    again, _, _ = preparing.prepare(cohort, SPACING)
+    again, *_ = preparing.prepare(cohort, SPACING)
     assert np.array_equal(again[3].store["hu"][...], cases[3].store["hu"][...])
 
 
@@ -71,7 +72,8 @@ def altered(cohort, tmp_path, row, column, change):
 
 def test_lesions_outside_the_lungs_are_said_and_left_aside(cohort, tmp_path):
     table = altered(cohort, tmp_path, 2, "lesions", lambda mask: sitk.Maximum(mask, 1))
-    cases, kept, problems = preparing.prepare(table, SPACING)
+    cases, kept, failed, problems = preparing.prepare(table, SPACING)
+    assert failed.empty
     assert len(cases) == len(kept) == len(cohort)
     assert problems["subject"].tolist() == [cohort["subject"][2]]
     assert "% of the lesions' mask lies outside the lungs" in problems["problem"][0]
@@ -81,15 +83,16 @@ def test_lesions_outside_the_lungs_are_said_and_left_aside(cohort, tmp_path):
 
 def test_a_mask_with_1_for_the_left_lung_is_turned_and_said(cohort, cases, tmp_path):
     table = altered(cohort, tmp_path, 1, "lungs", lambda m: sitk.ChangeLabel(m, {1: 2, 2: 1}))
-    found, kept, problems = preparing.prepare(table, SPACING)
-    assert kept["swapped"].tolist() == [k == 1 for k in range(len(cohort))]
+    found, _, failed, problems = preparing.prepare(table, SPACING)
+    assert failed.empty
+    assert problems["subject"].tolist() == [cohort["subject"][1]]
     assert "1 marks the left lung" in problems["problem"][0]
     assert np.array_equal(found[1].store["lungs"][...], cases[1].store["lungs"][...])
 
 
 def test_a_mask_of_another_grid_loses_its_subject_only(cohort, tmp_path):
     table = altered(cohort, tmp_path, 0, "lungs", lambda mask: mask[1:])
-    cases, kept, problems = preparing.prepare(table, SPACING)
+    cases, kept, problems, _ = preparing.prepare(table, SPACING)
     assert kept["subject"].tolist() == cohort["subject"][1:].tolist()
     assert len(cases) == len(kept)
     assert "mask and image differ in size" in problems["problem"][0]
@@ -97,7 +100,7 @@ def test_a_mask_of_another_grid_loses_its_subject_only(cohort, tmp_path):
 
 def test_an_empty_mask_of_lungs_is_named(cohort, tmp_path):
     table = altered(cohort, tmp_path, 0, "lungs", lambda mask: mask * 0)
-    _, _, problems = preparing.prepare(table, SPACING)
+    _, _, problems, _ = preparing.prepare(table, SPACING)
     assert "marks no lung" in problems["problem"][0]
 
 
