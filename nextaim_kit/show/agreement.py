@@ -28,7 +28,7 @@ from nextaim_kit.show.style import (
 def pair_matrix(
     matrix: pd.DataFrame, *, measure: str = "weighted kappa", title: str = ""
 ) -> Figure:
-    """Agreement of every pair as a colored square.
+    """Agreement of every pair as a colored square; colors go from the lowest tenth to 1.
 
     Parameters
     ----------
@@ -40,10 +40,11 @@ def pair_matrix(
     size = 1.8 + 0.3 * len(names)
     figure, axes = new_figure(size + 0.9, size)
     axis = axes[0, 0]
-    drawn = axis.imshow(values, cmap="cividis", vmin=min(0.0, np.nanmin(values)), vmax=1)
+    lowest = min(0.9, np.floor(10 * np.nanmin(values)) / 10)  # else a low row is not seen
+    drawn = axis.imshow(values, cmap="cividis", vmin=lowest, vmax=1)
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            color = "white" if value < 0.55 else "black"
+            color = "white" if value < 0.45 * lowest + 0.55 else "black"
             axis.text(j, i, f"{value:.2f}".lstrip("0"), ha="center", va="center", fontsize=6.5,
                       color=color)  # fmt: skip
     axis.set_xticks(range(len(names)), names, rotation=90)

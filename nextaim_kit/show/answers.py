@@ -35,11 +35,12 @@ def divided_answers(panels: Mapping[str, Divided], *, columns: int = 2) -> Figur
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = new_figure(4.1 * columns, 2.7 * rows + 0.3, rows, columns, sharey=True)
+    figure, axes = new_figure(4.1 * columns, 2.7 * rows + 0.6, rows, columns, sharey=True)
     said = [_divided(a, name, p) for a, (name, p) in zip(axes.flat, panels.items(), strict=False)]
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     figure.supylabel("share of readers who say yes", fontsize=10)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return described(figure, f"Share of readers who say yes by score: {'; '.join(said)}.")
 
 
@@ -54,7 +55,6 @@ def _divided(axis: Axes, name: str, panel: Divided) -> str:
     axis.axvline(panel.limit, color=GRAY, linewidth=1.2, linestyle="--", label="limit")
     axis.set(xlabel=panel.unit, ylim=(-0.05, 1.05))
     axis.set_title(f"{name}: {split.mean():.0%} divided", fontsize=10)
-    axis.legend(loc="center right", fontsize=8)
     return f"{name}, divided on {split.sum()} of {len(split)}"
 
 
@@ -66,6 +66,7 @@ def spread_of_choices(
     group: str = "question",
     chosen: Mapping[str, float] | None = None,
     reference: Mapping[str, float] | None = None,
+    referred: str = "published",
     xlabel: str = "AUC",
     title: str = "",
 ) -> Figure:
@@ -79,6 +80,8 @@ def spread_of_choices(
         Value of what was chosen beforehand by group, drawn as a diamond.
     reference : mapping of str to float, optional
         Published value by group, drawn as a cross.
+    referred : str
+        What the legend calls `reference`.
     value, group, xlabel, title : str
     """
     names = list(dict.fromkeys(df[group]))
@@ -89,7 +92,7 @@ def spread_of_choices(
     axis.scatter(
         df[value], at + wobble, s=22, color=BLUE, alpha=0.5, linewidths=0, label="a choice"
     )
-    marks = (("chosen beforehand", chosen, VERMILION, "D"), ("published", reference, BLACK, "x"))
+    marks = (("chosen beforehand", chosen, VERMILION, "D"), (referred, reference, BLACK, "x"))
     for label, known, color, mark in marks:
         there = [name for name in names if name in (known or {})]
         if known and there:

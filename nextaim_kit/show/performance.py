@@ -258,14 +258,14 @@ def curves(
         Quantities and units.
     title : str
     """
-    figure, axes = new_figure(5.4, 3.8)
+    figure, axes = new_figure(5.4, 4.0)
     axis, said = axes[0, 0], []
     for i, (name, (x, y)) in enumerate(lines.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)
         axis.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=DASHES[i % len(DASHES)], label=name)
         said.append(f"{name} {y[0]:.2f} to {y[-1]:.2f}")
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    axis.legend()
+    figure.legend(loc="outside lower center", ncols=min(3, len(lines)))
     return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}.")
 
 

@@ -63,6 +63,12 @@ def test_the_values_of_a_matrix_are_written_in_its_squares():
     assert f"{kappa_matrix(CODES).loc['R1', 'R2']:.2f}".replace("0.", ".") in texts
 
 
+def test_the_colors_of_pairs_start_at_the_tenth_below_the_lowest():
+    matrix = pd.DataFrame([[np.nan, 0.83, 0.67], [0.83, np.nan, 0.9], [0.67, 0.9, np.nan]])
+    low, high = plots.pair_matrix(matrix).axes[0].images[0].get_clim()
+    assert (low, high) == pytest.approx((0.6, 1.0))
+
+
 def test_bias_and_limits_are_drawn_where_they_are():
     limits = bland_altman(X, Y)
     figure = plots.bland_altman({"a": plots.Differences(X, Y, limits, "%", "points")})
@@ -71,9 +77,10 @@ def test_bias_and_limits_are_drawn_where_they_are():
 
 
 def test_a_choice_made_beforehand_and_the_published_one_are_told_from_the_others():
-    figure = plots.spread_of_choices(CHOICES, chosen={"zones": 0.9}, reference={"type": 0.85})
+    known = {"chosen": {"zones": 0.9}, "reference": {"type": 0.85}}
+    figure = plots.spread_of_choices(CHOICES, **known, referred="published, real CTs")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["a choice", "chosen beforehand", "published"]
+    assert labels == ["a choice", "chosen beforehand", "published, real CTs"]
 
 
 def test_names_that_repeat_are_told_apart_by_their_group_in_the_text():

@@ -151,12 +151,13 @@ def contours(axis):
 
 
 def test_curves_have_the_points_and_names_that_were_given():
-    (axis,) = draw("curves").axes
+    figure = draw("curves")
+    (axis,) = figure.axes
     for line, (name, (x, y)) in zip(axis.lines, ERASED.items(), strict=True):
         assert line.get_label() == name
         np.testing.assert_array_equal(line.get_xydata(), np.column_stack([x, y]))
     assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 2
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(ERASED)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(ERASED)
 
 
 def test_each_picture_is_windowed_by_its_own_values():
