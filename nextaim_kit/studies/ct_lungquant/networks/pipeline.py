@@ -208,9 +208,16 @@ class LungQuant:
         return widened((spans[0], spans[1], spans[2]), _MARGIN, shape)
 
     def lungs(self, hu: Tensor, box: Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probability of right and left lung; the box grows where lungs reach its end."""
-        shape = hu.shape[1:]
+        """Probability of right and left lung; the box grows where lungs reach its end.
+
+        Where nothing is found in it, the whole scan is looked at.
+        """
+        _, *edges = hu.shape
+        shape = (edges[0], edges[1], edges[2])
         found = self._lungs_in(hu, box)
+        if not found.any() and box != whole(shape):  # BB-net was wrong
+            box = whole(shape)
+            found = self._lungs_in(hu, box)
         while (larger := _grown(found, box, shape)) != box:  # ends at the volume's at last
             box = larger
             found = self._lungs_in(hu, box)

@@ -150,7 +150,7 @@ TEMPLATE = (
     _percent("involvement_left", "Left lung affected", "LQ-INV-L",
              "lesions over lung, left", **LEFT),
     _percent("involvement", "Lungs affected", "LQ-INV", "lesions over lungs"),
-    Quantity("ct_ss", "CT severity score", own("LQ-CTSS", "CT severity score, class 1 to 5"),
+    Quantity("ct_ss", "CT severity class", own("LQ-CTSS", "CT severity class, 1 to 5"),
              "number", "class of the share that is affected: below 5, 25, 50, 75 %, and above",
              unit=codes.SCORE, low=1, high=5, digits=0),
     Quantity("type", "Type of the lesions", own("LQ-TYPE", "Type of the lesions"), "choice",

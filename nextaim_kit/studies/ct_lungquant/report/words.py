@@ -20,7 +20,7 @@ def impression(report: Report) -> str:
     v: dict[str, Any] = report.values
     known = report.field("involvement").possible
     share = f"{v['involvement']:.1f} %" if known else "An unknown share"
-    parts = [f"{share} of the lungs affected, CT severity score {v['ct_ss']} of 5."]
+    parts = [f"{share} of the lungs affected, CT severity class {v['ct_ss']} of 5."]
     if v["type"] == "none":
         parts.append("No lesions.")
     else:
@@ -54,7 +54,7 @@ def _liters(v: dict[str, Any]) -> str:
     return (
         f"The right lung measures {v['right_ml'] / 1000:.2f} L, the left lung "
         f"{v['left_ml'] / 1000:.2f} L. Lesions occupy {v['lesions_ml'] / 1000:.2f} L, which is "
-        f"about {v['involvement']:.0f} % of the lungs, severity score {v['ct_ss']} of 5."
+        f"about {v['involvement']:.0f} % of the lungs, severity class {v['ct_ss']} of 5."
     )
 
 

@@ -23,10 +23,11 @@ COARSE = Recipe(spacing=(6.25, 6.25, 8.5), patch=(32, 32, 32))
 
 
 class Dense(nn.Module):
-    """Lesions: what is denser than well-aerated lung."""
+    """Lesions: what is denser than well-aerated lung, and less dense than the chest wall."""
 
     def forward(self, x):
-        return 50 * (x - float(networks.normalized(torch.tensor(-720))))
+        low, high = (float(networks.normalized(torch.tensor(hu))) for hu in (-720, -350))
+        return 50 * torch.minimum(x - low, high - x)
 
 
 class Dark(nn.Module):
