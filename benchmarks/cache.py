@@ -36,7 +36,7 @@ from nextaim_kit.studies.ct_lungquant.networks.items import Patches
 from nextaim_kit.studies.ct_lungquant.networks.preparing import Prepared
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
-SUBJECTS, SIZE, TURNS, PATCH = 20, (512, 384, 100), 7, (64, 64, 64)
+SUBJECTS, SIZE, TURNS, PATCH = 20, (512, 384, 100), 4, (64, 64, 64)
 AUGMENTED = 10  # copies of each CT that are stored varied
 LIMIT = 1.0
 # Spacing in mm, and what else is tried; all but the spacing is done on the fly by the kit.
