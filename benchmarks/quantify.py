@@ -60,8 +60,11 @@ def write_series(image: sitk.Image, folder: Path) -> None:
         meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.3680043.8.498.1.{k + 1}"
         one = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
         one.SOPClassUID, one.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        one.Modality, one.PatientID = "CT", "synthetic"
+        one.Modality, one.PatientID = "CT", "ct"
         one.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.1"
+        one.StudyInstanceUID = one.FrameOfReferenceUID = "1.2.826.0.1.3680043.8.498.2"
+        one.PatientName, one.StudyDate, one.StudyTime = "ct^", "20000101", "000000"
+        one.PatientBirthDate = one.PatientSex = one.StudyID = one.AccessionNumber = ""
         one.ImagePositionPatient = [0, 0, round(k * dz, 4)]
         one.ImageOrientationPatient, one.PixelSpacing = [1, 0, 0, 0, 1, 0], [dy, dx]
         one.Rows, one.Columns, one.SamplesPerPixel = *plane.shape, 1

@@ -13,6 +13,7 @@ from nextaim_kit.errors import DataError
 
 # No day of a patient's: a stand-in has no time, and DICOM wants one.
 NO_DATE, NO_TIME = "20000101", "000000"
+_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 NO_SOURCE = "Stand-in header: no DICOM source"
 
 
@@ -29,7 +30,8 @@ def read_evidence(folder: str | Path, subject: str) -> list[Dataset]:
     Raises
     ------
     DataError
-        If there is not one CT series, or it is another patient's than `subject`.
+        If there is not one CT series, it is another patient's than `subject`, or its headers lack
+        a UID.
     """
     found = [one for one in scan(Path(folder))[0] if one.modality == "CT" and one.is_image]
     series = {one.series for one in found}
@@ -47,6 +49,14 @@ def read_evidence(folder: str | Path, subject: str) -> list[Dataset]:
             mend="give this subject's series, or name subjects by their PatientID",
         )
     headers = [dcmread(one.path, stop_before_pixels=True) for one in found]
+    lacking = [name for name in _NEEDED for header in headers if name not in header]
+    if lacking:
+        raise DataError(
+            "the CT's header does not say what it belongs to",
+            expected=", ".join(_NEEDED),
+            found=f"no {lacking[0]}",
+            mend="export the series again with its UIDs; they may be pseudonyms",
+        )
     return sorted(headers, key=lambda header: header.SOPInstanceUID)
 
 

@@ -95,6 +95,15 @@ def test_it_refers_to_the_ct_it_was_measured_on(report, tmp_path):
         read_evidence(tmp_path, "A-002")
 
 
+def test_a_ct_whose_header_lost_its_study_is_no_evidence(tmp_path):
+    header = stand_in("A-001", "A")[0]
+    del header.StudyInstanceUID
+    header.PixelSpacing = [1, 1]
+    header.save_as(tmp_path / "slice.dcm", enforce_file_format=True)
+    with pytest.raises(DataError, match=r"belongs to(.|\n)*no StudyInstanceUID"):
+        read_evidence(tmp_path, "A-001")
+
+
 def test_a_folder_without_a_ct_is_no_evidence(tmp_path):
     with pytest.raises(DataError, match="one CT series"):
         read_evidence(tmp_path, "A-001")
