@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -63,7 +64,10 @@ def peak_of(run: Callable[[], Any], device: Device = "cpu") -> int:
         return torch.cuda.max_memory_allocated() - before
     # The profiler's library writes the time of every start and stop to the terminal.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with (
+        _nothing_old_goes(),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler,
+    ):
         run()
     results: Any = profiler.profiler
     events = [e for e in results.kineto_results.events() if e.name() == "[memory]"]
@@ -72,6 +76,19 @@ def peak_of(run: Callable[[], Any], device: Device = "cpu") -> int:
         now += event.nbytes()  # negative where memory is given back
         peak = max(peak, now)
     return peak
+
+
+@contextmanager
+def _nothing_old_goes() -> Iterator[None]:
+    """Collect garbage before, and none meanwhile: old tensors that go would hide new ones."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def train(step: Step, updates: int = 2, seconds: list[float] | None = None) -> None:

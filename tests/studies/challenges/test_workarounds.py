@@ -92,7 +92,7 @@ def test_accumulated_gradients_give_the_same_weights_up_to_rounding():
 
 
 def test_the_loss_is_least_where_all_is_right():
-    target = volumes(1)[0][1]
+    target = volumes(1)[0][1][None]
     right, wrong = (workarounds.loss(sign * 20 * (2 * target - 1), target) for sign in (1, -1))
     assert float(right) == pytest.approx(0, abs=1e-3)
     assert float(wrong) > 1
