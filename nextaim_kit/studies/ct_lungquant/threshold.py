@@ -23,7 +23,7 @@ SPACING_MM = 3.0, 4.5
 ILL_HU = -700.0  # well-aerated lung below
 GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
 _CONTRAST_HU, _CONTRAST_SHARE = 150.0, 0.05  # of what is called ill, from which it is blood
-_GAS_SHARE = 0.25  # of a part, from which it is no lung
+GAS_SHARE = 0.25  # of a part, from which it is no lung
 _LEAST_ML = 100.0  # a lung
 _SECOND = 0.2  # of the larger lung: what is smaller is none
 _TRACHEA_MM2 = 700.0, 40.0  # area in a slice, at most and at least
@@ -119,7 +119,7 @@ def _without_gas(trunks: Mask, hu: NDArray[np.float32], least: float) -> Mask:
     labels, n = ndimage.label(trunks)
     sizes = np.bincount(labels.ravel(), minlength=n + 1)
     gas = np.bincount(labels[hu < GAS_HU], minlength=n + 1)
-    lung = (sizes >= least) & (gas < _GAS_SHARE * sizes)
+    lung = (sizes >= least) & (gas < GAS_SHARE * sizes)
     lung[0] = False
     return lung[labels]
 

@@ -40,7 +40,7 @@ from nextaim_kit.studies.ct_lungquant.networks.preparing import (
 )
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import AIR, Scan
-from nextaim_kit.studies.ct_lungquant.threshold import split_sides
+from nextaim_kit.studies.ct_lungquant.threshold import GAS_HU, GAS_SHARE, split_sides
 
 _MARGIN = 0.05  # of a box's edges, on every side
 _OVERLAP = 0.25
@@ -227,12 +227,13 @@ class LungQuant:
 
     def _lungs_in(self, hu: Tensor, box: Box) -> NDArray[np.float32]:
         logits = self._window("lungs", hu, box)
+        inside, least = hu[0][box].numpy(), _LEAST_ML / _voxel_ml(self.recipe.spacing)
         if self.recipe.sided:
             sides = logits.softmax(0)[1:].numpy()
-            keep = _main_parts(sides.sum(0) >= 0.5, _LEAST_ML / _voxel_ml(self.recipe.spacing))
+            keep = _main_parts(sides.sum(0) >= 0.5, inside, least)
             return np.where(keep, sides, 0).astype(np.float32)
         lung = logits.sigmoid()[0].numpy()
-        keep = _main_parts(lung >= 0.5, _LEAST_ML / _voxel_ml(self.recipe.spacing))
+        keep = _main_parts(lung >= 0.5, inside, least)
         labels = split_sides(keep, self.recipe.spacing[::-1])
         return np.stack([np.where(labels == side, lung, 0) for side in (1, 2)]).astype(np.float32)
 
@@ -304,11 +305,12 @@ def _grown(found: NDArray[np.float32], box: Box, shape: Sequence[int]) -> Box:
     return spans[0], spans[1], spans[2]
 
 
-def _main_parts(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
-    """Connected parts that are as large as a good part of a lung."""
-    labels, _ = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
+def _main_parts(mask: NDArray[np.bool_], hu: NDArray[np.int16], least: float) -> NDArray[np.bool_]:
+    """Connected parts as large as a good part of a lung, without the gas around or in a body."""
+    labels, count = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    gas = np.bincount(labels[hu < GAS_HU], minlength=count + 1)
+    sizes[(gas > GAS_SHARE * sizes) | (np.arange(count + 1) == 0)] = 0
     return (sizes >= max(least, 0.1 * sizes.max()))[labels]
 
 

@@ -236,3 +236,19 @@ def test_a_software_that_finds_no_lung_scores_zero(trained):
     assert table["dsc_lungs"].tolist() == [0]
     assert table["ct_ss"].tolist() == [0]  # a class that there is not
     assert abs(table["involvement"] - table["truth_involvement"]).min() >= 50
+
+
+def test_air_around_a_body_is_no_lung(scan):
+    hu = sitk.GetArrayFromImage(scan.image)
+    hu[:, :5, :] = -1000  # a block of air before the patient
+    found, plain = (
+        lungquant("v1").segment(replace(scan, image=one))
+        for one in (placed_like(hu, scan.image), scan.image)
+    )
+    assert np.allclose(voxels(found)[0], voxels(plain)[0], atol=0.02)
+
+
+def placed_like(values, image):
+    made = sitk.GetImageFromArray(values)
+    made.CopyInformation(image)
+    return made
