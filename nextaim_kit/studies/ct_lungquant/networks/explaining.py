@@ -78,7 +78,7 @@ def density_figure(table: pd.DataFrame) -> Figure:
             axis.plot(one["hu"], 100 * one["called"], color=color, linestyle=dashes, label=way)
             said.append(f"{way}, {name}: {100 * one['called'].mean():.0f} % on average over bins")
         title = "voxels of lesions" if sick else "healthy voxels of the lungs"
-        axis.set(xlabel="density in HU", ylabel="called ill, %", ylim=(-2, 102), title=title)
+        axis.set(xlabel="attenuation (HU)", ylabel="called ill, %", ylim=(-2, 102), title=title)
         axis.grid(axis="y")
     axes.flat[0].legend()
     return described(figure, f"Share of voxels called ill by density. {'; '.join(said)}.")
@@ -97,7 +97,7 @@ def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
     Parameters
     ----------
     row : named tuple
-        ``subject``, ``image``, ``lungs``, ``lesions``, ``swapped``.
+        ``subject``, ``image``, ``lungs``, ``lesions``.
     segment : callable
 
     Returns
@@ -107,9 +107,10 @@ def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
         is the patient's right lung, which lies at the left now; ``warned``, whether `doubts` says
         that sides may be mislabeled.
     """
-    scan = mirrored(read_ct(str(row.image)))
+    original = read_ct(str(row.image))
+    scan = mirrored(original)
     lungs, lesions = attempt(segment, scan)
-    right = masks_of(row, read_ct(str(row.image)))[0][:, :, ::-1] == RIGHT
+    right = masks_of(row, original)[0][:, :, ::-1] == RIGHT
     called = lungs == RIGHT
     overlap = 2 * np.count_nonzero(right & called)
     sizes = int(np.count_nonzero(right) + np.count_nonzero(called))

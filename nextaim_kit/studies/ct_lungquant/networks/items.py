@@ -91,7 +91,7 @@ class Patches(Dataset):
     whole : bool
         From the whole scan rather than from the lungs' box and somewhat around.
     inside : bool
-        Show the lungs only: all else becomes air (`around_lungs`).
+        Show the lungs and two voxels around them: all else becomes air (`around_lungs`).
     augment : bool
         Take another part each time, mirrored, with other noise and contrast. Else its middle.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -65,8 +65,8 @@ class Recipe:
     patch : (int, int, int)
         Voxels that they see at once: x, y, z; rounded up to multiples of 16.
     inside : bool
-        U-net2 sees what is lung, and air in place of all else: an own choice, for a short
-        training. The published one sees the whole box.
+        U-net2 sees the lungs and two voxels around them, and air in place of all else: an own
+        choice, for a short training. The published one sees the whole box.
     width, epochs, box_epochs, batch_size : int
     learning_rate : float
     memory : "auto", float or None
@@ -341,6 +341,3 @@ def _refuse_nothing(lung: NDArray[np.bool_], spacing: Sequence[float]) -> None:
             found=f"{found:.0f} ml",
             mend="check that it is a chest CT, and that the network was trained long enough",
         )
-
-
-Software = Callable[[Scan], Maps]

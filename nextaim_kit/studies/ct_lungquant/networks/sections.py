@@ -48,7 +48,7 @@ def section(row: Any, segment: Callable[[Scan], Maps] | None = None) -> Section:
     Parameters
     ----------
     row : named tuple
-        ``subject``, ``image``, ``lungs``, ``lesions``, ``swapped``.
+        ``subject``, ``image``, ``lungs``, ``lesions``.
     segment : callable, optional
         A software whose lesions are to be drawn as well.
     """
