@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,7 @@ from nextaim_kit.data.files import cache_folder, data_folder
 from nextaim_kit.machine import gpu, limits
 
 _GIB = 2**30
+_OTHER_EXTRA = re.compile("extra == (?!.deep)")
 _INSTALL = "run `make lab`, or any other target of the Makefile: it brings .venv up to date"
 
 
@@ -49,7 +52,7 @@ def examine(runs: Path | None = None) -> list[Finding]:
         memory(),
         shared_memory(),
         *(folder(name, path) for name, path in folders.items()),
-        graphics(),
+        *graphics(),
         *viewers(),
     ]
 
@@ -70,14 +73,19 @@ def packages(lock: Path) -> Finding:
         return Finding("packages", "warn", detail, "install from the project's folder")
     pins = read_pins(lock)
     found = {name: _installed(name) for name in pins}
-    missing = [f"{name} {pin} is missing" for name, pin in pins.items() if not found[name]]
+    needed = _needed()  # an image for users has no tools for tests
+    missing = [
+        f"{name} {pin} is missing"
+        for name, pin in pins.items()
+        if not found[name] and _plain(name) in needed
+    ]
     other = [
         f"{name} is {found[name]}, not {pin}"
         for name, pin in pins.items()
         if found[name] and found[name] != pin
     ]
     if not missing + other:
-        return Finding("packages", "ok", f"{len(pins)} as locked")
+        return Finding("packages", "ok", f"{sum(map(bool, found.values()))} as locked")
     more = len(missing + other) - 5
     detail = "; ".join((missing + other)[:5]) + (f"; and {more} more" if more > 0 else "")
     return Finding("packages", "fail" if missing else "warn", detail, _INSTALL)
@@ -149,17 +157,52 @@ def folder(name: str, path: Path, need: int = 5 * _GIB) -> Finding:
     return Finding(name, "warn", detail, f"free space, or {mend}")
 
 
-def graphics() -> Finding:
-    """Report the GPU or MIG slice that a trial allocation found."""
-    found = gpu.find_gpu()
+def graphics() -> list[Finding]:
+    """Report the GPU or MIG slice that a trial allocation found, and whether it was promised.
+
+    What a hub's profile promises stands in ``NEXTAIM_EXPECTS``: ``cpu``, a slice such as
+    ``1g.10gb``, or a part of a card's name.
+    """
+    found, expected = gpu.find_gpu(), os.environ.get("NEXTAIM_EXPECTS", "").strip()
+    return [_gpu(found)] + ([_promise(expected, found)] if expected else [])
+
+
+def _gpu(found: gpu.Gpu) -> Finding:
     if found.kind != "none":
-        what = "MIG slice" if found.kind == "mig" else "GPU"
         memory = f"{found.free / _GIB:.1f} of {found.total / _GIB:.1f} GiB free"
-        return Finding("GPU", "ok", f"{what} {found.name}, {memory}")
+        return Finding("GPU", "ok", f"{_kind(found)} {found.name}, {memory}")
     if found.problem:
         mend = "install a torch that fits the driver; until then all runs on the processor"
         return Finding("GPU", "warn", found.problem, mend)
     return Finding("GPU", "ok", "none; everything runs on the processor")
+
+
+def _promise(expected: str, found: gpu.Gpu) -> Finding:
+    name = "promised by the hub"
+    if expected == "cpu":
+        return Finding(name, "ok", "no GPU")
+    if found.kind == "none":
+        mend = (
+            "stop the server (File, Hub Control Panel), start it with the same profile, and tell "
+            "the hub's administrators if that does not help; the profile tutorial runs without GPU"
+        )
+        return Finding(name, "fail", f"{expected}, but no GPU can be used", mend)
+    detail = f"{expected}, but {_kind(found)} {found.name} came, {found.total / _GIB:.1f} GiB"
+    slice_of = re.fullmatch(r"\d+g\.(\d+)gb", expected)
+    if slice_of and found.total < 0.85 * int(slice_of[1]) * 1e9:
+        mend = (
+            "stop the server and start it again for another card; else run the profile tutorial, "
+            "or smaller batches and patches"
+        )
+        return Finding(name, "fail", detail, mend)
+    if expected.lower() in found.name.lower():
+        return Finding(name, "ok", expected)
+    mend = "it will do, at another speed: compare no times with those of the card promised"
+    return Finding(name, "warn", detail, mend)
+
+
+def _kind(found: gpu.Gpu) -> str:
+    return "MIG slice" if found.kind == "mig" else "GPU"
 
 
 def viewers() -> list[Finding]:
@@ -175,6 +218,23 @@ def viewers() -> list[Finding]:
         detail = detail if there else "not installed"
         found.append(Finding(f"viewer: {name}", "ok" if there else "warn", detail, mend))
     return found
+
+
+def _needed() -> set[str]:
+    """Names of all packages that the kit cannot do without, found by following them."""
+    needed, ahead = set[str](), {"nextaim_kit"}
+    while ahead:
+        name = ahead.pop()
+        needed.add(_plain(name))
+        lines = requires(name) or [] if _installed(name) else []
+        names = {re.split(r"[^\w.-]", line)[0] for line in lines if not _OTHER_EXTRA.search(line)}
+        ahead |= {one for one in names if _plain(one) not in needed}
+    return needed
+
+
+def _plain(name: str) -> str:
+    """A package's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _installed(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from nextaim_kit import catalog
 from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import KernelDied, KitError, RunError
+from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.context import compose, headings, machine, missing_outputs
 from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
@@ -74,7 +75,8 @@ def execute(
         _clear(request.folder, {".lock"} if force else _KEPT)
         request.write()
         try:
-            _run(request, observer or Observer())
+            with hub.kept_awake():
+                _run(request, observer or Observer())
         except KitError as error:
             _close(request, error)
             raise

@@ -47,14 +47,33 @@ def test_another_version_is_named(locked):
     assert finding.detail == f"numpy is {version('numpy')}, not 1.0"
 
 
-def test_a_missing_package_fails_and_is_named(locked):
+@pytest.fixture
+def needed(monkeypatch):
+    """Let the kit need these packages."""
+    return lambda *names: monkeypatch.setattr(doctor, "_needed", lambda: set(names))
+
+
+def test_a_missing_package_fails_and_is_named(locked, needed):
+    needed("no-such-package")
     finding = doctor.packages(locked("no-such-package==1.0"))
     assert (finding.verdict, finding.detail) == ("fail", "no-such-package 1.0 is missing")
 
 
-def test_many_differences_are_counted(locked):
+def test_many_differences_are_counted(locked, needed):
+    needed(*(f"no-such-package-{i}" for i in range(8)))
     finding = doctor.packages(locked(*(f"no-such-package-{i}==1.0" for i in range(8))))
     assert finding.detail.endswith("and 3 more")
+
+
+def test_a_missing_tool_for_tests_is_no_fault(locked):
+    finding = doctor.packages(locked(f"numpy=={version('numpy')}", "no-such-package==1.0"))
+    assert finding == doctor.Finding("packages", "ok", "1 as locked")
+
+
+def test_the_packages_needed_are_the_kit_s_own_and_theirs_without_those_for_tests():
+    needed = doctor._needed()
+    assert {"numpy", "torch", "transformers", "jinja2", "pure-eval"} < needed
+    assert not {"pytest", "ruff", "jupyterhub"} & needed
 
 
 def test_a_missing_lock_is_said(tmp_path):
@@ -134,9 +153,38 @@ def test_a_full_disk_is_a_warning(tmp_path):
 )
 def test_the_gpu_found_is_said(monkeypatch, found, verdict, words):
     monkeypatch.setattr(doctor.gpu, "find_gpu", lambda: found)
-    finding = doctor.graphics()
+    monkeypatch.delenv("NEXTAIM_EXPECTS", raising=False)
+    (finding,) = doctor.graphics()
     assert finding.verdict == verdict
     assert words in finding.detail
+
+
+A_SLICE = Gpu("mig", "NVIDIA A100 80GB PCIe MIG 1g.10gb", 10_300_000_000, 10_200_000_000)
+SMALL = Gpu("mig", "NVIDIA A100-PCIE-40GB MIG 1g.5gb", 5_100_000_000, 5_000_000_000)
+T4 = Gpu("gpu", "Tesla T4", 15_800_000_000, 15_600_000_000)
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "verdict", "words", "mend"),
+    [
+        ("1g.10gb", A_SLICE, "ok", "1g.10gb", ""),
+        ("1g.10gb", Gpu(), "fail", "no GPU can be used", "start it with the same profile"),
+        ("1g.10gb", SMALL, "fail", "MIG slice NVIDIA A100-PCIE-40GB MIG 1g.5gb", "smaller batches"),
+        ("1g.10gb", T4, "warn", "GPU Tesla T4 came, 14.7 GiB", "compare no times"),
+        ("2g.20gb", A_SLICE, "fail", "9.6 GiB", "another card"),
+        ("T4", T4, "ok", "T4", ""),
+        ("cpu", Gpu(), "ok", "no GPU", ""),
+    ],
+)
+def test_the_gpu_found_is_compared_with_the_profile_s(
+    monkeypatch, expected, found, verdict, words, mend
+):
+    monkeypatch.setattr(doctor.gpu, "find_gpu", lambda: found)
+    monkeypatch.setenv("NEXTAIM_EXPECTS", expected)
+    _, finding = doctor.graphics()
+    assert finding.verdict == verdict
+    assert words in finding.detail
+    assert mend in finding.mend
 
 
 def test_a_viewer_that_is_not_installed_is_a_warning(monkeypatch):

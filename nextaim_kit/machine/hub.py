@@ -1,0 +1,66 @@
+"""A run told to the JupyterHub that this server belongs to, so that no culler takes it for idle.
+
+A hub sees requests from the browser and what kernels print. A headless run, its browser closed,
+is neither: without word from it the server would be stopped, after an hour on most hubs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+_EVERY = 300.0  # seconds, as the server itself does; JUPYTERHUB_ACTIVITY_INTERVAL changes both
+
+
+@contextmanager
+def kept_awake() -> Iterator[None]:
+    """Tell the hub every few minutes that this server is in use, while the block runs.
+
+    Nothing is done where there is no hub. A hub that cannot be told is said once in the log, and
+    disturbs the block no further.
+    """
+    url, token = (os.environ.get(f"JUPYTERHUB_{name}") for name in ("ACTIVITY_URL", "API_TOKEN"))
+    if not url or not token:
+        yield
+        return
+    over = Event()
+    thread = Thread(target=_tell, args=(url, token, over), name="hub-activity", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _tell(url: str, token: str, over: Event) -> None:
+    import requests
+
+    every, said = _interval(), False
+    while True:
+        now = datetime.now(UTC).isoformat()
+        server = {os.environ.get("JUPYTERHUB_SERVER_NAME", ""): {"last_activity": now}}
+        try:
+            requests.post(
+                url,
+                json={"last_activity": now, "servers": server},
+                headers={"Authorization": f"token {token}"},
+                timeout=30,
+            ).raise_for_status()
+        except requests.RequestException as error:
+            if not said:
+                why = type(error).__name__
+                logging.getLogger(__name__).warning("the hub was not told of this run: %s", why)
+            said = True
+        if over.wait(every):
+            return
+
+
+def _interval() -> float:
+    try:
+        return max(1.0, float(os.environ.get("JUPYTERHUB_ACTIVITY_INTERVAL") or _EVERY))
+    except ValueError:
+        return _EVERY
