@@ -19,7 +19,7 @@ from nextaim_kit.data.files import cache_folder, data_folder
 from nextaim_kit.machine import gpu, limits
 
 _GIB = 2**30
-_OTHER_EXTRA = re.compile("extra == (?!.deep)")
+_OTHER_EXTRA = re.compile(r"""extra\s*==\s*["'](?!deep["'])""")
 _INSTALL = "run `make lab`, or any other target of the Makefile: it brings .venv up to date"
 
 

@@ -1,0 +1,8 @@
+# shellcheck shell=bash
+# Sourced by the image before the server starts. A home on a hub is a volume of the user's own: it
+# gets a copy of the notebooks once, and what the user changes there stays.
+if [ ! -e "${HOME}/nextaim_kit" ]; then
+    cp -r /opt/nextaim_kit/notebooks "${HOME}/nextaim_kit"
+fi
+export NEXTAIM_NOTEBOOKS="${HOME}/nextaim_kit"
+export NEXTAIM_RUNS="${NEXTAIM_RUNS:-${HOME}/nextaim_runs}"

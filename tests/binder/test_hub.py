@@ -1,0 +1,144 @@
+"""The trial hub, really started: logging in, the form, a server by a profile, its end."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import requests
+from websocket import create_connection
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def served(trial_hub):
+    """Somebody whose server runs by the profile of a 10 GB slice."""
+    visitor = trial_hub.visit()
+    visitor.start("mig-1g-10gb")
+    yield visitor
+    visitor.stop()
+
+
+def test_without_the_password_nobody_comes_in(trial_hub):
+    form = {"username": "eve", "password": "guessed-wrongly"}
+    assert requests.post(f"{trial_hub.address}/hub/login", data=form).status_code == 403
+    page = requests.get(f"{trial_hub.address}/hub/spawn")
+    assert "/hub/login" in page.url
+
+
+def test_the_form_offers_every_profile_of_the_values(trial_hub, values):
+    page = trial_hub.visit("grace").ask("GET", "/hub/spawn").text
+    profiles = values["singleuser"]["profileList"]
+    for profile in profiles:
+        assert f'value="{profile["slug"]}"' in page
+        assert profile["display_name"] in page
+        assert profile["description"] in page
+
+
+def test_a_profile_that_there_is_not_is_refused(trial_hub):
+    asked = {"profile": "mig-7g-80gb"}
+    answer = trial_hub.visit("grace").ask("POST", "/hub/api/users/grace/server", json=asked)
+    assert answer.status_code >= 400
+
+
+def test_the_manifest_of_the_chosen_profile_is_written_and_valid(served):
+    pod = served.hub.manifest()
+    kubernetes_validate.validate(pod, "1.32", strict=True)
+    (container,) = pod["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/mig-1g.10gb"] == "1"
+    assert {"name": "NEXTAIM_EXPECTS", "value": "1g.10gb"} in container["env"]
+
+
+def test_the_manifest_s_file_holds_no_token(served):
+    (container,) = served.hub.manifest()["spec"]["containers"]
+    tokens = [v["value"] for v in container["env"] if "TOKEN" in v["name"]]
+    assert tokens
+    assert set(tokens) == {"<token>"}
+
+
+def test_the_server_answers_and_opens_the_start_page(served):
+    page = served.ask("GET", f"/user/{served.user}/")
+    assert page.url.endswith("/lab/tree/notebooks/start_here.ipynb")
+    listing = served.ask("GET", f"/user/{served.user}/api/contents/notebooks").json()
+    assert "ct_radiomics" in {entry["name"] for entry in listing["content"]}
+
+
+def test_the_kit_in_the_server_sees_the_profile_s_limits_and_promise(served, wait_until, tmp_path):
+    said = tmp_path / "said.json"
+    code = (
+        "import json, os; from nextaim_kit.machine import limits, doctor;"
+        "print(json.dumps([limits.memory_limit(), os.environ['NEXTAIM_EXPECTS']]))"
+    )
+    type_in_terminal(served, f'{sys.executable} -c "{code}" > {said}.part; mv {said}.part {said}')
+    wait_until(said.exists)
+    memory, promise = json.loads(said.read_text())
+    assert memory <= 16 * 2**30
+    assert promise == "1g.10gb"
+
+
+def test_a_server_with_a_run_outlives_the_culler_and_one_without_does_not(
+    start_hub, wait_until, toy, tmp_path
+):
+    over = tmp_path / "over"
+    toy(f"import os, time\nwhile not os.path.exists({str(over)!r}): time.sleep(0.5)")
+    quick = {"NEXTAIM_HUB_IDLE": "15", "NEXTAIM_NOTEBOOKS": os.environ["NEXTAIM_NOTEBOOKS"]}
+    with start_hub(**quick) as hub:
+        runs, idles = hub.visit("ada"), hub.visit("grace")
+        runs.start("cpu")
+        command = f"JUPYTERHUB_ACTIVITY_INTERVAL=3 {sys.executable} -m nextaim_kit.cli run toy/draw"
+        type_in_terminal(runs, command)
+        idles.start("cpu")
+        wait_until(lambda: idles.server() is None)
+        assert runs.server()["ready"]
+        over.touch()
+        wait_until(lambda: runs.server() is None)
+    (record,) = (hub.state / "runs").rglob("run.json")
+    assert json.loads(record.read_text())["outcome"] == "done"
+
+
+def test_the_end_of_the_hub_is_the_end_of_its_servers_and_proxy(start_hub):
+    with start_hub() as hub:
+        hub.visit().start("cpu")
+        assert len(processes_of(hub)) >= 4  # hub, proxy, culler, server
+    assert not processes_of(hub)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(trial_hub, tmp_path):
+    port = trial_hub.address.rpartition(":")[2]
+    config = PROJECT / "binder" / "hub" / "jupyterhub_config.py"
+    command = [sys.executable, "-m", "jupyterhub", "-f", str(config)]
+    own = os.environ | {"NEXTAIM_HUB_PORT": port, "NEXTAIM_HUB_STATE": str(tmp_path)}
+    done = subprocess.run(command, env=own, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode
+    assert f"port {port} is taken" in done.stderr
+
+
+def processes_of(hub):
+    """Processes with the hub's own folder in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            found += [path.parent.name] if str(hub.state).encode() in path.read_bytes() else []
+    return found
+
+
+def type_in_terminal(visitor, command):
+    """Type a command into a terminal of the server, and leave."""
+    path = f"/user/{visitor.user}/api/terminals"
+    server = {"X-XSRFToken": visitor.session.cookies.get("_xsrf", path=f"/user/{visitor.user}/")}
+    made = visitor.session.post(visitor.hub.address + path, headers=server)
+    made.raise_for_status()
+    name = made.json()["name"]
+    host = visitor.hub.address.removeprefix("http://")
+    place = f"/user/{visitor.user}/terminals/websocket/{name}"
+    cookies = {c.name: c.value for c in visitor.session.cookies if place.startswith(c.path)}
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    with closing(create_connection(f"ws://{host}{place}", cookie=cookie, timeout=30)) as socket:
+        socket.send(json.dumps(["stdin", command + "\r"]))
+        while command[:20] not in socket.recv():
+            pass
