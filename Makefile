@@ -10,7 +10,7 @@ PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run test lint lab bench lock clean clean-runs
+.PHONY: help environment run test lint lab hub bench lock clean clean-runs
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is to make
@@ -34,6 +34,9 @@ lint: environment ## check style, types, the layout of imports, and that noteboo
 
 lab: environment ## open JupyterLab on the notebooks
 	@$(BIN)/nextaim lab
+
+hub: environment ## start a hub on 127.0.0.1 with the profiles of binder/hub/values.yaml
+	@exec $(BIN)/jupyterhub --config binder/hub/jupyterhub_config.py
 
 bench: environment ## measure extraction, training, memory, cache and starts beside what is known
 	@echo "==> benchmarks/radiomics.py"

@@ -82,4 +82,4 @@ def test_make_alone_says_what_there_is(make):
     code, said, _ = make()
     targets = {line.split()[0] for line in said.splitlines()}
     assert code == 0
-    assert {"run", "test", "lint", "lab", "bench", "clean"} <= targets
+    assert {"run", "test", "lint", "lab", "hub", "bench", "clean"} <= targets

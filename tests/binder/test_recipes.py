@@ -1,0 +1,125 @@
+"""The recipes keep the rules of what reads them, and name no version that the lock does not."""
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
+
+PROJECT = Path(__file__).resolve().parents[2]
+BINDER = PROJECT / "binder"
+DOCKERFILE = (BINDER / "hub" / "Dockerfile").read_text()
+APPTAINER = (BINDER / "hub" / "nextaim.def").read_text()
+SCRIPTS = ["install", "postBuild", "start"]
+
+
+def commands(path):
+    """Lines of a script without comments and blank ones."""
+    lines = (line.strip() for line in path.read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_binder_s_python_is_pinned_and_fits_the_kit():
+    (python,) = (d for d in environment() if d.startswith("python="))
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert python.count("=") == 1
+    assert SpecifierSet(project["requires-python"]).contains(python.partition("=")[2])
+
+
+def environment():
+    dependencies = yaml.safe_load((BINDER / "environment.yml").read_text())["dependencies"]
+    assert all(isinstance(d, str) for d in dependencies)  # no pip section: a second list
+    return dependencies
+
+
+def test_there_is_one_list_of_versions():
+    assert [d for d in environment() if "=" in d] == ["python=3.11"]
+    for path in [*BINDER.glob("*"), *(BINDER / "hub").glob("*")]:
+        if path.is_file():
+            assert not re.findall(r"^[^#\n]*\w==\d.*", path.read_text(), re.MULTILINE), path.name
+    assert "--constraint requirements.lock" in (BINDER / "install").read_text()
+
+
+@pytest.mark.parametrize("recipe", [BINDER / "postBuild", DOCKERFILE, APPTAINER])
+def test_every_recipe_installs_by_the_one_script(recipe):
+    text = recipe.read_text() if isinstance(recipe, Path) else recipe
+    assert "binder/install" in text
+    assert "pip install" not in text
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_can_be_executed_and_stops_at_the_first_error(name):
+    path = BINDER / name
+    assert os.access(path, os.X_OK)
+    assert path.read_text().startswith("#!")
+    assert re.match(r"set -eu?o? ?", commands(path)[0])
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_a_failing_step_fails_the_build(tmp_path):
+    (tmp_path / "binder").mkdir()
+    (tmp_path / "binder" / "postBuild").write_text((BINDER / "postBuild").read_text())
+    (tmp_path / "binder" / "install").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "binder" / "install").chmod(0o755)
+    assert subprocess.run(["bash", "binder/postBuild"], cwd=tmp_path).returncode == 3
+
+
+def test_start_hands_over_to_the_server_with_its_words_whole():
+    assert commands(BINDER / "start")[-1] == 'exec "$@"'
+    words = [BINDER / "start", "printf", "%s|", "a b", "c"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "a b|c|"
+
+
+def test_what_start_promises_the_doctor_understands():
+    words = [BINDER / "start", "printenv", "NEXTAIM_EXPECTS"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "cpu\n"
+
+
+def test_apt_txt_names_packages_one_a_line():
+    lines = (BINDER / "apt.txt").read_text().splitlines()
+    assert lines
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", line) for line in lines)
+
+
+def test_binder_relies_on_no_configuration_at_the_root():
+    for name in ("install", "postBuild", "start"):
+        assert "environment.yml" not in "\n".join(commands(BINDER / name))
+
+
+@pytest.mark.parametrize("recipe", [DOCKERFILE, APPTAINER])
+def test_an_image_holds_all_that_an_installation_reads(recipe):
+    build = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    for name in build["targets"]["sdist"]["include"]:
+        assert re.search(rf"\b{re.escape(name)}\b", recipe), name
+    assert "pyproject.toml" in recipe
+
+
+def test_the_image_keeps_the_conventions_of_docker_stacks():
+    users = re.findall(r"^USER (.+)", DOCKERFILE, re.MULTILINE)
+    assert users[0] == "root"
+    assert users[-1] == "${NB_UID}"
+    assert 'fix-permissions "${CONDA_DIR}"' in DOCKERFILE
+    assert 'fix-permissions "/home/${NB_USER}"' in DOCKERFILE
+    assert "before-notebook.d/" in DOCKERFILE
+
+
+def test_a_new_home_gets_the_notebooks_once(tmp_path):
+    kit = tmp_path / "kit"
+    (kit / "notebooks").mkdir(parents=True)
+    (kit / "notebooks" / "one.ipynb").write_text("as shipped")
+    hook = (BINDER / "hub" / "before-notebook.sh").read_text().replace("/opt/nextaim_kit", str(kit))
+    copy = tmp_path / "nextaim_kit" / "one.ipynb"
+    for written in ("as shipped", "changed by the user"):
+        words = ["bash", "-euc", f'{hook}\necho "$NEXTAIM_NOTEBOOKS"']
+        done = subprocess.run(
+            words, env={"HOME": str(tmp_path)} | {"PATH": os.environ["PATH"]}, capture_output=True
+        )
+        assert done.stdout.decode().strip() == str(copy.parent)
+        assert copy.read_text() == written
+        copy.write_text("changed by the user")
