@@ -37,8 +37,9 @@ c.JupyterHub.bind_url = f"http://{LOOPBACK}:{port}"
 c.JupyterHub.hub_bind_url = f"http://{LOOPBACK}:{random_port()}"
 c.JupyterHub.db_url = "sqlite:///:memory:"
 c.JupyterHub.cookie_secret = secrets.token_bytes(32)
-proxy = Path(sys.executable).with_name("configurable-http-proxy")
-c.ConfigurableHTTPProxy.command = [str(proxy), "--log-level=warning"]
+programs = Path(sys.executable).parent
+os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"  # `nextaim` in the servers' terminals
+c.ConfigurableHTTPProxy.command = str(programs / "configurable-http-proxy")
 c.ConfigurableHTTPProxy.api_url = f"http://{LOOPBACK}:{random_port()}"
 c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(16)
 c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
@@ -50,16 +51,19 @@ c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = TrialSpawner
 for name, value in spawner_settings(values).items():
     setattr(c.KubeSpawner, name, value)
+c.Spawner.http_timeout = 120  # a busy machine takes long to import a server
 c.TrialSpawner.manifests = str(state / "manifests")
-c.TrialSpawner.notebook = "/lab/tree/notebooks/start_here.ipynb"
-c.TrialSpawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
-c.TrialSpawner.args = ["--log-level=WARN", *(["--allow-root"] if os.geteuid() == 0 else [])]
-c.TrialSpawner.notebook_dir = str(PROJECT)
 c.TrialSpawner.home_dir_template = str(state / "home" / "{username}")
-c.TrialSpawner.env_keep = [
-    *("PATH", "PYTHONPATH", "LANG", "LC_ALL", "VIRTUAL_ENV"),
-    *(name for name in os.environ if name.startswith("NEXTAIM_") and "HUB" not in name),
-]
+c.TrialSpawner.local = {
+    "cmd": [sys.executable, "-m", "jupyterhub.singleuser"],
+    "args": ["--log-level=WARN", *(["--allow-root"] if os.geteuid() == 0 else [])],
+    "default_url": "/lab/tree/notebooks/start_here.ipynb",
+    "notebook_dir": str(PROJECT),
+    "env_keep": [
+        *("PATH", "PYTHONPATH", "LANG", "LC_ALL"),
+        *(name for name in os.environ if name.startswith("NEXTAIM_") and "HUB" not in name),
+    ],
+}
 
 c.JupyterHub.services = [
     {

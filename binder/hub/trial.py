@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner, Spawner
-from traitlets import Unicode
+from traitlets import Dict, Unicode
 
 # Read when KubeSpawner's client is imported, so set before.
 os.environ["KUBECONFIG"] = str(Path(__file__).with_name("no-cluster.kubeconfig"))
@@ -20,7 +20,7 @@ class TrialSpawner(SimpleLocalProcessSpawner, KubeSpawner):
     """Offers the profiles, writes the manifest that Kubernetes would get, starts a process."""
 
     manifests = Unicode(help="Folder of the manifests, one file per user").tag(config=True)
-    notebook = Unicode(help="Address to open, instead of that of the image").tag(config=True)
+    local = Dict(help="Settings of the server here, which no cluster would get").tag(config=True)
     progress = Spawner.progress  # KubeSpawner's is made of events of the cluster
 
     async def start(self) -> tuple[str, int]:
@@ -31,7 +31,9 @@ class TrialSpawner(SimpleLocalProcessSpawner, KubeSpawner):
         path = Path(self.manifests) / f"{self.user.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(without_tokens(manifest), indent=1))
-        self.ip, self.port, self.default_url = "127.0.0.1", 0, self.notebook
+        self.ip, self.port = "127.0.0.1", 0  # any that is free
+        for name, value in self.local.items():
+            setattr(self, name, value)
         return await super().start()
 
     async def delete_forever(self) -> None:

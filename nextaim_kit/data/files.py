@@ -40,11 +40,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             f"cannot write {path.name}",
             expected=f"room and permission to write in {path.parent}",
             found=error.strerror or str(error),
-            mend="free space or choose another folder, then run again",
+            mend=f"free space or {_elsewhere(path)}, then run again",
         ) from error
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
+
+
+def _elsewhere(path: Path) -> str:
+    folders = {"NEXTAIM_CACHE": cache_folder(), "NEXTAIM_DATA": data_folder()}
+    named = [name for name, folder in folders.items() if path.is_relative_to(folder)]
+    return f"set {named[0]} to another folder" if named else "choose another folder"
 
 
 def _sync(path: Path) -> None:

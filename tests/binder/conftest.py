@@ -83,7 +83,7 @@ class Visitor:
         until(lambda: self.server() is None)
 
 
-def until(condition: Any, patience: float = 120) -> None:
+def until(condition: Any, patience: float = 400) -> None:
     """Wait until something holds; far longer than it should take is a failure."""
     end = time.monotonic() + patience
     while not condition():

@@ -54,6 +54,15 @@ def test_the_manifest_of_the_chosen_profile_is_written_and_valid(served):
     assert {"name": "NEXTAIM_EXPECTS", "value": "1g.10gb"} in container["env"]
 
 
+def test_the_manifest_holds_nothing_of_this_machine(served):
+    pod = served.hub.manifest()
+    (container,) = pod["spec"]["containers"]
+    assert container["image"].startswith("registry.example.org/")
+    assert "args" not in container  # the image starts the server itself
+    text = json.dumps(pod)
+    assert not [path for path in (str(PROJECT), sys.prefix, os.environ["PATH"]) if path in text]
+
+
 def test_the_manifest_s_file_holds_no_token(served):
     (container,) = served.hub.manifest()["spec"]["containers"]
     tokens = [v["value"] for v in container["env"] if "TOKEN" in v["name"]]
@@ -90,8 +99,7 @@ def test_a_server_with_a_run_outlives_the_culler_and_one_without_does_not(
     with start_hub(**quick) as hub:
         runs, idles = hub.visit("ada"), hub.visit("grace")
         runs.start("cpu")
-        command = f"JUPYTERHUB_ACTIVITY_INTERVAL=3 {sys.executable} -m nextaim_kit.cli run toy/draw"
-        type_in_terminal(runs, command)
+        type_in_terminal(runs, "JUPYTERHUB_ACTIVITY_INTERVAL=3 nextaim run toy/draw")
         idles.start("cpu")
         wait_until(lambda: idles.server() is None)
         assert runs.server()["ready"]

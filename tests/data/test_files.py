@@ -61,6 +61,16 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         write_text(tmp_path / "file" / "table.csv", "a")
 
 
+@pytest.mark.parametrize("name", ["CACHE", "DATA"])
+def test_a_home_that_cannot_be_written_is_told_with_the_variable_to_set(
+    tmp_path, monkeypatch, name
+):
+    (tmp_path / "home").write_text("no folder")
+    monkeypatch.setenv(f"NEXTAIM_{name}", str(tmp_path / "home" / "kit"))
+    with pytest.raises(DataError, match=f"set NEXTAIM_{name} to another folder"):
+        write_text(tmp_path / "home" / "kit" / "file.txt", "text")
+
+
 def test_a_hash_is_the_known_one(tmp_path):
     (tmp_path / "abc").write_text("abc")
     assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
