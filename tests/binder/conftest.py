@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,12 @@ class Visitor:
         self.ask("POST", path, json={"profile": profile}).raise_for_status()
         until(lambda: (self.server() or {}).get("ready"))
         self.ask("GET", f"/user/{self.user}/").raise_for_status()  # logs in at the server, too
+
+    def stir(self) -> bool:
+        """Keep the culler off, as somebody at the browser would."""
+        now = {"last_activity": datetime.now(UTC).isoformat()}
+        path = f"/hub/api/users/{self.user}/activity"
+        return self.ask("POST", path, json={"servers": {"": now}}).ok
 
     def stop(self) -> None:
         self.ask("DELETE", f"/hub/api/users/{self.user}/server").raise_for_status()

@@ -100,6 +100,7 @@ def test_a_server_with_a_run_outlives_the_culler_and_one_without_does_not(
         runs, idles = hub.visit("ada"), hub.visit("grace")
         runs.start("cpu")
         type_in_terminal(runs, "JUPYTERHUB_ACTIVITY_INTERVAL=3 nextaim run toy/draw")
+        wait_until(lambda: runs.stir() and list((hub.state / "runs").rglob(".lock")))
         idles.start("cpu")
         wait_until(lambda: idles.server() is None)
         assert runs.server()["ready"]
