@@ -53,6 +53,7 @@ for name, value in spawner_settings(values).items():
     setattr(c.KubeSpawner, name, value)
 c.Spawner.http_timeout = 120  # a busy machine takes long to import a server
 c.TrialSpawner.manifests = str(state / "manifests")
+c.TrialSpawner.env_keep = []  # for the manifest
 c.TrialSpawner.home_dir_template = str(state / "home" / "{username}")
 c.TrialSpawner.local = {
     "cmd": [sys.executable, "-m", "jupyterhub.singleuser"],

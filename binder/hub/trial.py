@@ -22,6 +22,7 @@ class TrialSpawner(SimpleLocalProcessSpawner, KubeSpawner):
     manifests = Unicode(help="Folder of the manifests, one file per user").tag(config=True)
     local = Dict(help="Settings of the server here, which no cluster would get").tag(config=True)
     progress = Spawner.progress  # KubeSpawner's is made of events of the cluster
+    _here = False  # whether the settings are those of the server here already
 
     async def start(self) -> tuple[str, int]:
         """Write the manifest of the chosen profile, then start a server here."""
@@ -31,10 +32,14 @@ class TrialSpawner(SimpleLocalProcessSpawner, KubeSpawner):
         path = Path(self.manifests) / f"{self.user.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(without_tokens(manifest), indent=1))
-        self.ip, self.port = "127.0.0.1", 0  # any that is free
+        self._here, self.ip, self.port = True, "127.0.0.1", 0  # any port that is free
         for name, value in self.local.items():
             setattr(self, name, value)
         return await super().start()
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Home and the like for a server here; a pod has its image's."""
+        return super().user_env(env) if self._here else env
 
     async def delete_forever(self) -> None:
         """Leave the home of a deleted user: there is no claim to delete."""

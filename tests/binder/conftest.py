@@ -123,7 +123,7 @@ def running_hub(state: Path, **variables: str):
         yield hub
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(300)
 
 
 def answers(address: str) -> bool:
