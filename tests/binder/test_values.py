@@ -96,7 +96,7 @@ def test_every_pod_has_shared_memory_of_its_own_within_its_limit(pod_of, profile
 def test_the_default_pod_has_two_cores_4_gb_and_no_gpu(values, pod_of):
     (default,) = (p["slug"] for p in values["singleuser"]["profileList"] if p.get("default"))
     limits = pod_of(default)["spec"]["containers"][0]["resources"]["limits"]
-    assert limits == {"cpu": 2.0, "memory": str(4 * 2**30)}
+    assert limits == {"cpu": 2.0, "memory": 4 * 2**30}
 
 
 @pytest.mark.parametrize("profile", SLICES)
