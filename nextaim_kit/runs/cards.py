@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.catalog import Notebook, Resources, Study, Thumbnail, project_folder
+from nextaim_kit.catalog import Notebook, Study, Thumbnail, project_folder
 from nextaim_kit.runs.board import latest_runs
 from nextaim_kit.runs.compare import Comparison, compare, is_synthetic
-from nextaim_kit.runs.history import Takes, earlier_runs, takes
-from nextaim_kit.runs.record import FILES, hardware, read_record
+from nextaim_kit.runs.estimate import Expected, expect
+from nextaim_kit.runs.record import FILES, read_record
 
 _SIZE = (560, 315)  # pixels: twice what a card shows, for screens that have twice as many
 _WHITE = "white"
@@ -32,7 +32,7 @@ class Entry:
     Attributes
     ----------
     notebook : Notebook
-    takes : Takes or None
+    takes : Expected or None
         Minutes and memory: of earlier runs on this machine, else as declared; None where
         neither is known.
     folder : Path or None
@@ -44,7 +44,7 @@ class Entry:
     """
 
     notebook: Notebook
-    takes: Takes | None
+    takes: Expected | None
     folder: Path | None
     record: Mapping[str, Any] | None
     comparisons: list[Comparison]
@@ -123,22 +123,11 @@ def _entry(
     published = [c for c in shown if c.references]
     return Entry(
         notebook,
-        _takes(notebook, runs, profile),
+        expect(notebook, profile, runs),
         folder if record else None,
         record,
         published,
     )
-
-
-def _takes(notebook: Notebook, runs: Path, profile: str) -> Takes | None:
-    declared = notebook.resources.get(profile)
-    here = hardware()
-    same = [
-        record
-        for record in earlier_runs(runs, notebook.id, profile)
-        if all(record["hardware"].get(name) == here[name] for name in ("processor", "cores"))
-    ]
-    return takes(same, declared or Resources(minutes=0, memory_gb=0)) if same or declared else None
 
 
 def _picture(thumbnail: Thumbnail | None, entries: Sequence[Entry]) -> Picture | None:

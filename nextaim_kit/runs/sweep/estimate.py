@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from nextaim_kit.runs.history import earlier_runs, takes
+from nextaim_kit.runs.estimate import earlier, taken
 from nextaim_kit.runs.sweep.state import Progress
 
 
@@ -46,8 +46,9 @@ def estimates(state: Progress) -> list[Estimate]:
     found = []
     for notebook, rows in left.items():
         declared = plan.resources(rows[0])
-        earlier = list(earlier_runs(plan.runs, notebook, plan.sweep.profile))
-        one = takes(earlier, declared)
-        gb = declared.memory_gb
-        found.append(Estimate(notebook, len(rows), one.minutes, one.memory_gb, one.runs, gb))
+        past = list(earlier(plan.runs / notebook, plan.sweep.profile))
+        minutes, memory_gb = taken(past) if past else (declared.minutes, declared.memory_gb)
+        found.append(
+            Estimate(notebook, len(rows), minutes, memory_gb, len(past), declared.memory_gb)
+        )
     return found
