@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,3 +64,15 @@ def violations(page: Any) -> list[str]:
         for rule in found.response["violations"]
         for node in rule["nodes"]
     ]
+
+
+def barriers(paths: Iterable[Path]) -> list[str]:
+    """What keeps readers out of pages: wide and light, then dark on a telephone."""
+    with chromium() as browser:
+        found = []
+        for path in paths:
+            for scheme, width in (("light", 1280), ("dark", 360)):
+                with opened(browser, path, scheme, width) as (page, asked):
+                    told = [*violations(page), *(f"asks for {url}" for url in asked)]
+                    found += [f"{path.name}, {scheme}, {width}: {one}" for one in told]
+        return found

@@ -10,13 +10,12 @@ from nbformat import v4
 from PIL import Image
 
 from nextaim_kit.catalog import Notebook, Published, Study
-from nextaim_kit.cli import main
 from nextaim_kit.errors import RunError
 from nextaim_kit.runs.chain import Ending
 from nextaim_kit.runs.gallery import write_gallery
 from nextaim_kit.runs.record import hardware, write_record
 from nextaim_kit.runs.report import render_report
-from tests.browser import chromium, opened, violations
+from tests.browser import barriers
 
 pytestmark = pytest.mark.browser
 LONG = "for number in range(100): print('a line of code that is longer than a telephone is wide')"
@@ -93,32 +92,9 @@ def pages(tmp_path):
     return sorted((tmp_path / "site").rglob("*.html"))
 
 
-def barriers(paths) -> list[str]:
-    with chromium() as browser:
-        found = []
-        for path in paths:
-            for scheme, width in (("light", 1280), ("dark", 1280), ("light", 360)):
-                with opened(browser, path, scheme, width) as (page, asked):
-                    told = [*violations(page), *(f"asks for {url}" for url in asked)]
-                    found += [f"{path.name}, {scheme}, {width}: {one}" for one in told]
-        return found
-
-
 def test_reports_board_and_gallery_have_no_barrier_in_light_dark_or_on_a_phone(pages):
     assert [p.name for p in pages] == ["board.html", "index.html", "report.html", "report.html"]
     assert barriers(pages) == []
-
-
-@pytest.mark.notebook
-def test_a_sweep_s_report_has_no_barrier_either(toy, tmp_path):
-    toy("assert size != 5, 'torn'")
-    grid = {"size": [4, 5, 6], "kind": ["mean", "sum"]}
-    file = tmp_path / "one.yaml"
-    file.write_text(f"{{notebooks: [toy/draw], profile: smoke, grid: {grid}, seeds: [1, 2]}}")
-    main(["sweep", "run", str(file)])
-    assert main(["sweep", "report", str(file)]) == 0
-    (page,) = tmp_path.parent.rglob("sweeps/one/report.html")
-    assert barriers([page]) == []
 
 
 def test_the_check_sees_a_planted_barrier(tmp_path):

@@ -144,23 +144,16 @@ def test_what_is_no_gallery_is_never_replaced(tmp_path, kind):
 
 
 @pytest.mark.browser
-def test_it_opens_from_the_file_system_and_asks_for_nothing(site):
-    folder = site()
-    with chromium() as browser, opened(browser, folder / "index.html") as (page, asked):
+def test_it_opens_from_the_file_system_asks_for_nothing_and_fits_a_telephone(site):
+    index = site() / "index.html"
+    with chromium() as browser, opened(browser, index, width=360) as (page, asked):
         assert asked == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.get_by_role("link", name="Draw numbers", exact=True).click()
         assert page.title() == "report.html"
         page.go_back()
         page.get_by_role("link", name="The result board").click()
         assert page.get_by_role("heading", name="Result board").is_visible()
-        assert all(request.startswith("file:") for request in asked)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 360])
-def test_it_fits_a_narrow_screen(site, width):
-    with chromium() as browser, opened(browser, site() / "index.html", width=width) as (page, _):
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.notebook
