@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
+from nextaim_kit.errors import KitError
 from nextaim_kit.runs.parameters import read_parameters, refuse_unknown
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a notebook in a row ended: its run's folder, None where none began, and its error."""
+
+    folder: Path | None = None
+    error: KitError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that ran only this notebook would end with."""
+        return self.error.exit_code if self.error else 0
 
 
 def share_out(notebook_ids: Sequence[str], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from nextaim_kit.catalog import find
 from nextaim_kit.errors import KitError, RunError
 from nextaim_kit.machine.fitting import check_fits
-from nextaim_kit.runs.chain import feeders, share_out
+from nextaim_kit.runs.chain import Ending, feeders, share_out
 from nextaim_kit.runs.record import FILES, REPORT, is_done
 from nextaim_kit.runs.request import Request, prepare
 from nextaim_kit.runs.runner import Observer, execute
@@ -29,34 +29,49 @@ def run_all(
     out: Path | None,
     force: bool,
 ) -> int:
-    """Run notebooks one after another and give the exit code of the worst.
+    """Run notebooks as `run_each` does, and give the exit code of the worst."""
+    endings = run_each(notebook_ids, profile, given, out, force)
+    return max((ending.exit_code for ending in endings.values()), default=0)
+
+
+def run_each(
+    notebook_ids: list[str],
+    profile: str,
+    given: Mapping[str, Any],
+    out: Path | None = None,
+    force: bool = False,
+) -> dict[str, Ending]:
+    """Run notebooks one after another, each whose feeders did not fail.
 
     Everything that can be refused is refused before the first one starts.
     """
     out_console = Console(highlight=False, soft_wrap=True)
     own = share_out(notebook_ids, given)
     for notebook_id in notebook_ids:
-        request = prepare(notebook_id, profile, own[notebook_id], out)
-        if force or not is_done(request.folder):
+        first = prepare(notebook_id, profile, own[notebook_id], out)
+        if force or not is_done(first.folder):
             _say(out_console, check_fits(find(notebook_id), profile))
     finished: dict[str, Path] = {}
-    code = 0
+    endings: dict[str, Ending] = {}
     for number, notebook_id in enumerate(notebook_ids):
         fed = feeders(notebook_id, finished)
         handed = {name: str(finished[who] / FILES / file) for name, (who, file) in fed.items()}
+        folder = None
         try:
             _require_sources(notebook_id, notebook_ids[:number], finished, own[notebook_id])
             request = prepare(notebook_id, profile, {**handed, **own[notebook_id]}, out)
+            folder = request.folder
             record = _run_one(out_console, request, force)
         except KitError as error:
             Console(stderr=True, highlight=False, soft_wrap=True).print(
                 f"[bold red]error:[/] {escape(str(error))}"
             )
-            code = max(code, error.exit_code)
+            endings[notebook_id] = Ending(folder, error)
             continue
+        endings[notebook_id] = Ending(request.folder)
         if record["outcome"] != "failed":
             finished[notebook_id] = request.folder
-    return code
+    return endings
 
 
 def _say(console: Console, note: str) -> None:

@@ -12,6 +12,7 @@ from nextaim_kit.data.files import sha256_of
 from nextaim_kit.runs.sweep import results
 from nextaim_kit.runs.sweep.plan import expand, freeze
 from nextaim_kit.runs.sweep.state import Ending, progress, write_ending
+from tests.browser import barriers
 
 
 def ended(plan, row, value, synthetic=False, **more):
@@ -129,3 +130,15 @@ def test_the_report_has_figures_once_there_is_something_to_compare(toy, sweep, c
     assert main(["sweep", "report", str(file)]) == 0
     assert (state.plan.folder / "report.html").read_text().count("<img") == 2
     assert "1. mean 0.8" in capsys.readouterr().out
+
+
+@pytest.mark.browser
+def test_the_page_with_figures_and_failures_has_no_barrier(toy, sweep):
+    toy()
+    file = sweep(grid={"size": [4, 5], "kind": ["mean", "sum"]}, seeds=[1, 2])
+    state = swept(file, [0.2, 0.4, 0.1, 0.8, 0.3, 0.5, 0.6], synthetic=True)
+    wrong = Ending("failed", error="torn " * 60, traceback=["ValueError: torn"])
+    write_ending(state.plan.folder, state.plan.rows[7].id, wrong)
+    assert main(["sweep", "report", str(file)]) == 0
+    assert (state.plan.folder / "report.html").read_text().count("<img") == 2
+    assert barriers([state.plan.folder / "report.html"]) == []

@@ -1,0 +1,78 @@
+"""A real browser, for tests that look at pages as a reader does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import absent
+
+FLAGS = [
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Start Chromium, with nothing kept from an earlier time."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium")
+    if program is None:
+        absent("Chromium (Debian: apt-get install chromium fonts-dejavu-core)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=FLAGS, chromium_sandbox=False
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(
+    browser: Any, path: Path, scheme: str = "light", width: int = 1280
+) -> Iterator[tuple[Any, list[str]]]:
+    """Open a file, folds open, without a network; gives the page and what else it asked for."""
+    size = {"width": width, "height": 900}
+    context = browser.new_context(color_scheme=scheme, viewport=size, offline=True)
+    page, asked = context.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.resolve().as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    yield page, [url for url in asked if url != page.url and not url.startswith("data:")]
+    context.close()
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds against WCAG 2 A and AA: rule, place and reason."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]})
+    return [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found.response["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def barriers(paths: Iterable[Path]) -> list[str]:
+    """What keeps readers out of pages: wide and light, then dark on a telephone."""
+    with chromium() as browser:
+        found = []
+        for path in paths:
+            for scheme, width in (("light", 1280), ("dark", 360)):
+                with opened(browser, path, scheme, width) as (page, asked):
+                    told = [*violations(page), *(f"asks for {url}" for url in asked)]
+                    found += [f"{path.name}, {scheme}, {width}: {one}" for one in told]
+        return found

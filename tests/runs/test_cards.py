@@ -1,0 +1,117 @@
+"""A study's card: light data that a page or a form can show, measured where it was run here."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from nextaim_kit import catalog
+from nextaim_kit.runs.cards import cards
+from nextaim_kit.runs.record import hardware, runs_folder, write_record
+
+PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
+DRAW = {
+    "title": "Draw",
+    "profiles": {"smoke": {}},
+    "resources": {"tutorial": {"minutes": 3, "memory_gb": 2}},
+}
+
+
+@pytest.fixture
+def study(toy):
+    """The toy study with a thumbnail and declared resources."""
+    toy(thumbnail=PICTURE, notebooks={"draw": DRAW})
+    return catalog.studies()
+
+
+@pytest.fixture
+def ran():
+    """Leave a run of `toy/draw` of so many seconds, with a wide red figure."""
+
+    def make(identity="a", seconds=60.0, **changes):
+        folder = runs_folder() / "toy/draw" / identity
+        (folder / "files").mkdir(parents=True)
+        Image.new("RGB", (1000, 100), "red").save(folder / "files" / "roc.png")
+        record = {
+            "id": identity, "stage": "draw", "profile": "tutorial", "outcome": "complete",
+            "metrics": [], "hardware": hardware(),
+            "data": [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}],
+            "sections": [{"title": "t", "seconds": seconds, "peak_mb": 500}],
+        }  # fmt: skip
+        write_record(folder, record | changes)
+        return folder
+
+    return make
+
+
+def opened(picture):
+    kind, _, code = picture.uri.partition(";base64,")
+    assert kind == "data:image/jpeg"
+    return Image.open(io.BytesIO(base64.b64decode(code)))
+
+
+def test_before_any_run_the_declared_numbers_stand_and_are_called_so(study):
+    (card,) = cards(runs_folder(), study)
+    assert (card.minutes, card.memory_gb, card.measured) == (3, 2, False)
+    assert card.picture is None
+    assert card.comparisons == card.entries[0].comparisons
+    assert not card.synthetic
+
+
+def test_after_runs_here_the_median_of_their_minutes_stands(study, ran):
+    for identity, seconds in (("a", 60), ("b", 90), ("c", 600)):
+        ran(identity, seconds)
+    (card,) = cards(runs_folder(), study)
+    assert (card.minutes, card.memory_gb, card.measured) == (1.5, 0.5, True)
+    assert card.entries[0].takes.runs == 3
+
+
+def test_runs_of_another_machine_tell_nothing_of_this_one(study, ran):
+    ran(hardware=hardware() | {"cores": 999})
+    assert cards(runs_folder(), study)[0].minutes == 3
+
+
+def test_the_thumbnail_is_a_small_picture_of_the_run_s_figure_on_white(study, ran):
+    ran()
+    (card,) = cards(runs_folder(), study)
+    small = opened(card.picture)
+    assert card.picture.alt == "a curve"
+    assert small.size == (560, 315)
+    assert small.getpixel((280, 157))[0] > 240 > small.getpixel((280, 157))[1] + 200
+    assert min(small.getpixel((280, 10))) > 240
+    assert len(card.picture.uri) < 50_000
+
+
+def test_a_failed_run_is_not_shown_for_an_earlier_one_that_is_whole(study, ran):
+    ran("a")
+    ran("b", outcome="failed")
+    assert cards(runs_folder(), study)[0].entries[0].folder.name == "a"
+
+
+def test_every_study_has_a_thumbnail_of_a_declared_figure_and_a_picture_until_then(project):
+    for study in catalog.studies():
+        stage, _, name = study.thumbnail.figure.partition("/")
+        assert name in study.notebooks[stage].outputs.files
+        assert study.thumbnail.alt
+        assert (project / study.thumbnail.until_run).exists()
+
+
+def test_cards_need_no_heavy_package():
+    program = (
+        "import json, sys; from nextaim_kit import catalog;"
+        "from nextaim_kit.runs.cards import cards; from nextaim_kit.runs.record import runs_folder;"
+        "found = cards(runs_folder(), catalog.studies());"
+        "print(json.dumps([len(found), sorted(sys.modules)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    count, modules = json.loads(done.stdout)
+    assert count == len(catalog.studies())
+    heavy = {"numpy", "pandas", "torch", "matplotlib", "jinja2", "nbformat", "IPython"}
+    assert not heavy & set(modules)
