@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -46,6 +47,7 @@ def mosaic(
     """
     if not subjects:
         raise RequestError("there is no subject to show", expected="at least one")
+    limits(np.zeros(1), window)  # an unknown name is no subject's fault
     columns = min(columns, len(subjects))
     rows = -(-len(subjects) // columns)
     figure, axes = new_figure(width * columns, (width + 0.22) * rows, rows, columns)

@@ -28,6 +28,7 @@ OUTLINES: tuple[tuple[str, Any], ...] = (
     (GREEN, (0, (5, 1, 1, 1, 1, 1))),
     (VERMILION, (0, (3, 1))),
 )
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 LOW_HIGH = LinearSegmentedColormap.from_list("low_high", [BLUE, "#C9CCD1", VERMILION])
 
 _STYLE: Any = {

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from re import fullmatch
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.viewers.available import ITK_FOLDER
@@ -18,7 +19,8 @@ from nextaim_kit.show.viewers.available import ITK_FOLDER
 PACKAGE, VERSION = "itk-vtk-viewer", "14.51.0"
 # As the npm registry states it, so that a mirror or a file by hand is checked as well.
 SHA512 = "i1H0PfekLdCfL45lZ96aWCoh4thzxeexiGJ3NYC9euF1WefXW0P1JijBLIJfrDBvp5fhjncj/EEnIW1auBh+zw=="
-_NEEDED = ("dist/itk/pipeline/", "dist/itk/web-workers/")  # besides dist/*.js; not 58 MB of readers
+# The program and its parts; not 74 MB of readers for files, nor what is for other servers.
+_NEEDED = r"LICENSE|dist/(?!.*CDN|service|workbox)[\w.]+js|dist/itk/(pipeline|web-workers)/.+"
 
 
 def install(archive: Path | None = None, folder: Path | None = None) -> Path:
@@ -105,7 +107,6 @@ def _unpack(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as packed:
         for member in packed.getmembers():
             name = member.name.removeprefix("package/")
-            top = name.startswith("dist/") and name.count("/") == 1 and name.endswith(".js")
-            if member.isfile() and (top or name.startswith(_NEEDED) or name == "LICENSE"):
+            if member.isfile() and fullmatch(_NEEDED, name):
                 member.name = name.removeprefix("dist/")
                 packed.extract(member, folder, filter="data")

@@ -31,6 +31,7 @@ function labels(model) {
 
 function paint(viewer, colors) {
   const representation = viewer.getStore().itkVtkView.getRepresentations()[0];
+  if (!representation) return; // nothing is drawn yet; comes again when it is
   const props = [...representation.getVolumes(), ...representation.getActors()];
   for (const prop of props) {
     const table = prop.getProperty().getRGBTransferFunction(1);
@@ -66,9 +67,12 @@ async function render({ model, el }) {
     range();
     if (masked) paint(viewer, model.get("colors"));
   };
+  viewer.once("renderedImageAssigned", () => {
+    viewer.setImageColorMap("Grayscale", 0, "volume");
+    viewer.setViewMode("ZPlane"); // not before: the first image turns the camera
+  });
   viewer.on("renderedImageAssigned", dress);
-  viewer.setViewMode("ZPlane");
-  dress();
+  viewer.setUICollapsed(true);
   model.on("change:range", range);
   model.on("change:shown", () => viewer.setLabelImage(labels(model), "volume"));
   frame.contentWindow.viewer = viewer; // for the browser's console
