@@ -10,6 +10,7 @@ from ipyniivue import Volume as Layer
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from nextaim_kit.show.planes import NAMES
 from nextaim_kit.show.style import OUTLINES
 from nextaim_kit.show.viewers.scene import Scene
 
@@ -48,8 +49,10 @@ class Niivue:
             is_colorbar=False,
             show_legend=False,
             back_color=(0, 0, 0, 1),
-            crosshair_width=0.5,
+            crosshair_width=0.2,
+            crosshair_color=(1, 1, 1, 0.5),
         )
+        self.viewer.scene.crosshair_pos = _middle(scene)
         self.viewer.load_volumes([image, *self.masks.values()])
         view = widgets.Dropdown(options=list(_VIEWS), description="View")
         view.observe(lambda change: self.viewer.set_slice_type(_VIEWS[change["new"]]), "value")
@@ -62,6 +65,12 @@ class Niivue:
     def set_visible(self, name: str, on: bool) -> None:
         """Show or hide a mask."""
         self.masks[name].opacity = _OPACITY if on else 0.0
+
+
+def _middle(scene: Scene) -> list[float]:
+    """Where the figure's planes meet, as shares from the patient's left, back and feet."""
+    z, y, x = ((scene.middle(name) + 0.5) / scene.count(name) for name in NAMES)
+    return [1 - x, 1 - y, z]
 
 
 def nifti(scene: Scene, values: NDArray) -> bytes:
