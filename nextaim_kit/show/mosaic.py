@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from nextaim_kit.errors import KitError, RequestError
 from nextaim_kit.show.planes import Plane, draw
 from nextaim_kit.show.style import ORANGE, VERMILION, described, new_figure, styled
-from nextaim_kit.show.viewers.scene import Scene, Source, read_scene
+from nextaim_kit.show.viewers.scene import Mask, Scene, Source, read_scene
 from nextaim_kit.show.windows import Window, limits
 
 
 @styled
 def mosaic(
-    subjects: Sequence[tuple[Source, Source, str]],
+    subjects: Sequence[tuple[Source, Mask, str]],
     *,
     window: Window = "lung",
     columns: int = 6,

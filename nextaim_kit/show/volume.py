@@ -115,4 +115,4 @@ def choose(viewer: str = "auto") -> list[Viewer]:
             f"viewer {wanted!r} cannot work here", expected=f"one of {', '.join(able)}", found=why,
             mend=mend,
         )  # fmt: skip
-    return [wanted, *(v for v in able if v != wanted)]  # type: ignore[list-item]
+    return [wanted, *(v for v in able if v != wanted)]

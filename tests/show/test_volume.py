@@ -38,7 +38,7 @@ def test_the_mark_is_at_the_upper_left_of_every_plane_whatever_the_files_axes(ph
         assert seen[-1, -1] == -1000
 
 
-def test_the_figure_goes_through_the_middle_of_the_masks_and_names_them(phantom):
+def test_the_figure_goes_where_most_is_marked_and_names_the_masks(phantom):
     figure = volume(phantom[0], {"truth": phantom[1]}, title="CT").still()
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["axial", "coronal", "sagittal"]
     assert [len(axis.collections) for axis in figure.axes] == [1, 1, 1]

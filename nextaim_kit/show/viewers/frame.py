@@ -114,15 +114,16 @@ class Frame(widgets.VBox):
         self._body.set_visible(name, on)
 
 
-def _windows(window: Window) -> list[tuple[str, Any]]:
+def _windows(window: Window) -> list[tuple[str, Window]]:
     """Choices of the dropdown, the given one first."""
-    named = {f"{name} ({c}/{w})": name for name, (c, w) in WINDOWS.items()}
-    given = {k: v for k, v in named.items() if v == window}
-    if not given:
-        given = {
-            "1st to 99th percentile" if window is None else f"{window[0]:g}/{window[1]:g}": window
-        }
-    return list((given | named | {"1st to 99th percentile": None}).items())
+    named: dict[str, Window] = {f"{name} ({c}/{w})": name for name, (c, w) in WINDOWS.items()}
+    percentiles: dict[str, Window] = {"1st to 99th percentile": None}
+    given: dict[str, Window]
+    if isinstance(window, str):
+        given = {text: name for text, name in named.items() if name == window}
+    else:
+        given = percentiles if window is None else {f"{window[0]:g}/{window[1]:g}": window}
+    return list((given | named | percentiles).items())
 
 
 def legend(scene: Scene) -> str:
@@ -132,7 +133,7 @@ def legend(scene: Scene) -> str:
         swatch = f"<span aria-hidden='true' style='color:{color};font-size:1.4em'>&#9632;</span>"
         parts.append(f"{swatch} {escape(name)} ({ml:.1f} ml)")
     title = f"<b>{escape(scene.title)}</b> " if scene.title else ""
-    said = f"voxels of {mm(scene.spacing)}; R: the patient's right"
+    said = f"Voxels of {mm(scene.spacing)}. Seen from the feet: the patient's right is on the left."
     return f"<p>{title}{' &nbsp; '.join(parts)}<br>{said}</p>"
 
 

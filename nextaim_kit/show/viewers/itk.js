@@ -69,7 +69,12 @@ async function render({ model, el }) {
   };
   viewer.once("renderedImageAssigned", () => {
     viewer.setImageColorMap("Grayscale", 0, "volume");
+    if (masked) viewer.setLabelImageBlend(0.7, "volume");
     viewer.setViewMode("ZPlane"); // not before: the first image turns the camera
+    const [x, y, z] = model.get("at");
+    viewer.setXSlice(x);
+    viewer.setYSlice(y);
+    viewer.setZSlice(z);
   });
   viewer.on("renderedImageAssigned", dress);
   viewer.setUICollapsed(true);

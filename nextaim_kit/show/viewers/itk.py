@@ -13,6 +13,7 @@ import numpy as np
 import traitlets
 from matplotlib.colors import to_rgb
 
+from nextaim_kit.show.planes import NAMES
 from nextaim_kit.show.style import OUTLINES
 from nextaim_kit.show.viewers.scene import Scene
 
@@ -21,11 +22,14 @@ class _Program(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("itk.js")
     pixels = traitlets.Bytes().tag(sync=True)  # int16, x fastest
     bits = traitlets.Bytes().tag(sync=True)  # uint8: bit k is mask k
-    size = traitlets.List().tag(sync=True)
-    spacing = traitlets.List().tag(sync=True)
-    origin = traitlets.List().tag(sync=True)
-    colors = traitlets.List().tag(sync=True)  # of each combination of bits
-    range = traitlets.List().tag(sync=True)
+    size = traitlets.List(traitlets.Int()).tag(sync=True)
+    spacing = traitlets.List(traitlets.Float()).tag(sync=True)
+    origin = traitlets.List(traitlets.Float()).tag(sync=True)
+    at = traitlets.List(traitlets.Float()).tag(sync=True)  # mm, where the planes meet
+    colors = traitlets.List(traitlets.List(traitlets.Float())).tag(
+        sync=True
+    )  # of each combination of bits
+    range = traitlets.List(traitlets.Float()).tag(sync=True)
     shown = traitlets.Int().tag(sync=True)
 
 
@@ -41,6 +45,7 @@ class ItkViewer:
             size=list(scene.pixels.shape[::-1]),
             spacing=list(scene.spacing),
             origin=list(scene.origin),
+            at=_meeting(scene),
             colors=_colors(len(self.names)),
             range=[value * self._scale for value in limits],
             shown=self._shown(),
@@ -64,6 +69,11 @@ def _scale(pixels: np.ndarray) -> float:
     most = float(np.abs(np.array([pixels.min(), pixels.max()], float)).max())
     whole = pixels.dtype.kind in "iu" or most > 1000
     return 1.0 if whole and most < 2**15 else (2**15 - 1) / (most or 1.0)
+
+
+def _meeting(scene: Scene) -> list[float]:
+    z, y, x = (scene.fullest(name) for name in NAMES)
+    return (np.array(scene.origin) + np.array([x, y, z]) * scene.spacing).tolist()
 
 
 def _bits(scene: Scene) -> np.ndarray:

@@ -33,7 +33,8 @@ class Niivue:
             data=nifti(scene, _small(scene.pixels)), name="volume.nii.gz", colormap="gray",
             cal_min=low, cal_max=high, colorbar_visible=False,
         )  # fmt: skip
-        self.image, self.masks = image, {}
+        self.image = image
+        self.masks: dict[str, Layer] = {}
         for (name, mask), (color, _) in zip(scene.masks.items(), OUTLINES, strict=False):
             layer = Layer(
                 data=nifti(scene, mask.astype(np.uint8)), name=f"mask{len(self.masks)}.nii.gz",
@@ -52,7 +53,7 @@ class Niivue:
             crosshair_width=0.2,
             crosshair_color=(1, 1, 1, 0.5),
         )
-        self.viewer.scene.crosshair_pos = _middle(scene)
+        self.viewer.scene.crosshair_pos = _meeting(scene)
         self.viewer.load_volumes([image, *self.masks.values()])
         view = widgets.Dropdown(options=list(_VIEWS), description="View")
         view.observe(lambda change: self.viewer.set_slice_type(_VIEWS[change["new"]]), "value")
@@ -67,9 +68,9 @@ class Niivue:
         self.masks[name].opacity = _OPACITY if on else 0.0
 
 
-def _middle(scene: Scene) -> list[float]:
+def _meeting(scene: Scene) -> list[float]:
     """Where the figure's planes meet, as shares from the patient's left, back and feet."""
-    z, y, x = ((scene.middle(name) + 0.5) / scene.count(name) for name in NAMES)
+    z, y, x = ((scene.fullest(name) + 0.5) / scene.count(name) for name in NAMES)
     return [1 - x, 1 - y, z]
 
 

@@ -51,15 +51,13 @@ class Scene:
         """Number of planes."""
         return self.pixels.shape[AXES[name]]
 
-    def middle(self, name: Name) -> int:
-        """The plane through the middle of what is marked, else of the volume."""
+    def fullest(self, name: Name) -> int:
+        """The plane where most is marked, masks weighing alike; the middle one without any."""
         others = tuple(k for k in range(3) if k != AXES[name])
         areas = np.zeros(self.count(name))
         for mask in self.masks.values():
-            areas += mask.sum(axis=others)
-        if not areas.any():
-            return self.count(name) // 2
-        return round(float(np.average(np.arange(len(areas)), weights=areas)))
+            areas += mask.sum(axis=others) / max(1, mask.sum())
+        return int(areas.argmax()) if areas.any() else self.count(name) // 2
 
     def milliliters(self) -> dict[str, float]:
         """Volume of each mask."""
@@ -77,7 +75,7 @@ class Scene:
         if factors == [1, 1, 1]:
             return self
         coarse = spacing * factors
-        note = f"shown in voxels of {mm(coarse)}; the scan has {mm(self.spacing)}"
+        note = f"shown in voxels of {mm(coarse.tolist())}; the scan has {mm(self.spacing)}"
         return replace(
             self,
             pixels=_blocks(self.pixels, factors),

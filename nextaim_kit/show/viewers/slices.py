@@ -22,7 +22,7 @@ class Slices:
 
     def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
         self.scene, self.limits, self.visible = scene, limits, visible
-        self._at = {name: scene.middle(name) for name in NAMES}
+        self._at = {name: scene.fullest(name) for name in NAMES}
         self.plane = widgets.Dropdown(options=NAMES, description="Plane")
         self.slider = widgets.IntSlider(description="Slice", layout={"width": "26em"})
         self.picture = widgets.HTML()

@@ -1,4 +1,4 @@
-"""A volume as a figure: three planes through the middle of what is marked."""
+"""A volume as a figure: three planes where most is marked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def still(scene: Scene, *, window: Window = "lung", width: float = 9.0) -> Figur
     shades = limits(scene.pixels, window)
     for axis, name in zip(axes.flat, NAMES, strict=True):
         axis.set_axis_off()
-        plane = scene.plane(name, scene.middle(name))
+        plane = scene.plane(name, scene.fullest(name))
         draw(axis, plane.smaller(_SIDE), shades)
         axis.set_title(name, fontsize=9, fontweight="normal")
         axis.set_anchor("N")
