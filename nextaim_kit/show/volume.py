@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.show.style import alt_of
 from nextaim_kit.show.viewers.available import VIEWERS, Viewer, somebody_looks, why_not
 from nextaim_kit.show.viewers.scene import Mask, Scene, Source, read_scene
 from nextaim_kit.show.viewers.still import still
@@ -39,10 +41,15 @@ class View:
         return Frame(self.scene, self.window, self.choices)
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
+        from IPython.display import Image, display
 
         live = self.live()
-        display(self.still() if live is None else live)
+        if live is not None:
+            display(live)
+            return
+        figure, picture = self.still(), io.BytesIO()
+        figure.savefig(picture, format="png", metadata={"Software": None})
+        display(Image(picture.getvalue()), metadata={"image/png": {"alt": alt_of(figure)}})
 
 
 def volume(

@@ -101,8 +101,10 @@ def test_a_notebook_that_is_run_by_a_program_shows_the_figure():
         "volume((np.eye(4)[:, :, None] * np.ones(4), (1, 1, 1)), window=None)"
     )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(book, timeout=120, kernel_name="python3").execute()
-    assert {key for out in book.cells[0].outputs for key in out["data"]} >= {"image/png"}
+    NotebookClient(book, timeout=600, kernel_name="python3").execute()
+    (shown,) = book.cells[0].outputs
+    assert "image/png" in shown["data"]
+    assert "patient's right on the left" in shown["metadata"]["image/png"]["alt"]
 
 
 def test_a_real_ct_is_shown_with_its_tumor(real):
