@@ -57,7 +57,8 @@ class Scene:
         areas = np.zeros(self.count(name))
         for mask in self.masks.values():
             areas += mask.sum(axis=others) / max(1, mask.sum())
-        return int(areas.argmax()) if areas.any() else self.count(name) // 2
+        most = np.flatnonzero(np.isclose(areas, areas.max()))  # alike without any mask
+        return int(most[len(most) // 2])
 
     def milliliters(self) -> dict[str, float]:
         """Volume of each mask."""

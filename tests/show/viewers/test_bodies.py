@@ -49,8 +49,8 @@ def test_slices_are_in_true_proportion(scene):
 
 def test_the_slider_moves_the_slice_and_each_plane_remembers_its_own(scene):
     slices = Slices(scene, GRAY, set(scene.masks))
-    assert slices.slider.value == 2
-    assert "axial slice 3 of 12" in slices.picture.value
+    assert slices.slider.value == 3
+    assert "axial slice 4 of 12" in slices.picture.value
     slices.slider.value = 7
     slices.plane.value = "sagittal"
     assert slices.slider.max == 29
