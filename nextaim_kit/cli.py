@@ -34,6 +34,8 @@ data_app.add_typer(cache_app, name="cache", no_args_is_help=True)
 
 sweep_app = typer.Typer(help="Sweeps: many runs, planned in a file, on this machine or a cluster.")
 app.add_typer(sweep_app, name="sweep", no_args_is_help=True)
+viewer_app = typer.Typer(help="Viewers of volumes that have to be fetched once.")
+app.add_typer(viewer_app, name="viewer", no_args_is_help=True)
 
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C
 Sweep = Annotated[
@@ -193,6 +195,18 @@ def board(
     if html is not None:
         render_board(rows, html, folder)
         print(f"the board as a page: {html}")
+
+
+@viewer_app.command("install")
+def viewer_install(
+    archive: Annotated[
+        Path | None, typer.Option(help="Its .tgz, fetched elsewhere; else npm fetches it.")
+    ] = None,
+) -> None:
+    """Put the viewer of itkwidgets on this machine, so that it works without internet."""
+    from nextaim_kit.terminal.viewers import install
+
+    console().print(f"installed: {escape(str(install(archive)))}\nreload JupyterLab's page")
 
 
 @app.command()

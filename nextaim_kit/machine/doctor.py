@@ -7,16 +7,15 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from nextaim_kit.catalog import project_folder
 from nextaim_kit.data.files import cache_folder, data_folder
 from nextaim_kit.machine import gpu, limits
+from nextaim_kit.show.viewers.available import Viewer
 
 _GIB = 2**30
 _OTHER_EXTRA = re.compile(r"""extra\s*==\s*["'](?!deep["'])""")
@@ -207,16 +206,17 @@ def _kind(found: gpu.Gpu) -> str:
 
 def viewers() -> list[Finding]:
     """Report which volume viewers can work."""
-    about: Mapping[str, str] = {
-        "ipyniivue": "works offline",
-        "itkwidgets": "the browser loads its viewer from the internet; blank without",
+    from nextaim_kit.show.viewers.available import why_not
+
+    found = [Finding("viewer: static", "ok", "figures of three planes, always")]
+    details: dict[Viewer, str] = {
+        "slices": "planes with a slider, in any browser",
+        "niivue": "by ipyniivue, works offline where the browser has WebGL",
+        "itkwidgets": "its viewer is served from here, where the browser has WebGL",
     }
-    found = [Finding("viewer: static", "ok", "figures of slices, always")]
-    for name, detail in about.items():
-        there = find_spec(name) is not None
-        mend = "" if there else _INSTALL
-        detail = detail if there else "not installed"
-        found.append(Finding(f"viewer: {name}", "ok" if there else "warn", detail, mend))
+    for name, detail in details.items():
+        why, mend = why_not(name)
+        found.append(Finding(f"viewer: {name}", "warn" if why else "ok", why or detail, mend))
     return found
 
 

@@ -19,8 +19,10 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.show.mosaic import MAX_PIXELS, WINDOWS, letters
+from nextaim_kit.show.planes import MAX_PIXELS, letters
 from nextaim_kit.show.style import ORANGE, SKY, described, new_figure, styled
+from nextaim_kit.show.windows import Window
+from nextaim_kit.show.windows import limits as window_limits
 
 _HEIGHTS = (0.25, 0.5, 0.75)  # of the organ, from its foot: axial slices
 _TILE = 2.35  # inches
@@ -53,7 +55,7 @@ class _Tile(NamedTuple):
 def overlays(
     subjects: Sequence[Segmented],
     *,
-    window: str = "lung",
+    window: Window = "lung",
     names: tuple[str, str] = ("lung", "lesion"),
 ) -> Figure:
     """Three axial slices and a coronal one of each subject, a row each, lesions tinted.
@@ -64,8 +66,8 @@ def overlays(
     Parameters
     ----------
     subjects : sequence of Segmented
-    window : str
-        A name of `mosaic.WINDOWS`.
+    window : str or (center, width) or None
+        As for `windows.limits`.
     names : (str, str)
         Of organ and lesion, for the legend.
 
@@ -78,14 +80,13 @@ def overlays(
     """
     if not subjects:
         raise RequestError("there is no subject to show", expected="at least one")
-    center, width = WINDOWS[window]
-    limits = (center - width / 2, center + width / 2)
     columns = len(_HEIGHTS) + 1
     figure, axes = new_figure(
         _TILE * columns, _TILE * 0.92 * len(subjects) + 0.35, len(subjects), columns
     )
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0, hspace=0)
     for row, subject in zip(axes, subjects, strict=True):
+        limits = window_limits(sitk.GetArrayViewFromImage(subject.image), window)
         for axis, tile in zip(row, _tiles(subject), strict=True):
             _draw(axis, tile, limits)
         row[0].set_title(" ", fontsize=9)  # room for a line that is longer than its tile

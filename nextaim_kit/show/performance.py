@@ -16,6 +16,7 @@ from nextaim_kit.show.style import (
     DASHES,
     GRAY,
     LIGHT,
+    MARKERS,
     VERMILION,
     described,
     new_figure,
@@ -176,7 +177,7 @@ def intervals(
     ----------
     df : DataFrame
         Columns ``name`` (or ``metric``), ``value``, and where known ``low``, ``high``; with
-        ``group`` the lines of a group share a color.
+        ``group`` the lines of a group share a color and a mark.
     xlabel : str
         Quantity and unit.
     reference : sequence of (value, text)
@@ -190,13 +191,13 @@ def intervals(
     figure, axes = new_figure(6.4, 1.3 + 0.32 * len(df) + 0.2 * (len(reference) + len(groups)))
     axis = axes[0, 0]
     for at, row in enumerate(df.to_dict("records")):
-        color = CYCLE[groups.index(row.get("group")) % len(CYCLE)]
+        color, mark = _of_group(groups, row.get("group"))
         low, high = row.get("low", np.nan), row.get("high", np.nan)
         axis.plot([low, high], [at, at], color=color, linewidth=2, solid_capstyle="round")
-        axis.plot(row["value"], at, "o", color=color, markersize=6)
+        axis.plot(row["value"], at, mark, color=color, markersize=6)
     for group in groups if groups != [None] else []:
-        color = CYCLE[groups.index(group) % len(CYCLE)]
-        axis.plot([], [], "o-", color=color, label=str(group))
+        color, mark = _of_group(groups, group)
+        axis.plot([], [], f"{mark}-", color=color, label=str(group))
     reference_lines(axis, reference)
     axis.set_yticks(range(len(df)), [str(n) for n in df["name"]])
     axis.set(ylim=(len(df) - 0.4, -0.6), xlabel=xlabel, title=title)
@@ -214,6 +215,11 @@ def intervals(
              for r in df.to_dict("records")]  # fmt: skip
     marks = f" Reference: {', '.join(text for _, text in reference)}." if reference else ""
     return described(figure, f"{xlabel} with intervals: {'; '.join(lines)}.{marks}")
+
+
+def _of_group(groups: list, group: object) -> tuple[str, str]:
+    k = groups.index(group)
+    return CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]
 
 
 @styled

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError
-from nextaim_kit.show.style import ORANGE, SKY, YELLOW, described, new_figure, styled
+from nextaim_kit.show.style import OUTLINES, described, new_figure, styled
 
 # From nothing to opaque: what is under a weak map stays visible.
 _HEAT = LinearSegmentedColormap.from_list(
     "heat", [(0.9, 0.2, 0.0, 0.0), (0.95, 0.35, 0.0, 0.45), (1.0, 0.9, 0.2, 0.75)]
 )
-_LINES: tuple[tuple[str, Any], ...] = ((ORANGE, "-"), (SKY, "--"), (YELLOW, ":"))
 
 
 @styled
@@ -43,7 +42,7 @@ def gallery(
     columns : int
         Pictures per row.
     outlines : sequence of mappings of str to array, optional
-        For each picture up to three masks by their names in the legend; any size, stretched.
+        For each picture up to six masks by their names in the legend; any size, stretched.
     heat : sequence of arrays, optional
         For each picture a map of any size: what is largest is brightest, what is least bare.
     """
@@ -67,10 +66,10 @@ def gallery(
         if len(heat):
             _draw_heat(axis, np.asarray(heat[k]), extent)
         for name, mask in outlines[k].items() if outlines else ():
-            color, dashes = _LINES[names.index(name) % len(_LINES)]
+            color, dashes = OUTLINES[names.index(name) % len(OUTLINES)]
             _draw_outline(axis, np.asarray(mask) > 0, extent, color, dashes)
     if outlines:
-        handles = [Line2D([], [], color=c, linestyle=d) for c, d in _LINES[: len(names)]]
+        handles = [Line2D([], [], color=c, linestyle=d) for c, d in OUTLINES[: len(names)]]
         figure.legend(handles, names, loc="outside lower center", ncols=3)
     return described(figure, f"{len(pictures)} pictures: {'; '.join(titles)}.")
 
@@ -84,7 +83,7 @@ def _draw_heat(axis: Axes, map_: NDArray, extent: Extent) -> None:
                 interpolation="bilinear")  # fmt: skip
 
 
-def _draw_outline(axis: Axes, mask: NDArray, extent: Extent, color: str, dashes: str) -> None:
+def _draw_outline(axis: Axes, mask: NDArray, extent: Extent, color: str, dashes: Any) -> None:
     if not mask.any() or mask.all():
         return
     left, right, bottom, top = extent

@@ -12,7 +12,7 @@ from nextaim_kit.show.agreement import (
 from nextaim_kit.show.answers import Divided, divided_answers, spread_of_choices
 from nextaim_kit.show.distributions import class_borders, histograms
 from nextaim_kit.show.features import selection_frequency, shap_summary
-from nextaim_kit.show.mosaic import mosaic, planes
+from nextaim_kit.show.mosaic import mosaic
 from nextaim_kit.show.overlays import Segmented, overlays
 from nextaim_kit.show.performance import (
     calibration,
@@ -26,11 +26,13 @@ from nextaim_kit.show.performance import (
 from nextaim_kit.show.pictures import gallery
 from nextaim_kit.show.sites import distribution_by_site, volume_scatter
 from nextaim_kit.show.style import alt_of, described, use_style
+from nextaim_kit.show.volume import View, volume
 
 __all__ = [
     "Differences",
     "Divided",
     "Segmented",
+    "View",
     "alt_of",
     "bland_altman",
     "calibration",
@@ -49,12 +51,12 @@ __all__ = [
     "mosaic",
     "overlays",
     "pair_matrix",
-    "planes",
     "roc",
     "selection_frequency",
     "shap_summary",
     "spread_of_choices",
     "spread_of_readers",
     "use_style",
+    "volume",
     "volume_scatter",
 ]

@@ -19,6 +19,16 @@ YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GRAY, LIGHT = "#6B7280", "#D5D9DE"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
+# What is drawn upon gray pictures: told apart by line as well as by color.
+OUTLINES: tuple[tuple[str, Any], ...] = (
+    (ORANGE, "-"),
+    (SKY, "--"),
+    (YELLOW, ":"),
+    (PURPLE, "-."),
+    (GREEN, (0, (5, 1, 1, 1, 1, 1))),
+    (VERMILION, (0, (3, 1))),
+)
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 LOW_HIGH = LinearSegmentedColormap.from_list("low_high", [BLUE, "#C9CCD1", VERMILION])
 
 _STYLE: Any = {

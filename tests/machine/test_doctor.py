@@ -6,6 +6,7 @@ import pytest
 
 from nextaim_kit.machine import doctor, limits
 from nextaim_kit.machine.gpu import Gpu
+from nextaim_kit.show.viewers import available
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_a_fit_machine_has_a_finding_for_everything(tmp_path, monkeypatch):
     found = doctor.examine(tmp_path / "runs")
     names = {f.name for f in found}
     assert {"Python", "packages", "kernel", "processor", "memory", "shared memory"} < names
-    assert {"runs folder", "cache folder", "data folder", "GPU", "viewer: ipyniivue"} < names
+    assert {"runs folder", "cache folder", "data folder", "GPU", "viewer: niivue"} < names
     assert all(f.mend for f in found if f.verdict != "ok")
 
 
@@ -188,6 +189,6 @@ def test_the_gpu_found_is_compared_with_the_profile_s(
 
 
 def test_a_viewer_that_is_not_installed_is_a_warning(monkeypatch):
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(available, "find_spec", lambda name: None)
     verdicts = [f.verdict for f in doctor.viewers()]
-    assert verdicts == ["ok", "warn", "warn"]
+    assert verdicts == ["ok", "warn", "warn", "warn"]

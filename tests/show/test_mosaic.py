@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.show.mosaic import mosaic, planes
+from nextaim_kit.errors import RequestError
+from nextaim_kit.show.mosaic import mosaic
 from nextaim_kit.show.style import alt_of
 
 
@@ -35,16 +35,6 @@ def test_the_patient_s_right_is_left_and_front_is_up_whatever_the_file_s_axes(ca
     assert shown.shape == (20, 30)
     assert shown[0, 0] == 500
     assert shown[-1, -1] == -1000
-
-
-def test_millimeters_are_square(case):
-    axes = planes(*case).axes
-    assert [axis.get_aspect() for axis in axes] == [2.0, 5.0, 2.5]
-
-
-def test_head_is_up_in_the_coronal_and_sagittal_plane(case):
-    axial, coronal, sagittal = planes(*case).axes
-    assert [axis.yaxis_inverted() for axis in (axial, coronal, sagittal)] == [True, False, False]
 
 
 def test_the_slice_with_the_largest_roi_is_outlined(case):
@@ -90,15 +80,4 @@ def test_the_window_sets_black_and_white(case, window, limits):
 
 def test_an_unknown_window_is_refused(case):
     with pytest.raises(RequestError, match="no window 'lungs'"):
-        planes(*case, window="lungs")
-
-
-def test_a_mask_of_another_size_is_refused(case):
-    with pytest.raises(DataError, match="expected: a mask of the image's size"):
-        planes(case[0], case[1][:10])
-
-
-def test_a_real_ct_is_shown_with_its_tumor(real):
-    folder = real / "ct_radiomics" / "ibsi_ct_phantom"
-    figure = planes(folder / "image.nii.gz", folder / "mask_gtv.nii.gz", title="phantom.")
-    assert "ROI of 358.7 ml" in alt_of(figure)
+        mosaic([(*case, "a")], window="lungs")

@@ -214,3 +214,11 @@ def test_a_picture_that_cannot_be_read_leaves_its_place_with_the_reason(tmp_path
     assert not contours(torn)
     assert not good.texts
     np.testing.assert_array_equal(good.images[0].get_array(), pixels)
+
+
+def test_groups_of_a_forest_plot_differ_by_mark_as_well_as_by_color():
+    rows = [
+        {"name": n, "group": g, "value": 0.5, "low": 0.4, "high": 0.6} for n in "ab" for g in "xyz"
+    ]
+    legend = plots.intervals(pd.DataFrame(rows)).legends[0]
+    assert len({line.get_marker() for line in legend.get_lines()}) == 3

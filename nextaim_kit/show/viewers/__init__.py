@@ -1,0 +1,1 @@
+"""The ways to look at a volume: itk-vtk-viewer, niivue, slices, and a figure."""

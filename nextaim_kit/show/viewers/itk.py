@@ -1,0 +1,92 @@
+"""The program that itkwidgets shows, itk-vtk-viewer, from the user's own Jupyter server.
+
+The Python side of itkwidgets loads its parts from the internet and cannot be told otherwise
+(docs/viewers.md), so this talks to the program without it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+from matplotlib.colors import to_rgb
+
+from nextaim_kit.show.planes import NAMES
+from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.viewers.scene import Scene
+
+
+class _Program(anywidget.AnyWidget):
+    _esm = Path(__file__).with_name("itk.js")
+    pixels = traitlets.Bytes().tag(sync=True)  # int16, x fastest
+    bits = traitlets.Bytes().tag(sync=True)  # uint8: bit k is mask k
+    size = traitlets.List(traitlets.Int()).tag(sync=True)
+    spacing = traitlets.List(traitlets.Float()).tag(sync=True)
+    origin = traitlets.List(traitlets.Float()).tag(sync=True)
+    at = traitlets.List(traitlets.Float()).tag(sync=True)  # mm, where the planes meet
+    colors = traitlets.List(traitlets.List(traitlets.Float())).tag(
+        sync=True
+    )  # of each combination of bits
+    range = traitlets.List(traitlets.Float()).tag(sync=True)
+    shown = traitlets.Int().tag(sync=True)
+
+
+class ItkViewer:
+    """The volume as itk-vtk-viewer draws it, its masks colored; where they overlap, blended."""
+
+    def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
+        self.names, self.visible = list(scene.masks), visible
+        self._scale = _scale(scene.pixels)
+        self.widget = _Program(
+            pixels=np.rint(scene.pixels * self._scale).astype(np.int16).tobytes(),
+            bits=_bits(scene).tobytes(),
+            size=list(scene.pixels.shape[::-1]),
+            spacing=list(scene.spacing),
+            origin=list(scene.origin),
+            at=_meeting(scene),
+            colors=_colors(len(self.names)),
+            range=[value * self._scale for value in limits],
+            shown=self._shown(),
+        )
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Draw with another window."""
+        self.widget.range = [low * self._scale, high * self._scale]
+
+    def set_visible(self, name: str, on: bool) -> None:
+        """Show or hide a mask."""
+        (self.visible.add if on else self.visible.discard)(name)
+        self.widget.shown = self._shown()
+
+    def _shown(self) -> int:
+        return sum(1 << k for k, name in enumerate(self.names) if name in self.visible)
+
+
+def _scale(pixels: np.ndarray) -> float:
+    """What brings the values into int16: 1 for CT."""
+    most = float(np.abs(np.array([pixels.min(), pixels.max()], float)).max())
+    whole = pixels.dtype.kind in "iu" or most > 1000
+    return 1.0 if whole and most < 2**15 else (2**15 - 1) / (most or 1.0)
+
+
+def _meeting(scene: Scene) -> list[float]:
+    z, y, x = (scene.fullest(name) for name in NAMES)
+    return (np.array(scene.origin) + np.array([x, y, z]) * scene.spacing).tolist()
+
+
+def _bits(scene: Scene) -> np.ndarray:
+    bits = np.zeros(scene.pixels.shape, np.uint8)
+    for k, mask in enumerate(scene.masks.values()):
+        bits |= mask.astype(np.uint8) << k
+    return bits
+
+
+def _colors(masks: int) -> list[list[float]]:
+    """Color of each combination of masks: the mean of its masks' colors."""
+    if not masks:
+        return []
+    own = np.array([to_rgb(color) for color, _ in OUTLINES[:masks]])
+    held = [[k for k in range(masks) if label >> k & 1] for label in range(2**masks)]
+    return [own[each].mean(axis=0).tolist() if each else [0.0, 0.0, 0.0] for each in held]

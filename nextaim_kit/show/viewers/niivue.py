@@ -1,0 +1,100 @@
+"""Three planes and a turning volume by niivue, which comes with ipyniivue and works offline."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+import nibabel
+import numpy as np
+from ipyniivue import NiiVue, ShowRender, SliceType
+from ipyniivue import Volume as Layer
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+
+from nextaim_kit.show.planes import NAMES
+from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.viewers.scene import Scene
+
+_VIEWS = {
+    "three planes": SliceType.MULTIPLANAR,
+    "axial": SliceType.AXIAL,
+    "coronal": SliceType.CORONAL,
+    "sagittal": SliceType.SAGITTAL,
+    "3-D, turn it with the mouse": SliceType.RENDER,
+}
+_OPACITY = 0.45
+
+
+class Niivue:
+    """The volume as niivue draws it, its masks tinted."""
+
+    def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
+        low, high = limits
+        image = Layer(
+            data=nifti(scene, _small(scene.pixels)), name="volume.nii.gz", colormap="gray",
+            cal_min=low, cal_max=high, colorbar_visible=False,
+        )  # fmt: skip
+        self.image = image
+        self.masks: dict[str, Layer] = {}
+        for (name, mask), (color, _) in zip(scene.masks.items(), OUTLINES, strict=False):
+            layer = Layer(
+                data=nifti(scene, mask.astype(np.uint8)), name=f"mask{len(self.masks)}.nii.gz",
+                opacity=_OPACITY if name in visible else 0.0, colorbar_visible=False,
+            )  # fmt: skip
+            layer.set_colormap_label(_label(color))
+            self.masks[name] = layer
+        self.viewer = NiiVue(
+            height=420,
+            is_radiological_convention=True,
+            sagittal_nose_left=True,
+            multiplanar_show_render=ShowRender.NEVER,
+            is_colorbar=False,
+            show_legend=False,
+            back_color=(0, 0, 0, 1),
+            crosshair_width=0.2,
+            crosshair_color=(1, 1, 1, 0.5),
+        )
+        self.viewer.scene.crosshair_pos = _meeting(scene)
+        self.viewer.load_volumes([image, *self.masks.values()])
+        view = widgets.Dropdown(options=list(_VIEWS), description="View")
+        view.observe(lambda change: self.viewer.set_slice_type(_VIEWS[change["new"]]), "value")
+        self.widget = widgets.VBox([view, self.viewer])
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Draw with another window."""
+        self.image.cal_min, self.image.cal_max = low, high
+
+    def set_visible(self, name: str, on: bool) -> None:
+        """Show or hide a mask."""
+        self.masks[name].opacity = _OPACITY if on else 0.0
+
+
+def _meeting(scene: Scene) -> list[float]:
+    """Where the figure's planes meet, as shares from the patient's left, back and feet."""
+    z, y, x = ((scene.fullest(name) + 0.5) / scene.count(name) for name in NAMES)
+    return [1 - x, 1 - y, z]
+
+
+def nifti(scene: Scene, values: NDArray) -> bytes:
+    """Bytes of a NIfTI file with these values (z, y, x) at the scene's place."""
+    import gzip
+
+    affine = np.diag([*scene.spacing, 1.0])
+    affine[:3, 3] = scene.origin
+    affine = np.diag([-1.0, -1, 1, 1]) @ affine  # LPS to RAS
+    image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine)
+    return gzip.compress(image.to_bytes(), 1)
+
+
+def _small(pixels: NDArray) -> NDArray:
+    """As int16 where that loses nothing, else float32: NIfTI readers know both."""
+    if pixels.dtype.kind in "iu" and pixels.min() >= -(2**15) and pixels.max() < 2**15:
+        return pixels.astype(np.int16)
+    return pixels.astype(np.float32)
+
+
+def _label(color: str) -> dict:
+    red, green, blue = (round(255 * c) for c in to_rgb(color))
+    return {
+        "R": [0, red], "G": [0, green], "B": [0, blue], "A": [0, 255], "I": [0, 1],
+        "labels": ["", ""],
+    }  # fmt: skip
