@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -92,6 +93,8 @@ class Patches(Dataset):
         From the whole scan rather than from the lungs' box and somewhat around.
     inside : bool
         Show the lungs and two voxels around them: all else becomes air (`around_lungs`).
+    scale : float
+        How many times larger the voxels of the parts are than the cases'.
     augment : bool
         Take another part each time, mirrored, with other noise and contrast. Else its middle.
     """
@@ -104,10 +107,13 @@ class Patches(Dataset):
         *,
         whole: bool = False,
         inside: bool = False,
+        scale: float = 1.0,
         augment: bool = False,
     ) -> None:
         self.cases, self.what, self.patch = cases, what, patch
         self.whole, self.inside, self.augment = whole, inside, augment
+        z, y, x = (math.ceil(n * scale) for n in patch)
+        self._reach: Size = z, y, x  # of a part, in the cases' voxels
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -123,10 +129,13 @@ class Patches(Dataset):
         hu, mask = case.part("hu", box), case.part("lungs", box)
         if self.inside:
             hu = around_lungs(hu, mask > 0)
-        hu = fill(normalized(hu), self.patch, float(normalized(torch.tensor(AIR))))
+        hu = resized(
+            fill(normalized(hu), self._reach, float(normalized(torch.tensor(AIR)))), self.patch
+        )
         if self.what != "sides":
             mask = (case.part("lesions", box) if self.what == "lesions" else mask) > 0
-        mask = fill(mask, self.patch, 0).float()
+        mask = resized(fill(mask, self._reach, 0), self.patch, "nearest-exact")
+        hu = resized(hu, self.patch)
         return self._varied(hu, mask) if self.augment else (hu, mask)
 
     def _place(self, field: Box, spots: NDArray[np.int64]) -> Box:
@@ -135,7 +144,7 @@ class Patches(Dataset):
         if self.augment and self.what == "lesions" and len(spots) and torch.rand(()) < _AT_LESIONS:
             seen = spots[int(torch.randint(len(spots), ()))]
         spans = []
-        for axis, (span, n) in enumerate(zip(field, self.patch, strict=True)):
+        for axis, (span, n) in enumerate(zip(field, self._reach, strict=True)):
             low, high = span.start, max(span.start, span.stop - n)
             if seen is not None:
                 low, high = max(low, int(seen[axis]) - n + 1), min(high, int(seen[axis]))
@@ -160,6 +169,11 @@ def around_lungs(hu: Tensor, lungs: Tensor) -> Tensor:
     """
     near = max_pool3d(lungs.float(), 2 * _AROUND + 1, 1, _AROUND) > 0
     return torch.where(near, hu, torch.tensor(AIR, dtype=hu.dtype))
+
+
+def resized(part: Tensor, size: Size, mode: str = "trilinear") -> Tensor:
+    """A part, shape (channels, z, y, x), in another number of voxels."""
+    return part if part.shape[1:] == size else interpolate(part[None], size, mode=mode)[0]
 
 
 def fill(part: Tensor, patch: Size, value: float) -> Tensor:

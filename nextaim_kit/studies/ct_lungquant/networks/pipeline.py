@@ -13,40 +13,38 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor, nn
 
 from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.fit import Fitted, fit
 from nextaim_kit.studies.ct_lungquant.measures import Maps
-from nextaim_kit.studies.ct_lungquant.morphology import closed
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
+from nextaim_kit.studies.ct_lungquant.networks import regions
 from nextaim_kit.studies.ct_lungquant.networks.items import (
     BoxItems,
     Patches,
     around_lungs,
     fill,
     on_box_grid,
+    resized,
     rounded,
 )
 from nextaim_kit.studies.ct_lungquant.networks.nets import Architecture, BoxNet, Version, normalized
 from nextaim_kit.studies.ct_lungquant.networks.preparing import (
     Box,
     Prepared,
+    Size,
     box_of,
     whole,
     widened,
 )
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import AIR, Scan
-from nextaim_kit.studies.ct_lungquant.threshold import GAS_HU, GAS_SHARE, split_sides
+from nextaim_kit.studies.ct_lungquant.threshold import split_sides
 
 _MARGIN = 0.05  # of a box's edges, on every side
 _OVERLAP = 0.25
-_LIKELY = 0.2  # probability of lung from which U-net2 is to look for lesions
-_CLOSING_MM = 16.0  # and bays of the lungs that it is to look into: consolidation at the wall
-_LEAST_ML = 50.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,12 @@ class Recipe:
     spacing : (float, float, float)
         mm of the voxels that the U-Nets see: x, y, z.
     patch : (int, int, int)
-        Voxels that they see at once: x, y, z; rounded up to multiples of 16.
+        Voxels that U-net2 sees at once: x, y, z; rounded up to multiples of 16.
+    lung_scale : float
+        How many times larger U-net1's voxels are than U-net2's: to tell consolidation at the wall
+        from the wall takes much of the chest, and little detail.
+    lung_patch : (int, int, int)
+        Voxels of its own that U-net1 sees at once: x, y, z; rounded up as well.
     inside : bool
         U-net2 sees the lungs and two voxels around them, and air in place of all else: an own
         choice, for a short training. The published one sees the whole box.
@@ -78,9 +81,11 @@ class Recipe:
     architecture: Architecture = "unet"
     spacing: tuple[float, float, float] = (4.0, 4.0, 4.0)
     patch: tuple[int, int, int] = (64, 48, 32)
+    lung_scale: float = 1.5
+    lung_patch: tuple[int, int, int] = (48, 48, 48)
     inside: bool = True
     width: int = 8
-    epochs: int = 28
+    epochs: int = 56
     box_epochs: int = 24
     batch_size: int = 2
     learning_rate: float = 1e-2
@@ -91,6 +96,12 @@ class Recipe:
     def sided(self) -> bool:
         """Whether U-net1 tells the lungs apart."""
         return self.version == "v2"
+
+    def sees(self, part: str) -> tuple[Size, float]:
+        """What a U-Net sees at once: voxels z, y, x, and how many times larger they are."""
+        if part == "lungs":
+            return rounded(self.lung_patch), self.lung_scale
+        return rounded(self.patch), 1.0
 
     def build(self, part: str) -> nn.Module:
         """An untrained network: ``box``, ``lungs`` or ``lesions``."""
@@ -117,14 +128,15 @@ class Recipe:
         fitted : dict of str to Fitted
             ``box`` (v2), ``lungs``, ``lesions``.
         """
-        lungs = partial(Patches, what="sides" if self.sided else "lungs", whole=not self.sided)
+        lungs = partial(
+            Patches, what="sides" if self.sided else "lungs", whole=not self.sided,
+            scale=self.lung_scale,
+        )  # fmt: skip
         lesions = partial(Patches, what="lesions", inside=self.inside)
         fitted = {"box": self._fit_box(train, val, folder)} if self.sided else {}
         for part, items in (("lungs", lungs), ("lesions", lesions)):
-            pair = (
-                items(train, patch=rounded(self.patch), augment=True),
-                items(val, patch=rounded(self.patch)),
-            )
+            patch, _ = self.sees(part)
+            pair = items(train, patch=patch, augment=True), items(val, patch=patch)
             fitted[part] = fit(
                 partial(self.build, part), networks.loss(self.version), *pair,
                 folder=folder / part, epochs=self.epochs, batch_size=self.batch_size,
@@ -181,13 +193,14 @@ class LungQuant:
         box = self.box(hu)
         right, left = self.lungs(hu, box)
         lung = right + left >= 0.5
-        _refuse_nothing(lung, self.recipe.spacing)
+        regions.refuse_nothing(lung, self.recipe.spacing)
         field_ = widened(box_of(lung), _MARGIN, lung.shape)
-        likely = closed(right + left >= _LIKELY, _CLOSING_MM, self.recipe.spacing[::-1])
+        likely = right + left >= regions.LIKELY
         shown = around_lungs(hu, torch.from_numpy(likely)[None]) if self.recipe.inside else hu
         lesions = np.zeros(lung.shape, np.float32)
         lesions[field_] = self._window("lesions", shown, field_).sigmoid()[0].numpy()
-        right, left = _with_lesions(right, left, lesions, likely)
+        lesions = regions.large_enough(lesions, self.recipe.spacing)
+        right, left = regions.with_lesions(right, left, lesions)
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
         sides = placed(right, image), placed(left, image)
         return Maps(*sides, placed(lesions, image), tuple(one))
@@ -218,7 +231,7 @@ class LungQuant:
         if not found.any() and box != whole(shape):  # BB-net was wrong
             box = whole(shape)
             found = self._lungs_in(hu, box)
-        while (larger := _grown(found, box, shape)) != box:  # ends at the volume's at last
+        while (larger := regions.grown(found, box, shape)) != box:  # ends at the volume's at last
             box = larger
             found = self._lungs_in(hu, box)
         right, left = (np.zeros(shape, np.float32) for _ in range(2))
@@ -227,14 +240,14 @@ class LungQuant:
 
     def _lungs_in(self, hu: Tensor, box: Box) -> NDArray[np.float32]:
         logits = self._window("lungs", hu, box)
-        inside, least = hu[0][box].numpy(), _LEAST_ML / _voxel_ml(self.recipe.spacing)
+        inside, spacing = hu[0][box].numpy(), self.recipe.spacing
         if self.recipe.sided:
             sides = logits.softmax(0)[1:].numpy()
-            keep = _main_parts(sides.sum(0) >= 0.5, inside, least)
-            return np.where(keep, sides, 0).astype(np.float32)
+            keep = regions.main_parts(sides.sum(0) >= 0.5, inside, spacing)
+            return np.where(regions.around(keep), sides, 0).astype(np.float32)
         lung = logits.sigmoid()[0].numpy()
-        keep = _main_parts(lung >= 0.5, inside, least)
-        labels = split_sides(keep, self.recipe.spacing[::-1])
+        core = regions.main_parts(lung >= 0.5, inside, spacing)
+        labels = regions.around(split_sides(core, spacing[::-1]))
         return np.stack([np.where(labels == side, lung, 0) for side in (1, 2)]).astype(np.float32)
 
     def _window(self, part: str, hu: Tensor, box: Box) -> Tensor:
@@ -242,17 +255,20 @@ class LungQuant:
         from monai.inferers import sliding_window_inference
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        net, patch = self.nets[part].to(device).eval(), rounded(self.recipe.patch)
-        x = fill(normalized(hu[(slice(None), *box)]), patch, float(normalized(torch.tensor(AIR))))
+        net, (patch, scale) = self.nets[part].to(device).eval(), self.recipe.sees(part)
+        z, y, x = (s.stop - s.start for s in box)
+        at_scale = (round(z / scale) or 1, round(y / scale) or 1, round(x / scale) or 1)
+        seen = resized(normalized(hu[(slice(None), *box)]), at_scale)
+        shown = fill(seen, patch, float(normalized(torch.tensor(AIR))))
         with torch.inference_mode():
             found = sliding_window_inference(
-                x[None], patch, 1, net, _OVERLAP, mode="gaussian", sw_device=device, device="cpu"
-            )
-        sizes = [s.stop - s.start for s in box]
-        starts = [(n - m) // 2 for n, m in zip(x.shape[1:], sizes, strict=True)]
-        inner = [slice(a, a + n) for a, n in zip(starts, sizes, strict=True)]
+                shown[None], patch, 1, net, _OVERLAP, mode="gaussian", sw_device=device,
+                device="cpu",
+            )  # fmt: skip
         net.cpu()
-        return found[0][(slice(None), *inner)].float()
+        starts = [(n - m) // 2 for n, m in zip(shown.shape[1:], at_scale, strict=True)]
+        inner = [slice(a, a + n) for a, n in zip(starts, at_scale, strict=True)]
+        return resized(found[0][(slice(None), *inner)].float(), (z, y, x))
 
     def save(self, path: Path) -> Path:
         """Write networks and recipe to one file."""
@@ -290,54 +306,3 @@ class LungQuant:
                 mend="run that notebook, or leave the parameter empty",
             ) from error
         return cls(recipe, {name: net.eval() for name, net in nets.items()}, seen)
-
-
-def _grown(found: NDArray[np.float32], box: Box, shape: Sequence[int]) -> Box:
-    """A box that is larger where lungs touch its end, and the volume goes on."""
-    lung = found.sum(0) >= 0.5
-    spans = []
-    for axis, (span, n) in enumerate(zip(box, shape, strict=True)):
-        touched = np.moveaxis(lung, axis, 0)
-        step = max(4, (span.stop - span.start) // 8)
-        first = max(0, span.start - step) if touched[0].any() else span.start
-        last = min(n, span.stop + step) if touched[-1].any() else span.stop
-        spans.append(slice(first, last))
-    return spans[0], spans[1], spans[2]
-
-
-def _main_parts(mask: NDArray[np.bool_], hu: NDArray[np.int16], least: float) -> NDArray[np.bool_]:
-    """Connected parts as large as a good part of a lung, without the gas around or in a body."""
-    labels, count = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    gas = np.bincount(labels[hu < GAS_HU], minlength=count + 1)
-    sizes[(gas > GAS_SHARE * sizes) | (np.arange(count + 1) == 0)] = 0
-    return (sizes >= max(least, 0.1 * sizes.max()))[labels]
-
-
-def _with_lesions(
-    right: NDArray[np.float32],
-    left: NDArray[np.float32],
-    lesions: NDArray[np.float32],
-    near: NDArray[np.bool_],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lungs with the lesions at their border, each on the side of the nearest lung."""
-    at = ndimage.binary_dilation(near, iterations=2)
-    nearest = ndimage.distance_transform_edt(~near, return_distances=False, return_indices=True)
-    is_left = (left > right)[tuple(nearest)]
-    share = np.where(at & (lesions >= 0.5), lesions, 0)
-    return np.maximum(right, share * ~is_left), np.maximum(left, share * is_left)
-
-
-def _voxel_ml(spacing: Sequence[float]) -> float:
-    return float(np.prod(spacing)) / 1000
-
-
-def _refuse_nothing(lung: NDArray[np.bool_], spacing: Sequence[float]) -> None:
-    found = float(lung.sum()) * _voxel_ml(spacing)
-    if found < _LEAST_ML:
-        raise DataError(
-            "the network finds no lung",
-            expected=f"{_LEAST_ML:.0f} ml or more",
-            found=f"{found:.0f} ml",
-            mend="check that it is a chest CT, and that the network was trained long enough",
-        )
