@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from nextaim_kit.runs.record import RECORD, read_record
-from nextaim_kit.runs.sweep.plan import Plan
+from nextaim_kit.runs.estimate import earlier, taken
 from nextaim_kit.runs.sweep.state import Progress
-
-_LOOKED_AT = 200  # latest records of a notebook
 
 
 @dataclass(frozen=True)
@@ -53,32 +46,9 @@ def estimates(state: Progress) -> list[Estimate]:
     found = []
     for notebook, rows in left.items():
         declared = plan.resources(rows[0])
-        earlier = list(_earlier(plan, notebook))
-        minutes = [sum(s["seconds"] for s in r["sections"]) / 60 for r in earlier]
-        peaks = [s["peak_mb"] / 1000 for r in earlier for s in r["sections"]]
+        past = list(earlier(plan.runs / notebook, plan.sweep.profile))
+        minutes, memory_gb = taken(past) if past else (declared.minutes, declared.memory_gb)
         found.append(
-            Estimate(
-                notebook,
-                len(rows),
-                statistics.median(minutes) if minutes else declared.minutes,
-                max(peaks) if peaks else declared.memory_gb,
-                len(earlier),
-                declared.memory_gb,
-            )
+            Estimate(notebook, len(rows), minutes, memory_gb, len(past), declared.memory_gb)
         )
     return found
-
-
-def _earlier(plan: Plan, notebook: str) -> Iterator[dict[str, Any]]:
-    paths = sorted((plan.runs / notebook).glob(f"*/{RECORD}"), key=_age)[:_LOOKED_AT]
-    for path in paths:
-        record = read_record(path.parent)
-        if record and record["profile"] == plan.sweep.profile and record["outcome"] != "failed":
-            yield record
-
-
-def _age(path: Path) -> float:
-    try:
-        return -path.stat().st_mtime
-    except OSError:  # a run that is made anew just now
-        return 0.0

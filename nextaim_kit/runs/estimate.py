@@ -1,0 +1,69 @@
+"""What a run takes on this machine: from earlier runs here, else as its study file declares."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit.catalog import Notebook
+from nextaim_kit.runs.record import RECORD, hardware, read_record
+
+_LOOKED_AT = 200  # latest records of a notebook
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of one run.
+
+    Attributes
+    ----------
+    minutes : float
+        The median of earlier runs, else as declared.
+    memory_gb : float
+        The highest of earlier runs, else as declared.
+    runs : int
+        Earlier runs that it comes from; 0 where the declared numbers stand in.
+    """
+
+    minutes: float
+    memory_gb: float
+    runs: int
+
+
+def expect(notebook: Notebook, profile: str, runs: Path) -> Expected | None:
+    """What a run of a profile takes here; None where nothing is known."""
+    here = hardware()
+    same = [
+        record
+        for record in earlier(runs / notebook.id, profile)
+        if all(record["hardware"][key] == here[key] for key in ("processor", "cores"))
+    ]
+    if same:
+        return Expected(*taken(same), len(same))
+    declared = notebook.resources.get(profile)
+    return Expected(declared.minutes, declared.memory_gb, 0) if declared else None
+
+
+def taken(records: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
+    """Median of the minutes and highest peak in GB of some runs."""
+    sections = [record["sections"] for record in records]
+    minutes = statistics.median(sum(s["seconds"] for s in one) / 60 for one in sections)
+    return minutes, max((s["peak_mb"] / 1000 for one in sections for s in one), default=0.0)
+
+
+def earlier(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
+    """Records of a notebook's latest runs of a profile that did not fail."""
+    for path in sorted(folder.glob(f"*/{RECORD}"), key=_age)[:_LOOKED_AT]:
+        record = read_record(path.parent)
+        if record and record["profile"] == profile and record["outcome"] != "failed":
+            yield record
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except OSError:  # a run that is made anew just now
+        return 0.0
