@@ -10,7 +10,7 @@ PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run test lint lab bench lock clean clean-runs
+.PHONY: help environment run gallery test lint lab bench lock clean clean-runs
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is to make
@@ -20,6 +20,10 @@ run: environment ## run the radiomics study on the synthetic cohort, then show t
 	@echo "==> running $(NOTEBOOKS)"
 	@$(BIN)/nextaim run $(NOTEBOOKS)
 	@$(BIN)/nextaim board --html runs/board.html
+
+gallery: environment ## run every notebook, then write all results as a site: gallery/index.html
+	@echo "==> running every notebook (half an hour the first time)"
+	@$(BIN)/nextaim gallery --out gallery
 
 test: environment ## run all tests
 	@echo "==> testing"

@@ -73,12 +73,21 @@ class Notebook(_Declared):
         return self.id.partition("/")[2]
 
 
+class Thumbnail(_Declared):
+    """The picture on a study's card."""
+
+    figure: str  # "stage/name.png": a figure of that notebook's latest run
+    alt: str
+    until_run: str = ""  # a picture of the project that stands in before
+
+
 class Study(_Declared):
     """A study case: its question, what was published, its notebooks in order."""
 
     id: str
     title: str
     question: str
+    thumbnail: Thumbnail | None = None
     published: list[Published] = []
     notebooks: dict[str, Notebook] = Field(default_factory=dict)
 

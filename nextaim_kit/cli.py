@@ -196,6 +196,19 @@ def board(
 
 
 @app.command()
+def gallery(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the site; an earlier gallery is replaced.")
+    ] = Path("gallery"),
+    profile: Annotated[str, typer.Option(help="Named set of parameters.")] = "tutorial",
+) -> None:
+    """Run every notebook that is not done, and write all results as a static site."""
+    from nextaim_kit.terminal.gallery import make
+
+    raise typer.Exit(make(console(), out, profile))
+
+
+@app.command()
 def doctor() -> None:
     """Say what works on this machine, what does not, and how to mend it."""
     from nextaim_kit.machine.doctor import examine

@@ -221,7 +221,9 @@ def _folder(out: str | Path | None) -> Path:
 
 def _key(asked: Sequence[Request]) -> str:
     names = [request.id for request in asked]
-    return names[0] if len(names) == 1 else hashlib.sha256("+".join(names).encode()).hexdigest()[:12]
+    return (
+        names[0] if len(names) == 1 else hashlib.sha256("+".join(names).encode()).hexdigest()[:12]
+    )
 
 
 def _spawn(folder: Path, order: Mapping[str, Any]) -> int:
@@ -301,7 +303,7 @@ def _main(folder: Path) -> None:
     out = Path(order["out"])
     teller = _Teller(folder, out)
     try:
-        code = run_row(
+        endings = run_row(
             order["notebooks"],
             order["profile"],
             order["own"],
@@ -309,7 +311,7 @@ def _main(folder: Path) -> None:
             run=lambda request: teller.run(request, order["force"]),
             failed=teller.failed,
         )
-        teller.tell(ending="failed" if code else "done")
+        teller.tell(ending="failed" if any(e.error for e in endings.values()) else "done")
     except KeyboardInterrupt:
         print("cancelled", flush=True)
         teller.tell(ending="cancelled")

@@ -74,18 +74,24 @@ def collect(runs_folder: Path, studies: Sequence[Study]) -> list[Row]:
 
 def _of_study(runs_folder: Path, study: Study) -> Iterator[Row]:
     for notebook in study.notebooks.values():
-        runs = _latest(runs_folder / study.id / notebook.stage)
-        for folder, record in runs:
-            report = folder / REPORT if (folder / REPORT).is_file() else None
-            for comparison in compare(record, study):
-                yield Row(study, notebook, comparison, record, report)
-        if not runs:
-            nothing = {"stage": notebook.stage, "metrics": []}
-            for comparison in compare(nothing, study):
-                yield Row(study, notebook, comparison)
+        yield from rows_of(study, notebook, latest_runs(runs_folder / notebook.id))
 
 
-def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def rows_of(
+    study: Study, notebook: Notebook, runs: Sequence[tuple[Path, Mapping[str, Any]]]
+) -> Iterator[Row]:
+    """Rows of a notebook's runs, each a folder and a record; without any, what was published."""
+    for folder, record in runs:
+        report = folder / REPORT if (folder / REPORT).is_file() else None
+        for comparison in compare(record, study):
+            yield Row(study, notebook, comparison, record, report)
+    if not runs:
+        nothing = {"stage": notebook.stage, "metrics": []}
+        for comparison in compare(nothing, study):
+            yield Row(study, notebook, comparison)
+
+
+def latest_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Latest whole run on synthetic data, then on real data, where there are any.
 
     A run of the smoke profile, which only tries the notebook, stands back behind any other.

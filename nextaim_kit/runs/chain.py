@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,19 @@ from nextaim_kit.errors import KitError, RunError
 from nextaim_kit.runs.parameters import read_parameters, refuse_unknown
 from nextaim_kit.runs.record import FILES
 from nextaim_kit.runs.request import Request, prepare
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a notebook in a row ended: its run's folder, None where none began, and its error."""
+
+    folder: Path | None = None
+    error: KitError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that ran only this notebook would end with."""
+        return self.error.exit_code if self.error else 0
 
 
 def share_out(notebook_ids: Sequence[str], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -61,7 +75,9 @@ def before(notebook_id: str) -> list[str]:
 
 def command_line(notebook_ids: Sequence[str], profile: str, given: Mapping[str, Any]) -> str:
     """The command that asks for the same run; values as `Parameter.parse` reads them."""
-    declared = {n: p for i in notebook_ids for n, p in read_parameters(catalog.find(i).path).items()}
+    declared = {
+        n: p for i in notebook_ids for n, p in read_parameters(catalog.find(i).path).items()
+    }
     words = ["nextaim", "run", *notebook_ids]
     words += [] if profile == "tutorial" else ["--profile", profile]
     for name, value in given.items():
@@ -76,8 +92,8 @@ def run_row(
     out: Path | None,
     run: Callable[[Request], Mapping[str, Any]],
     failed: Callable[[KitError], None],
-) -> int:
-    """Run notebooks one after another, each fed by those before it.
+) -> dict[str, Ending]:
+    """Run notebooks one after another, each fed by those before it that did not fail.
 
     Parameters
     ----------
@@ -91,28 +107,26 @@ def run_row(
         Makes one run and gives its record.
     failed : callable
         Hears of a notebook that failed; the rest goes on.
-
-    Returns
-    -------
-    int
-        The exit code of the worst.
     """
     finished: dict[str, Path] = {}
-    code = 0
+    endings: dict[str, Ending] = {}
     for number, notebook_id in enumerate(notebook_ids):
         fed = feeders(notebook_id, finished)
         handed = {name: str(finished[who] / FILES / file) for name, (who, file) in fed.items()}
+        folder = None
         try:
             _require_sources(notebook_id, notebook_ids[:number], finished, own[notebook_id])
             request = prepare(notebook_id, profile, {**handed, **own[notebook_id]}, out)
+            folder = request.folder
             record = run(request)
         except KitError as error:
             failed(error)
-            code = max(code, error.exit_code)
+            endings[notebook_id] = Ending(folder, error)
             continue
+        endings[notebook_id] = Ending(folder)
         if record["outcome"] != "failed":
-            finished[notebook_id] = request.folder
-    return code
+            finished[notebook_id] = folder
+    return endings
 
 
 def _require_sources(

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from nextaim_kit.catalog import find
 from nextaim_kit.machine.fitting import check_fits
-from nextaim_kit.runs.chain import run_row, share_out
+from nextaim_kit.runs.chain import Ending, run_row, share_out
 from nextaim_kit.runs.record import REPORT, is_done
 from nextaim_kit.runs.request import Request, prepare
 from nextaim_kit.runs.runner import Observer, execute
@@ -28,17 +28,29 @@ def run_all(
     out: Path | None,
     force: bool,
 ) -> int:
-    """Run notebooks one after another and give the exit code of the worst.
+    """Run notebooks as `run_each` does, and give the exit code of the worst."""
+    endings = run_each(notebook_ids, profile, given, out, force)
+    return max((ending.exit_code for ending in endings.values()), default=0)
+
+
+def run_each(
+    notebook_ids: list[str],
+    profile: str,
+    given: Mapping[str, Any],
+    out: Path | None = None,
+    force: bool = False,
+) -> dict[str, Ending]:
+    """Run notebooks one after another, each whose feeders did not fail.
 
     Everything that can be refused is refused before the first one starts.
     """
     out_console = Console(highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     own = share_out(notebook_ids, given)
     for notebook_id in notebook_ids:
         request = prepare(notebook_id, profile, own[notebook_id], out)
         if force or not is_done(request.folder):
             _say(out_console, check_fits(find(notebook_id), profile))
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     return run_row(
         notebook_ids,
         profile,
