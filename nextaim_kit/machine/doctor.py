@@ -149,9 +149,9 @@ def folder(name: str, path: Path, need: int = 5 * _GIB) -> Finding:
     return Finding(name, "warn", detail, f"free space, or {mend}")
 
 
-def graphics() -> Finding:
-    """Report the GPU or MIG slice that a trial allocation found."""
-    found = gpu.find_gpu()
+def graphics(found: gpu.Gpu | None = None) -> Finding:
+    """Report the GPU or MIG slice that a trial allocation found, or finds now."""
+    found = found or gpu.find_gpu()
     if found.kind != "none":
         what = "MIG slice" if found.kind == "mig" else "GPU"
         memory = f"{found.free / _GIB:.1f} of {found.total / _GIB:.1f} GiB free"

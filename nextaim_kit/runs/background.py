@@ -100,7 +100,7 @@ class Job:
     @property
     def share(self) -> float:
         """How much of its cells is behind it, from 0 to 1."""
-        here = (self.state.cell - 1) / self.state.cells if self.state.cells else 0.0
+        here = max(0, self.state.cell - 1) / self.state.cells if self.state.cells else 0.0
         return min(1.0, (self.state.number + here) / len(self.notebooks))
 
     @property
