@@ -53,9 +53,12 @@ class Control:
         RequestError
             As the command line refuses it.
         """
+        value = self.input.value
         if self.typed:
-            return self.parameter.parse(self.input.value)
-        return self.parameter.check(self.input.value)
+            return self.parameter.parse(value)
+        # A box for whole numbers alone would cut 2.7 to 2 and say nothing.
+        whole = self.parameter.kind is int and float(value).is_integer()
+        return self.parameter.check(int(value) if whole else value)
 
     @property
     def refused(self) -> str:
@@ -98,10 +101,9 @@ def _input(parameter: Parameter) -> tuple[Any, bool]:
         return widgets.Dropdown(options=parameter.choices, value=value, **look), False
     if kind is bool:
         return widgets.Checkbox(value=value, indent=True, **look), False
-    if kind is int:
-        return widgets.IntText(value=value, **look), False
-    if kind is float:
-        return widgets.FloatText(value=value, step=None, **look), False
+    if kind in (int, float):
+        step = 1 if kind is int else None
+        return widgets.FloatText(value=value, step=step, **look), False
     listed = "comma-separated" if typing.get_origin(kind) is list else ""
     text = parameter.text(value)
     return widgets.Text(value=text, placeholder=listed, continuous_update=False, **look), True

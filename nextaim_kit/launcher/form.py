@@ -42,20 +42,23 @@ class Form:
         self._filling = True
         self.notebook = widgets.Dropdown(
             options=_notebooks(), value=catalog.find(notebook).id, description="notebook",
-            tooltip="notebook to run", layout=widgets.Layout(width="46em", max_width="100%"),
+            tooltip="notebook to run", layout=widgets.Layout(width="60em", max_width="100%"),
             style=LABELS,
         )  # fmt: skip
         self.profile = widgets.Dropdown(
             description="profile", tooltip="named set of parameters", layout=WIDE, style=LABELS
         )
         self.feeders = widgets.Checkbox(
+            description="what feeds it, first", layout=WIDE, style=LABELS,
             tooltip="run the notebooks first that this one is fed by",
-            layout=widgets.Layout(width="46em", max_width="100%"), style=LABELS,
         )  # fmt: skip
         self.force = widgets.Checkbox(
-            description="run again, although it is done", style=LABELS,
+            description="again, although done", layout=WIDE, style=LABELS,
             tooltip="make the run anew; otherwise what is done already is only shown",
         )  # fmt: skip
+        self.fed = widgets.HTML()
+        self.fed.add_class("nextaim-about")
+        self.fed_row = widgets.HBox([self.feeders, self.fed])
         self.start = widgets.Button(
             description="Start", button_style="primary", tooltip="start this run in the background"
         )
@@ -66,7 +69,7 @@ class Form:
         self.page = widgets.VBox(
             [
                 widgets.HTML(style()), self.notebook, self.about, self.profile, self.parameters,
-                self.feeders, self.takes, self.command, self.force,
+                self.fed_row, self.force, self.takes, self.command,
                 self.start, self.refused, self.running,
             ]
         )  # fmt: skip
@@ -106,11 +109,9 @@ class Form:
         profiles = [p for p in catalog.PROFILES if p == "tutorial" or p in notebook.profiles]
         self.profile.options = [(_profile_words(notebook, p), p) for p in profiles]
         self.profile.value = profile if profile in profiles else "tutorial"
-        fed = ", ".join(f"{n} from {source}" for n, source in notebook.needs.items())
-        first = ", then ".join(before(notebook.id))
         self.feeders.value = False
-        self.feeders.description = f"run {first} before, and take its {fed}"
-        self.feeders.layout.display = "flex" if notebook.needs else "none"
+        self.fed.value = _fed(notebook)
+        self.fed_row.layout.display = "flex" if notebook.needs else "none"
         self.about.value = _about(notebook)
         self._choose_profile()
 
@@ -135,7 +136,7 @@ class Form:
                 command_line(self.notebooks, self.profile.value, self.changed), quote=True
             )
             self.command.value = (
-                "<label class='nextaim-command'>the same on the command line "
+                "<label class='nextaim-command'>the same on the command line: "
                 f'<input readonly onfocus="this.select()" value="{line}"></label>'
             )
 
@@ -173,6 +174,12 @@ def _about(notebook: catalog.Notebook) -> str:
     ]
     numbers = f"<p>Published:</p><ul>{''.join(published)}</ul>" if published else ""
     return f"<div class='nextaim-question'><p>{escape(study.question)}</p>{numbers}</div>"
+
+
+def _fed(notebook: catalog.Notebook) -> str:
+    """Which notebooks feed one, and with what."""
+    handed = [f"{name} is {escape(source)}" for name, source in notebook.needs.items()]
+    return f"run {escape(', then '.join(before(notebook.id)))} before: {'; '.join(handed)}"
 
 
 def _takes(notebook_id: str, profile: str) -> str:

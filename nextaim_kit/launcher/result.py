@@ -21,7 +21,7 @@ def result(folder: Path) -> str:
 
 
 def links(folder: Path) -> str:
-    """Links to a run's report, notebook and files; its folder's name where none can be made."""
+    """Links to a run's files, report first; only its folder where no server shows it."""
     record = read_record(folder)
     if record is None:
         return ""
@@ -29,7 +29,8 @@ def links(folder: Path) -> str:
     names += sorted(name for name in record["files"] if name not in names)
     title = f"<b>{escape(record['notebook'])}</b>, run {escape(record['id'])}"
     if not reachable(folder):
-        return f"<p>{title}: {len(names)} files in {escape(str(folder))}</p>"
+        place = "/".join(folder.parts[-3:])
+        return f"<p>{title}: {len(names)} files in {escape(place)} below the runs' folder</p>"
     first = " · ".join(link(folder / name, name) for name in names[:2])
     rest = "".join(f"<li>{link(folder / name, name)}</li>" for name in names[2:])
     more = f"<details><summary>{len(names) - 2} files</summary><ul>{rest}</ul></details>"
@@ -58,6 +59,6 @@ def report(folder: Path) -> str:
 def frame(page: str, title: str) -> str:
     """A page within the page, kept apart from it: it cannot reach the notebook."""
     return (
-        f"<iframe class='nextaim-frame' title='{escape(title)}' "
-        f"sandbox='allow-scripts allow-popups' srcdoc=\"{escape(page, quote=True)}\"></iframe>"
+        f"<div><iframe class='nextaim-frame' title='{escape(title)}' "
+        f"sandbox='allow-scripts allow-popups' srcdoc=\"{escape(page)}\"></iframe></div>"
     )

@@ -37,7 +37,7 @@ class Watch:
         )
         self.buttons = widgets.HBox([self.stop, self.show_log])
         self.result, self.report = widgets.Output(), widgets.Output()
-        self.page = widgets.VBox([self.progress, self.buttons, self.log, self.result, self.report])
+        self.page = widgets.VBox([self.progress, self.buttons, self.log, self.report, self.result])
         self.page.add_class("nextaim-job")
         self.stop.on_click(lambda _: self._cancel())
         self.show_log.observe(lambda _: self._show(), "value")
@@ -66,11 +66,12 @@ class Watch:
 
     def _end(self) -> None:
         """Show what came out."""
-        folders = [self.job.runs / name for name in self.job.state.finished]
+        folders = [self.job.runs / name for name in self.job.state.folders]
         buttons = [self.show_log, *([self.read] if folders else [])]
         self.buttons.children = buttons
-        parts = [result(folders[-1])] if folders else []
-        parts += [links(folder) for folder in folders]
+        parts = [links(folder) for folder in folders]
+        if self.job.outcome == "done":
+            parts = [result(folders[-1]), *parts]
         self.result.outputs = ()
         if parts:
             self.result.append_display_data(HTML("".join(parts)))
@@ -85,7 +86,7 @@ class Watch:
     def _read(self) -> None:
         self.report.outputs = ()
         if self.read.value:
-            folder = self.job.runs / self.job.state.finished[-1]
+            folder = self.job.runs / self.job.state.folders[-1]
             self.report.append_display_data(HTML(report(folder)))
 
 

@@ -46,7 +46,7 @@ class State:
     heading: str = ""
     error: str = ""
     seconds: float = 0.0
-    finished: list[str] = field(default_factory=list)  # folders of its runs, below the runs' folder
+    folders: list[str] = field(default_factory=list)  # of its runs so far, below the runs' folder
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def cancel(job: Job) -> None:
     RequestError
         If it has ended already.
     """
-    if not job.alive:
+    if job.outcome != "running":
         raise RequestError("the run cannot be cancelled", found=f"it is {job.outcome} already")
     with contextlib.suppress(ProcessLookupError):
         os.killpg(job.process, signal.SIGTERM)
@@ -282,11 +282,10 @@ class _Teller(Observer):
 
     def run(self, request: Request, force: bool) -> dict[str, Any]:
         print(f"== {request.notebook}", flush=True)
+        self.tell(folders=[*self.state.folders, request.folder.relative_to(self.out).as_posix()])
         record, fresh = execute(request, force=force, wait=True, observer=self)
         print("done" if fresh else "done already", flush=True)
-        folder = request.folder.relative_to(self.out).as_posix()
-        finished = [*self.state.finished, folder]
-        self.tell(finished=finished, number=self.state.number + 1, cell=0, heading="")
+        self.tell(number=self.state.number + 1, cell=0, heading="")
         return record
 
 

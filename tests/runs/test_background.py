@@ -16,8 +16,14 @@ from nextaim_kit.runs.request import prepare
 SLOW = "import time; print('ready', flush=True); time.sleep(60)"
 
 
+@pytest.fixture(autouse=True)
+def cold(monkeypatch):
+    """A kernel for so little a notebook is there before a warm server would be."""
+    monkeypatch.setenv("NEXTAIM_WARM", "0")
+
+
 def wait(job, until=lambda job: job.outcome != "running"):
-    for _ in range(1800):
+    for _ in range(6000):
         job = read(job.folder)
         if until(job):
             return job
@@ -32,7 +38,7 @@ def test_a_run_goes_on_by_itself_and_its_end_is_found(toy):
     assert job.changed == {"seed": 3}
     assert "some news" in job.log
     request = prepare("toy/draw", "smoke", {"seed": 3})
-    assert [runs_folder() / name for name in job.state.finished] == [request.folder]
+    assert [runs_folder() / name for name in job.state.folders] == [request.folder]
     assert is_done(request.folder)
 
 
