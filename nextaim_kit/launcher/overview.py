@@ -56,7 +56,8 @@ def _what_fits(gpu: int) -> list[tuple[str, list[str], list[str]]]:
     """By profile: the notebooks that fit, and what is to be known of others."""
     found = []
     for profile in catalog.PROFILES:
-        fit, notes = [], []
+        fit: list[str] = []
+        notes: list[str] = []
         for notebook in (n for s in catalog.studies() for n in s.notebooks.values()):
             if profile not in notebook.resources:
                 continue

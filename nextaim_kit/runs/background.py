@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +152,9 @@ def read(folder: Path) -> Job | None:
         job = json.loads((folder / JOB).read_text(encoding="utf-8"))
         path = folder / STATE
         state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, ValueError):  # removed just now, or of another version
+        return Job(folder=folder, state=State(**state), **job)
+    except (OSError, ValueError, TypeError):  # removed just now, or written by another version
         return None
-    if not {f.name for f in fields(Job)} <= {*job, "folder", "state"}:
-        return None
-    return Job(folder=folder, state=State(**state), **job)
 
 
 def begin(

@@ -107,7 +107,8 @@ def test_no_path_of_the_users_lies_in_the_state(toy, tmp_path):
     assert job.folder.stat().st_mode & 0o077 == 0
 
 
-def test_state_that_cannot_be_read_is_no_run(tmp_path):
+@pytest.mark.parametrize("text", ["", "{}", '{"of": "another version"}'])
+def test_state_that_cannot_be_read_is_no_run(tmp_path, text):
     assert read(tmp_path) is None
-    (tmp_path / "job.json").write_text("{}")
+    (tmp_path / "job.json").write_text(text)
     assert read(tmp_path) is None
