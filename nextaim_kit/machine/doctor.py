@@ -156,13 +156,18 @@ def folder(name: str, path: Path, need: int = 5 * _GIB) -> Finding:
     return Finding(name, "warn", detail, f"free space, or {mend}")
 
 
-def graphics() -> list[Finding]:
-    """Report the GPU or MIG slice that a trial allocation found, and whether it was promised.
+def graphics(found: gpu.Gpu | None = None) -> list[Finding]:
+    """Report the GPU or MIG slice that a trial allocation finds, and whether it was promised.
 
     What a hub's profile promises stands in ``NEXTAIM_EXPECTS``: ``cpu``, a slice such as
     ``1g.10gb``, or a part of a card's name.
+
+    Parameters
+    ----------
+    found : Gpu, optional
+        What was found before; else it is looked for now.
     """
-    found, expected = gpu.find_gpu(), os.environ.get("NEXTAIM_EXPECTS", "").strip()
+    found, expected = found or gpu.find_gpu(), os.environ.get("NEXTAIM_EXPECTS", "").strip()
     return [_gpu(found)] + ([_promise(expected, found)] if expected else [])
 
 

@@ -10,11 +10,18 @@ from nextaim_kit.machine.limits import memory_limit
 GB = 10**9
 
 
-def check_fits(notebook: Notebook, profile: str) -> str:
+def check_fits(notebook: Notebook, profile: str, gpu: int | None = None) -> str:
     """Refuse a profile that needs more memory than this machine's GPU slice or limit has.
 
     A profile that declares nothing is let through. Without any GPU, networks train on the CPU:
     that is said, not refused.
+
+    Parameters
+    ----------
+    notebook : Notebook
+    profile : str
+    gpu : int, optional
+        Bytes that the largest GPU or slice has, 0 without any; asked of torch unless given.
 
     Returns
     -------
@@ -30,7 +37,9 @@ def check_fits(notebook: Notebook, profile: str) -> str:
     if takes is None:
         return ""
     memory = memory_limit() / GB
-    largest = max(device_sizes(), default=0) / GB if takes.vram_gb else 0.0
+    if gpu is None:
+        gpu = max(device_sizes(), default=0) if takes.vram_gb else 0
+    largest = gpu / GB
     obstacle = _obstacle(takes, memory, largest)
     if obstacle:
         expected, found = obstacle

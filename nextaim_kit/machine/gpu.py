@@ -55,6 +55,13 @@ def find_gpu() -> Gpu:
         return Gpu(problem=(str(error).splitlines() or [type(error).__name__])[0])
 
 
+FIND_GPU = (
+    "import dataclasses, json; from nextaim_kit.machine.gpu import find_gpu;"
+    "print(json.dumps(dataclasses.asdict(find_gpu())))"
+)
+"""Lines for a process of its own that prints what `find_gpu` found, as JSON."""
+
+
 def device_memories() -> dict[str, int]:
     """Free bytes of every CUDA device, by what ``CUDA_VISIBLE_DEVICES`` calls it; empty without.
 

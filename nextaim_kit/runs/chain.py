@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.errors import KitError
+from nextaim_kit.errors import KitError, RunError
 from nextaim_kit.runs.parameters import read_parameters, refuse_unknown
+from nextaim_kit.runs.record import FILES
+from nextaim_kit.runs.request import Request, prepare
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,95 @@ def share_out(notebook_ids: Sequence[str], given: Mapping[str, Any]) -> dict[str
     return own
 
 
-def feeders(notebook_id: str, before: Collection[str]) -> dict[str, tuple[str, str]]:
+def feeders(notebook_id: str, earlier: Collection[str]) -> dict[str, tuple[str, str]]:
     """What notebooks that stand before a notebook feed it: parameter -> (notebook, file)."""
     study = notebook_id.partition("/")[0]
     found = {}
     for parameter, source in catalog.find(notebook_id).needs.items():
         stage, _, file = source.partition("/")
-        if f"{study}/{stage}" in before:
+        if f"{study}/{stage}" in earlier:
             found[parameter] = (f"{study}/{stage}", file)
     return found
+
+
+def before(notebook_id: str) -> list[str]:
+    """Notebooks that feed a notebook, and those that feed them, in the study's order."""
+    notebooks = catalog.study_of(notebook_id).notebooks
+    wanted = {catalog.find(notebook_id).stage}
+    for stage, notebook in reversed(notebooks.items()):
+        if stage in wanted:
+            wanted |= {source.partition("/")[0] for source in notebook.needs.values()}
+    return [n.id for stage, n in notebooks.items() if stage in wanted and n.id != notebook_id]
+
+
+def command_line(notebook_ids: Sequence[str], profile: str, given: Mapping[str, Any]) -> str:
+    """The command that asks for the same run; values as `Parameter.parse` reads them."""
+    declared = {
+        n: p for i in notebook_ids for n, p in read_parameters(catalog.find(i).path).items()
+    }
+    words = ["nextaim", "run", *notebook_ids]
+    words += [] if profile == "tutorial" else ["--profile", profile]
+    for name, value in given.items():
+        words += ["-p", f"{name}={declared[name].text(value)}"]
+    return shlex.join(words)
+
+
+def run_row(
+    notebook_ids: Sequence[str],
+    profile: str,
+    own: Mapping[str, Mapping[str, Any]],
+    out: Path | None,
+    run: Callable[[Request], Mapping[str, Any]],
+    failed: Callable[[KitError], None],
+) -> dict[str, Ending]:
+    """Run notebooks one after another, each fed by those before it that did not fail.
+
+    Parameters
+    ----------
+    notebook_ids : sequence of str
+    profile : str
+    own : mapping
+        Each notebook's own parameters, as `share_out` gives them.
+    out : Path, optional
+        Folder of the runs.
+    run : callable
+        Makes one run and gives its record.
+    failed : callable
+        Hears of a notebook that failed; the rest goes on.
+    """
+    finished: dict[str, Path] = {}
+    endings: dict[str, Ending] = {}
+    for number, notebook_id in enumerate(notebook_ids):
+        fed = feeders(notebook_id, finished)
+        handed = {name: str(finished[who] / FILES / file) for name, (who, file) in fed.items()}
+        folder = None
+        try:
+            _require_sources(notebook_id, notebook_ids[:number], finished, own[notebook_id])
+            request = prepare(notebook_id, profile, {**handed, **own[notebook_id]}, out)
+            folder = request.folder
+            record = run(request)
+        except KitError as error:
+            failed(error)
+            endings[notebook_id] = Ending(folder, error)
+            continue
+        endings[notebook_id] = Ending(folder)
+        if record["outcome"] != "failed":
+            finished[notebook_id] = folder
+    return endings
+
+
+def _require_sources(
+    notebook_id: str,
+    earlier: Sequence[str],
+    finished: Mapping[str, Path],
+    given: Mapping[str, Any],
+) -> None:
+    """Refuse to run on something else where the notebook that was to feed this one failed."""
+    for parameter, (feeder, file) in feeders(notebook_id, earlier).items():
+        if feeder not in finished and parameter not in given:
+            raise RunError(
+                f"{notebook_id} is not run",
+                expected=f"{file} from {feeder}",
+                found="that notebook failed",
+                mend=f"mend what failed there, or give -p {parameter}=...",
+            )

@@ -103,6 +103,14 @@ class Parameter:
         except yaml.YAMLError:
             raise self._refusal(text) from None
 
+    def text(self, value: Any) -> str:
+        """What one would type on a command line for a value: `parse` gives it back."""
+        if isinstance(value, list):
+            return ", ".join(map(str, value))
+        if value is None or isinstance(value, bool):
+            return {None: "null", True: "true", False: "false"}[value]
+        return str(value)
+
     def _refusal(self, value: Any) -> RequestError:
         near = near_miss(str(value), map(str, self.choices))
         return RequestError(

@@ -14,10 +14,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from nextaim_kit.catalog import find
-from nextaim_kit.errors import KitError, RunError
 from nextaim_kit.machine.fitting import check_fits
-from nextaim_kit.runs.chain import Ending, feeders, share_out
-from nextaim_kit.runs.record import FILES, REPORT, is_done
+from nextaim_kit.runs.chain import Ending, run_row, share_out
+from nextaim_kit.runs.record import REPORT, is_done
 from nextaim_kit.runs.request import Request, prepare
 from nextaim_kit.runs.runner import Observer, execute
 
@@ -46,51 +45,25 @@ def run_each(
     Everything that can be refused is refused before the first one starts.
     """
     out_console = Console(highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     own = share_out(notebook_ids, given)
     for notebook_id in notebook_ids:
-        first = prepare(notebook_id, profile, own[notebook_id], out)
-        if force or not is_done(first.folder):
+        request = prepare(notebook_id, profile, own[notebook_id], out)
+        if force or not is_done(request.folder):
             _say(out_console, check_fits(find(notebook_id), profile))
-    finished: dict[str, Path] = {}
-    endings: dict[str, Ending] = {}
-    for number, notebook_id in enumerate(notebook_ids):
-        fed = feeders(notebook_id, finished)
-        handed = {name: str(finished[who] / FILES / file) for name, (who, file) in fed.items()}
-        folder = None
-        try:
-            _require_sources(notebook_id, notebook_ids[:number], finished, own[notebook_id])
-            request = prepare(notebook_id, profile, {**handed, **own[notebook_id]}, out)
-            folder = request.folder
-            record = _run_one(out_console, request, force)
-        except KitError as error:
-            Console(stderr=True, highlight=False, soft_wrap=True).print(
-                f"[bold red]error:[/] {escape(str(error))}"
-            )
-            endings[notebook_id] = Ending(folder, error)
-            continue
-        endings[notebook_id] = Ending(request.folder)
-        if record["outcome"] != "failed":
-            finished[notebook_id] = request.folder
-    return endings
+    return run_row(
+        notebook_ids,
+        profile,
+        own,
+        out,
+        run=lambda request: _run_one(out_console, request, force),
+        failed=lambda error: errors.print(f"[bold red]error:[/] {escape(str(error))}"),
+    )
 
 
 def _say(console: Console, note: str) -> None:
     if note:
         console.print(f"[yellow]note:[/] {escape(note)}")
-
-
-def _require_sources(
-    notebook_id: str, before: list[str], finished: Mapping[str, Path], given: Mapping[str, Any]
-) -> None:
-    """Refuse to run on something else where the notebook that was to feed this one failed."""
-    for parameter, (feeder, file) in feeders(notebook_id, before).items():
-        if feeder not in finished and parameter not in given:
-            raise RunError(
-                f"{notebook_id} is not run",
-                expected=f"{file} from {feeder}",
-                found="that notebook failed",
-                mend=f"mend what failed there, or give -p {parameter}=...",
-            )
 
 
 def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:

@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template of this package; every value is escaped unless marked as safe HTML."""
-    return _environment().get_template(template).render(**values)
+def render(template: str, *, package: str = __package__, **values: Any) -> str:
+    """Fill a template of a package; every value is escaped unless marked as safe HTML."""
+    return _environment(package).get_template(template).render(**values)
 
 
 def render_text(template: str, **values: Any) -> str:
     """Fill a template of plain text; nothing is escaped."""
-    return _environment(escape=False).get_template(template).render(**values)
+    return _environment(__package__, escape=False).get_template(template).render(**values)
 
 
 @cache
-def _environment(*, escape: bool = True) -> Environment:
+def _environment(package: str, *, escape: bool = True) -> Environment:
     from importlib.resources import files
 
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def load(name: str) -> str:
-        return (files(__package__) / name).read_text(encoding="utf-8")
+        return (files(package) / name).read_text(encoding="utf-8")
 
     environment = Environment(
         loader=FunctionLoader(load),

@@ -1,0 +1,209 @@
+"""A notebook's form: its parameters, what a run takes, and whether that fits this machine."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from nextaim_kit import catalog
+from nextaim_kit.errors import KitError
+from nextaim_kit.launcher.controls import LABELS, WIDE, Control
+from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
+from nextaim_kit.launcher.look import minutes, style
+from nextaim_kit.launcher.watch import Watch
+from nextaim_kit.machine.fitting import GB, check_fits
+from nextaim_kit.machine.limits import memory_available
+from nextaim_kit.runs.background import begin, jobs
+from nextaim_kit.runs.chain import before, command_line
+from nextaim_kit.runs.compare import Reference
+from nextaim_kit.runs.estimate import expect
+from nextaim_kit.runs.parameters import read_parameters, resolve
+from nextaim_kit.runs.record import runs_folder
+
+
+def form(notebook: str = "ct_radiomics/severity", profile: str = "tutorial") -> None:
+    """Show the form; what runs in the background is shown below it, wherever it was started."""
+    display(Form(notebook, profile).page)
+
+
+class Form:
+    """Asks for one run.
+
+    Parameters
+    ----------
+    notebook, profile : str
+        What stands in the form at first.
+    """
+
+    def __init__(self, notebook: str, profile: str) -> None:
+        self._filling = True
+        self.notebook = widgets.Dropdown(
+            options=_notebooks(), value=catalog.find(notebook).id, description="notebook",
+            tooltip="notebook to run", layout=widgets.Layout(width="60em", max_width="100%"),
+            style=LABELS,
+        )  # fmt: skip
+        self.profile = widgets.Dropdown(
+            description="profile", tooltip="named set of parameters", layout=WIDE, style=LABELS
+        )
+        self.feeders = widgets.Checkbox(
+            description="what feeds it, first", layout=WIDE, style=LABELS,
+            tooltip="run the notebooks first that this one is fed by",
+        )  # fmt: skip
+        self.force = widgets.Checkbox(
+            description="again, although done", layout=WIDE, style=LABELS,
+            tooltip="make the run anew; otherwise what is done already is only shown",
+        )  # fmt: skip
+        self.fed = widgets.HTML()
+        self.fed.add_class("nextaim-about")
+        self.fed_row = widgets.HBox([self.feeders, self.fed])
+        self.start = widgets.Button(
+            description="Start", button_style="primary", tooltip="start this run in the background"
+        )
+        self.about, self.takes, self.command, self.refused = (widgets.HTML() for _ in range(4))
+        self.refused.add_class("nextaim-refused")
+        self.controls: dict[str, Control] = {}
+        self.parameters, self.running = widgets.VBox(), widgets.VBox()
+        self.page = widgets.VBox(
+            [
+                widgets.HTML(style()), self.notebook, self.about, self.profile, self.parameters,
+                self.fed_row, self.force, self.takes, self.command,
+                self.start, self.refused, self.running,
+            ]
+        )  # fmt: skip
+        self.page.add_class("nextaim-start")
+        self.running.children = [Watch(job).page for job in jobs() if job.outcome == "running"]
+        self._choose_notebook(profile)
+        self.notebook.observe(lambda _: self._choose_notebook(self.profile.value), "value")
+        self.profile.observe(lambda _: self._choose_profile(), "value")
+        self.feeders.observe(lambda _: self._show(), "value")
+        self.start.on_click(lambda _: self._begin())
+        when_gpu_is_found(self._show)
+
+    @property
+    def notebooks(self) -> list[str]:
+        """What is to be run, in its order."""
+        chosen = self.notebook.value
+        return [*before(chosen), chosen] if self.feeders.value else [chosen]
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The parameters that are not the profile's.
+
+        Raises
+        ------
+        RequestError
+            For the first that cannot be.
+        """
+        values = {name: control.value for name, control in self.controls.items()}
+        return {name: v for name, v in values.items() if self.controls[name].changed}
+
+    def _choose_notebook(self, profile: str) -> None:
+        self._filling = True
+        notebook = catalog.find(self.notebook.value)
+        declared = read_parameters(notebook.path)
+        self.controls = {name: Control(p, self._show) for name, p in declared.items()}
+        self.parameters.children = [control.row for control in self.controls.values()]
+        profiles = [p for p in catalog.PROFILES if p == "tutorial" or p in notebook.profiles]
+        self.profile.options = [(_profile_words(notebook, p), p) for p in profiles]
+        self.profile.value = profile if profile in profiles else "tutorial"
+        self.feeders.value = False
+        self.fed.value = _fed(notebook)
+        self.fed_row.layout.display = "flex" if notebook.needs else "none"
+        self.about.value = _about(notebook)
+        self._choose_profile()
+
+    def _choose_profile(self) -> None:
+        self._filling = True
+        notebook = catalog.find(self.notebook.value)
+        if self.profile.value is None:  # between two lists of profiles
+            return
+        for name, value in resolve(notebook, self.profile.value, {}).items():
+            self.controls[name].fill(value)
+        self._filling = False
+        self._show()
+
+    def _show(self) -> None:
+        if self._filling:
+            return
+        self.takes.value = "".join(_takes(one, self.profile.value) for one in self.notebooks)
+        refused = any(control.refused for control in self.controls.values())
+        self.start.disabled = refused
+        if not refused:
+            line = escape(
+                command_line(self.notebooks, self.profile.value, self.changed), quote=True
+            )
+            self.command.value = (
+                "<label class='nextaim-command'>the same on the command line: "
+                f'<input readonly onfocus="this.select()" value="{line}"></label>'
+            )
+
+    def _begin(self) -> None:
+        self.refused.value = ""
+        self.start.disabled = True  # a second click is not a second request
+        try:
+            job = begin(self.notebooks, self.profile.value, self.changed, force=self.force.value)
+        except KitError as error:
+            self.refused.value = f"<pre role=alert>{escape(str(error))}</pre>"
+        else:
+            others = [j for j in jobs() if j.outcome == "running" and j.key != job.key]
+            self.running.children = [Watch(one).page for one in (job, *others)]
+            self.force.value = False
+        finally:
+            self.start.disabled = False
+
+
+def _notebooks() -> list[tuple[str, str]]:
+    every = [(s, n) for s in catalog.studies() for n in s.notebooks.values()]
+    return [(f"{n.id}: {n.title}", n.id) for s, n in every]
+
+
+def _profile_words(notebook: catalog.Notebook, profile: str) -> str:
+    takes = expect(notebook, profile, runs_folder())
+    return f"{profile}, about {minutes(takes.minutes)}" if takes else profile
+
+
+def _about(notebook: catalog.Notebook) -> str:
+    study = catalog.study_of(notebook.id)
+    published = [
+        f"<li>{escape(p.metric)} {escape(Reference(p, '').text)}, {escape(p.where)}</li>"
+        for p in study.published
+        if p.notebook == notebook.stage
+    ]
+    numbers = f"<p>Published:</p><ul>{''.join(published)}</ul>" if published else ""
+    return f"<div class='nextaim-question'><p>{escape(study.question)}</p>{numbers}</div>"
+
+
+def _fed(notebook: catalog.Notebook) -> str:
+    """Which notebooks feed one, and with what."""
+    handed = [f"{name} is {escape(source)}" for name, source in notebook.needs.items()]
+    return f"run {escape(', then '.join(before(notebook.id)))} before: {'; '.join(handed)}"
+
+
+def _takes(notebook_id: str, profile: str) -> str:
+    """Minutes, memory and whether they fit, of one notebook."""
+    notebook = catalog.find(notebook_id)
+    takes = expect(notebook, profile, runs_folder())
+    if takes is None:
+        return f"<p>{notebook_id}: nobody has measured yet what {escape(profile)} takes.</p>"
+    source = f"as in {takes.runs} runs here" if takes.runs > 1 else "as in a run here"
+    source = source if takes.runs else "as declared, for two cores"
+    amount = f"{minutes(takes.minutes)} and {takes.memory_gb:.1f} GB of memory, {source}"
+    fits = _fits(notebook, profile)
+    return f"<div class='nextaim-takes'><p>{notebook_id}: {amount}.</p>{fits}</div>"
+
+
+def _fits(notebook: catalog.Notebook, profile: str) -> str:
+    declared, gpu = notebook.resources.get(profile), gpu_found()
+    if declared and declared.vram_gb and gpu is None:
+        return "<p>Looking for a GPU …</p>"
+    try:
+        note = check_fits(notebook, profile, gpu.total if gpu else 0)
+    except KitError as error:
+        return f"<pre role=alert>✗ {escape(str(error))}</pre>"
+    free = memory_available() / GB
+    if declared and declared.memory_gb > free:
+        note = note or f"only {free:.1f} GB of memory are free now: close other kernels first"
+    return f"<p>⚠ {escape(note)}.</p>" if note else "<p>✓ It fits this machine.</p>"

@@ -1,0 +1,124 @@
+"""What is here: the studies, the machine, recent runs, the board."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import HTML, display
+
+from nextaim_kit import catalog
+from nextaim_kit.errors import KitError
+from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
+from nextaim_kit.launcher.look import OUTCOMES, minutes, moment, style
+from nextaim_kit.launcher.result import frame, link, reachable
+from nextaim_kit.machine import doctor
+from nextaim_kit.machine.fitting import check_fits
+from nextaim_kit.runs.background import jobs
+from nextaim_kit.runs.board import collect, render_board
+from nextaim_kit.runs.cards import cards
+from nextaim_kit.runs.pages import render
+from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder
+
+_RECENT = 12
+
+
+def studies() -> None:
+    """Show a card for each study: question, picture, what was published, minutes here."""
+    every = cards(runs_folder(), catalog.studies())
+    page = render("cards.html.j2", package=__package__, cards=every, minutes=minutes)
+    display(HTML(style() + page))
+
+
+def machine() -> None:
+    """Show this machine as found, and what fits it."""
+    shown = display(HTML(_machine()), display_id=True)
+    if gpu_found() is None and shown is not None:
+        when_gpu_is_found(lambda: shown.update(HTML(_machine())))
+
+
+def _machine() -> str:
+    findings = [doctor.processor(), doctor.memory(), *_gpu(), doctor.shared_memory()]
+    known = gpu_found()
+    fits = _what_fits(known.total) if known else []
+    page = render("machine.html.j2", package=__package__, findings=findings, fits=fits)
+    return style() + page
+
+
+def _gpu() -> list[doctor.Finding]:
+    known = gpu_found()
+    return doctor.graphics(known) if known else [doctor.Finding("GPU", "ok", "looking for one …")]
+
+
+def _what_fits(gpu: int) -> list[tuple[str, list[str], list[str]]]:
+    """By profile: the notebooks that fit, and what is to be known of others."""
+    found = []
+    for profile in catalog.PROFILES:
+        fit: list[str] = []
+        notes: list[str] = []
+        for notebook in (n for s in catalog.studies() for n in s.notebooks.values()):
+            if profile not in notebook.resources:
+                continue
+            try:
+                note = check_fits(notebook, profile, gpu)
+            except KitError as error:
+                note = f"{notebook.id}: needs {error.expected}, {error.found}"
+            (notes if note else fit).append(note or notebook.id)
+        found.append((profile, fit, notes))
+    return found
+
+
+def runs() -> None:
+    """Show the latest runs: those that are made now, and those that ended, well or not."""
+    table = widgets.Output()
+    again = widgets.Button(description="Look again", tooltip="read the list of runs again")
+    again.on_click(lambda _: _list_runs(table))
+    _list_runs(table)
+    display(widgets.VBox([again, table]))
+
+
+def _list_runs(table: widgets.Output) -> None:
+    folder = runs_folder()
+    lines = sorted([*_background(), *_recorded(folder)], key=lambda line: -line["when"])[:_RECENT]
+    page = render(
+        "runs.html.j2", package=__package__, lines=lines, outcomes=OUTCOMES, moment=moment
+    )
+    table.outputs = ()
+    table.append_display_data(HTML(style() + page))
+
+
+def _background() -> list[dict[str, Any]]:
+    """Runs that left no record, or none yet."""
+    return [
+        {"when": job.began, "notebook": job.notebooks[-1], "profile": job.profile, "data": "",
+         "outcome": job.outcome, "why": job.why.partition("\n")[0], "link": ""}
+        for job in jobs() if job.outcome in ("running", "cancelled", "killed")
+    ]  # fmt: skip
+
+
+def _recorded(folder: Path) -> list[dict[str, Any]]:
+    paths = sorted(folder.glob(f"*/*/*/{RECORD}"), key=lambda p: -p.stat().st_mtime)[:_RECENT]
+    found = [(path, read_record(path.parent)) for path in paths]
+    return [
+        {"when": path.stat().st_mtime, "notebook": record["notebook"],
+         "profile": record["profile"], "outcome": record["outcome"],
+         "why": (record["error"] or {}).get("what", "").partition("\n")[0],
+         "link": _report_link(path.parent)}
+        for path, record in found if record
+    ]  # fmt: skip
+
+
+def _report_link(folder: Path) -> str:
+    there = (folder / REPORT).is_file() and reachable(folder)
+    return link(folder / REPORT, f"report of {folder.name}") if there else escape(folder.name)
+
+
+def board() -> None:
+    """Show all results beside the published numbers, and the way to the same page."""
+    folder = runs_folder()
+    page = folder / "board.html"
+    render_board(collect(folder, catalog.studies()), page, folder)
+    way = f"<p>{link(page, 'the board as a page')}</p>" if reachable(folder) else ""
+    display(HTML(style() + way + frame(page.read_text(encoding="utf-8"), "the board")))

@@ -1,0 +1,141 @@
+"""The form asks for what the command line asks for, and refuses what it refuses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from html import unescape
+
+import ipywidgets as widgets
+import pytest
+
+from nextaim_kit import catalog
+from nextaim_kit.launcher.controls import Control
+from nextaim_kit.launcher.form import Form
+from nextaim_kit.runs.background import jobs
+from nextaim_kit.runs.chain import before, share_out
+from nextaim_kit.runs.parameters import parse_cell, read_parameters
+from nextaim_kit.runs.request import prepare
+
+NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
+
+
+def control(declaration: str) -> Control:
+    return Control(next(iter(parse_cell(declaration, "a test").values())), lambda: None)
+
+
+def typed_command(form: Form) -> list[str]:
+    return shlex.split(unescape(re.search(r'value="([^"]*)"', form.command.value)[1]))
+
+
+@pytest.mark.parametrize(
+    ("declaration", "kind"),
+    [
+        ("a: int = 3  # number [1, 9]", widgets.FloatText),
+        ("a: float = 0.5  # share [0, 1]", widgets.FloatText),
+        ("a: bool = True  # whether", widgets.Checkbox),
+        ("a: str = 'x'  # name", widgets.Text),
+        ("a: list[int] = [1, 2]  # sizes", widgets.Text),
+        ("a: float | None = None  # limit", widgets.Text),
+        ("from typing import Literal\na: Literal['p', 'q'] = 'q'  # way", widgets.Dropdown),
+    ],
+)
+def test_a_parameter_has_the_control_of_its_type_with_a_label_and_its_default(declaration, kind):
+    shown = control(declaration)
+    assert type(shown.input) is kind
+    assert shown.input.description == "a"
+    assert shown.parameter.help in shown.input.tooltip
+    assert shown.value == shown.parameter.default
+    assert type(shown.value) is type(shown.parameter.default)
+    assert not shown.changed
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value"),
+    [
+        ("a: int = 3  # number [1, 9]", 10),
+        ("a: int = 3  # number [1, 9]", 2.7),
+        ("a: float = 0.5  # share [0, 1]", -0.1),
+        ("a: list[int] = [1, 2]  # sizes [1, 9]", "1, two"),
+        ("a: float | None = None  # limit", "high"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_beside_its_control_in_the_kits_own_words(
+    declaration, value
+):
+    shown = control(declaration)
+    shown.input.value = value
+    assert "parameter 'a' cannot take this value" in shown.refused
+    assert f"expected: {shown.parameter.expected}" in shown.refused
+    assert "cannot take this value" in shown.row.children[1].value
+    shown.fill(shown.parameter.default)
+    assert (shown.refused, shown.row.children[1].value) == ("", "")
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
+def test_what_the_form_says_of_the_command_line_is_the_same_run(notebook):
+    form = Form(notebook.id, "smoke")
+    form.controls["seed"].input.value = 77
+    words = typed_command(form)
+    assert words[:5] == ["nextaim", "run", notebook.id, "--profile", "smoke"]
+    given = dict(word.split("=", 1) for word in words[6::2])
+    assert given == {"seed": "77"}
+    by_form = prepare(notebook.id, "smoke", form.changed)
+    assert by_form.id == prepare(notebook.id, "smoke", given).id
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
+def test_every_value_of_a_profile_can_be_typed(notebook):
+    declared = read_parameters(notebook.path)
+    for values in [{n: p.default for n, p in declared.items()}, *notebook.profiles.values()]:
+        for name, value in values.items():
+            assert declared[name].parse(declared[name].text(value)) == value
+
+
+def test_a_profile_fills_the_form_and_what_differs_from_it_is_marked(toy):
+    toy()
+    form = Form("toy/draw", "smoke")
+    assert form.controls["size"].value == 2
+    form.controls["size"].input.value = 5
+    assert "<b>changed</b>, was 2" in form.controls["size"].row.children[0].children[1].value
+    assert form.changed == {"size": 5}
+    form.profile.value = "tutorial"
+    assert form.controls["size"].value == 3
+    assert form.changed == {}
+    assert typed_command(form) == ["nextaim", "run", "toy/draw"]
+
+
+def test_a_refused_value_keeps_the_run_from_being_started(toy):
+    toy()
+    form = Form("toy/draw", "smoke")
+    form.controls["size"].input.value = 1000
+    assert form.start.disabled
+    form.controls["size"].input.value = 10
+    assert not form.start.disabled
+
+
+def test_data_that_are_not_there_are_refused_in_the_form_and_nothing_starts(toy):
+    toy()
+    form = Form("toy/draw", "smoke")
+    form.controls["cohort"].input.value = "/no/such/cohort.csv"
+    form.start.click()
+    assert "/no/such/cohort.csv" in unescape(form.refused.value)
+    assert jobs() == []
+
+
+def test_a_notebook_can_be_run_after_what_feeds_it():
+    form = Form("ct_radiomics/severity", "smoke")
+    assert "features is extraction/features.parquet" in form.fed.value
+    form.feeders.value = True
+    form.controls["seed"].input.value = 5
+    assert form.notebooks == ["ct_radiomics/extraction", "ct_radiomics/severity"]
+    assert typed_command(form)[2:4] == form.notebooks
+    assert share_out(form.notebooks, form.changed) == {i: {"seed": 5} for i in form.notebooks}
+    assert before("ct_radiomics/extraction") == []
+
+
+def test_a_profile_that_is_too_large_says_so(monkeypatch):
+    monkeypatch.setenv("MEM_LIMIT", "1000000000")
+    form = Form("ct_radiomics/severity", "smoke")
+    assert "does not fit this machine" in form.takes.value
+    assert "2 GB of memory" in form.takes.value

@@ -1,0 +1,122 @@
+"""The start page shows what is here, runs headless, and finds what runs or ran."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from nextaim_kit.launcher import overview, result
+from nextaim_kit.launcher.watch import Watch
+from nextaim_kit.machine.gpu import Gpu
+from nextaim_kit.runs.background import Job, State, begin, jobs, read
+from nextaim_kit.runs.record import runs_folder
+from nextaim_kit.runs.request import prepare
+from nextaim_kit.runs.runner import execute
+
+
+@pytest.fixture(autouse=True)
+def cold(monkeypatch):
+    """A kernel for so little a notebook is there before a warm server would be."""
+    monkeypatch.setenv("NEXTAIM_WARM", "0")
+
+
+def html_of(output) -> str:
+    return "".join(one["data"]["text/html"] for one in output.outputs)
+
+
+@pytest.fixture
+def in_project(toy, monkeypatch, tmp_path):
+    """Runs that lie where the server shows them."""
+    monkeypatch.setattr(result, "project_folder", lambda: runs_folder().parent.resolve())
+    monkeypatch.chdir(tmp_path)
+    return toy()
+
+
+def test_the_start_page_runs_headless_and_leaves_all_its_parts(project, monkeypatch):
+    monkeypatch.chdir(project / "notebooks")
+    document = nbformat.read("start_here.ipynb", as_version=4)
+    NotebookClient(document, timeout=300, kernel_name="python3").execute()
+    parts = {c.id: c.outputs for c in document.cells if c.cell_type == "code"}
+    assert all(len(outputs) == 1 for outputs in parts.values())
+    assert "COVID-19 severity from CT radiomics" in parts["studies"][0].data["text/html"]
+    assert "cores may be used" in parts["machine"][0].data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in parts["form"][0].data
+    assert str(project) not in json.dumps(document)
+
+
+def test_the_start_page_imports_nothing_heavy():
+    heavy = "{'torch', 'monai', 'shap', 'sklearn', 'transformers', 'SimpleITK', 'dask'}"
+    lines = f"import sys; from nextaim_kit import launcher; print({heavy} & set(sys.modules))"
+    asked = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout.strip() == "set()"
+
+
+def test_a_run_that_ended_shows_its_result_and_links_and_the_list_names_it(in_project):
+    request = prepare("toy/draw", "smoke", {})
+    execute(request)
+    job = Job(runs_folder() / ".background" / "x", ["toy/draw"], "smoke", {}, 0.0, 1, 1, 0,
+              State("done", folders=[f"toy/draw/{request.id}"]))  # fmt: skip
+    watch = Watch(job)
+    shown = html_of(watch.result)
+    assert "nextaim-comparison" in shown
+    assert f"toy/draw/{request.id}/report.html" in shown
+    watch.read.value = True
+    assert "<iframe" in html_of(watch.report)
+    assert [line["notebook"] for line in overview._recorded(runs_folder())] == ["toy/draw"]
+
+
+def test_runs_that_no_server_shows_are_read_in_the_page_and_not_linked(toy):
+    toy()
+    request = prepare("toy/draw", "smoke", {})
+    execute(request)
+    shown = result.links(request.folder)
+    assert "<a " not in shown
+    assert str(runs_folder()) not in shown
+    assert "<iframe" in result.report(request.folder)
+
+
+def test_a_run_is_followed_to_its_end_and_looked_at_no_longer(in_project):
+    async def follow() -> Watch:
+        watch = Watch(begin(["toy/draw"], "smoke", {}))
+        assert watch.stop in watch.buttons.children
+        assert "<progress" in watch.progress.value
+        while watch.job.outcome == "running":
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(1.5)
+        assert len(asyncio.all_tasks()) == 1
+        return watch
+
+    watch = asyncio.run(follow())
+    assert "done" in watch.progress.value
+    assert watch.stop not in watch.buttons.children
+    assert "nextaim-comparison" in html_of(watch.result)
+
+
+def test_a_run_that_was_killed_is_listed_with_the_reason(toy):
+    toy("import time; time.sleep(60)")
+    job = begin(["toy/draw"], "smoke", {})
+    os.killpg(job.process, signal.SIGKILL)
+    while read(job.folder).alive:
+        time.sleep(0.1)
+    (line,) = overview._background()
+    assert line["outcome"] == "killed"
+    assert line["why"] == "the run's process is gone, without a word"
+    assert "killed" in Watch(jobs()[0]).progress.value
+
+
+def test_what_fits_is_told_by_profile_and_a_small_slice_is_named():
+    by_profile = {profile: (fit, notes) for profile, fit, notes in overview._what_fits(5 * 10**9)}
+    assert "ct_radiomics/severity" in by_profile["smoke"][0]
+    assert any("a GPU or slice with 5.0 GB" in note for note in by_profile["slice"][1])
+    assert overview.doctor.graphics(Gpu("mig", "MIG 1g.5gb", 5 * 2**30, 2**30)).verdict == "ok"

@@ -1,0 +1,114 @@
+"""Runs in the background are found again, told apart, and end as they say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from nextaim_kit.errors import RequestError
+from nextaim_kit.runs.background import begin, cancel, jobs, read
+from nextaim_kit.runs.record import is_done, runs_folder
+from nextaim_kit.runs.request import prepare
+
+SLOW = "import time; print('ready', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(autouse=True)
+def cold(monkeypatch):
+    """A kernel for so little a notebook is there before a warm server would be."""
+    monkeypatch.setenv("NEXTAIM_WARM", "0")
+
+
+def wait(job, until=lambda job: job.outcome != "running"):
+    for _ in range(6000):
+        job = read(job.folder)
+        if until(job):
+            return job
+        time.sleep(0.1)
+    raise AssertionError(f"{job.outcome}: {job.log}")
+
+
+def test_a_run_goes_on_by_itself_and_its_end_is_found(toy):
+    toy("print('some news', flush=True)")
+    job = wait(begin(["toy/draw"], "smoke", {"seed": 3}))
+    assert (job.outcome, job.share, job.why) == ("done", 1.0, "")
+    assert job.changed == {"seed": 3}
+    assert "some news" in job.log
+    request = prepare("toy/draw", "smoke", {"seed": 3})
+    assert [runs_folder() / name for name in job.state.folders] == [request.folder]
+    assert is_done(request.folder)
+
+
+def test_the_same_request_asked_twice_is_one_run_and_its_state_is_live(toy):
+    toy(SLOW)
+    first = begin(["toy/draw"], "smoke", {})
+    second = begin(["toy/draw"], "smoke", {})
+    assert (first.process, first.clock) == (second.process, second.clock)
+    live = wait(first, lambda job: job.line == "ready")
+    assert [job.key for job in jobs()] == [first.key]
+    assert live.state.heading == "More"
+    assert 0 < live.share < 1
+    cancel(live)
+    wait(live)
+
+
+def test_a_run_that_is_cancelled_says_so_and_leaves_nothing_half_made(toy):
+    toy(SLOW)
+    job = wait(begin(["toy/draw"], "smoke", {}), lambda job: job.line == "ready")
+    cancel(job)
+    job = wait(job)
+    assert job.outcome == "cancelled"
+    assert not is_done(prepare("toy/draw", "smoke", {}).folder)
+    with pytest.raises(RequestError, match="it is cancelled already"):
+        cancel(job)
+
+
+def test_a_run_whose_process_was_killed_is_told_as_such_and_can_be_started_again(toy):
+    toy(SLOW)
+    job = wait(begin(["toy/draw"], "smoke", {}), lambda job: job.line == "ready")
+    os.killpg(job.process, signal.SIGKILL)
+    killed = wait(job)
+    assert killed.outcome == "killed"
+    assert "is gone, without a word" in killed.why
+    again = begin(["toy/draw"], "smoke", {})
+    assert again.process != job.process
+    wait(again, lambda job: job.line == "ready")
+    cancel(again)
+    wait(again)
+
+
+def test_a_notebook_that_fails_says_where_and_why(toy):
+    toy("raise ValueError('too few')")
+    job = wait(begin(["toy/draw"], "smoke", {}))
+    assert job.outcome == "failed"
+    assert "failed in the section 'More'" in job.why
+    assert "too few" in job.why
+
+
+def test_a_request_that_cannot_be_is_refused_before_anything_starts(toy):
+    toy()
+    with pytest.raises(RequestError, match=r"int in \[1, 100\]"):
+        begin(["toy/draw"], "smoke", {"size": 1000})
+    assert jobs() == []
+
+
+def test_no_path_of_the_users_lies_in_the_state(toy, tmp_path):
+    toy("pass")
+    table = tmp_path / "secret place" / "patients.csv"
+    table.parent.mkdir()
+    table.write_text("subject\nP1\n")
+    job = wait(begin(["toy/draw"], "smoke", {"cohort": str(table)}))
+    assert job.changed == {"cohort": "patients.csv"}
+    for file in job.folder.iterdir():
+        assert "secret place" not in file.read_text()
+    assert job.folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"of": "another version"}'])
+def test_state_that_cannot_be_read_is_no_run(tmp_path, text):
+    assert read(tmp_path) is None
+    (tmp_path / "job.json").write_text(text)
+    assert read(tmp_path) is None
