@@ -152,7 +152,7 @@ def fit(
             raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    net = build()
+    net = _laid_out(build())
     history = _History(folder, epochs, monitor)
     asked = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "mode": mode,
@@ -442,6 +442,13 @@ def precision() -> Literal["bf16-mixed", "16-mixed", "32-true"]:
         return "32-true"
     native = torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16-mixed" if native else "16-mixed"
+
+
+def _laid_out(net: nn.Module) -> nn.Module:
+    """A network whose 3-D convolutions, on a CPU, keep channels together: half the time."""
+    if torch.cuda.is_available() or not any(isinstance(m, nn.Conv3d) for m in net.modules()):
+        return net
+    return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
 def save_weights(net: nn.Module, path: Path) -> str:

@@ -44,16 +44,13 @@ def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 8)
     if architecture == "unet":
         from monai.networks.nets import BasicUNet
 
-        net: nn.Module = BasicUNet(3, 1, outputs, (*widths, width), act="relu", norm="batch")
-    elif architecture == "dynunet":
+        return BasicUNet(3, 1, outputs, (*widths, width), act="relu", norm="batch")
+    if architecture == "dynunet":
         from monai.networks.nets import DynUNet
 
         kernels, steps = [3] * 5, [1, 2, 2, 2, 2]
-        net = DynUNet(3, 1, outputs, kernels, steps, steps[1:], filters=widths, norm_name="batch")
-    else:
-        raise RequestError(f"no network {architecture!r}", expected="unet or dynunet")
-    # On a CPU such convolutions take half the time.
-    return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        return DynUNet(3, 1, outputs, kernels, steps, steps[1:], filters=widths, norm_name="batch")
+    raise RequestError(f"no network {architecture!r}", expected="unet or dynunet")
 
 
 class BoxNet(nn.Module):
