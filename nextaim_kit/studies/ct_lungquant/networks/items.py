@@ -96,7 +96,8 @@ class Patches(Dataset):
     scale : float
         How many times larger the voxels of the parts are than the cases'.
     augment : bool
-        Take another part each time, mirrored, with other noise and contrast. Else its middle.
+        Take another part each time, with other noise and contrast; for lesions also mirrored.
+        Else its middle.
     """
 
     def __init__(
@@ -129,9 +130,7 @@ class Patches(Dataset):
         hu, mask = case.part("hu", box), case.part("lungs", box)
         if self.inside:
             hu = around_lungs(hu, mask > 0)
-        hu = resized(
-            fill(normalized(hu), self._reach, float(normalized(torch.tensor(AIR)))), self.patch
-        )
+        hu = fill(normalized(hu), self._reach, float(normalized(torch.tensor(AIR))))
         if self.what != "sides":
             mask = (case.part("lesions", box) if self.what == "lesions" else mask) > 0
         mask = resized(fill(mask, self._reach, 0), self.patch, "nearest-exact")

@@ -85,7 +85,7 @@ class Recipe:
     lung_patch: tuple[int, int, int] = (48, 48, 48)
     inside: bool = True
     width: int = 8
-    epochs: int = 56
+    epochs: int = 44
     box_epochs: int = 24
     batch_size: int = 2
     learning_rate: float = 1e-2

@@ -60,8 +60,8 @@ WHOLE, MIDDLE = Box(0, 0, 0, 1, 1, 1), Box(0.4, 0.3, 0.3, 0.6, 0.7, 0.7)
 TINY = Box(0.5, 0.45, 0.3, 0.52, 0.5, 0.34)
 
 
-def lungquant(version="v2", box=WHOLE, patch=(64, 48, 48)):
-    recipe = replace(COARSE, version=version, patch=patch)
+def lungquant(version="v2", box=WHOLE, patch=(64, 48, 48), scale=1.0):
+    recipe = replace(COARSE, version=version, patch=patch, lung_patch=patch, lung_scale=scale)
     nets = {"lungs": Dark(3 if version == "v2" else 1), "lesions": Dense()}
     return LungQuant(recipe, nets | ({"box": box} if version == "v2" else {}))
 
@@ -103,6 +103,14 @@ def test_a_box_that_is_too_small_grows_to_the_lungs(scan, box):
     whole, grown = (lungquant(box=box).segment(scan) for box in (WHOLE, box))
     lungs = [voxels(maps)[0] + voxels(maps)[1] >= 0.5 for maps in (whole, grown)]
     assert lungs[1].sum() > 0.95 * lungs[0].sum()
+
+
+def test_lungs_found_at_larger_voxels_lie_where_they_are(scan):
+    middles = []
+    for scale in (1.0, 1.5):
+        lungs = measure(scan, lungquant(scale=scale).segment(scan)).lungs > 0
+        middles.append(np.argwhere(lungs).mean(axis=0))
+    assert np.abs(middles[0] - middles[1]).max() < 0.5  # voxels of the CT
 
 
 def test_windows_that_slide_give_what_one_window_gives(scan):

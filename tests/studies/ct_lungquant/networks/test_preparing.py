@@ -137,6 +137,13 @@ def test_what_is_no_lung_can_be_hidden_from_the_network(cases):
     assert (whole[far] > -0.5).any()
 
 
+def test_larger_voxels_show_more_of_the_chest_with_lungs_of_the_same_size(cases):
+    near = Patches(cases, "lungs", (64, 48, 64))[0]
+    far = Patches(cases, "lungs", (32, 32, 32), scale=2)[0]
+    assert far[0].shape == (1, 32, 32, 32)
+    assert 8 * far[1].sum() == pytest.approx(float(near[1].sum()), rel=0.05)
+
+
 def test_the_same_chance_draws_the_same_patch_and_another_one_another(cases):
     items = Patches(cases, "lesions", (32, 32, 32), augment=True)
     drawn = []
