@@ -14,6 +14,7 @@ from nextaim_kit.launcher.later import later
 from nextaim_kit.launcher.look import OUTCOMES, clock
 from nextaim_kit.launcher.result import links, report, result
 from nextaim_kit.runs.background import Job, cancel, read
+from nextaim_kit.runs.record import REPORT
 
 _EVERY = 1.0  # seconds
 
@@ -67,8 +68,8 @@ class Watch:
     def _end(self) -> None:
         """Show what came out."""
         folders = [self.job.runs / name for name in self.job.state.folders]
-        buttons = [self.show_log, *([self.read] if folders else [])]
-        self.buttons.children = buttons
+        there = bool(folders) and (folders[-1] / REPORT).is_file()
+        self.buttons.children = [self.show_log, *([self.read] if there else [])]
         parts = [links(folder) for folder in folders]
         if self.job.outcome == "done":
             parts = [result(folders[-1]), *parts]

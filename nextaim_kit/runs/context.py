@@ -43,6 +43,7 @@ def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
     RequestError
         If a parameter has a wrong type or is out of bounds.
     """
+    from nextaim_kit.machine.hub import kept_awake_by_cells
     from nextaim_kit.machine.seeds import seed_everything
 
     seed_everything(seed)
@@ -53,6 +54,7 @@ def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
     given = {name: p.check(parameters[name]) for name, p in declared.items()}
     request = prepare(notebook_id, "interactive", given, live=True)
     shutil.rmtree(request.folder, ignore_errors=True)
+    kept_awake_by_cells()
     return Run(request, headless=False)
 
 

@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from nextaim_kit.machine import hub
 
@@ -73,6 +74,20 @@ def test_a_hub_that_is_gone_does_not_break_the_run(monkeypatch, caplog):
     with hub.kept_awake():
         until(lambda: caplog.messages)
     assert caplog.messages == ["the hub was not told of this run: ConnectionError"]
+
+
+def test_a_cell_that_runs_for_long_is_told_to_the_hub(heard):
+    shell = InteractiveShell.instance()
+    try:
+        for _ in range(2):  # said again, it changes nothing
+            hub.kept_awake_by_cells()
+        shell.user_ns |= {"until": until, "heard": heard}
+        assert shell.run_cell("until(lambda: heard.posts)").success
+        until(lambda: not talking())
+        assert shell.run_cell("1").success
+    finally:
+        InteractiveShell.clear_instance()
+    assert heard.posts[0][1] == "token a-secret"
 
 
 def test_without_a_hub_there_is_no_thread(monkeypatch):
