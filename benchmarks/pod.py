@@ -151,13 +151,15 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--memory", type=float, default=4, help="GB of 10**9 bytes")
     parser.add_argument("--shm", type=int, help="MB of /dev/shm")
+    parser.add_argument("--runs", type=Path, help="folder that keeps the runs")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "pod.json")
     options = parser.parse_args()
     found: dict[str, dict] = {}
     done: dict[str, Path] = {}
-    with tempfile.TemporaryDirectory() as runs:
+    with tempfile.TemporaryDirectory() as lost:
+        runs = (options.runs or Path(lost)).absolute()
         for notebook in notebooks(options.notebooks):
-            found[notebook.id] = run(notebook, done, options, Path(runs))
+            found[notebook.id] = run(notebook, done, options, runs)
             print(notebook.id, json.dumps(found[notebook.id]), flush=True)
     pod = {name: getattr(options, name) for name in ("profile", "cpus", "memory", "shm")}
     host = {"cores": cpu_count(), "memory_gb": round(memory_limit() / GB, 1)}
