@@ -36,7 +36,7 @@ lint: environment ## check style, types, the layout of imports, and that noteboo
 	@echo "==> notebooks" && find notebooks -name '*.ipynb' -not -path '*/.*' \
 	    -exec $(BIN)/nbstripout --verify --keep-id {} +
 
-lab: environment ## open JupyterLab on the notebooks
+lab: environment ## open JupyterLab on the start page
 	@$(BIN)/nextaim lab
 
 hub: environment ## start a hub on 127.0.0.1 with the profiles of binder/hub/values.yaml

@@ -258,8 +258,9 @@ def warm(
 
 @app.command()
 def lab() -> None:
-    """Open JupyterLab on the notebooks."""
+    """Open JupyterLab on the start page."""
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={catalog.project_folder()}"]
+    command += ["--LabApp.default_url=/lab/tree/notebooks/start_here.ipynb"]
     os.execv(sys.executable, command)
 
 
