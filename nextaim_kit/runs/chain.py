@@ -95,7 +95,9 @@ def before(notebook_id: str) -> list[str]:
     return [n.id for stage, n in notebooks.items() if stage in wanted and n.id != notebook_id]
 
 
-def command_line(notebook_ids: Sequence[str], profile: str, given: Mapping[str, Any]) -> str:
+def command_line(
+    notebook_ids: Sequence[str], profile: str, given: Mapping[str, Any], force: bool = False
+) -> str:
     """The command that asks for the same run; values as `Parameter.parse` reads them."""
     declared = {
         n: p for i in notebook_ids for n, p in read_parameters(catalog.find(i).path).items()
@@ -104,7 +106,7 @@ def command_line(notebook_ids: Sequence[str], profile: str, given: Mapping[str, 
     words += [] if profile == "tutorial" else ["--profile", profile]
     for name, value in given.items():
         words += ["-p", f"{name}={declared[name].text(value)}"]
-    return shlex.join(words)
+    return shlex.join([*words, *(["--force"] if force else [])])
 
 
 def run_row(

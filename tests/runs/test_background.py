@@ -72,7 +72,7 @@ def test_a_run_whose_process_was_killed_is_told_as_such_and_can_be_started_again
     os.killpg(job.process, signal.SIGKILL)
     killed = wait(job)
     assert killed.outcome == "killed"
-    assert "is gone, without a word" in killed.why
+    assert "ended without a message" in killed.why
     again = begin(["toy/draw"], "smoke", {})
     assert again.process != job.process
     wait(again, lambda job: job.line == "ready")

@@ -96,10 +96,10 @@ class Job:
         if self.outcome != "killed":
             return self.state.error
         memory = memory_kills() > self.kills
-        found = "the system has killed a process for want of memory meanwhile"
+        found = "the system killed a process for lack of memory in the meantime"
         return str(
             KitError(
-                "the run's process is gone, without a word",
+                "the run's process ended without a message",
                 found=found if memory else "it was killed, or this machine was started again",
                 mend="run a smaller profile, or ask for more memory"
                 if memory
