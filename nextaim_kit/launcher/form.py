@@ -12,14 +12,14 @@ from nextaim_kit import catalog
 from nextaim_kit.errors import KitError
 from nextaim_kit.launcher.controls import LABELS, WIDE, Control
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
-from nextaim_kit.launcher.look import minutes, style
+from nextaim_kit.launcher.look import style
 from nextaim_kit.launcher.watch import Watch
 from nextaim_kit.machine.fitting import GB, check_fits
 from nextaim_kit.machine.limits import memory_available
-from nextaim_kit.runs.background import begin, jobs
+from nextaim_kit.runs.background import Job, begin, jobs
 from nextaim_kit.runs.chain import before, command_line
 from nextaim_kit.runs.compare import Reference
-from nextaim_kit.runs.estimate import expect
+from nextaim_kit.runs.estimate import expect, minutes_text
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.record import runs_folder
 
@@ -49,12 +49,12 @@ class Form:
             description="profile", tooltip="named set of parameters", layout=WIDE, style=LABELS
         )
         self.feeders = widgets.Checkbox(
-            description="what feeds it, first", layout=WIDE, style=LABELS,
-            tooltip="run the notebooks first that this one is fed by",
+            description="run its inputs first", layout=WIDE, style=LABELS,
+            tooltip="run first the notebooks whose results this one reads",
         )  # fmt: skip
         self.force = widgets.Checkbox(
-            description="again, although done", layout=WIDE, style=LABELS,
-            tooltip="make the run anew; otherwise what is done already is only shown",
+            description="run again if done", layout=WIDE, style=LABELS,
+            tooltip="make this run anew; otherwise a run that is done already is only shown",
         )  # fmt: skip
         self.fed = widgets.HTML()
         self.fed.add_class("nextaim-about")
@@ -74,11 +74,13 @@ class Form:
             ]
         )  # fmt: skip
         self.page.add_class("nextaim-start")
-        self.running.children = [Watch(job).page for job in jobs() if job.outcome == "running"]
+        self.watches: list[Watch] = []
+        self._watch(*(job for job in jobs() if job.outcome == "running"))
         self._choose_notebook(profile)
         self.notebook.observe(lambda _: self._choose_notebook(self.profile.value), "value")
         self.profile.observe(lambda _: self._choose_profile(), "value")
         self.feeders.observe(lambda _: self._show(), "value")
+        self.force.observe(lambda _: self._show(), "value")
         self.start.on_click(lambda _: self._begin())
         when_gpu_is_found(self._show)
 
@@ -104,7 +106,7 @@ class Form:
         self._filling = True
         notebook = catalog.find(self.notebook.value)
         declared = read_parameters(notebook.path)
-        self.controls = {name: Control(p, self._show) for name, p in declared.items()}
+        self.controls = {name: Control(p, self._show_request) for name, p in declared.items()}
         self.parameters.children = [control.row for control in self.controls.values()]
         profiles = [p for p in catalog.PROFILES if p == "tutorial" or p in notebook.profiles]
         self.profile.options = [(_profile_words(notebook, p), p) for p in profiles]
@@ -126,18 +128,20 @@ class Form:
         self._show()
 
     def _show(self) -> None:
+        if not self._filling:
+            self.takes.value = "".join(_takes(one, self.profile.value) for one in self.notebooks)
+            self._show_request()
+
+    def _show_request(self) -> None:
         if self._filling:
             return
-        self.takes.value = "".join(_takes(one, self.profile.value) for one in self.notebooks)
         refused = any(control.refused for control in self.controls.values())
         self.start.disabled = refused
         if not refused:
-            line = escape(
-                command_line(self.notebooks, self.profile.value, self.changed), quote=True
-            )
+            line = command_line(self.notebooks, self.profile.value, self.changed, self.force.value)
             self.command.value = (
                 "<label class='nextaim-command'>the same on the command line: "
-                f'<input readonly onfocus="this.select()" value="{line}"></label>'
+                f'<input readonly onfocus="this.select()" value="{escape(line)}"></label>'
             )
 
     def _begin(self) -> None:
@@ -148,11 +152,18 @@ class Form:
         except KitError as error:
             self.refused.value = f"<pre role=alert>{escape(str(error))}</pre>"
         else:
-            others = [j for j in jobs() if j.outcome == "running" and j.key != job.key]
-            self.running.children = [Watch(one).page for one in (job, *others)]
+            self._watch(job)
             self.force.value = False
         finally:
             self.start.disabled = False
+
+    def _watch(self, *jobs: Job) -> None:
+        """Show runs above those that are shown already; one that is still followed stays."""
+        shown = {(w.job.key, w.job.began) for w in self.watches}
+        new = [Watch(job) for job in jobs if (job.key, job.began) not in shown]
+        anew = {w.job.key for w in new}
+        self.watches = [*new, *(w for w in self.watches if w.job.key not in anew)]
+        self.running.children = [w.page for w in self.watches]
 
 
 def _notebooks() -> list[tuple[str, str]]:
@@ -162,7 +173,7 @@ def _notebooks() -> list[tuple[str, str]]:
 
 def _profile_words(notebook: catalog.Notebook, profile: str) -> str:
     takes = expect(notebook, profile, runs_folder())
-    return f"{profile}, about {minutes(takes.minutes)}" if takes else profile
+    return f"{profile}, about {minutes_text(takes.minutes)}" if takes else profile
 
 
 def _about(notebook: catalog.Notebook) -> str:
@@ -179,7 +190,7 @@ def _about(notebook: catalog.Notebook) -> str:
 def _fed(notebook: catalog.Notebook) -> str:
     """Which notebooks feed one, and with what."""
     handed = [f"{name} is {escape(source)}" for name, source in notebook.needs.items()]
-    return f"run {escape(', then '.join(before(notebook.id)))} before: {'; '.join(handed)}"
+    return f"runs {escape(', then '.join(before(notebook.id)))}; then {'; '.join(handed)}"
 
 
 def _takes(notebook_id: str, profile: str) -> str:
@@ -187,10 +198,10 @@ def _takes(notebook_id: str, profile: str) -> str:
     notebook = catalog.find(notebook_id)
     takes = expect(notebook, profile, runs_folder())
     if takes is None:
-        return f"<p>{notebook_id}: nobody has measured yet what {escape(profile)} takes.</p>"
+        return f"<p>{notebook_id}: no time or memory is known yet for {escape(profile)}.</p>"
     source = f"as in {takes.runs} runs here" if takes.runs > 1 else "as in a run here"
     source = source if takes.runs else "as declared, for two cores"
-    amount = f"{minutes(takes.minutes)} and {takes.memory_gb:.1f} GB of memory, {source}"
+    amount = f"{minutes_text(takes.minutes)} and {takes.memory_gb:.1f} GB of memory, {source}"
     fits = _fits(notebook, profile)
     return f"<div class='nextaim-takes'><p>{notebook_id}: {amount}.</p>{fits}</div>"
 

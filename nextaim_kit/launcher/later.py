@@ -12,17 +12,19 @@ from nextaim_kit.machine.gpu import FIND_GPU, Gpu
 
 _tasks: set[asyncio.Task[Any]] = set()  # the loop itself holds them only weakly
 _found: list[Gpu] = []
+_waiting: list[Callable[[], None]] = []
 
 
-def later(work: Coroutine[Any, Any, None]) -> None:
-    """Let work go on beside the cells; without a kernel's loop nothing is done."""
+def later(work: Coroutine[Any, Any, None]) -> bool:
+    """Let work go on beside the cells; False without a kernel's loop: nothing is done then."""
     try:
         task = asyncio.get_running_loop().create_task(work)
     except RuntimeError:
         work.close()
-        return
+        return False
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    return True
 
 
 def gpu_found() -> Gpu | None:
@@ -35,15 +37,19 @@ def when_gpu_is_found(tell: Callable[[], None]) -> None:
     if _found:
         tell()
     else:
-        later(_look(tell))
+        _waiting.append(tell)
+        if len(_waiting) == 1 and not later(_look()):
+            _waiting.clear()
 
 
-async def _look(tell: Callable[[], None]) -> None:
+async def _look() -> None:
     asked = await asyncio.create_subprocess_exec(
         sys.executable, "-c", FIND_GPU,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     answer, _ = await asked.communicate()
     gpu = Gpu(problem="the GPU could not be asked: see nextaim doctor")
-    _found[:] = [gpu if asked.returncode else Gpu(**json.loads(answer))]
-    tell()
+    said = answer.rstrip().rpartition(b"\n")[2]  # torch may have said something before
+    _found[:] = [gpu if asked.returncode else Gpu(**json.loads(said))]
+    while _waiting:
+        _waiting.pop()()

@@ -25,11 +25,6 @@ def style() -> str:
     return f"<style>{css}</style>"
 
 
-def minutes(number: float) -> str:
-    """A time such as ``20 s`` or ``2.5 min``."""
-    return f"{max(1, round(number * 60))} s" if number < 0.95 else f"{number:.2g} min"
-
-
 def clock(seconds: float) -> str:
     """A time as a clock shows it, such as ``2:05``."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -12,13 +12,14 @@ from IPython.display import HTML, display
 from nextaim_kit import catalog
 from nextaim_kit.errors import KitError
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
-from nextaim_kit.launcher.look import OUTCOMES, minutes, moment, style
+from nextaim_kit.launcher.look import OUTCOMES, moment, style
 from nextaim_kit.launcher.result import frame, link, reachable
 from nextaim_kit.machine import doctor
 from nextaim_kit.machine.fitting import check_fits
 from nextaim_kit.runs.background import jobs
 from nextaim_kit.runs.board import collect, render_board
 from nextaim_kit.runs.cards import cards
+from nextaim_kit.runs.estimate import age, minutes_text
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder
 
@@ -28,7 +29,7 @@ _RECENT = 12
 def studies() -> None:
     """Show a card for each study: question, picture, what was published, minutes here."""
     every = cards(runs_folder(), catalog.studies())
-    page = render("cards.html.j2", package=__package__, cards=every, minutes=minutes)
+    page = render("cards.html.j2", package=__package__, cards=every, minutes=minutes_text)
     display(HTML(style() + page))
 
 
@@ -73,7 +74,7 @@ def _what_fits(gpu: int) -> list[tuple[str, list[str], list[str]]]:
 def runs() -> None:
     """Show the latest runs: those that are made now, and those that ended, well or not."""
     table = widgets.Output()
-    again = widgets.Button(description="Look again", tooltip="read the list of runs again")
+    again = widgets.Button(description="Refresh", tooltip="read the list of runs again")
     again.on_click(lambda _: _list_runs(table))
     _list_runs(table)
     display(widgets.VBox([again, table]))
@@ -99,10 +100,10 @@ def _background() -> list[dict[str, Any]]:
 
 
 def _recorded(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted(folder.glob(f"*/*/*/{RECORD}"), key=lambda p: -p.stat().st_mtime)[:_RECENT]
+    paths = sorted(folder.glob(f"*/*/*/{RECORD}"), key=age)[:_RECENT]
     found = [(path, read_record(path.parent)) for path in paths]
     return [
-        {"when": path.stat().st_mtime, "notebook": record["notebook"],
+        {"when": -age(path), "notebook": record["notebook"],
          "profile": record["profile"], "outcome": record["outcome"],
          "why": (record["error"] or {}).get("what", "").partition("\n")[0],
          "link": _report_link(path.parent)}

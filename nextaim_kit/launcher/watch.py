@@ -78,7 +78,7 @@ class Watch:
             self.result.append_display_data(HTML("".join(parts)))
 
     def _cancel(self) -> None:
-        self.stop.disabled, self.stop.description = True, "Ending …"
+        self.stop.disabled, self.stop.description = True, "Stopping …"
         try:
             cancel(self.job)
         except KitError as error:

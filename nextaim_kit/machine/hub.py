@@ -69,13 +69,15 @@ def _tell(url: str, token: str, over: Event, at_once: bool) -> None:
     import requests
 
     every, said = _interval(), False
+    session = requests.Session()
+    session.trust_env = False  # the token is for the hub: no proxy, no other log-in from .netrc
     if not at_once and over.wait(every):
         return
     while True:
         now = datetime.now(UTC).isoformat()
         server = {os.environ.get("JUPYTERHUB_SERVER_NAME", ""): {"last_activity": now}}
         try:
-            requests.post(
+            session.post(
                 url,
                 json={"last_activity": now, "servers": server},
                 headers={"Authorization": f"token {token}"},

@@ -10,8 +10,9 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import KitError, RunError
+from nextaim_kit.machine.fitting import check_fits
 from nextaim_kit.runs.parameters import read_parameters, refuse_unknown
-from nextaim_kit.runs.record import FILES
+from nextaim_kit.runs.record import FILES, is_done
 from nextaim_kit.runs.request import Request, prepare
 
 
@@ -52,6 +53,27 @@ def share_out(notebook_ids: Sequence[str], given: Mapping[str, Any]) -> dict[str
     return own
 
 
+def check_row(
+    notebook_ids: Sequence[str],
+    profile: str,
+    own: Mapping[str, Mapping[str, Any]],
+    out: str | Path | None,
+    force: bool,
+) -> tuple[list[Request], list[str]]:
+    """Refuse whatever can be refused before the first one starts.
+
+    Returns
+    -------
+    requests : list of Request
+    notes : list of str
+        What is to be known of those that are not done yet, such as that there is no GPU.
+    """
+    requests = [prepare(i, profile, own[i], out) for i in notebook_ids]
+    ahead = [r.notebook for r in requests if force or not is_done(r.folder)]
+    notes = [check_fits(catalog.find(notebook_id), profile) for notebook_id in ahead]
+    return requests, [note for note in notes if note]
+
+
 def feeders(notebook_id: str, earlier: Collection[str]) -> dict[str, tuple[str, str]]:
     """What notebooks that stand before a notebook feed it: parameter -> (notebook, file)."""
     study = notebook_id.partition("/")[0]
@@ -73,7 +95,9 @@ def before(notebook_id: str) -> list[str]:
     return [n.id for stage, n in notebooks.items() if stage in wanted and n.id != notebook_id]
 
 
-def command_line(notebook_ids: Sequence[str], profile: str, given: Mapping[str, Any]) -> str:
+def command_line(
+    notebook_ids: Sequence[str], profile: str, given: Mapping[str, Any], force: bool = False
+) -> str:
     """The command that asks for the same run; values as `Parameter.parse` reads them."""
     declared = {
         n: p for i in notebook_ids for n, p in read_parameters(catalog.find(i).path).items()
@@ -82,7 +106,7 @@ def command_line(notebook_ids: Sequence[str], profile: str, given: Mapping[str, 
     words += [] if profile == "tutorial" else ["--profile", profile]
     for name, value in given.items():
         words += ["-p", f"{name}={declared[name].text(value)}"]
-    return shlex.join(words)
+    return shlex.join([*words, *(["--force"] if force else [])])
 
 
 def run_row(

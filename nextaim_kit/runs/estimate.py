@@ -47,6 +47,13 @@ def expect(notebook: Notebook, profile: str, runs: Path) -> Expected | None:
     return Expected(declared.minutes, declared.memory_gb, 0) if declared else None
 
 
+def minutes_text(minutes: float) -> str:
+    """A time such as ``20 s``, ``2.5 min`` or ``10 h``."""
+    if minutes < 0.95:
+        return f"{max(1, round(minutes * 60))} s"
+    return f"{minutes:.2g} min" if minutes < 99.5 else f"{minutes / 60:.3g} h"
+
+
 def taken(records: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
     """Median of the minutes and highest peak in GB of some runs."""
     sections = [record["sections"] for record in records]
@@ -56,13 +63,14 @@ def taken(records: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
 
 def earlier(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
     """Records of a notebook's latest runs of a profile that did not fail."""
-    for path in sorted(folder.glob(f"*/{RECORD}"), key=_age)[:_LOOKED_AT]:
+    for path in sorted(folder.glob(f"*/{RECORD}"), key=age)[:_LOOKED_AT]:
         record = read_record(path.parent)
         if record and record["profile"] == profile and record["outcome"] != "failed":
             yield record
 
 
-def _age(path: Path) -> float:
+def age(path: Path) -> float:
+    """Sorts files, the latest first."""
     try:
         return -path.stat().st_mtime
     except OSError:  # a run that is made anew just now

@@ -19,6 +19,7 @@ from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs.board import render_board, rows_of
 from nextaim_kit.runs.cards import Card, Entry, card
 from nextaim_kit.runs.chain import Ending
+from nextaim_kit.runs.estimate import minutes_text
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, hardware, read_record
 
@@ -140,6 +141,7 @@ def _index(shown: Sequence[Card], endings: Mapping[str, Ending], profile: str) -
         outcome=lambda entry: _outcome(entry, endings),
         done=sum(_outcome(e, endings) in ("complete", "incomplete") for e in entries),
         total=len(entries),
+        minutes=minutes_text,
         report=REPORT,
         notebook=NOTEBOOK,
         board=BOARD,

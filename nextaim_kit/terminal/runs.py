@@ -13,11 +13,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from nextaim_kit.catalog import find
-from nextaim_kit.machine.fitting import check_fits
-from nextaim_kit.runs.chain import Ending, run_row, share_out
-from nextaim_kit.runs.record import REPORT, is_done
-from nextaim_kit.runs.request import Request, prepare
+from nextaim_kit.runs.chain import Ending, check_row, run_row, share_out
+from nextaim_kit.runs.record import REPORT
+from nextaim_kit.runs.request import Request
 from nextaim_kit.runs.runner import Observer, execute
 
 
@@ -47,10 +45,9 @@ def run_each(
     out_console = Console(highlight=False, soft_wrap=True)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     own = share_out(notebook_ids, given)
-    for notebook_id in notebook_ids:
-        request = prepare(notebook_id, profile, own[notebook_id], out)
-        if force or not is_done(request.folder):
-            _say(out_console, check_fits(find(notebook_id), profile))
+    _, notes = check_row(notebook_ids, profile, own, out, force)
+    for note in notes:
+        out_console.print(f"[yellow]note:[/] {escape(note)}")
     return run_row(
         notebook_ids,
         profile,
@@ -59,11 +56,6 @@ def run_each(
         run=lambda request: _run_one(out_console, request, force),
         failed=lambda error: errors.print(f"[bold red]error:[/] {escape(str(error))}"),
     )
-
-
-def _say(console: Console, note: str) -> None:
-    if note:
-        console.print(f"[yellow]note:[/] {escape(note)}")
 
 
 def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:

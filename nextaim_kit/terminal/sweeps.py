@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.runs.estimate import minutes_text
 from nextaim_kit.runs.record import REPORT
 from nextaim_kit.runs.sweep import controller, results, scripts
 from nextaim_kit.runs.sweep.controller import Engine
@@ -70,17 +71,18 @@ def _describe(out: Console, plan: Plan, *, anew: bool) -> None:
         f"[bold]{escape(plan.name)}[/]  {escape(plan.sweep.title)}{'  (planned anew)' * anew}"
     )
     out.print(f"{len(plan.rows)} runs: {_counts(state)}")
-    table = Table("notebook", "left", "minutes each", "memory GB", "known from", box=None)
+    table = Table("notebook", "left", "time each", "memory GB", "known from", box=None)
     total = 0.0
     for e in estimates(state):
-        known = f"{e.runs} earlier runs" if e.runs else "study.yaml"
-        over = f" [yellow](declared: {e.declared_gb:g})[/]" if e.memory_gb > e.declared_gb else ""
-        memory = f"{e.memory_gb:.2g}{over}"
-        table.add_row(e.notebook, str(e.rows), f"{e.minutes:.2g}", memory, known)
-        total += e.rows * e.minutes
+        one = e.one
+        known = f"{one.runs} earlier runs" if one.runs else "study.yaml"
+        over = f" [yellow](declared: {e.declared_gb:g})[/]" if one.memory_gb > e.declared_gb else ""
+        memory = f"{one.memory_gb:.2g}{over}"
+        table.add_row(e.notebook, str(e.rows), minutes_text(one.minutes), memory, known)
+        total += e.rows * one.minutes
     if table.row_count:
         out.print(table)
-        out.print(f"about {total:.3g} minutes of work, one run after the other")
+        out.print(f"about {minutes_text(total)} of work, one run after the other")
     out.print(f"[dim]frozen in {escape(str(plan.folder))}[/]", soft_wrap=True)
 
 

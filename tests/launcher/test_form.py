@@ -12,9 +12,10 @@ import pytest
 from nextaim_kit import catalog
 from nextaim_kit.launcher.controls import Control
 from nextaim_kit.launcher.form import Form
-from nextaim_kit.runs.background import jobs
+from nextaim_kit.runs.background import Job, State, jobs
 from nextaim_kit.runs.chain import before, share_out
 from nextaim_kit.runs.parameters import parse_cell, read_parameters
+from nextaim_kit.runs.record import runs_folder
 from nextaim_kit.runs.request import prepare
 
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
@@ -103,6 +104,22 @@ def test_a_profile_fills_the_form_and_what_differs_from_it_is_marked(toy):
     assert form.controls["size"].value == 3
     assert form.changed == {}
     assert typed_command(form) == ["nextaim", "run", "toy/draw"]
+
+
+def test_what_is_run_again_is_run_again_on_the_command_line_too(toy):
+    toy()
+    form = Form("toy/draw", "tutorial")
+    form.force.value = True
+    assert typed_command(form) == ["nextaim", "run", "toy/draw", "--force"]
+
+
+def test_a_run_that_ended_stays_on_the_page_until_it_is_made_anew(toy):
+    toy()
+    form, folder = Form("toy/draw", "smoke"), runs_folder() / ".background"
+    for key, began in [("a", 1.0), ("b", 2.0), ("a", 3.0)]:
+        form._watch(Job(folder / key, ["toy/draw"], "smoke", {}, began, 1, 1, 0, State("failed")))
+    assert [(w.job.key, w.job.began) for w in form.watches] == [("a", 3.0), ("b", 2.0)]
+    assert form.running.children == tuple(w.page for w in form.watches)
 
 
 def test_a_refused_value_keeps_the_run_from_being_started(toy):

@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_is_listed_with_the_reason(toy):
         time.sleep(0.1)
     (line,) = overview._background()
     assert line["outcome"] == "killed"
-    assert line["why"] == "the run's process is gone, without a word"
+    assert line["why"] == "the run's process ended without a message"
     assert "killed" in Watch(jobs()[0]).progress.value
 
 

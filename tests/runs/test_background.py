@@ -72,7 +72,7 @@ def test_a_run_whose_process_was_killed_is_told_as_such_and_can_be_started_again
     os.killpg(job.process, signal.SIGKILL)
     killed = wait(job)
     assert killed.outcome == "killed"
-    assert "is gone, without a word" in killed.why
+    assert "ended without a message" in killed.why
     again = begin(["toy/draw"], "smoke", {})
     assert again.process != job.process
     wait(again, lambda job: job.line == "ready")
@@ -112,3 +112,27 @@ def test_state_that_cannot_be_read_is_no_run(tmp_path, text):
     assert read(tmp_path) is None
     (tmp_path / "job.json").write_text(text)
     assert read(tmp_path) is None
+
+
+def test_a_run_that_is_cancelled_while_it_comes_up_says_so(toy):
+    toy(SLOW)
+    job = begin(["toy/draw"], "smoke", {})
+    cancel(job)
+    assert wait(job).outcome == "cancelled"
+
+
+def test_a_run_that_ended_since_it_was_looked_at_is_not_taken_for_killed(toy):
+    toy("pass")
+    job = begin(["toy/draw"], "smoke", {})
+    wait(job)
+    assert job.outcome == "running"
+    with pytest.raises(RequestError, match="it is done already"):
+        cancel(job)
+
+
+def test_a_path_is_one_from_where_it_was_given(toy, tmp_path, monkeypatch):
+    toy("pass")
+    (tmp_path / "patients.csv").write_text("subject\nP1\n")
+    monkeypatch.chdir(tmp_path)
+    job = wait(begin(["toy/draw"], "smoke", {"cohort": "./patients.csv"}))
+    assert (job.outcome, job.why) == ("done", "")

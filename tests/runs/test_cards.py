@@ -13,6 +13,7 @@ from PIL import Image
 
 from nextaim_kit import catalog
 from nextaim_kit.runs.cards import cards
+from nextaim_kit.runs.estimate import minutes_text
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
@@ -115,3 +116,18 @@ def test_cards_need_no_heavy_package():
     assert count == len(catalog.studies())
     heavy = {"numpy", "pandas", "torch", "matplotlib", "jinja2", "nbformat", "IPython"}
     assert not heavy & set(modules)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [
+        (0.001, "1 s"),
+        (0.5, "30 s"),
+        (2.5, "2.5 min"),
+        (45, "45 min"),
+        (600, "10 h"),
+        (100, "1.67 h"),
+    ],
+)
+def test_a_time_is_told_as_a_person_would(minutes, text):
+    assert minutes_text(minutes) == text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from nextaim_kit.runs.estimate import earlier, taken
+from nextaim_kit.runs.estimate import Expected, earlier, taken
 from nextaim_kit.runs.sweep.state import Progress
 
 
@@ -18,21 +18,15 @@ class Estimate:
     notebook : str
     rows : int
         How many are left.
-    minutes : float
-        Of one run: the median of earlier ones, else as declared.
-    memory_gb : float
-        Of one run: the highest of earlier ones, else as declared.
-    runs : int
-        Earlier runs that it comes from; 0 where the declared numbers stand in.
+    one : Expected
+        What one run takes, from earlier ones on whatever machine.
     declared_gb : float
         What the engine reserves.
     """
 
     notebook: str
     rows: int
-    minutes: float
-    memory_gb: float
-    runs: int
+    one: Expected
     declared_gb: float
 
 
@@ -47,8 +41,7 @@ def estimates(state: Progress) -> list[Estimate]:
     for notebook, rows in left.items():
         declared = plan.resources(rows[0])
         past = list(earlier(plan.runs / notebook, plan.sweep.profile))
-        minutes, memory_gb = taken(past) if past else (declared.minutes, declared.memory_gb)
-        found.append(
-            Estimate(notebook, len(rows), minutes, memory_gb, len(past), declared.memory_gb)
-        )
+        known = taken(past) if past else (declared.minutes, declared.memory_gb)
+        one = Expected(*known, len(past))
+        found.append(Estimate(notebook, len(rows), one, declared.memory_gb))
     return found

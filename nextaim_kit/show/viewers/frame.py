@@ -64,7 +64,7 @@ class Frame(widgets.VBox):
         self._scene, self._window, self._visible = scene, window, set(scene.masks)
         self._note = widgets.HTML()
         self._legend = widgets.HTML(legend(scene))
-        names = ["slices", *(name for name in choices if name != "slices")]
+        names = ["slices", *(name for name in choices if name not in ("slices", "static"))]
         self.viewer = widgets.Dropdown(options=names, description="Viewer")
         self.window = widgets.Dropdown(options=_windows(window), description="Window")
         self.masks = [

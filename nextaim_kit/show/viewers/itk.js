@@ -22,9 +22,15 @@ function itkImage(model, data, componentType, name) {
   };
 }
 
+// What arrives may be a part of a larger buffer.
+function bytes(model, name) {
+  const view = model.get(name);
+  return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+}
+
 // Each mask is a bit of a label; bits of hidden masks are left out.
 function labels(model) {
-  const bits = new Uint8Array(model.get("bits").buffer.slice(0));
+  const bits = new Uint8Array(bytes(model, "bits"));
   const shown = model.get("shown");
   return itkImage(model, bits.map((bit) => bit & shown), "uint8", "masks");
 }
@@ -55,7 +61,7 @@ async function render({ model, el }) {
     return;
   }
   const masked = model.get("colors").length > 0;
-  const data = new Int16Array(model.get("pixels").buffer.slice(0));
+  const data = new Int16Array(bytes(model, "pixels"));
   const viewer = await program.createViewer(frame.contentDocument.getElementById("viewer"), {
     image: itkImage(model, data, "int16", "volume"),
     labelImage: masked ? labels(model) : undefined,

@@ -143,11 +143,11 @@ def read_scene(
     named = _named(masks)
     volume, order = _volume(image)
     subject = title or "this volume"
-    if volume.GetDimension() != 3:
+    if volume.GetDimension() != 3 or volume.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(
             f"{subject} is no volume",
             expected="three axes and one value per voxel",
-            found=f"size {volume.GetSize()}",
+            found=f"size {volume.GetSize()}, {volume.GetNumberOfComponentsPerPixel()} per voxel",
         )
     turned = {
         name: sitk.GetArrayFromImage(
@@ -188,6 +188,10 @@ def _volume(image: Source) -> tuple[sitk.Image, tuple[int, ...]]:
             found=f"an array of shape {array.shape} with {place.shape}",
         )
     if place.shape == (3,):
+        if not (place > 0).all():
+            raise DataError(
+                "this spacing is none", expected="mm above 0", found=str(place.tolist())
+            )
         volume = _as_image(array)
         volume.SetSpacing(place.tolist())
         return volume, (0, 1, 2)

@@ -117,3 +117,10 @@ def test_window_and_masks_reach_the_viewer_that_is_shown(scene):
     assert body.masks["truth"].opacity == 0
     frame.viewer.value = "slices"
     assert frame._body.visible == {"network"}
+
+
+def test_every_viewer_that_is_offered_can_be_chosen(scene):
+    frame = Frame(scene, "lung", ["niivue", "slices", "static"])
+    assert frame.viewer.options == ("slices", "niivue")
+    for name in frame.viewer.options:
+        frame.viewer.value = name

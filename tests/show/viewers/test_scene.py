@@ -104,3 +104,10 @@ def test_what_is_no_volume_is_refused():
 def test_more_masks_than_lines_are_refused(phantom):
     with pytest.raises(RequestError, match="7 masks at once cannot be told apart"):
         read_scene(phantom[0], {str(k): phantom[1] for k in range(7)})
+
+
+def test_colors_and_edges_of_nothing_are_refused():
+    with pytest.raises(DataError, match="3 per voxel"):
+        read_scene(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.int16), isVector=True))
+    with pytest.raises(DataError, match="mm above 0"):
+        read_scene((np.zeros((4, 5, 6), np.int16), (0, 1, 1)))

@@ -1,0 +1,154 @@
+"""A run in the background as its folder tells of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit.errors import KitError
+from nextaim_kit.machine.limits import memory_kills
+from nextaim_kit.runs.record import runs_folder
+
+JOB, STATE, LOG = "job.json", "state.json", "log.txt"
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run in the background is, as its process writes it."""
+
+    ending: str = ""  # done, failed or cancelled; empty while it runs
+    number: int = 0  # place of the notebook that runs
+    cell: int = 0
+    cells: int = 0
+    heading: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    folders: list[str] = field(default_factory=list)  # of its runs so far, below the runs' folder
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run in the background.
+
+    Attributes
+    ----------
+    key : str
+        Alike for the same request.
+    notebooks, profile, changed
+        What is asked: notebooks in their order, and the parameters that were given, of a user's
+        own data only the name.
+    began : float
+        Seconds since the epoch.
+    process, clock : int
+        Its process, and when that started by the system's clock: numbers are used again.
+    kills : int
+        Processes that the system had killed for want of memory when it began.
+    state : State
+    alive : bool
+        Whether its process was there, looked at before the state was: a run that has ended since
+        is not taken for one that was killed.
+    """
+
+    folder: Path
+    notebooks: list[str]
+    profile: str
+    changed: dict[str, Any]
+    began: float
+    process: int
+    clock: int
+    kills: int
+    state: State = field(default_factory=State)
+    alive: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.folder.name
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all runs."""
+        return self.folder.parents[1]
+
+    @property
+    def outcome(self) -> str:
+        """One of running, done, failed, cancelled, killed."""
+        return self.state.ending or ("running" if self.alive else "killed")
+
+    @property
+    def share(self) -> float:
+        """How much of its cells is behind it, from 0 to 1."""
+        here = max(0, self.state.cell - 1) / self.state.cells if self.state.cells else 0.0
+        return min(1.0, (self.state.number + here) / len(self.notebooks))
+
+    @property
+    def seconds(self) -> float:
+        """For how long it has run, or ran."""
+        return time.time() - self.began if self.outcome == "running" else self.state.seconds
+
+    @property
+    def why(self) -> str:
+        """What went wrong, in full; empty if nothing did."""
+        if self.outcome != "killed":
+            return self.state.error
+        memory = memory_kills() > self.kills
+        found = "the system killed a process for lack of memory in the meantime"
+        return str(
+            KitError(
+                "the run's process ended without a message",
+                found=found if memory else "it was killed, or this machine was started again",
+                mend="run a smaller profile, or ask for more memory"
+                if memory
+                else "start it again: it goes on from its last checkpoint, where it trains",
+            )
+        )
+
+    @property
+    def line(self) -> str:
+        """What its running cell printed last; empty if nothing yet."""
+        last = self.log.rstrip().rpartition("\n")[2]
+        return "" if last.startswith(("== ", "-- ")) else last
+
+    @property
+    def log(self) -> str:
+        """What the run said, the last 20 000 characters."""
+        with contextlib.suppress(FileNotFoundError), (self.folder / LOG).open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 20_000))
+            return stream.read().decode(errors="replace")
+        return ""
+
+
+def jobs(out: str | Path | None = None) -> list[Job]:
+    """All runs in the background whose state is kept, the latest first."""
+    found = [read(path.parent) for path in jobs_folder(out).glob(f"*/{JOB}")]
+    return sorted((job for job in found if job), key=lambda job: -job.began)
+
+
+def read(folder: Path) -> Job | None:
+    """The run in the background whose state lies in a folder."""
+    try:
+        job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        alive = clock_of(job["process"]) == job["clock"]
+        path = folder / STATE
+        state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return Job(folder=folder, state=State(**state), alive=alive, **job)
+    except (OSError, ValueError, TypeError, KeyError):  # removed just now, or another version's
+        return None
+
+
+def jobs_folder(out: str | Path | None = None) -> Path:
+    """Folder with a folder for each run in the background."""
+    return runs_folder(out).absolute() / ".background"
+
+
+def clock_of(process: int) -> int | None:
+    """When a process started, in the system's ticks; None if it has ended."""
+    try:
+        words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] in "ZX" else int(words[19])

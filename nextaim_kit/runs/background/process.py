@@ -1,0 +1,94 @@
+"""The process of a run in the background: runs, and writes down how far it is."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit.data.files import write_text
+from nextaim_kit.errors import KitError
+from nextaim_kit.runs.background.job import STATE, State
+from nextaim_kit.runs.chain import run_row
+from nextaim_kit.runs.request import Request
+from nextaim_kit.runs.runner import Observer, execute
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Teller(Observer):
+    """Writes down how far the run is."""
+
+    def __init__(self, folder: Path, out: Path) -> None:
+        self.folder, self.out, self.state = folder, out, State()
+        self._began = time.monotonic()
+
+    def tell(self, **news: Any) -> None:
+        seconds = round(time.monotonic() - self._began, 1)
+        self.state = replace(self.state, **news, seconds=seconds)
+        write_text(self.folder / STATE, json.dumps(asdict(self.state)))
+
+    def cell(self, number: int, total: int, heading: str) -> None:
+        if heading != self.state.heading:
+            print(f"-- {heading}", flush=True)
+        self.tell(cell=number, cells=total, heading=heading)
+
+    def printed(self, line: str) -> None:
+        print(line, flush=True)
+
+    def failed(self, error: KitError) -> None:
+        print(f"error: {error}", flush=True)
+        self.tell(error=self.state.error or str(error), number=self.state.number + 1, cell=0)
+
+    def run(self, request: Request, force: bool) -> dict[str, Any]:
+        print(f"== {request.notebook}", flush=True)
+        self.tell(folders=[*self.state.folders, request.folder.relative_to(self.out).as_posix()])
+        record, fresh = execute(request, force=force, wait=True, observer=self)
+        print("done" if fresh else "done already", flush=True)
+        self.tell(number=self.state.number + 1, cell=0, heading="")
+        return record
+
+
+def main(folder: Path) -> None:
+    """Run what stands in the input, until it ends or is told to end."""
+    order = json.load(sys.stdin)
+    out = Path(order["out"])
+    teller = _Teller(folder, out)
+    try:
+        _hear()
+        endings = run_row(
+            order["notebooks"],
+            order["profile"],
+            order["own"],
+            out,
+            run=lambda request: teller.run(request, order["force"]),
+            failed=teller.failed,
+        )
+        teller.tell(ending="failed" if any(e.error for e in endings.values()) else "done")
+    except KeyboardInterrupt:
+        print("cancelled", flush=True)
+        teller.tell(ending="cancelled")
+    except BaseException as error:
+        teller.tell(ending="failed", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def _hear() -> None:
+    """Listen to what was held back while this process came up."""
+    for one in _ENDING:
+        signal.signal(one, _stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _stop(*_: object) -> None:
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)  # what it cleans up is not interrupted again
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

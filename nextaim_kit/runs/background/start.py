@@ -1,0 +1,154 @@
+"""Runs in the background are started and cancelled."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nextaim_kit import catalog
+from nextaim_kit.data.files import write_text
+from nextaim_kit.errors import RequestError
+from nextaim_kit.machine.limits import memory_kills
+from nextaim_kit.runs.background.job import (
+    JOB,
+    LOG,
+    STATE,
+    Job,
+    clock_of,
+    jobs,
+    jobs_folder,
+    read,
+)
+from nextaim_kit.runs.chain import check_row, share_out
+from nextaim_kit.runs.record import locked_file, runs_folder
+from nextaim_kit.runs.request import Request
+
+_KEPT = 30  # runs that ended whose state is kept
+_PROCESS = "nextaim_kit.runs.background.process"
+
+
+def begin(
+    notebook_ids: Sequence[str],
+    profile: str,
+    given: Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    force: bool = False,
+) -> Job:
+    """Start a run in the background; give the one that is running where it was asked before.
+
+    Raises
+    ------
+    KitError
+        Where `nextaim run` would refuse it: nothing is started then.
+    """
+    own = share_out(notebook_ids, given)
+    asked, _ = check_row(notebook_ids, profile, own, out, force)
+    folder = jobs_folder(out) / _key(asked)
+    with locked_file(folder / ".lock"):
+        running = read(folder)
+        if running and running.outcome == "running":
+            return running
+        order = {
+            "notebooks": list(notebook_ids),
+            "profile": profile,
+            # As checked: a path that was given from here is another one from elsewhere.
+            "own": {r.notebook: {n: r.parameters[n] for n in own[r.notebook]} for r in asked},
+            "force": force,
+            "out": str(runs_folder(out).absolute()),
+        }
+        job = _start(folder, order, _public(asked, given))
+    _forget(jobs(out)[_KEPT:])
+    return job
+
+
+def cancel(job: Job) -> None:
+    """Ask a run to end; what it trained so far is kept.
+
+    Raises
+    ------
+    RequestError
+        If it has ended already.
+    """
+    job = read(job.folder) or job
+    if job.outcome != "running":
+        raise RequestError("the run cannot be cancelled", found=f"it is {job.outcome} already")
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.process, signal.SIGTERM)
+
+
+def _start(folder: Path, order: Mapping[str, Any], changed: Mapping[str, Any]) -> Job:
+    folder.chmod(0o700)
+    for name in (JOB, STATE):  # of the run before: it is no run until the new one is described
+        (folder / name).unlink(missing_ok=True)
+    process = _spawn(folder, order)
+    described = {
+        "notebooks": order["notebooks"],
+        "profile": order["profile"],
+        "changed": changed,
+        "began": time.time(),
+        "process": process,
+        "clock": clock_of(process) or 0,
+        "kills": memory_kills(),
+    }
+    write_text(folder / JOB, json.dumps(described, indent=1))
+    return Job(folder, **described, alive=True)
+
+
+def _spawn(folder: Path, order: Mapping[str, Any]) -> int:
+    """Start the process; what is asked goes through a pipe: it may hold paths of the user's."""
+    # A kernel that ends, or a server that interrupts it, must not take the run along.
+    outer = {k: v for k, v in os.environ.items() if not k.startswith(("JPY_", "MPLBACKEND"))}
+    with (folder / LOG).open("wb") as log, _signals_held():
+        process = subprocess.Popen(
+            [sys.executable, "-m", _PROCESS, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=outer,
+            cwd=catalog.project_folder(),
+            start_new_session=True,
+            text=True,
+        )
+    assert process.stdin is not None
+    with process.stdin:
+        json.dump(order, process.stdin)
+    return process.pid
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """A process that is started here hears only once it asks that it was told to end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _key(asked: Sequence[Request]) -> str:
+    names = [request.id for request in asked]
+    return (
+        names[0] if len(names) == 1 else hashlib.sha256("+".join(names).encode()).hexdigest()[:12]
+    )
+
+
+def _public(asked: Sequence[Request], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that were given, of a user's own data only the name."""
+    return {n: v for r in asked for n, v in r.public()["parameters"].items() if n in given}
+
+
+def _forget(ended: Sequence[Job]) -> None:
+    for job in ended:
+        if job.outcome != "running":
+            shutil.rmtree(job.folder, ignore_errors=True)
