@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,7 +73,8 @@ class Visit:
 
     def open(self, notebook: str) -> None:
         """Open a notebook, alone, and run all its cells."""
-        self.page.goto(f"{self.hub.address}/user/{self.hub.user}/lab/tree/{notebook}?reset")
+        own = f"workspaces/{time.monotonic_ns()}"  # no tabs of an earlier time
+        self.page.goto(f"{self.hub.address}/user/{self.hub.user}/lab/{own}/tree/{notebook}")
         self.run_all()
 
     def menu(self, name: str, item: str) -> None:
@@ -91,8 +93,10 @@ class Visit:
         self.click(self.page.get_by_role("dialog").get_by_role("button", name="Restart"))
 
     def theme(self, name: str) -> None:
+        """Change the theme: JupyterLab Light or Dark."""
         self.click(self.page.get_by_role("menuitem", name="Settings", exact=True))
-        self.page.get_by_role("menuitem", name="Theme", exact=True).hover()
-        self.click(self.page.get_by_role("menuitem", name=name, exact=True))
-        dark = json.dumps(str("Dark" not in name).lower())
-        self.page.wait_for_function(f"() => document.body.dataset.jpThemeLight === {dark}")
+        self.page.locator(".lm-Menu-item", has_text="Theme").first.hover()
+        entry = self.page.get_by_text(name, exact=True)
+        self.click(entry.and_(self.page.locator(".lm-Menu-itemLabel")))
+        light = json.dumps(str("Dark" not in name).lower())
+        self.page.wait_for_function(f"() => document.body.dataset.jpThemeLight === {light}")
