@@ -100,7 +100,9 @@ def test_the_report_opens_in_jupyterlab(ada):
 
 def test_a_run_goes_on_while_the_page_is_loaded_anew_and_the_kernel_started_again(ada):
     ada.open(START)
-    ada.page.get_by_label("profile", exact=True).select_option("paper")
+    profiles = ada.page.get_by_label("profile", exact=True)
+    paper = profiles.locator("option", has_text="paper").text_content()
+    profiles.select_option(label=paper)
     ada.click(ada.button("Start"))
     ada.page.wait_for_function(MOVED + "0")
     first = ada.page.evaluate(f"{PROGRESS}.value")
@@ -131,7 +133,8 @@ def test_a_volume_with_its_masks_turns(ada, wait_until):
     ada.page.get_by_label("View", exact=True).last.select_option("3-D, turn it with the mouse")
     ada.shot("volume")
     before = pixels(canvas)
-    canvas.drag_to(canvas, source_position={"x": 200, "y": 200}, target_position={"x": 320, "y": 230})
+    here, there = {"x": 200, "y": 200}, {"x": 320, "y": 230}
+    canvas.drag_to(canvas, source_position=here, target_position=there)
     wait_until(lambda: np.abs(pixels(canvas) - before).mean() > 1)
 
 
