@@ -39,7 +39,10 @@ c.JupyterHub.db_url = "sqlite:///:memory:"
 c.JupyterHub.cookie_secret = secrets.token_bytes(32)
 programs = Path(sys.executable).parent
 os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"  # `nextaim` in the servers' terminals
-c.ConfigurableHTTPProxy.command = str(programs / "configurable-http-proxy")
+c.ConfigurableHTTPProxy.command = [
+    str(programs / "configurable-http-proxy"),
+    "--proxy-timeout=3600000",  # ms; its 20 s would cut off the page that waits for a server
+]
 c.ConfigurableHTTPProxy.api_url = f"http://{LOOPBACK}:{random_port()}"
 c.ConfigurableHTTPProxy.auth_token = secrets.token_hex(16)
 c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
@@ -57,7 +60,12 @@ c.TrialSpawner.env_keep = []  # for the manifest
 c.TrialSpawner.home_dir_template = str(state / "home" / "{username}")
 c.TrialSpawner.local = {
     "cmd": [sys.executable, "-m", "jupyterhub.singleuser"],
-    "args": ["--log-level=WARN", *(["--allow-root"] if os.geteuid() == 0 else [])],
+    "args": [
+        "--log-level=WARN",
+        "--LabApp.news_url=None",  # nothing is asked of the internet
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+    ],
     "default_url": "/lab/tree/notebooks/start_here.ipynb",
     "notebook_dir": str(PROJECT),
     "env_keep": [

@@ -24,6 +24,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 HUB = PROJECT / "binder" / "hub"
+CONFIG = Path("binder") / "hub" / "jupyterhub_config.py"
 PASSWORD = "a-password-for-tests"
 
 
@@ -99,8 +100,8 @@ def until(condition: Any, patience: float = 400) -> None:
 
 
 @contextmanager
-def running_hub(state: Path, **variables: str):
-    """Start the trial hub on a free port, and end it with all that it started."""
+def running_hub(state: Path, project: Path = PROJECT, **variables: str):
+    """Start a project's trial hub on a free port, and end it with all that it started."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -110,8 +111,8 @@ def running_hub(state: Path, **variables: str):
     plain = {name: value for name, value in os.environ.items() if "JUPYTERHUB" not in name}
     with (state / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "-f", str(HUB / "jupyterhub_config.py")],
-            env=plain | {"PYTHONPATH": str(PROJECT)} | folders | own | variables,
+            [sys.executable, "-m", "jupyterhub", "-f", str(project / CONFIG)],
+            env=plain | {"PYTHONPATH": str(project)} | folders | own | variables,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=state,
