@@ -86,6 +86,32 @@ def test_runs_that_no_server_shows_are_read_in_the_page_and_not_linked(toy):
     assert "<iframe" in result.report(request.folder)
 
 
+def board_shown(monkeypatch) -> str:
+    shown = []
+    monkeypatch.setattr(overview, "display", lambda html: shown.append(html.data))
+    overview.board()
+    return shown[0]
+
+
+def test_the_boards_links_stand_outside_its_frame_where_they_lead_somewhere(
+    in_project, monkeypatch
+):
+    request = prepare("toy/draw", "smoke", {})
+    execute(request)
+    ways, board = board_shown(monkeypatch).split("<iframe")
+    assert f"toy/draw/{request.id}/report.html" in ways
+    assert 'board.html">the board as a page</a>' in ways
+    assert "report.html" not in board
+
+
+def test_the_board_is_shown_where_nothing_can_be_written_and_says_why(toy, monkeypatch):
+    toy()
+    runs_folder().write_text("")  # holds for root too, whom no right stops
+    shown = board_shown(monkeypatch)
+    assert "the board cannot be kept as a page: " in shown.partition("<iframe")[0]
+    assert "Result board" in shown
+
+
 def test_a_run_is_followed_to_its_end_and_looked_at_no_longer(in_project):
     async def follow() -> Watch:
         watch = Watch(begin(["toy/draw"], "smoke", {}))
