@@ -17,7 +17,7 @@ from nextaim_kit.launcher.look import OUTCOMES, moment, style
 from nextaim_kit.launcher.result import frame, link, reachable
 from nextaim_kit.machine import doctor
 from nextaim_kit.machine.fitting import check_fits
-from nextaim_kit.runs.background import jobs
+from nextaim_kit.runs.background import Job, jobs
 from nextaim_kit.runs.board import Row, board_page, collect, render_board
 from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.estimate import age, minutes_text
@@ -96,8 +96,16 @@ def _background() -> list[dict[str, Any]]:
     return [
         {"when": job.began, "notebook": job.notebooks[-1], "profile": job.profile, "data": "",
          "outcome": job.outcome, "why": job.why.partition("\n")[0], "link": ""}
-        for job in jobs() if job.outcome in ("running", "cancelled", "killed")
+        for job in jobs() if not _left_records(job)
     ]  # fmt: skip
+
+
+def _left_records(job: Job) -> bool:
+    """Whether all that a run came to say is in the records of its notebooks."""
+    if job.outcome != "failed":
+        return job.outcome == "done"
+    folders = [job.runs / name for name in job.state.folders]
+    return bool(folders) and all(map(read_record, folders))
 
 
 def _recorded(folder: Path) -> list[dict[str, Any]]:
