@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from html import unescape
 
 import ipywidgets as widgets
@@ -11,7 +12,6 @@ import pytest
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import RunError
-from nextaim_kit.launcher import form as forms
 from nextaim_kit.launcher.controls import Control
 from nextaim_kit.launcher.form import Form
 from nextaim_kit.machine.gpu import Gpu
@@ -145,14 +145,14 @@ def test_data_that_are_not_there_are_refused_in_the_form_and_nothing_starts(toy)
 
 def test_a_run_is_started_with_the_gpu_that_the_page_knows(toy, monkeypatch):
     toy()
-    asked = {}
+    asked, module = {}, sys.modules[Form.__module__]
 
     def begin(*_, **more):
         asked.update(more)
         raise RunError("not now")
 
-    monkeypatch.setattr(forms, "begin", begin)
-    monkeypatch.setattr(forms, "gpu_found", lambda: Gpu("mig", "MIG 1g.10gb", 10**10, 10**10))
+    monkeypatch.setattr(module, "begin", begin)
+    monkeypatch.setattr(module, "gpu_found", lambda: Gpu("mig", "MIG 1g.10gb", 10**10, 10**10))
     form = Form("toy/draw", "smoke")
     form.start.click()
     assert asked == {"force": False, "gpu": 10**10}
