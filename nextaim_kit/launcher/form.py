@@ -147,8 +147,12 @@ class Form:
     def _begin(self) -> None:
         self.refused.value = ""
         self.start.disabled = True  # a second click is not a second request
+        known = gpu_found()
         try:
-            job = begin(self.notebooks, self.profile.value, self.changed, force=self.force.value)
+            job = begin(
+                self.notebooks, self.profile.value, self.changed,
+                force=self.force.value, gpu=known.total if known else None,
+            )  # fmt: skip
         except KitError as error:
             self.refused.value = f"<pre role=alert>{escape(str(error))}</pre>"
         else:

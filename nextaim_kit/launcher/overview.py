@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from nextaim_kit import catalog
-from nextaim_kit.errors import KitError
+from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import OUTCOMES, moment, style
 from nextaim_kit.launcher.result import frame, link, reachable
 from nextaim_kit.machine import doctor
 from nextaim_kit.machine.fitting import check_fits
-from nextaim_kit.runs.background import jobs
-from nextaim_kit.runs.board import collect, render_board
+from nextaim_kit.runs.background import Job, jobs
+from nextaim_kit.runs.board import Row, board_page, collect, render_board
 from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.estimate import age, minutes_text
 from nextaim_kit.runs.pages import render
@@ -95,8 +96,16 @@ def _background() -> list[dict[str, Any]]:
     return [
         {"when": job.began, "notebook": job.notebooks[-1], "profile": job.profile, "data": "",
          "outcome": job.outcome, "why": job.why.partition("\n")[0], "link": ""}
-        for job in jobs() if job.outcome in ("running", "cancelled", "killed")
+        for job in jobs() if not _left_records(job)
     ]  # fmt: skip
+
+
+def _left_records(job: Job) -> bool:
+    """Whether all that a run came to say is in the records of its notebooks."""
+    if job.outcome != "failed":
+        return job.outcome == "done"
+    folders = [job.runs / name for name in job.state.folders]
+    return bool(folders) and all(map(read_record, folders))
 
 
 def _recorded(folder: Path) -> list[dict[str, Any]]:
@@ -117,9 +126,24 @@ def _report_link(folder: Path) -> str:
 
 
 def board() -> None:
-    """Show all results beside the published numbers, and the way to the same page."""
+    """Show all results beside the published numbers, and the ways to the page and the reports."""
     folder = runs_folder()
-    page = folder / "board.html"
-    render_board(collect(folder, catalog.studies()), page, folder)
-    way = f"<p>{link(page, 'the board as a page')}</p>" if reachable(folder) else ""
-    display(HTML(style() + way + frame(page.read_text(encoding="utf-8"), "the board")))
+    rows = collect(folder, catalog.studies())
+    # In a frame without an address of its own a relative link leads nowhere: they stand above it.
+    shown = frame(board_page(rows, folder), "the board")
+    display(HTML(style() + _ways(rows, folder) + shown))
+
+
+def _ways(rows: Sequence[Row], folder: Path) -> str:
+    """Links to the board as a page and to its reports; why there is no page, if there is none."""
+    page, ways = folder / "board.html", []
+    reports = {row.report: row.notebook.id for row in rows if row.report}
+    if reachable(folder):
+        ways = [link(report, f"report of {name}") for report, name in reports.items()]
+    try:
+        render_board(rows, page, folder)
+    except DataError as error:  # runs that can be read and not written beside
+        ways.append(f"the board cannot be kept as a page: {escape(error.found)}")
+    else:
+        ways = [link(page, "the board as a page"), *ways] if reachable(folder) else ways
+    return f"<p>{' · '.join(ways)}</p>" if ways else ""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from nextaim_kit.catalog import project_folder, study_of
+from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.compare import comparison_html
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, read_record
 
 
 def result(folder: Path) -> str:
-    """A run's metrics beside what was published."""
+    """A run's metrics beside what was published; empty if its notebook is no longer there."""
     record = read_record(folder)
     if record is None:
         return ""
-    return comparison_html(record, study_of(record["notebook"]))
+    try:
+        return comparison_html(record, study_of(record["notebook"]))
+    except RequestError:  # renamed since the run began
+        return ""
 
 
 def links(folder: Path) -> str:
@@ -39,13 +44,24 @@ def links(folder: Path) -> str:
 
 def link(path: Path, text: str) -> str:
     """A link that JupyterLab opens, written from the notebook's folder as in Markdown."""
-    way = quote(Path(os.path.relpath(path, Path.cwd())).as_posix())
+    way = quote(Path(os.path.relpath(path.resolve(), Path.cwd())).as_posix())
     return f'<a href="{way}">{escape(text)}</a>'
 
 
 def reachable(folder: Path) -> bool:
-    """Whether the server that shows the project shows this folder too."""
-    return folder.resolve().is_relative_to(project_folder())
+    """Whether the server that shows the notebook shows this folder too."""
+    return folder.resolve().is_relative_to(_served() or project_folder())
+
+
+def _served() -> Path | None:
+    """The folder that this kernel's server shows, as its own file says; None without a server."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    told = Path(jupyter_runtime_dir()) / f"jpserver-{os.environ.get('JPY_PARENT_PID')}.json"
+    try:
+        return Path(json.loads(told.read_text(encoding="utf-8"))["root_dir"]).resolve()
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def report(folder: Path) -> str:

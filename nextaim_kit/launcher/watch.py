@@ -8,7 +8,6 @@ from html import escape
 import ipywidgets as widgets
 from IPython.display import HTML
 
-from nextaim_kit import catalog
 from nextaim_kit.errors import KitError
 from nextaim_kit.launcher.later import later
 from nextaim_kit.launcher.look import OUTCOMES, clock
@@ -93,9 +92,9 @@ class Watch:
 
 def _progress(job: Job) -> str:
     place = min(job.state.number, len(job.notebooks) - 1)
-    notebook = catalog.find(job.notebooks[place])
+    notebook = escape(job.notebooks[place])
     changed = ", ".join(f"{n}={v}" for n, v in job.changed.items())
-    title = f"<b>{escape(notebook.id)}</b> · {escape(job.profile)}"
+    title = f"<b>{notebook}</b> · {escape(job.profile)}"
     title += f" · {escape(changed)}" if changed else ""
     head = f"<p>{title}<br>{OUTCOMES[job.outcome]} · {clock(job.seconds)}"
     if job.outcome != "running":
@@ -104,8 +103,6 @@ def _progress(job: Job) -> str:
     where = f"cell {job.state.cell} of {job.state.cells}" if job.state.cell else "starting"
     if len(job.notebooks) > 1:
         where = f"notebook {place + 1} of {len(job.notebooks)}, {where}"
-    bar = (
-        f"<progress max=1 value={job.share:.3f} aria-label='progress of {notebook.id}'></progress>"
-    )
+    bar = f"<progress max=1 value={job.share:.3f} aria-label='progress of {notebook}'></progress>"
     now = f"{escape(where)} · {escape(job.state.heading)}" if job.state.heading else escape(where)
     return f"{head} · {now}</p>{bar}<p class=nextaim-line>{escape(job.line[:160])}&nbsp;</p>"

@@ -156,13 +156,18 @@ def render_board(rows: Sequence[Row], to: Path, runs_folder: Path) -> None:
     DataError
         If the page cannot be written.
     """
+    write_text(to, board_page(rows, runs_folder, Path(to).resolve().parent))
+
+
+def board_page(rows: Sequence[Row], runs_folder: Path, beside: Path | None = None) -> str:
+    """The board as one HTML page, with links from the folder `beside` to the reports if given."""
     from nextaim_kit.runs.chart import interval_chart
     from nextaim_kit.runs.compare import TAGS
     from nextaim_kit.runs.pages import render
 
-    groups = _groups(rows, Path(to).resolve().parent)
+    groups = _groups(rows, beside)
     studies = {row.study.id: row.study for row in rows}
-    page = render(
+    return render(
         "board.html.j2",
         studies=[(s, [g for g in groups if g["study"] == s.id]) for s in studies.values()],
         chart=interval_chart,
@@ -170,15 +175,19 @@ def render_board(rows: Sequence[Row], to: Path, runs_folder: Path) -> None:
         empty=not any(row.record for row in rows),
         folder=runs_folder.name,
     )
-    write_text(to, page)
 
 
-def _groups(rows: Sequence[Row], beside: Path) -> list[dict[str, Any]]:
+def _groups(rows: Sequence[Row], beside: Path | None) -> list[dict[str, Any]]:
     """Rows of one run together, with the way from the page to its report."""
     groups: dict[tuple, dict[str, Any]] = {}
     for row in rows:
         key = (row.notebook.id, row.record["id"] if row.record else "")
-        link = Path(os.path.relpath(row.report.resolve(), beside)).as_posix() if row.report else ""
-        new = {"study": row.study.id, "first": row, "link": link, "rows": []}
+        new = {"study": row.study.id, "first": row, "link": _way(row.report, beside), "rows": []}
         groups.setdefault(key, new)["rows"].append(row)
     return list(groups.values())
+
+
+def _way(report: Path | None, beside: Path | None) -> str:
+    if report is None or beside is None:
+        return ""
+    return Path(os.path.relpath(report.resolve(), beside)).as_posix()

@@ -59,8 +59,16 @@ def check_row(
     own: Mapping[str, Mapping[str, Any]],
     out: str | Path | None,
     force: bool,
+    gpu: int | None = None,
 ) -> tuple[list[Request], list[str]]:
     """Refuse whatever can be refused before the first one starts.
+
+    Parameters
+    ----------
+    notebook_ids, profile, own, out, force
+        As `run_row` and `execute` take them.
+    gpu : int, optional
+        Bytes of the GPU or slice, as `check_fits` takes them.
 
     Returns
     -------
@@ -70,7 +78,7 @@ def check_row(
     """
     requests = [prepare(i, profile, own[i], out) for i in notebook_ids]
     ahead = [r.notebook for r in requests if force or not is_done(r.folder)]
-    notes = [check_fits(catalog.find(notebook_id), profile) for notebook_id in ahead]
+    notes = [check_fits(catalog.find(notebook_id), profile, gpu) for notebook_id in ahead]
     return requests, [note for note in notes if note]
 
 

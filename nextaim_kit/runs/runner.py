@@ -199,9 +199,22 @@ def _public_text(request: Request) -> str:
 def _without_paths(text: str, request: Request) -> str:
     data = [request.parameters[name] for name in catalog.find(request.notebook).data]
     paths = [Path(v) for v in data if isinstance(v, str) and data_name(v) != v]
-    own = {str(p): p.name for p in paths} | {f"{p.parent}/": "" for p in paths}
-    own |= {str(request.folder): "<run>", str(catalog.project_folder()): "<kit>"}
-    own[str(Path.home())] = "~"
+    return without_paths(text, paths, {str(request.folder): "<run>"})
+
+
+def without_paths(text: str, paths: Collection[Path], places: Mapping[str, str]) -> str:
+    """A text that names a user's own data and folders, and no longer says where they lie.
+
+    Parameters
+    ----------
+    text : str
+    paths : collection of Path
+        The user's own data, of which the names stay.
+    places : mapping
+        Folders and what stands in their place.
+    """
+    own = {str(p): p.name for p in paths} | {f"{p.parent}/": "" for p in paths} | dict(places)
+    own |= {str(catalog.project_folder()): "<kit>", str(Path.home()): "~"}
     for path, name in sorted(own.items(), key=lambda item: -len(item[0])):
         # A root, such as the home of a container's user, is in every text and tells nothing.
         if len(Path(path).parts) > 2 or path == str(Path.home()) != "/":

@@ -44,19 +44,32 @@ def install(archive: Path | None = None, folder: Path | None = None) -> Path:
     RequestError
         If npm is needed and not there.
     DataError
-        If the archive is missing, is another one, or cannot be fetched.
+        If the archive is missing, is another one, cannot be fetched, or has no place here.
     """
     place = (folder or labextensions()) / ITK_FOLDER
     with tempfile.TemporaryDirectory() as own:
         archive = archive or _fetch(Path(own))
         _check(archive)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as beside:
-            unpacked = Path(beside) / ITK_FOLDER
-            _unpack(archive, unpacked)
-            shutil.rmtree(place, ignore_errors=True)
-            os.replace(unpacked, place)
+        try:
+            _put(archive, place)
+        except OSError as error:
+            raise DataError(
+                f"{PACKAGE} cannot be put where Jupyter's server serves it",
+                expected=f"room and permission to write in {place.parent}",
+                found=error.strerror or str(error),
+                mend="free space there, or set JUPYTER_DATA_DIR to a folder that can be written",
+            ) from error
     return place
+
+
+def _put(archive: Path, place: Path) -> None:
+    """Unpack beside the place, then take it, so that it is whole or as it was."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as beside:
+        unpacked = Path(beside) / ITK_FOLDER
+        _unpack(archive, unpacked)
+        shutil.rmtree(place, ignore_errors=True)
+        os.replace(unpacked, place)
 
 
 def labextensions() -> Path:

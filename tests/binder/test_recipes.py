@@ -115,6 +115,8 @@ def test_a_new_home_gets_the_notebooks_once(tmp_path):
     (kit / "notebooks" / "one.ipynb").write_text("as shipped")
     hook = (BINDER / "hub" / "before-notebook.sh").read_text().replace("/opt/nextaim_kit", str(kit))
     copy = tmp_path / "nextaim_kit" / "one.ipynb"
+    cut = tmp_path / ".nextaim_kit.partial" / "cut short"
+    cut.mkdir(parents=True)
     for written in ("as shipped", "changed by the user"):
         words = ["bash", "-euc", f'{hook}\necho "$NEXTAIM_NOTEBOOKS"']
         done = subprocess.run(
@@ -122,4 +124,6 @@ def test_a_new_home_gets_the_notebooks_once(tmp_path):
         )
         assert done.stdout.decode().strip() == str(copy.parent)
         assert copy.read_text() == written
+        assert not cut.parent.exists()
+        assert [path.name for path in copy.parent.iterdir()] == ["one.ipynb"]
         copy.write_text("changed by the user")

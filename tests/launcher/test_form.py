@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from html import unescape
 
 import ipywidgets as widgets
 import pytest
 
 from nextaim_kit import catalog
+from nextaim_kit.errors import RunError
 from nextaim_kit.launcher.controls import Control
 from nextaim_kit.launcher.form import Form
+from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, jobs
 from nextaim_kit.runs.chain import before, share_out
 from nextaim_kit.runs.parameters import parse_cell, read_parameters
@@ -138,6 +141,22 @@ def test_data_that_are_not_there_are_refused_in_the_form_and_nothing_starts(toy)
     form.start.click()
     assert "/no/such/cohort.csv" in unescape(form.refused.value)
     assert jobs() == []
+
+
+def test_a_run_is_started_with_the_gpu_that_the_page_knows(toy, monkeypatch):
+    toy()
+    asked, module = {}, sys.modules[Form.__module__]
+
+    def begin(*_, **more):
+        asked.update(more)
+        raise RunError("not now")
+
+    monkeypatch.setattr(module, "begin", begin)
+    monkeypatch.setattr(module, "gpu_found", lambda: Gpu("mig", "MIG 1g.10gb", 10**10, 10**10))
+    form = Form("toy/draw", "smoke")
+    form.start.click()
+    assert asked == {"force": False, "gpu": 10**10}
+    assert "not now" in form.refused.value
 
 
 def test_a_notebook_can_be_run_after_what_feeds_it():

@@ -18,7 +18,7 @@ from nextaim_kit.launcher import overview, result
 from nextaim_kit.launcher.watch import Watch
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, begin, jobs, read
-from nextaim_kit.runs.record import runs_folder
+from nextaim_kit.runs.record import runs_folder, write_record
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 
@@ -84,6 +84,69 @@ def test_runs_that_no_server_shows_are_read_in_the_page_and_not_linked(toy):
     assert "<a " not in shown
     assert str(runs_folder()) not in shown
     assert "<iframe" in result.report(request.folder)
+
+
+def board_shown(monkeypatch) -> str:
+    shown = []
+    monkeypatch.setattr(overview, "display", lambda html: shown.append(html.data))
+    overview.board()
+    return shown[0]
+
+
+def test_the_boards_links_stand_outside_its_frame_where_they_lead_somewhere(
+    in_project, monkeypatch
+):
+    request = prepare("toy/draw", "smoke", {})
+    execute(request)
+    ways, board = board_shown(monkeypatch).split("<iframe")
+    assert f"toy/draw/{request.id}/report.html" in ways
+    assert 'board.html">the board as a page</a>' in ways
+    assert "report.html" not in board
+
+
+def test_the_board_is_shown_where_nothing_can_be_written_and_says_why(toy, monkeypatch):
+    toy()
+    runs_folder().write_text("")  # holds for root too, whom no right stops
+    shown = board_shown(monkeypatch)
+    assert "the board cannot be kept as a page: " in shown.partition("<iframe")[0]
+    assert "Result board" in shown
+
+
+def test_runs_anywhere_below_what_the_server_shows_are_linked(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (tmp_path / "jpserver-4711.json").write_text(json.dumps({"root_dir": str(home)}))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    assert result.reachable(home / "nextaim_runs")
+    assert not result.reachable(tmp_path / "elsewhere")
+    monkeypatch.setenv("JPY_PARENT_PID", "4712")
+    assert not result.reachable(home / "nextaim_runs")
+    assert result.reachable(result.project_folder() / "runs")
+
+
+@pytest.mark.parametrize("outcome", ["", "done"])
+def test_a_run_whose_notebook_was_renamed_meanwhile_does_not_break_the_page(toy, outcome):
+    toy()
+    folder = runs_folder() / "toy" / "before" / "x"
+    record = {"notebook": "toy/before", "stage": "before", "id": "x", "metrics": []}
+    write_record(folder, record | {"outcome": "complete"})
+    state = State(outcome, folders=["toy/before/x"])
+    job = Job(runs_folder() / ".background" / "x", ["toy/before"], "smoke", {}, 0.0, 1, 1, 0,
+              state, alive=True)  # fmt: skip
+    assert "toy/before" in Watch(job).progress.value
+
+
+def test_a_run_that_failed_is_listed_once_with_or_without_a_record(toy, monkeypatch):
+    toy()
+    folder = runs_folder() / ".background" / "x"
+    job = Job(folder, ["toy/draw"], "smoke", {}, 1.0, 1, 1, 0,
+              State("failed", error="it broke", folders=["toy/draw/y"]))  # fmt: skip
+    monkeypatch.setattr(overview, "jobs", lambda: [job])
+    assert [(line["outcome"], line["why"]) for line in overview._background()] == [
+        ("failed", "it broke")
+    ]
+    write_record(runs_folder() / "toy" / "draw" / "y", {"outcome": "failed"})
+    assert overview._background() == []
 
 
 def test_a_run_is_followed_to_its_end_and_looked_at_no_longer(in_project):

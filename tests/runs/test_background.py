@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import time
 
 import pytest
 
-from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.background import begin, cancel, jobs, read
+from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.runs.background import begin, cancel, jobs, process, read, start
+from nextaim_kit.runs.background.job import JOB, LOG, STATE
 from nextaim_kit.runs.record import is_done, runs_folder
 from nextaim_kit.runs.request import prepare
 
@@ -105,6 +108,44 @@ def test_no_path_of_the_users_lies_in_the_state(toy, tmp_path):
     for file in job.folder.iterdir():
         assert "secret place" not in file.read_text()
     assert job.folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_run_that_fails_keeps_paths_of_the_users_out_of_its_state(toy, tmp_path):
+    toy("raise ValueError(f'cannot read {cohort}')")
+    table = tmp_path / "secret place" / "patients.csv"
+    table.parent.mkdir()
+    table.write_text("subject\nP1\n")
+    job = wait(begin(["toy/draw"], "smoke", {"cohort": str(table)}))
+    assert "cannot read patients.csv" in job.why
+    for name in (JOB, STATE):
+        assert str(tmp_path) not in (job.folder / name).read_text()
+    assert (job.folder / LOG).stat().st_mode & 0o077 == 0
+
+
+def test_of_an_unexpected_error_the_state_holds_only_the_kind(tmp_path, monkeypatch):
+    def break_off(*_, **__):
+        raise ValueError("/secret place/patients.csv")
+
+    order = {"out": str(tmp_path), "own": {}, "notebooks": [], "profile": "smoke"}
+    monkeypatch.setattr(process, "run_row", break_off)
+    monkeypatch.setattr(process, "_hear", lambda: None)
+    monkeypatch.setattr(process.sys, "stdin", io.StringIO(json.dumps(order)))
+    with pytest.raises(ValueError, match="secret place"):
+        process.main(tmp_path)
+    state = (tmp_path / STATE).read_text()
+    assert "unexpected ValueError" in state
+    assert "secret" not in state
+
+
+def test_a_process_that_cannot_be_started_is_told_and_is_no_run(toy, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(11, "no more processes")
+
+    toy()
+    monkeypatch.setattr(start.subprocess, "Popen", refuse)
+    with pytest.raises(RunError, match="no more processes"):
+        begin(["toy/draw"], "smoke", {})
+    assert jobs() == []
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"of": "another version"}'])

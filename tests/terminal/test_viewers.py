@@ -50,3 +50,9 @@ def test_without_npm_the_way_by_hand_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(viewers.shutil, "which", lambda name: None)
     with pytest.raises(RequestError, match="npm pack itk-vtk-viewer"):
         viewers.install(folder=tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_named(archive, tmp_path):
+    (tmp_path / "labextensions").write_text("")  # holds for root too, whom no right stops
+    with pytest.raises(DataError, match="room and permission to write in"):
+        viewers.install(archive, tmp_path / "labextensions")

@@ -15,7 +15,7 @@ from nextaim_kit.errors import KitError
 from nextaim_kit.runs.background.job import STATE, State
 from nextaim_kit.runs.chain import run_row
 from nextaim_kit.runs.request import Request
-from nextaim_kit.runs.runner import Observer, execute
+from nextaim_kit.runs.runner import Observer, execute, without_paths
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,8 +23,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 class _Teller(Observer):
     """Writes down how far the run is."""
 
-    def __init__(self, folder: Path, out: Path) -> None:
-        self.folder, self.out, self.state = folder, out, State()
+    def __init__(self, folder: Path, out: Path, own: list[Path]) -> None:
+        self.folder, self.out, self.own, self.state = folder, out, own, State()
         self._began = time.monotonic()
 
     def tell(self, **news: Any) -> None:
@@ -42,7 +42,8 @@ class _Teller(Observer):
 
     def failed(self, error: KitError) -> None:
         print(f"error: {error}", flush=True)
-        self.tell(error=self.state.error or str(error), number=self.state.number + 1, cell=0)
+        said = without_paths(str(error), self.own, {str(self.out): "<runs>"})
+        self.tell(error=self.state.error or said, number=self.state.number + 1, cell=0)
 
     def run(self, request: Request, force: bool) -> dict[str, Any]:
         print(f"== {request.notebook}", flush=True)
@@ -57,7 +58,9 @@ def main(folder: Path) -> None:
     """Run what stands in the input, until it ends or is told to end."""
     order = json.load(sys.stdin)
     out = Path(order["out"])
-    teller = _Teller(folder, out)
+    given = [value for own in order["own"].values() for value in own.values()]
+    own = [Path(v) for v in given if isinstance(v, str) and Path(v).is_absolute()]
+    teller = _Teller(folder, out, own)
     try:
         _hear()
         endings = run_row(
@@ -73,8 +76,17 @@ def main(folder: Path) -> None:
         print("cancelled", flush=True)
         teller.tell(ending="cancelled")
     except BaseException as error:
-        teller.tell(ending="failed", error=f"{type(error).__name__}: {error}")
-        raise
+        teller.tell(ending="failed", error=_unexpected(error))
+        raise  # its text may hold paths: it goes to the log, which only the user reads
+
+
+def _unexpected(error: BaseException) -> str:
+    return str(
+        KitError(
+            f"the run ended by an unexpected {type(error).__name__}",
+            mend="its log tells where; start it again if the cause has passed",
+        )
+    )
 
 
 def _hear() -> None:

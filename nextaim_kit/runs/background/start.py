@@ -17,7 +17,7 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.data.files import write_text
-from nextaim_kit.errors import RequestError
+from nextaim_kit.errors import RequestError, RunError
 from nextaim_kit.machine.limits import memory_kills
 from nextaim_kit.runs.background.job import (
     JOB,
@@ -44,16 +44,24 @@ def begin(
     out: str | Path | None = None,
     *,
     force: bool = False,
+    gpu: int | None = None,
 ) -> Job:
     """Start a run in the background; give the one that is running where it was asked before.
+
+    Parameters
+    ----------
+    notebook_ids, profile, given, out, force
+        As `nextaim run` takes them.
+    gpu : int, optional
+        Bytes of the GPU or slice, 0 without any; torch is asked unless they are given.
 
     Raises
     ------
     KitError
-        Where `nextaim run` would refuse it: nothing is started then.
+        Where `nextaim run` would refuse it, or no process can be started: nothing runs then.
     """
     own = share_out(notebook_ids, given)
-    asked, _ = check_row(notebook_ids, profile, own, out, force)
+    asked, _ = check_row(notebook_ids, profile, own, out, force, gpu)
     folder = jobs_folder(out) / _key(asked)
     with locked_file(folder / ".lock"):
         running = read(folder)
@@ -67,7 +75,15 @@ def begin(
             "force": force,
             "out": str(runs_folder(out).absolute()),
         }
-        job = _start(folder, order, _public(asked, given))
+        try:
+            job = _start(folder, order, _public(asked, given))
+        except OSError as error:
+            raise RunError(
+                "the run cannot be started",
+                expected="a process of its own, and a folder for its state in the runs' folder",
+                found=error.strerror or str(error),
+                mend="close other kernels, free space or set NEXTAIM_RUNS to another folder",
+            ) from error
     _forget(jobs(out)[_KEPT:])
     return job
 
@@ -110,6 +126,7 @@ def _spawn(folder: Path, order: Mapping[str, Any]) -> int:
     # A kernel that ends, or a server that interrupts it, must not take the run along.
     outer = {k: v for k, v in os.environ.items() if not k.startswith(("JPY_", "MPLBACKEND"))}
     with (folder / LOG).open("wb") as log, _signals_held():
+        os.fchmod(log.fileno(), 0o600)  # an unexpected error's text may hold paths
         process = subprocess.Popen(
             [sys.executable, "-m", _PROCESS, str(folder)],
             stdin=subprocess.PIPE,

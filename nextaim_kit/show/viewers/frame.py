@@ -97,11 +97,13 @@ class Frame(widgets.VBox):
 
     def _show(self, viewer: Viewer) -> None:
         scene = self._scene if viewer == "slices" else self._scene.within(BUDGET)
+        before = self._body.widget
         self._body = _BODIES[viewer](scene, self._limits(), self._visible)
         self._say("")
         if scene.note:
             self._say(f"{scene.note[0].upper()}{scene.note[1:]}.")
         self._arrange()
+        _close(before)
 
     def _say(self, text: str) -> None:
         self._note.value = f'<p role="status">{escape(text)}</p>' if text else ""
@@ -112,6 +114,14 @@ class Frame(widgets.VBox):
     def _toggle(self, name: str, on: bool) -> None:
         (self._visible.add if on else self._visible.discard)(name)
         self._body.set_visible(name, on)
+
+
+def _close(widget: widgets.Widget) -> None:
+    """Let go of a viewer and all it holds, here and in the browser: up to `BUDGET` each."""
+    for name in ("children", "volumes"):
+        for part in getattr(widget, name, ()):
+            _close(part)
+    widget.close()
 
 
 def _windows(window: Window) -> list[tuple[str, Window]]:

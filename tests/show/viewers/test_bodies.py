@@ -124,3 +124,13 @@ def test_every_viewer_that_is_offered_can_be_chosen(scene):
     assert frame.viewer.options == ("slices", "niivue")
     for name in frame.viewer.options:
         frame.viewer.value = name
+
+
+def test_a_viewer_that_is_left_is_let_go_with_all_it_holds(scene):
+    frame = Frame(scene, "lung", ["niivue", "slices", "static"])
+    frame.viewer.value = "niivue"
+    left = frame._body
+    frame.viewer.value = "slices"
+    held = [left.widget, left.viewer, left.image, *left.masks.values()]
+    assert [widget.comm for widget in held] == [None] * len(held)
+    assert frame._body.picture.comm is not None
