@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
@@ -45,6 +45,8 @@ from nextaim_kit.studies.ct_lungquant.threshold import split_sides
 
 _MARGIN = 0.05  # of a box's edges, on every side
 _OVERLAP = 0.25
+_Three = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+_CUTS = (0.2, 0.3, 0.4, 0.5, 0.6)  # few, since few patients choose
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ class Recipe:
                 anneal=True, memory=self.memory, seed=self.seed,
             )  # fmt: skip
         seen = frozenset(case.digest for case in (*train, *val))
-        return LungQuant(self, {name: one.net for name, one in fitted.items()}, seen), fitted
+        trained = LungQuant(self, {name: one.net for name, one in fitted.items()}, seen)
+        return trained.calibrated(val), fitted
 
     def _fit_box(self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
         return fit(
@@ -167,11 +170,14 @@ class LungQuant:
         ``box`` (v2 only), ``lungs``, ``lesions``.
     seen : frozenset of str
         The `preparing.content` of the CTs that they were trained or chosen on.
+    cut : float
+        U-net2's probability from which a voxel is ill.
     """
 
     recipe: Recipe
     nets: dict[str, nn.Module] = field(repr=False)
     seen: frozenset[str] = field(default=frozenset(), repr=False)
+    cut: float = 0.5
 
     @property
     def name(self) -> str:
@@ -190,8 +196,36 @@ class LungQuant:
         """
         image = coarse(scan.image, self.recipe.spacing)
         hu = torch.from_numpy(sitk.GetArrayFromImage(image))[None]
-        box = self.box(hu)
-        right, left = self.lungs(hu, box)
+        right, left, lesions = self._decided(self._looked(hu), self.cut)
+        one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
+        sides = placed(right, image), placed(left, image)
+        return Maps(*sides, placed(lesions, image), tuple(one))
+
+    def calibrated(self, val: Sequence[Prepared]) -> LungQuant:
+        """The same with the `cut` whose involvement is least wrong on validation patients.
+
+        A patient in whom no lung is found says nothing of it.
+        """
+        errors: dict[float, list[float]] = {cut: [] for cut in _CUTS}
+        for case in val:
+            hu, lungs, ill = (
+                case.part(name, whole(case.shape)) for name in ("hu", "lungs", "lesions")
+            )
+            try:
+                looked = self._looked(hu)
+            except DataError:
+                continue
+            truth = regions.involvement(lungs[0].numpy() > 0, ill[0].numpy() > 0)
+            for cut, wrong in errors.items():
+                right, left, lesions = self._decided(looked, cut)
+                found = regions.involvement(right + left >= 0.5, lesions >= 0.5)
+                wrong.append(abs(found - truth))
+        best = min(_CUTS, key=lambda cut: (sum(errors[cut]), abs(cut - 0.5)))
+        return replace(self, cut=best)
+
+    def _looked(self, hu: Tensor) -> _Three:
+        """Probabilities of the right lung, the left one and lesions in HU, shape (1, z, y, x)."""
+        right, left = self.lungs(hu, self.box(hu))
         lung = right + left >= 0.5
         regions.refuse_nothing(lung, self.recipe.spacing)
         field_ = widened(box_of(lung), _MARGIN, lung.shape)
@@ -199,11 +233,13 @@ class LungQuant:
         shown = around_lungs(hu, torch.from_numpy(likely)[None]) if self.recipe.inside else hu
         lesions = np.zeros(lung.shape, np.float32)
         lesions[field_] = self._window("lesions", shown, field_).sigmoid()[0].numpy()
-        lesions = regions.large_enough(lesions, self.recipe.spacing)
-        right, left = regions.with_lesions(right, left, lesions)
-        one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
-        sides = placed(right, image), placed(left, image)
-        return Maps(*sides, placed(lesions, image), tuple(one))
+        return right, left, lesions
+
+    def _decided(self, looked: _Three, cut: float) -> _Three:
+        """The same with a cut at 0.5, without specks, and lungs with the lesions at the wall."""
+        right, left, lesions = looked
+        lesions = regions.large_enough(regions.at_half(lesions, cut), self.recipe.spacing)
+        return *regions.with_lesions(right, left, lesions), lesions
 
     def box(self, hu: Tensor) -> Box:
         """The lungs' box in a scan of shape (1, z, y, x) by BB-net; all of it without one."""
@@ -276,6 +312,7 @@ class LungQuant:
             "recipe": asdict(self.recipe),
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
             "seen": sorted(self.seen),
+            "cut": self.cut,
         }
         with atomic_path(path) as unfinished:
             torch.save(kept, unfinished)
@@ -294,7 +331,7 @@ class LungQuant:
             kept = torch.load(path, map_location="cpu", weights_only=True)
             recipe = Recipe(**kept["recipe"])
             nets = {name: recipe.build(name) for name in kept["nets"]}
-            seen = frozenset(kept["seen"])
+            seen, cut = frozenset(kept["seen"]), float(kept["cut"])
             for name, net in nets.items():
                 net.load_state_dict(kept["nets"][name])
         except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError, ValueError,
@@ -305,4 +342,4 @@ class LungQuant:
                 found=(str(error).splitlines() or ["an empty file"])[0][:120],
                 mend="run that notebook, or leave the parameter empty",
             ) from error
-        return cls(recipe, {name: net.eval() for name, net in nets.items()}, seen)
+        return cls(recipe, {name: net.eval() for name, net in nets.items()}, seen, cut)

@@ -48,6 +48,17 @@ def around(lungs: NDArray) -> NDArray:
     return np.where(lungs, lungs, near)
 
 
+def at_half(probability: NDArray[np.float32], cut: float) -> NDArray[np.float32]:
+    """Probabilities whose odds are changed so that what was `cut` is 0.5."""
+    yes, no = (1 - cut) * probability, cut * (1 - probability)
+    return (yes / (yes + no)).astype(np.float32)
+
+
+def involvement(lungs: NDArray[np.bool_], lesions: NDArray[np.bool_]) -> float:
+    """Share of the lungs that is ill, in %."""
+    return float(100 * (lungs & lesions).sum() / max(1, lungs.sum()))
+
+
 def large_enough(lesions: NDArray[np.float32], spacing: Sequence[float]) -> NDArray[np.float32]:
     """Probabilities without what would be called ill in less than 1 ml that hangs together."""
     labels, count = ndimage.label(lesions >= 0.5)

@@ -1,6 +1,7 @@
 """Which parts of what networks call lung or ill are taken."""
 
 import numpy as np
+import pytest
 
 from nextaim_kit.studies.ct_lungquant.networks import regions
 
@@ -48,3 +49,11 @@ def test_around_lungs_are_two_voxels_with_the_label_of_the_nearer_one():
     assert wider[0, 0, 0] == 1
     assert wider[17, 17, 17] == 2
     assert (wider > 0).sum() == 2 * 8**3
+
+
+@pytest.mark.parametrize("cut", [0.2, 0.5, 0.6])
+def test_a_cut_becomes_a_half_and_order_and_ends_stay(cut):
+    moved = regions.at_half(np.array([0, cut / 2, cut, 0.9, 1], np.float32), cut)
+    assert moved[2] == pytest.approx(0.5)
+    assert (moved[0], moved[-1]) == (0, 1)
+    assert (np.diff(moved) > 0).all()
