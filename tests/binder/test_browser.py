@@ -59,11 +59,11 @@ def ada(copy, start_hub, tmp_path_factory):
         visit.button("Start").wait_for()
         visit.click(visit.button("Start"))
         visit.page.wait_for_function(MOVED + "0")
-        visit.shot("running")
+        visit.shot("running", visit.page.locator(".nextaim-job").first)
         visit.page.locator(".nextaim-comparison").wait_for()
         print(f"{visit.clicks} clicks and {time.monotonic() - began:.0f} s to the first result")
         visit.to_result = visit.clicks
-        visit.shot("result")
+        visit.shot("result", visit.page.locator(".nextaim-comparison tbody").first)
         yield visit
         print(f"{len(visit.asked)} requests, {len(visit.foreign)} to other machines")
         assert visit.foreign == []

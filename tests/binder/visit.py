@@ -51,9 +51,11 @@ class Visit:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def shot(self, name: str, place: Any = None) -> None:
-        """Save a picture of the page or of a place on it, small enough to be kept."""
+        """Save a picture of the page, a place on it in view, small enough to be kept."""
         path = self.screens / f"{name}.png"
-        (place or self.page).screenshot(path=path)
+        if place:
+            place.scroll_into_view_if_needed()
+        self.page.screenshot(path=path)
         Image.open(path).quantize(256).save(path, optimize=True)
 
     def log_in(self) -> None:
