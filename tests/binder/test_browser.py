@@ -105,7 +105,7 @@ def test_a_run_goes_on_while_the_page_is_loaded_anew_and_the_kernel_started_agai
     profiles.select_option(label=paper)
     ada.click(ada.button("Start"))
     ada.page.wait_for_function(MOVED + "0")
-    ada.open(START)
+    ada.reload()
     ada.page.wait_for_function(MOVED + "0")
     ada.restart()
     ada.page.wait_for_function(f"{PROGRESS} === null")

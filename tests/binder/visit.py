@@ -89,10 +89,15 @@ class Visit:
         self.page.wait_for_function(IDLE)
         self.menu("Run", "Run All Cells")
 
+    def reload(self) -> None:
+        """Load the page anew, its notebook not saved, and run all cells."""
+        self.page.reload(wait_until="commit")
+        self.run_all()
+
     def restart(self) -> None:
         """Start the kernel again and run all cells."""
         self.menu("Kernel", "Restart Kernel and Run All Cells…")
-        self.click(self.page.get_by_role("dialog").get_by_role("button", name="Restart"))
+        self.click(self.page.get_by_role("button", name="Confirm Kernel Restart"))
 
     def theme(self, name: str) -> None:
         """Change the theme: JupyterLab Light or Dark."""
