@@ -93,7 +93,7 @@ def test_the_kit_in_the_server_sees_the_profile_s_limits_and_promise(served, wai
 def test_the_end_of_the_hub_is_the_end_of_its_servers_and_proxy(start_hub, wait_until):
     with start_hub() as hub:
         hub.visit().start("cpu")
-        assert len(processes_of(hub)) >= 3
+        assert len(processes_of(hub)) >= 4  # hub, proxy, culler, server
     wait_until(lambda: not processes_of(hub))
 
 
@@ -108,11 +108,13 @@ def test_a_port_that_is_taken_is_said_in_one_line(trial_hub, tmp_path):
 
 
 def processes_of(hub):
-    """Processes with the hub's own folder in their environment."""
+    """Processes of the hub: its children, and those with its folder in their environment."""
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            found += [path.parent.name] if str(hub.state).encode() in path.read_bytes() else []
+            child = f"PPid:\t{hub.process.pid}\n" in (path.parent / "status").read_text()
+            its = child or str(hub.state).encode() in path.read_bytes()
+            found += [path.parent.name] if its else []
     return found
 
 
