@@ -61,6 +61,27 @@ def _sync(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
+def take_place(new: Path, target: Path) -> None:
+    """Put a folder, whole, in the place of an earlier one, which is kept beside `new`.
+
+    Both lie on one file system. If it fails the earlier folder stands where it stood.
+
+    Raises
+    ------
+    OSError
+    """
+    old = new.with_name(f".old-{target.name}")
+    if not target.exists():
+        os.replace(new, target)
+        return
+    os.replace(target, old)
+    try:
+        os.replace(new, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` in UTF-8, whole or not at all."""
     with atomic_path(path) as partial:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import tempfile
@@ -10,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from nextaim_kit.data.files import take_place
 from nextaim_kit.errors import DataError
 
 
@@ -36,9 +36,7 @@ def unpack(archive: Path) -> Path:
             content.extractall(work / "new")
         inside = list((work / "new").iterdir())
         whole = inside[0] if [p.name for p in inside] == [target.name] else work / "new"
-        if target.exists():
-            os.replace(target, work / "old")
-        os.replace(whole, target)
+        take_place(whole, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise _refused(archive, str(error), "delete the archive and fetch it again") from error
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook, Study
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.files import cache_folder, data_folder, take_place, write_text
 from nextaim_kit.errors import DataError, KitError, RequestError
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs.board import render_board, rows_of
@@ -22,9 +21,10 @@ from nextaim_kit.runs.chain import Ending
 from nextaim_kit.runs.estimate import minutes_text
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, hardware, read_record
+from nextaim_kit.runs.runner import without_paths
 
 INDEX, BOARD, SUMMARY = "index.html", "board.html", "gallery.json"
-_FOLDERS = re.compile(r"(?<![\w.~])~?/(?:[^\s/]+/)+")
+_FOLDERS = re.compile(r"(?<![\w.~>])~?/(?:[^\s/]+/)+")
 
 
 def write_gallery(
@@ -62,7 +62,7 @@ def write_gallery(
             _copy(folder, site / notebook_id)
         _write_board(studies, site, runs, folders)
         shown = [card(study, folders, runs, profile) for study in studies]
-        write_text(site / INDEX, _index(shown, endings, profile))
+        write_text(site / INDEX, _index(shown, endings, profile, runs))
         write_text(site / SUMMARY, json.dumps(_summary(shown, endings, profile), indent=1) + "\n")
 
 
@@ -94,9 +94,7 @@ def _swapped(to: Path) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(prefix=".partial-", dir=to.parent))
         (work / "new").mkdir()
         yield work / "new"
-        if to.exists():
-            os.replace(to, work / "old")
-        os.replace(work / "new", to)
+        take_place(work / "new", to)
     except OSError as error:
         raise DataError(
             f"the gallery {to.name} cannot be written",
@@ -129,7 +127,7 @@ def _write_board(
     render_board(rows, site / BOARD, runs)
 
 
-def _index(shown: Sequence[Card], endings: Mapping[str, Ending], profile: str) -> str:
+def _index(shown: Sequence[Card], endings: Mapping[str, Ending], profile: str, runs: Path) -> str:
     entries = [entry for one in shown for entry in one.entries]
     return render(
         "gallery.html.j2",
@@ -137,7 +135,7 @@ def _index(shown: Sequence[Card], endings: Mapping[str, Ending], profile: str) -
         profile=profile,
         kit=kit_version(),
         hardware=hardware(),
-        errors={i: public_text(e.error) for i, e in endings.items() if e.error},
+        errors={i: public_text(e.error, runs) for i, e in endings.items() if e.error},
         outcome=lambda entry: _outcome(entry, endings),
         done=sum(_outcome(e, endings) in ("complete", "incomplete") for e in entries),
         total=len(entries),
@@ -158,7 +156,10 @@ def _summary(shown: Sequence[Card], endings: Mapping[str, Ending], profile: str)
     return {"kit": kit_version(), "profile": profile, "notebooks": outcomes}
 
 
-def public_text(error: KitError) -> str:
+def public_text(error: KitError, runs: Path) -> str:
     """An error as a page may show it: without the folders of this machine."""
     lines = [error.what, error.expected and f"expected: {error.expected}", error.found]
-    return _FOLDERS.sub("", "\n".join(line for line in lines if line))
+    known = {"<runs>": runs.absolute(), "<cache>": cache_folder(), "<data>": data_folder()}
+    text = "\n".join(line for line in lines if line)
+    text = without_paths(text, [], {str(path): name for name, path in known.items()})
+    return _FOLDERS.sub("", text)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from re import fullmatch
 
+from nextaim_kit.data.files import take_place
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.viewers.available import ITK_FOLDER
 
@@ -68,8 +69,7 @@ def _put(archive: Path, place: Path) -> None:
     with tempfile.TemporaryDirectory(dir=place.parent) as beside:
         unpacked = Path(beside) / ITK_FOLDER
         _unpack(archive, unpacked)
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(unpacked, place)
+        take_place(unpacked, place)
 
 
 def labextensions() -> Path:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from nextaim_kit.data.files import atomic_path, sha256_of, write_text
+from nextaim_kit.data.files import atomic_path, sha256_of, take_place, write_text
 from nextaim_kit.errors import DataError
 
 
@@ -53,6 +53,18 @@ def test_a_disk_that_fills_up_while_writing_is_told_and_leaves_nothing(tmp_path)
     ended = subprocess.run(command, preexec_fn=full, capture_output=True, text=True, check=False)
     assert "DataError: cannot write table.csv" in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_take_the_place_of_another_leaves_it_there(tmp_path):
+    place, new = tmp_path / "place", tmp_path / "work" / "new"
+    for folder, text in ((place, "old"), (new, "new")):
+        folder.mkdir(parents=True)
+        (folder / "said").write_text(text)
+    with pytest.raises(OSError, match="No such file"):
+        take_place(tmp_path / "work" / "missing", place)
+    assert (place / "said").read_text() == "old"
+    take_place(new, place)
+    assert (place / "said").read_text() == "new"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -182,4 +182,5 @@ def test_what_fits_is_told_by_profile_and_a_small_slice_is_named():
     by_profile = {profile: (fit, notes) for profile, fit, notes in overview._what_fits(5 * 10**9)}
     assert "ct_radiomics/severity" in by_profile["smoke"][0]
     assert any("a GPU or slice with 5.0 GB" in note for note in by_profile["slice"][1])
-    assert overview.doctor.graphics(Gpu("mig", "MIG 1g.5gb", 5 * 2**30, 2**30)).verdict == "ok"
+    (found,) = overview.doctor.graphics(Gpu("mig", "MIG 1g.5gb", 5 * 2**30, 2**30))
+    assert "1.0 of 5.0 GiB free" in found.detail

@@ -61,9 +61,10 @@ async function render({ model, el }) {
     return;
   }
   const masked = model.get("colors").length > 0;
-  const data = new Int16Array(bytes(model, "pixels"));
+  const kind = model.get("kind");
+  const data = new { int16: Int16Array, float32: Float32Array }[kind](bytes(model, "pixels"));
   const viewer = await program.createViewer(frame.contentDocument.getElementById("viewer"), {
-    image: itkImage(model, data, "int16", "volume"),
+    image: itkImage(model, data, kind, "volume"),
     labelImage: masked ? labels(model) : undefined,
     rotate: false,
     config: { uiMachineOptions: "reference", units: "mm", maxConcurrency: 2 },

@@ -15,12 +15,13 @@ from matplotlib.colors import to_rgb
 
 from nextaim_kit.show.planes import NAMES
 from nextaim_kit.show.style import OUTLINES
-from nextaim_kit.show.viewers.scene import Scene
+from nextaim_kit.show.viewers.scene import Scene, small
 
 
 class _Program(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("itk.js")
-    pixels = traitlets.Bytes().tag(sync=True)  # int16, x fastest
+    pixels = traitlets.Bytes().tag(sync=True)  # x fastest
+    kind = traitlets.Enum(["int16", "float32"]).tag(sync=True)  # of the pixels
     bits = traitlets.Bytes().tag(sync=True)  # uint8: bit k is mask k
     size = traitlets.List(traitlets.Int()).tag(sync=True)
     spacing = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -38,22 +39,23 @@ class ItkViewer:
 
     def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
         self.names, self.visible = list(scene.masks), visible
-        self._scale = _scale(scene.pixels)
+        pixels = small(scene.pixels)
         self.widget = _Program(
-            pixels=np.rint(scene.pixels * self._scale).astype(np.int16).tobytes(),
+            pixels=pixels.tobytes(),
+            kind=pixels.dtype.name,
             bits=_bits(scene).tobytes(),
             size=list(scene.pixels.shape[::-1]),
             spacing=list(scene.spacing),
             origin=list(scene.origin),
             at=_meeting(scene),
             colors=_colors(len(self.names)),
-            range=[value * self._scale for value in limits],
+            range=list(limits),
             shown=self._shown(),
         )
 
     def set_limits(self, low: float, high: float) -> None:
         """Draw with another window."""
-        self.widget.range = [low * self._scale, high * self._scale]
+        self.widget.range = [low, high]
 
     def set_visible(self, name: str, on: bool) -> None:
         """Show or hide a mask."""
@@ -62,13 +64,6 @@ class ItkViewer:
 
     def _shown(self) -> int:
         return sum(1 << k for k, name in enumerate(self.names) if name in self.visible)
-
-
-def _scale(pixels: np.ndarray) -> float:
-    """What brings the values into int16: 1 for CT."""
-    most = float(np.abs(np.array([pixels.min(), pixels.max()], float)).max())
-    whole = pixels.dtype.kind in "iu" or most > 1000
-    return 1.0 if whole and most < 2**15 else (2**15 - 1) / (most or 1.0)
 
 
 def _meeting(scene: Scene) -> list[float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nextaim_kit.show.planes import NAMES
 from nextaim_kit.show.style import OUTLINES
-from nextaim_kit.show.viewers.scene import Scene
+from nextaim_kit.show.viewers.scene import Scene, small
 
 _VIEWS = {
     "three planes": SliceType.MULTIPLANAR,
@@ -30,7 +30,7 @@ class Niivue:
     def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
         low, high = limits
         image = Layer(
-            data=nifti(scene, _small(scene.pixels)), name="volume.nii.gz", colormap="gray",
+            data=nifti(scene, small(scene.pixels)), name="volume.nii.gz", colormap="gray",
             cal_min=low, cal_max=high, colorbar_visible=False,
         )  # fmt: skip
         self.image = image
@@ -83,13 +83,6 @@ def nifti(scene: Scene, values: NDArray) -> bytes:
     affine = np.diag([-1.0, -1, 1, 1]) @ affine  # LPS to RAS
     image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine)
     return gzip.compress(image.to_bytes(), 1)
-
-
-def _small(pixels: NDArray) -> NDArray:
-    """As int16 where that loses nothing, else float32: NIfTI readers know both."""
-    if pixels.dtype.kind in "iu" and pixels.min() >= -(2**15) and pixels.max() < 2**15:
-        return pixels.astype(np.int16)
-    return pixels.astype(np.float32)
 
 
 def _label(color: str) -> dict:

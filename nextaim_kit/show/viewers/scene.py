@@ -87,6 +87,13 @@ class Scene:
         )
 
 
+def small(pixels: NDArray) -> NDArray:
+    """As int16 where that loses nothing, else float32: every viewer knows both."""
+    if pixels.dtype.kind in "iu" and pixels.min() >= -(2**15) and pixels.max() < 2**15:
+        return pixels.astype(np.int16)
+    return pixels.astype(np.float32)
+
+
 def mm(spacing: Sequence[float]) -> str:
     """Edges of a voxel as a person would write them."""
     return " x ".join(f"{edge:.3g}" for edge in spacing) + " mm"
