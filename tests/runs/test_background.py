@@ -177,3 +177,29 @@ def test_a_path_is_one_from_where_it_was_given(toy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = wait(begin(["toy/draw"], "smoke", {"cohort": "./patients.csv"}))
     assert (job.outcome, job.why) == ("done", "")
+
+
+def test_a_run_in_another_pod_is_known_by_its_signs_of_life_and_not_cancelled(toy, monkeypatch):
+    toy(SLOW)
+    job = wait(begin(["toy/draw"], "smoke", {}), lambda job: job.line == "ready")
+    with monkeypatch.context() as there:
+        there.setattr("nextaim_kit.runs.background.job.here", lambda: "another pod")
+        assert read(job.folder).outcome == "running"
+        with pytest.raises(RequestError, match="in another pod"):
+            cancel(job)
+        os.killpg(job.process, signal.SIGKILL)
+        for name in (JOB, STATE):
+            os.utime(job.folder / name, (0, 0))
+        assert read(job.folder).outcome == "killed"
+
+
+def test_a_run_gives_signs_of_life_while_a_long_cell_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "PULSE", 0.01)
+    process._Teller(tmp_path, tmp_path, [])
+    state = tmp_path / STATE
+    os.utime(state, (0, 0))
+    for _ in range(1000):
+        if state.stat().st_mtime > 0:
+            return
+        time.sleep(0.01)
+    raise AssertionError("no sign of life")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -15,6 +16,7 @@ from nextaim_kit.machine.limits import memory_kills
 from nextaim_kit.runs.record import runs_folder
 
 JOB, STATE, LOG = "job.json", "state.json", "log.txt"
+PULSE = 20.0  # seconds between two signs of life, for those who cannot see the process
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ class Job:
         Seconds since the epoch.
     process, clock : int
         Its process, and when that started by the system's clock: numbers are used again.
+    machine : str
+        Where its process is: processes of another machine or pod cannot be seen.
     kills : int
         Processes that the system had killed for want of memory when it began.
     state : State
     alive : bool
-        Whether its process was there, looked at before the state was: a run that has ended since
-        is not taken for one that was killed.
+        Whether its process was there, or elsewhere gave a sign of life, looked at before the state
+        was: a run that has ended since is not taken for one that was killed.
     """
 
     folder: Path
@@ -61,6 +65,7 @@ class Job:
     began: float
     process: int
     clock: int
+    machine: str
     kills: int
     state: State = field(default_factory=State)
     alive: bool = False
@@ -80,6 +85,11 @@ class Job:
         return self.state.ending or ("running" if self.alive else "killed")
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether its process is on another machine, or in another pod of this one."""
+        return self.machine != here()
+
+    @property
     def share(self) -> float:
         """How much of its cells is behind it, from 0 to 1."""
         here = max(0, self.state.cell - 1) / self.state.cells if self.state.cells else 0.0
@@ -95,7 +105,7 @@ class Job:
         """What went wrong, in full; empty if nothing did."""
         if self.outcome != "killed":
             return self.state.error
-        memory = memory_kills() > self.kills
+        memory = not self.elsewhere and memory_kills() > self.kills
         found = "the system killed a process for lack of memory in the meantime"
         return str(
             KitError(
@@ -132,12 +142,32 @@ def read(folder: Path) -> Job | None:
     """The run in the background whose state lies in a folder."""
     try:
         job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-        alive = clock_of(job["process"]) == job["clock"]
+        alive = _alive(folder, **job)
         path = folder / STATE
         state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return Job(folder=folder, state=State(**state), alive=alive, **job)
     except (OSError, ValueError, TypeError, KeyError):  # removed just now, or another version's
         return None
+
+
+def _alive(folder: Path, process: int, clock: int, machine: str, **_: Any) -> bool:
+    if machine == here():
+        return clock_of(process) == clock
+    signs = [path.stat().st_mtime for name in (JOB, STATE) if (path := folder / name).exists()]
+    return time.time() - max(signs) < 6 * PULSE
+
+
+def here() -> str:
+    """What tells this machine, or pod, from another: alike while it is up, and says no name."""
+    booted = Path("/proc/sys/kernel/random/boot_id")
+    parts = [booted.read_text() if booted.exists() else "", str(_namespace())]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+
+
+def _namespace() -> int:
+    with contextlib.suppress(OSError):
+        return os.stat("/proc/self/ns/pid").st_ino
+    return 0
 
 
 def jobs_folder(out: str | Path | None = None) -> Path:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import KitError
-from nextaim_kit.runs.background.job import STATE, State
+from nextaim_kit.runs.background.job import PULSE, STATE, State
 from nextaim_kit.runs.chain import run_row
 from nextaim_kit.runs.request import Request
 from nextaim_kit.runs.runner import Observer, execute, without_paths
@@ -26,6 +29,14 @@ class _Teller(Observer):
     def __init__(self, folder: Path, out: Path, own: list[Path]) -> None:
         self.folder, self.out, self.own, self.state = folder, out, own, State()
         self._began = time.monotonic()
+        self.tell()
+        Thread(target=self._live, name="pulse", daemon=True).start()
+
+    def _live(self) -> None:
+        while True:
+            time.sleep(PULSE)
+            with contextlib.suppress(OSError):  # a disk that is away for a while
+                os.utime(self.folder / STATE)
 
     def tell(self, **news: Any) -> None:
         seconds = round(time.monotonic() - self._began, 1)

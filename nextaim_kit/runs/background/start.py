@@ -25,6 +25,7 @@ from nextaim_kit.runs.background.job import (
     STATE,
     Job,
     clock_of,
+    here,
     jobs,
     jobs_folder,
     read,
@@ -94,11 +95,17 @@ def cancel(job: Job) -> None:
     Raises
     ------
     RequestError
-        If it has ended already.
+        If it has ended already, or runs on another machine.
     """
     job = read(job.folder) or job
     if job.outcome != "running":
         raise RequestError("the run cannot be cancelled", found=f"it is {job.outcome} already")
+    if job.elsewhere:
+        raise RequestError(
+            "the run cannot be cancelled from here",
+            found="it runs on another machine, or in another pod, that shares this folder",
+            mend="cancel it on the server that started it",
+        )
     with contextlib.suppress(ProcessLookupError):
         os.killpg(job.process, signal.SIGTERM)
 
@@ -115,6 +122,7 @@ def _start(folder: Path, order: Mapping[str, Any], changed: Mapping[str, Any]) -
         "began": time.time(),
         "process": process,
         "clock": clock_of(process) or 0,
+        "machine": here(),
         "kills": memory_kills(),
     }
     write_text(folder / JOB, json.dumps(described, indent=1))
