@@ -98,11 +98,15 @@ def read_mask(
     place, _ = split_choice(path)
     if not place.exists():
         raise _missing(place)
-    if place.is_file() and dicom.is_dicom(place):
-        kind = dicom.modality(place)
-        if kind in READERS:
-            return READERS[kind](place, like, label, roi)
+    if is_drawn(place):
+        return READERS[dicom.modality(place)](place, like, label, roi)
     return _binary(read_image(path), label, place)
+
+
+def is_drawn(path: str | Path) -> bool:
+    """Whether a file is an RTSTRUCT or SEG, which is drawn onto the grid of its image."""
+    place, _ = split_choice(path)
+    return place.is_file() and dicom.is_dicom(place) and dicom.modality(place) in READERS
 
 
 def check_geometry(

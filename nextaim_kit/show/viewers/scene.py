@@ -220,10 +220,10 @@ def _as_image(array: NDArray) -> sitk.Image:
 
 def _region(mask: Mask, like: sitk.Image, order: tuple[int, ...], what: str) -> sitk.Image:
     """A mask as an image of 0 and 1 on the grid of `like`."""
-    from nextaim_kit.data.images import check_geometry, read_mask
+    from nextaim_kit.data.images import check_geometry, is_drawn, read_image, read_mask
 
     if isinstance(mask, str | Path):
-        labels = read_mask(mask, like=like)
+        labels = read_mask(mask, like=like) if is_drawn(mask) else read_image(mask)
     elif isinstance(mask, sitk.Image):
         labels = mask
     else:

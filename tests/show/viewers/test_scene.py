@@ -78,6 +78,18 @@ def test_values_that_are_no_numbers_are_black():
         read_scene((values * np.nan, (1, 1, 1)))
 
 
+def test_of_a_label_file_all_that_is_marked_is_inside_and_an_empty_one_is_shown(phantom, tmp_path):
+    image = phantom[0]
+    labels = np.zeros((12, 20, 30), np.uint8)
+    path = tmp_path / "labels.nii.gz"
+    for found in ([], [1, 2]):
+        labels.ravel()[: len(found)] = found
+        drawn = sitk.GetImageFromArray(labels)
+        drawn.CopyInformation(image)
+        sitk.WriteImage(drawn, path)
+        assert read_scene(image, path).masks["mask"].sum() == len(found)
+
+
 def test_a_mask_on_another_grid_is_refused(phantom):
     image, mask = phantom
     with pytest.raises(DataError, match="differ in size"):
