@@ -64,6 +64,8 @@ c.TrialSpawner.local = {
         "--log-level=WARN",
         "--LabApp.news_url=None",  # nothing is asked of the internet
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        # No login shell, as which a terminal would forget the PATH that leads to `nextaim`.
+        "--ServerApp.terminado_settings=shell_command=['bash']",
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ],
     "default_url": "/lab/tree/notebooks/start_here.ipynb",

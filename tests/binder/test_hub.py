@@ -90,6 +90,26 @@ def test_the_kit_in_the_server_sees_the_profile_s_limits_and_promise(served, wai
     assert promise == "1g.10gb"
 
 
+def test_a_server_with_a_run_outlives_the_culler_and_one_without_does_not(
+    start_hub, wait_until, toy, tmp_path
+):
+    over = tmp_path / "over"
+    toy(f"import os, time\nwhile not os.path.exists({str(over)!r}): time.sleep(0.5)")
+    quick = {"NEXTAIM_HUB_IDLE": "15", "NEXTAIM_NOTEBOOKS": os.environ["NEXTAIM_NOTEBOOKS"]}
+    with start_hub(**quick) as hub:
+        runs, idles = hub.visit("ada"), hub.visit("grace")
+        runs.start("cpu")
+        type_in_terminal(runs, "JUPYTERHUB_ACTIVITY_INTERVAL=3 nextaim run toy/draw")
+        wait_until(lambda: runs.stir() and list((hub.state / "runs").rglob(".lock")))
+        idles.start("cpu")
+        wait_until(lambda: idles.server() is None)
+        assert runs.server()["ready"]
+        over.touch()
+        wait_until(lambda: runs.server() is None)
+    (record,) = (hub.state / "runs").rglob("run.json")
+    assert json.loads(record.read_text())["outcome"] == "complete"
+
+
 def test_the_end_of_the_hub_is_the_end_of_its_servers_and_proxy(start_hub, wait_until):
     with start_hub() as hub:
         hub.visit().start("cpu")
