@@ -42,7 +42,7 @@ lab: environment ## open JupyterLab on the start page
 hub: environment ## start a hub on 127.0.0.1 with the profiles of binder/hub/values.yaml
 	@exec $(BIN)/jupyterhub --config binder/hub/jupyterhub_config.py
 
-bench: environment ## measure extraction, training, memory, cache and starts beside what is known
+bench: environment ## measure speed, memory and storage beside what one would run instead (over half an hour)
 	@echo "==> benchmarks/radiomics.py"
 	@$(BIN)/python benchmarks/radiomics.py
 	@echo "==> benchmarks/training_loop.py"

@@ -238,7 +238,7 @@ def line(row: dict[str, Any]) -> str:
     return (
         f"| {row['case']} | {row['roi_voxels']:,} | {row['plain_seconds']:.2f} s "
         f"| {row['kit_seconds']:.3f} s | **{row['speedup']:.0f} times** "
-        f"| {row['plain_peak_gb']:.1f} / {row['kit_peak_gb']:.1f} GB "
+        f"| {row['plain_peak_gb']:.2f} / {row['kit_peak_gb']:.2f} GB "
         f"| {row['largest_relative_difference']:.0e} |"
     )
 
@@ -252,7 +252,7 @@ def table(rows: list[dict[str, Any]], machine: str) -> str:
     note = (
         f"Measured on {machine}; one process each, imports not counted. Memory is the peak of the "
         "process, pyradiomics / this kit; the difference is relative, over all features. How much "
-        "the lungs gain depends on their surface: pyradiomics compares all pairs of its vertices."
+        "the lungs gain depends on their surface: pyradiomics compares all pairs of the vertices on it."
     )
     return "\n".join([*head, *map(line, rows), "", note, ""])
 

@@ -133,12 +133,12 @@ def _show(notebook_id: str) -> None:
 @app.command()
 def run(
     notebook_ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Notebooks, or a study: all of its.")
+        list[str], typer.Argument(metavar="ID...", help="Notebooks; a study stands for all of its own.")
     ],
     profile: Annotated[str, typer.Option(help="Named set of parameters.")] = "tutorial",
     parameter: Annotated[
         list[str] | None,
-        typer.Option("-p", metavar="NAME=VALUE", help="One parameter; may be said again."),
+        typer.Option("-p", metavar="NAME=VALUE", help="One parameter; may be repeated."),
     ] = None,
     file: Annotated[Path | None, typer.Option("-f", help="YAML file of parameters.")] = None,
     out: Out = None,
@@ -269,7 +269,7 @@ def data_list() -> None:
     """List the public data sets that the studies use."""
     from nextaim_kit.data.manifest import load_manifest, manifest_names
 
-    table = Table("name", "title", "access", "licence", "studies", box=None)
+    table = Table("name", "title", "access", "license", "studies", box=None)
     for name in manifest_names():
         m = load_manifest(name)
         table.add_row(name, escape(m.title), m.access, escape(m.licence), ", ".join(m.studies))

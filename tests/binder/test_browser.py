@@ -94,7 +94,7 @@ def test_a_slice_that_was_promised_and_did_not_come_is_told(ada):
 
 def test_the_report_opens_in_jupyterlab(ada):
     ada.open(START)
-    ada.click(ada.page.get_by_role("link", name="report of").first)
+    ada.click(ada.link("report of"))
     report = ada.page.frame_locator(".jp-HTMLViewer iframe")
     report.get_by_role("heading", name="Severe or not").first.wait_for()
     ada.shot("report")

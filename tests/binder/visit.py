@@ -14,6 +14,9 @@ PATIENCE = 400_000  # milliseconds; far longer than anything should take
 IDLE = """() => [...document.querySelectorAll('.jp-StatusBar-Item')].some(
     item => item.textContent.endsWith('| Idle'))"""
 
+SETTLED = """() => ![...document.querySelectorAll('.jp-InputPrompt')].some(
+    prompt => prompt.textContent === '[*]:')"""
+
 
 class Visit:
     """A person's page of a browser, with what it asked for and how often the person clicked.
@@ -88,6 +91,11 @@ class Visit:
         self.page.locator(".jp-Notebook").wait_for()
         self.page.wait_for_function(IDLE)
         self.menu("Run", "Run All Cells")
+
+    def link(self, name: str) -> Any:
+        """The first link whose text begins so, once all cells ran and JupyterLab knows its way."""
+        self.page.wait_for_function(SETTLED)
+        return self.page.locator("a[data-commandlinker-command]", has_text=name).first
 
     def reload(self) -> None:
         """Load the page anew, its notebook not saved, and run all cells."""
