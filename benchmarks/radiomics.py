@@ -252,7 +252,7 @@ def table(rows: list[dict[str, Any]], machine: str) -> str:
     note = (
         f"Measured on {machine}; one process each, imports not counted. Memory is the peak of the "
         "process, pyradiomics / this kit; the difference is relative, over all features. How much "
-        "the lungs gain depends on their surface: pyradiomics compares all pairs of the vertices on it."
+        "the lungs gain depends on their surface: pyradiomics compares all pairs of its points."
     )
     return "\n".join([*head, *map(line, rows), "", note, ""])
 

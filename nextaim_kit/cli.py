@@ -133,7 +133,8 @@ def _show(notebook_id: str) -> None:
 @app.command()
 def run(
     notebook_ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Notebooks; a study stands for all of its own.")
+        list[str],
+        typer.Argument(metavar="ID...", help="Notebooks; a study is all of its own."),
     ],
     profile: Annotated[str, typer.Option(help="Named set of parameters.")] = "tutorial",
     parameter: Annotated[

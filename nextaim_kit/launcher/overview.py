@@ -30,8 +30,16 @@ _RECENT = 12
 def studies() -> None:
     """Show a card for each study: question, picture, what was published, minutes here."""
     every = cards(runs_folder(), catalog.studies())
-    page = render("cards.html.j2", package=__package__, cards=every, minutes=minutes_text)
+    page = render(
+        "cards.html.j2", package=__package__, cards=every, minutes=minutes_text, opened=_opened
+    )
     display(HTML(style() + page))
+
+
+def _opened(notebook: catalog.Notebook) -> str:
+    """A notebook's name as a link that opens it, where this server shows its folder."""
+    there = reachable(notebook.path.parent)
+    return link(notebook.path, notebook.id) if there else escape(notebook.id)
 
 
 def machine() -> None:

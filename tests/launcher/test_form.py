@@ -120,7 +120,9 @@ def test_a_run_that_ended_stays_on_the_page_until_it_is_made_anew(toy):
     toy()
     form, folder = Form("toy/draw", "smoke"), runs_folder() / ".background"
     for key, began in [("a", 1.0), ("b", 2.0), ("a", 3.0)]:
-        form._watch(Job(folder / key, ["toy/draw"], "smoke", {}, began, 1, 1, 0, State("failed")))
+        form._watch(
+            Job(folder / key, ["toy/draw"], "smoke", {}, began, 1, 1, "", 0, State("failed"))
+        )
     assert [(w.job.key, w.job.began) for w in form.watches] == [("a", 3.0), ("b", 2.0)]
     assert form.running.children == tuple(w.page for w in form.watches)
 

@@ -47,7 +47,9 @@ def test_the_start_page_runs_headless_and_leaves_all_its_parts(project, monkeypa
     NotebookClient(document, timeout=300, kernel_name="python3").execute()
     parts = {c.id: c.outputs for c in document.cells if c.cell_type == "code"}
     assert all(len(outputs) == 1 for outputs in parts.values())
-    assert "COVID-19 severity from CT radiomics" in parts["studies"][0].data["text/html"]
+    cards = parts["studies"][0].data["text/html"]
+    assert "COVID-19 severity from CT radiomics" in cards
+    assert '<a href="ct_radiomics/1_extraction.ipynb">ct_radiomics/extraction</a>' in cards
     assert "cores may be used" in parts["machine"][0].data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in parts["form"][0].data
     assert str(project) not in json.dumps(document)
@@ -65,7 +67,7 @@ def test_the_start_page_imports_nothing_heavy():
 def test_a_run_that_ended_shows_its_result_and_links_and_the_list_names_it(in_project):
     request = prepare("toy/draw", "smoke", {})
     execute(request)
-    job = Job(runs_folder() / ".background" / "x", ["toy/draw"], "smoke", {}, 0.0, 1, 1, 0,
+    job = Job(runs_folder() / ".background" / "x", ["toy/draw"], "smoke", {}, 0.0, 1, 1, "", 0,
               State("done", folders=[f"toy/draw/{request.id}"]))  # fmt: skip
     watch = Watch(job)
     shown = html_of(watch.result)
@@ -131,7 +133,7 @@ def test_a_run_whose_notebook_was_renamed_meanwhile_does_not_break_the_page(toy,
     record = {"notebook": "toy/before", "stage": "before", "id": "x", "metrics": []}
     write_record(folder, record | {"outcome": "complete"})
     state = State(outcome, folders=["toy/before/x"])
-    job = Job(runs_folder() / ".background" / "x", ["toy/before"], "smoke", {}, 0.0, 1, 1, 0,
+    job = Job(runs_folder() / ".background" / "x", ["toy/before"], "smoke", {}, 0.0, 1, 1, "", 0,
               state, alive=True)  # fmt: skip
     assert "toy/before" in Watch(job).progress.value
 
@@ -139,7 +141,7 @@ def test_a_run_whose_notebook_was_renamed_meanwhile_does_not_break_the_page(toy,
 def test_a_run_that_failed_is_listed_once_with_or_without_a_record(toy, monkeypatch):
     toy()
     folder = runs_folder() / ".background" / "x"
-    job = Job(folder, ["toy/draw"], "smoke", {}, 1.0, 1, 1, 0,
+    job = Job(folder, ["toy/draw"], "smoke", {}, 1.0, 1, 1, "", 0,
               State("failed", error="it broke", folders=["toy/draw/y"]))  # fmt: skip
     monkeypatch.setattr(overview, "jobs", lambda: [job])
     assert [(line["outcome"], line["why"]) for line in overview._background()] == [
