@@ -41,7 +41,7 @@ class Pod:
 
     def __init__(self, cpus: int, memory: int) -> None:
         self.memory, self.cpu = (
-            GROUPS / c / f"nextaim-pod-{os.getpid()}" for c in ("memory", "cpu")
+            GROUPS / c / f"nextaim-pod-{time.monotonic_ns()}" for c in ("memory", "cpu")
         )
         self.limits = {
             self.memory / "memory.limit_in_bytes": memory,
@@ -133,13 +133,14 @@ def run(notebook: catalog.Notebook, done: dict[str, Path], options: Any, runs: P
     """One notebook, fed by those that ran before it."""
     fed = {p: done[who] / FILES / file for p, (who, file) in feeders(notebook.id, done).items()}
     command = [sys.executable, "-m", "nextaim_kit.cli", "run", notebook.id]
-    command += ["--profile", options.profile]
+    command += ["--force", "--profile", options.profile]
     command += [word for name, path in fed.items() for word in ("-p", f"{name}={path}")]
     found = measure(command, options, runs)
-    folders = sorted(p.parent for p in (runs / notebook.id).glob(f"*/{RECORD}"))
-    record = read_record(folders[-1]) if folders else None
-    if record and record["outcome"] != "failed":
-        done[notebook.id] = folders[-1]
+    records = (runs / notebook.id).glob(f"*/{RECORD}")
+    latest = max(records, key=lambda path: path.stat().st_mtime, default=None)
+    record = read_record(latest.parent) if latest else None
+    if latest and record and record["outcome"] != "failed":
+        done[notebook.id] = latest.parent
     return {"outcome": record["outcome"] if record else "failed"} | found
 
 

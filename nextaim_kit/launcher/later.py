@@ -43,13 +43,15 @@ def when_gpu_is_found(tell: Callable[[], None]) -> None:
 
 
 async def _look() -> None:
-    asked = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", FIND_GPU,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    answer, _ = await asked.communicate()
-    gpu = Gpu(problem="the GPU could not be asked: see nextaim doctor")
-    said = answer.rstrip().rpartition(b"\n")[2]  # torch may have said something before
-    _found[:] = [gpu if asked.returncode else Gpu(**json.loads(said))]
+    try:
+        asked = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FIND_GPU,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        answer, _ = await asked.communicate()
+        said = answer.rstrip().rpartition(b"\n")[2]  # torch may have said something before
+        _found[:] = [Gpu(**json.loads(said))]
+    except (OSError, ValueError, TypeError):  # no process can be started, or it said nothing
+        _found[:] = [Gpu(problem="the GPU could not be asked: see nextaim doctor")]
     while _waiting:
-        _waiting.pop()()
+        _waiting.pop(0)()

@@ -102,7 +102,7 @@ def _list_runs(table: widgets.Output) -> None:
 def _background() -> list[dict[str, Any]]:
     """Runs that left no record, or none yet."""
     return [
-        {"when": job.began, "notebook": job.notebooks[-1], "profile": job.profile, "data": "",
+        {"when": job.began, "notebook": job.notebooks[-1], "profile": job.profile,
          "outcome": job.outcome, "why": job.why.partition("\n")[0], "link": ""}
         for job in jobs() if not _left_records(job)
     ]  # fmt: skip

@@ -23,7 +23,7 @@ class Watch:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.progress, self.log = widgets.HTML(), widgets.HTML()
+        self.progress, self.refused, self.log = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.stop = widgets.Button(
             description="Cancel", tooltip=f"cancel the run of {job.notebooks[-1]}"
         )
@@ -37,7 +37,9 @@ class Watch:
         )
         self.buttons = widgets.HBox([self.stop, self.show_log])
         self.result, self.report = widgets.Output(), widgets.Output()
-        self.page = widgets.VBox([self.progress, self.buttons, self.log, self.report, self.result])
+        self.page = widgets.VBox(
+            [self.progress, self.buttons, self.refused, self.log, self.report, self.result]
+        )
         self.page.add_class("nextaim-job")
         self.stop.on_click(lambda _: self._cancel())
         self.show_log.observe(lambda _: self._show(), "value")
@@ -81,7 +83,8 @@ class Watch:
         try:
             cancel(self.job)
         except KitError as error:
-            self.progress.value = f"<pre role=alert>{escape(str(error))}</pre>"
+            self.stop.disabled, self.stop.description = False, "Cancel"
+            self.refused.value = f"<pre role=alert>{escape(str(error))}</pre>"
 
     def _read(self) -> None:
         self.report.outputs = ()

@@ -183,8 +183,11 @@ def _gpu(found: gpu.Gpu) -> Finding:
 
 def _promise(expected: str, found: gpu.Gpu) -> Finding:
     name = "promised by the hub"
-    if expected == "cpu":
+    if expected == "cpu" and found.kind == "none":
         return Finding(name, "ok", "no GPU")
+    if expected == "cpu":
+        mend = "tell the hub's administrators: the card may have been given to others"
+        return Finding(name, "warn", f"no GPU, but {_kind(found)} {found.name} is seen", mend)
     if found.kind == "none":
         mend = (
             "stop the server (File, Hub Control Panel), start it with the same profile, and tell "

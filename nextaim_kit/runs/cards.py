@@ -64,21 +64,6 @@ class Card:
     picture: Picture | None
 
     @property
-    def minutes(self) -> float:
-        """Of all its notebooks together."""
-        return sum(e.takes.minutes for e in self.entries if e.takes)
-
-    @property
-    def memory_gb(self) -> float:
-        """The most that one of its notebooks takes."""
-        return max((e.takes.memory_gb for e in self.entries if e.takes), default=0.0)
-
-    @property
-    def measured(self) -> bool:
-        """Whether minutes and memory are those of runs on this machine."""
-        return all(e.takes and e.takes.runs for e in self.entries)
-
-    @property
     def synthetic(self) -> bool:
         """Whether any of its results comes from synthetic data."""
         return any(e.record and is_synthetic(e.record) for e in self.entries)

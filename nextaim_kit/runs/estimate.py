@@ -23,7 +23,8 @@ class Expected:
     minutes : float
         The median of earlier runs, else as declared.
     memory_gb : float
-        The highest of earlier runs, else as declared.
+        As declared, or the highest of earlier runs where that is more: a record counts the
+        notebook's own process, not those that it starts.
     runs : int
         Earlier runs that it comes from; 0 where the declared numbers stand in.
     """
@@ -41,9 +42,10 @@ def expect(notebook: Notebook, profile: str, runs: Path) -> Expected | None:
         for record in earlier(runs / notebook.id, profile)
         if all(record["hardware"][key] == here[key] for key in ("processor", "cores"))
     ]
-    if same:
-        return Expected(*taken(same), len(same))
     declared = notebook.resources.get(profile)
+    if same:
+        minutes, memory = taken(same)
+        return Expected(minutes, max(memory, declared.memory_gb if declared else 0.0), len(same))
     return Expected(declared.minutes, declared.memory_gb, 0) if declared else None
 
 

@@ -24,7 +24,7 @@ from nextaim_kit.runs.record import NOTEBOOK, REPORT, hardware, read_record
 from nextaim_kit.runs.runner import without_paths
 
 INDEX, BOARD, SUMMARY = "index.html", "board.html", "gallery.json"
-_FOLDERS = re.compile(r"(?<![\w.~>])~?/(?:[^\s/]+/)+")
+_FOLDERS = re.compile(r"(?<![\w.~>])(?<!:/)~?/(?:[^\s/]+/)+")
 
 
 def write_gallery(

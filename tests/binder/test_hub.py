@@ -81,12 +81,13 @@ def test_the_kit_in_the_server_sees_the_profile_s_limits_and_promise(served, wai
     said = tmp_path / "said.json"
     code = (
         "import json, os; from nextaim_kit.machine import limits, doctor;"
-        "print(json.dumps([limits.memory_limit(), os.environ['NEXTAIM_EXPECTS']]))"
+        "print(json.dumps([limits.memory_limit(), *map(os.environ.get, "
+        "['MEM_LIMIT', 'NEXTAIM_EXPECTS'])]))"
     )
     type_in_terminal(served, f'{sys.executable} -c "{code}" > {said}.part; mv {said}.part {said}')
     wait_until(said.exists)
-    memory, promise = json.loads(said.read_text())
-    assert memory <= 16 * 2**30
+    memory, limit, promise = json.loads(said.read_text())
+    assert memory <= int(limit) == 16 * 2**30
     assert promise == "1g.10gb"
 
 

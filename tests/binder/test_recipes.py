@@ -87,11 +87,6 @@ def test_apt_txt_names_packages_one_a_line():
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", line) for line in lines)
 
 
-def test_binder_relies_on_no_configuration_at_the_root():
-    for name in ("install", "postBuild", "start"):
-        assert "environment.yml" not in "\n".join(commands(BINDER / name))
-
-
 @pytest.mark.parametrize("recipe", [DOCKERFILE, APPTAINER])
 def test_an_image_holds_all_that_an_installation_reads(recipe):
     build = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
@@ -109,21 +104,58 @@ def test_the_image_keeps_the_conventions_of_docker_stacks():
     assert "before-notebook.d/" in DOCKERFILE
 
 
-def test_a_new_home_gets_the_notebooks_once(tmp_path):
-    kit = tmp_path / "kit"
-    (kit / "notebooks").mkdir(parents=True)
-    (kit / "notebooks" / "one.ipynb").write_text("as shipped")
-    hook = (BINDER / "hub" / "before-notebook.sh").read_text().replace("/opt/nextaim_kit", str(kit))
-    copy = tmp_path / "nextaim_kit" / "one.ipynb"
-    cut = tmp_path / ".nextaim_kit.partial" / "cut short"
+@pytest.fixture
+def home(tmp_path):
+    """A home, and what starts a server in it: gives where the hook says that notebooks are."""
+    shipped = tmp_path / "kit" / "notebooks" / "one.ipynb"
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text("as shipped")
+    hook = (BINDER / "hub" / "before-notebook.sh").read_text()
+    hook = hook.replace("/opt/nextaim_kit", str(tmp_path / "kit"))
+    folder = tmp_path / "home"
+    folder.mkdir()
+
+    def start(flags="-euc", path=os.environ["PATH"]):
+        words = ["bash", flags, f'{hook}\necho "${{NEXTAIM_NOTEBOOKS:-}}"']
+        done = subprocess.run(
+            words, env={"HOME": str(folder), "PATH": path}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return folder, shipped, start
+
+
+def test_a_new_home_gets_the_notebooks_and_what_is_changed_there_stays(home):
+    folder, _, start = home
+    copy = folder / "nextaim_kit" / "one.ipynb"
+    cut = folder / ".nextaim_kit.partial" / "cut short"
     cut.mkdir(parents=True)
     for written in ("as shipped", "changed by the user"):
-        words = ["bash", "-euc", f'{hook}\necho "$NEXTAIM_NOTEBOOKS"']
-        done = subprocess.run(
-            words, env={"HOME": str(tmp_path)} | {"PATH": os.environ["PATH"]}, capture_output=True
-        )
-        assert done.stdout.decode().strip() == str(copy.parent)
+        assert start() == str(copy.parent)
         assert copy.read_text() == written
-        assert not cut.parent.exists()
-        assert [path.name for path in copy.parent.iterdir()] == ["one.ipynb"]
+        assert [path.name for path in folder.iterdir()] == ["nextaim_kit"]
         copy.write_text("changed by the user")
+
+
+def test_a_newer_image_brings_its_notebooks_and_the_user_s_own_go_aside(home):
+    folder, shipped, start = home
+    start()
+    (folder / "nextaim_kit" / "one.ipynb").write_text("changed by the user")
+    shipped.write_text("newer")
+    start()
+    assert (folder / "nextaim_kit" / "one.ipynb").read_text() == "newer"
+    (aside,) = folder.glob("nextaim_kit.*/one.ipynb")
+    assert aside.read_text() == "changed by the user"
+
+
+@pytest.mark.parametrize("flags", ["-euc", "-uc"])
+def test_a_home_that_is_full_gets_half_a_copy_no_name_and_the_server_starts(home, tmp_path, flags):
+    folder, _, start = home
+    full = tmp_path / "bin" / "cp"
+    full.parent.mkdir()
+    full.write_text('#!/bin/sh\nmkdir "$3"\nexit 1\n')
+    full.chmod(0o755)
+    assert start(flags, f"{full.parent}:{os.environ['PATH']}") == ""
+    assert not (folder / "nextaim_kit").exists()
+    assert start() == str(folder / "nextaim_kit")

@@ -7,6 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from nextaim_kit.machine import hub
+
 KEYS = yaml.safe_load(Path(__file__).with_name("chart_keys.yaml").read_text())
 PROFILE = {"display_name", "slug", "description", "default", "kubespawner_override"}
 SLICES = {
@@ -118,5 +120,5 @@ def test_where_all_slices_are_alike_the_node_s_label_is_required(pod_of):
 
 def test_a_run_s_word_to_the_hub_comes_often_enough_for_the_culler(values):
     assert values["cull"]["enabled"]
-    assert values["cull"]["timeout"] >= 3 * 300
+    assert values["cull"]["timeout"] >= 3 * hub._EVERY
     assert values["cull"]["maxAge"] == 0

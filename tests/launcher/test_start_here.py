@@ -14,7 +14,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from nextaim_kit.launcher import overview, result
+from nextaim_kit.errors import RequestError
+from nextaim_kit.launcher import later, overview, result
 from nextaim_kit.launcher.watch import Watch
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, begin, jobs, read
@@ -178,6 +179,34 @@ def test_a_run_that_was_killed_is_listed_with_the_reason(toy):
     assert line["outcome"] == "killed"
     assert line["why"] == "the run's process ended without a message"
     assert "killed" in Watch(jobs()[0]).progress.value
+
+
+def test_a_cancel_that_is_refused_says_why_and_can_be_asked_again(toy, monkeypatch):
+    def refuse(_job):
+        raise RequestError("the run cannot be cancelled from here", found="it runs in another pod")
+
+    toy()
+    monkeypatch.setattr("nextaim_kit.launcher.watch.cancel", refuse)
+    folder = runs_folder() / ".background" / "x"
+    watch = Watch(Job(folder, ["toy/draw"], "smoke", {}, 0.0, 1, 1, "", 0, alive=True))
+    watch._cancel()
+    watch._show()  # as it does every second
+    assert "it runs in another pod" in watch.refused.value
+    assert (watch.stop.disabled, watch.stop.description) == (False, "Cancel")
+
+
+@pytest.mark.parametrize("said", ["", "no JSON"])
+def test_a_gpu_that_cannot_be_asked_is_told_and_the_page_goes_on(monkeypatch, said):
+    told = []
+    monkeypatch.setattr(later, "FIND_GPU", f"print({said!r})")
+    monkeypatch.setattr(later, "_found", [])
+
+    async def ask():
+        later.when_gpu_is_found(lambda: told.append(later.gpu_found()))
+        await asyncio.gather(*later._tasks)
+
+    asyncio.run(ask())
+    assert [gpu.problem for gpu in told] == ["the GPU could not be asked: see nextaim doctor"]
 
 
 def test_what_fits_is_told_by_profile_and_a_small_slice_is_named():

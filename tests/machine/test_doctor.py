@@ -175,6 +175,7 @@ T4 = Gpu("gpu", "Tesla T4", 15_800_000_000, 15_600_000_000)
         ("2g.20gb", A_SLICE, "fail", "9.6 GiB", "another card"),
         ("T4", T4, "ok", "T4", ""),
         ("cpu", Gpu(), "ok", "no GPU", ""),
+        ("cpu", T4, "warn", "no GPU, but GPU Tesla T4 is seen", "given to others"),
     ],
 )
 def test_the_gpu_found_is_compared_with_the_profile_s(

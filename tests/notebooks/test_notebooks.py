@@ -58,7 +58,8 @@ def test_its_profiles_hold_known_parameters_and_right_values(notebook):
         assert resolve(notebook, profile, {}).keys() == read_parameters(notebook.path).keys()
     assert "smoke" in notebook.profiles
     assert set(notebook.profiles) <= set(catalog.PROFILES)
-    assert set(notebook.needs) | set(notebook.data) <= read_parameters(notebook.path).keys()
+    assert set(notebook.data) <= read_parameters(notebook.path).keys()
+    assert set(notebook.needs) <= set(notebook.data)  # so that it is hashed, absolute and not told
 
 
 @every_notebook

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nextaim_kit import catalog
 from nextaim_kit.runs.cards import cards
-from nextaim_kit.runs.estimate import minutes_text
+from nextaim_kit.runs.estimate import Expected, minutes_text
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
@@ -59,7 +59,7 @@ def opened(picture):
 
 def test_before_any_run_the_declared_numbers_stand_and_are_called_so(study):
     (card,) = cards(runs_folder(), study)
-    assert (card.minutes, card.memory_gb, card.measured) == (3, 2, False)
+    assert card.entries[0].takes == Expected(3, 2, 0)
     assert card.picture is None
     assert card.comparisons == card.entries[0].comparisons
     assert not card.synthetic
@@ -69,13 +69,12 @@ def test_after_runs_here_the_median_of_their_minutes_stands(study, ran):
     for identity, seconds in (("a", 60), ("b", 90), ("c", 600)):
         ran(identity, seconds)
     (card,) = cards(runs_folder(), study)
-    assert (card.minutes, card.memory_gb, card.measured) == (1.5, 0.5, True)
-    assert card.entries[0].takes.runs == 3
+    assert card.entries[0].takes == Expected(1.5, 2, 3)  # memory: without a run's own processes
 
 
 def test_runs_of_another_machine_tell_nothing_of_this_one(study, ran):
     ran(hardware=hardware() | {"cores": 999})
-    assert cards(runs_folder(), study)[0].minutes == 3
+    assert cards(runs_folder(), study)[0].entries[0].takes.minutes == 3
 
 
 def test_the_thumbnail_is_a_small_picture_of_the_run_s_figure_on_white(study, ran):

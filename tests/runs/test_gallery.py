@@ -106,6 +106,8 @@ def test_a_notebook_that_never_began_is_not_hidden(site):
 def test_a_page_tells_no_folder_of_the_machine(tmp_path):
     error = RunError("cannot read /data/ward/a.nii", found="~/x/y.csv, ct/severity at 1/2")
     assert public_text(error, tmp_path) == "cannot read a.nii\ny.csv, ct/severity at 1/2"
+    address = "no data at 'https://zenodo.org/records/1/files/a.zip'"
+    assert public_text(RunError(address), tmp_path) == address
     runs = tmp_path / "Ward of Dr. Rossi" / "runs"
     assert public_text(RunError(f"no {runs}/ct/log.txt"), runs) == "no <runs>/ct/log.txt"
 

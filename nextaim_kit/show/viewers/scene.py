@@ -68,7 +68,7 @@ class Scene:
     def within(self, budget: int) -> Scene:
         """As fine as `budget` bytes allow: blocks of voxels become one, the finest axis first."""
         size, spacing = list(self.pixels.shape[::-1]), np.array(self.spacing)
-        each = self.pixels.itemsize + len(self.masks)
+        each = _sent(self.pixels).itemsize + len(self.masks)
         factors = [1, 1, 1]
         while np.prod([-(-n // f) for n, f in zip(size, factors, strict=True)]) * each > budget:
             open_axes = [k for k in range(3) if factors[k] < size[k]]
@@ -89,9 +89,12 @@ class Scene:
 
 def small(pixels: NDArray) -> NDArray:
     """As int16 where that loses nothing, else float32: every viewer knows both."""
-    if pixels.dtype.kind in "iu" and pixels.min() >= -(2**15) and pixels.max() < 2**15:
-        return pixels.astype(np.int16)
-    return pixels.astype(np.float32)
+    return pixels.astype(_sent(pixels))
+
+
+def _sent(pixels: NDArray) -> np.dtype:
+    short = pixels.dtype.kind in "iu" and pixels.min() >= -(2**15) and pixels.max() < 2**15
+    return np.dtype(np.int16 if short else np.float32)
 
 
 def mm(spacing: Sequence[float]) -> str:

@@ -78,6 +78,13 @@ def test_itk_gets_values_x_fastest_and_a_bit_for_each_mask(scene, phantom):
     assert len(program.colors) == 4
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float64])
+def test_what_is_sent_stays_within_the_budget_and_is_no_coarser_than_it_must(kind):
+    values = np.full((40, 50, 60), 60000).astype(kind)
+    program = ItkViewer(read_scene((values, (1, 1, 1))).within(200_000), (0.0, 1.0), set()).widget
+    assert 100_000 / 3 < len(program.pixels) <= 200_000
+
+
 def test_values_that_are_no_whole_numbers_are_the_same_in_itk():
     values = np.linspace(0, 1, 8).reshape(2, 2, 2)
     program = ItkViewer(read_scene((values, (1, 1, 1))), (0.0, 1.0), set()).widget
