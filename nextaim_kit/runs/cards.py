@@ -69,9 +69,10 @@ class Card:
         return any(e.record and is_synthetic(e.record) for e in self.entries)
 
     @property
-    def comparisons(self) -> list[Comparison]:
-        """What was published for any of its notebooks, beside what was measured."""
-        return [c for e in self.entries for c in e.comparisons]
+    def comparisons(self) -> list[tuple[Notebook, Comparison]]:
+        """What was published, beside what was measured: first the first of each notebook."""
+        ranked = [(k, e.notebook, c) for e in self.entries for k, c in enumerate(e.comparisons)]
+        return [(notebook, c) for _, notebook, c in sorted(ranked, key=lambda one: one[0])]
 
 
 def cards(runs: Path, studies: Sequence[Study], profile: str = "tutorial") -> list[Card]:

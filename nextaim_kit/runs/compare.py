@@ -51,7 +51,13 @@ class Reference:
 
 _SPELLED = {
     "auc": "AUC",
+    "ct": "CT",
+    "ss": "SS",
+    "dsc": "DSC",
+    "hd95": "HD95",
+    "hu": "HU",
     "ibsi": "IBSI",
+    "mae": "mean absolute error",
     "combat": "ComBat",
     "n": "number",
     "rho": "rank correlation",
@@ -73,9 +79,14 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """Name of the metric as it was published, else its own in plain words."""
-        names = dict.fromkeys(r.published.metric for r in self.references)
-        return next(iter(names)) if len(names) == 1 else in_words(self.name)
+        """Name of the metric as it was published, else its own in plain words.
+
+        Where versions of a method published it, as in ``Dice, v1`` and ``Dice, v2``: without them.
+        """
+        names = {r.published.metric for r in self.references}
+        if len(names) > 1:
+            names = {name.rpartition(", ")[0] for name in names}
+        return names.pop() if len(names) == 1 else in_words(self.name)
 
     @property
     def text(self) -> str:
@@ -204,7 +215,7 @@ def number(value: float) -> str:
     if abs(value) < 5e-4:
         return f"{value:.1e}"
     if abs(value) >= 100:
-        return f"{value:.1f}"
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.1f}"
     text = f"{value:.3f}"
     return text[:-1] if text.endswith("0") else text
 

@@ -95,7 +95,7 @@ class Visit:
     def link(self, name: str) -> Any:
         """The first link whose text begins so, once all cells ran and JupyterLab knows its way."""
         self.page.wait_for_function(SETTLED)
-        return self.page.locator("a[data-commandlinker-command]", has_text=name).first
+        return self.page.locator("a[href*='/files/']", has_text=name).first
 
     def reload(self) -> None:
         """Load the page anew, its notebook not saved, and run all cells."""

@@ -59,6 +59,25 @@ def test_a_number_matches_ours_by_its_alias_and_lends_it_its_name():
     assert [(c.name, c.label, len(c.references)) for c in found] == [("auc", "AUC", 1)]
 
 
+def test_versions_of_a_method_share_the_name_of_their_number():
+    numbers = [published(metric=f"Dice, {v}", notebook="fit", matches="auc") for v in ("v1", "v2")]
+    assert compare(record(ours(0.8)), study(*numbers))[0].label == "Dice"
+    numbers += [published(metric="F1", notebook="fit", matches="auc")]
+    assert compare(record(ours(0.8)), study(*numbers))[0].label == "AUC"
+
+
+def test_numbers_of_our_own_are_folded_away_where_others_stand_beside_published_ones():
+    beside = comparison_html(record(ours(0.8)), study(published(notebook="fit", matches="auc")))
+    assert "<details" not in beside
+    alone = comparison_html(record(ours(0.8)), study())
+    assert "<details open><summary>1 number of this run" in alone
+    assert "<th scope=\"col\">published</th>" not in alone
+    other = ours(0.7) | {"name": "mean"}
+    both = record(ours(0.8)) | {"metrics": [ours(0.8), other]}
+    shown = comparison_html(both, study(published(notebook="fit", matches="auc")))
+    assert "<details><summary>1 more number of this run" in shown
+
+
 def test_a_number_of_another_stage_is_left_out():
     found = compare(record(ours(0.8)), study(published(notebook="other", matches="auc")))
     assert [(c.name, c.words) for c in found] == [("auc", "not published")]
