@@ -63,7 +63,7 @@ def kappa_as_reader(
     codes : DataFrame
         As for `kappa_matrix`.
     one : str
-        The column that is compared, such as a software's classes.
+        The column that is compared, such as software's classes.
 
     Returns
     -------

@@ -68,7 +68,7 @@ def spread_of_readers(
     method: pd.Series,
     *,
     name: str = "software",
-    ylabel: str = "lungs ill (%)",
+    ylabel: str = "lungs affected (%)",
     title: str = "",
 ) -> Figure:
     """What each reader says of each subject, ordered by the readers' mean, and what a method says.

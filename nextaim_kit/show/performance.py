@@ -67,8 +67,9 @@ def roc(
         )  # fmt: skip
     axis.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal", title=title)
     axis.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    axis.legend(loc="lower right", handlelength=2.6)
-    return described(figure, f"ROC curves: {'; '.join(said)}.")
+    if said:
+        axis.legend(loc="lower right", handlelength=2.6)
+    return described(figure, f"ROC curves: {'; '.join(said) or 'none'}.")
 
 
 @styled

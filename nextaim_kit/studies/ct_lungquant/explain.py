@@ -19,7 +19,7 @@ def profile(found: Found) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``height`` above the lungs' foot in mm, ``lungs_ml``, ``lesions_ml``, ``involvement`` in %.
+        ``height`` above the lung bases in mm, ``lungs_ml``, ``lesions_ml``, ``involvement`` in %.
     """
     ml = float(np.prod(found.scan.spacing)) / 1000
     lungs, ill = (
@@ -36,14 +36,14 @@ def profile(found: Found) -> pd.DataFrame:
 
 
 def by_hu(found: Found, edges: ArrayLike = EDGES) -> dict[str, NDArray[np.float64]]:
-    """Volume in ml by HU of what is called well, ground glass and consolidation in the lungs."""
+    """Volume in ml by HU of what is not called affected, of ground glass and of consolidation."""
     hu = sitk.GetArrayViewFromImage(found.scan.image)
     ml = float(np.prod(found.scan.spacing)) / 1000
     counts = np.zeros((3, len(np.asarray(edges)) - 1))
     for plane, lungs, ill in zip(hu, found.lungs, found.lesions, strict=True):
         for kind in range(3):
             counts[kind] += np.histogram(plane[(lungs > 0) & (ill == kind)], edges)[0]
-    return dict(zip(("well", "ground glass", "consolidation"), ml * counts, strict=True))
+    return dict(zip(("not affected", "ground glass", "consolidation"), ml * counts, strict=True))
 
 
 def to_border(involvement: ArrayLike) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What is measured of a CT: volumes, share that is ill, class of severity, kind and place."""
+"""What is measured of a CT: volumes, share that is affected, class of severity, kind and place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONSOLIDATED_HU = -260.0  # midway between ground glass and soft tissue: where a
 
 @dataclass(frozen=True)
 class Maps:
-    """Where a software sees the lungs and lesions: probabilities on a grid of its own.
+    """Where software sees the lungs and lesions: probabilities on a grid of its own.
 
     Attributes
     ----------

@@ -55,6 +55,6 @@ def caption(subject: str, values: Mapping[str, Any]) -> str:
     """One line on a CT: volumes in ml, involvement in %, class, type, and that there are doubts."""
     line = (
         f"{subject}: R {values['right_ml']:.0f} ml, L {values['left_ml']:.0f} ml, "
-        f"{values['involvement']:.1f} % ill, CT-SS {values['ct_ss']}, {values['type']}"
+        f"{values['involvement']:.1f} % affected, CT-SS {values['ct_ss']}, {values['type']}"
     )
     return f"{line} (see warnings)" if values.get("warnings") else line

@@ -33,7 +33,6 @@ from nextaim_kit.studies.cxr_severity.severity import Fold, Inputs, Rotation
 
 Nets = Mapping[str, tuple[Inputs, Sequence[Fold]]]
 _LESION = 0.005  # of the lungs: smaller ones no map of so few fields can point at
-_FIELD = 8  # edge of a field of Grad-CAM in pixels
 _WAYS = ("", "_by_chance", "_by_position")
 _EMPTY = ["subject", "patient", *(f"{m}{way}" for m in ("energy", "pointing") for way in _WAYS)]
 
@@ -77,9 +76,10 @@ def faithful(
     films = inputs.films[rows]
     found, lit = maps(fold, inputs, rows), films != 0
     # Fields as large as those of Grad-CAM, in a blind order.
-    fields = -(-films.shape[1] // _FIELD)
+    edge = fold.net.field
+    fields = -(-films.shape[1] // edge)
     blind = np.random.default_rng(seed).random((len(rows), fields, fields))
-    any_order = np.kron(blind, np.ones((_FIELD, _FIELD)))[:, : films.shape[1], : films.shape[2]]
+    any_order = np.kron(blind, np.ones((edge, edge)))[:, : films.shape[1], : films.shape[2]]
 
     def predict(shown: torch.Tensor) -> NDArray[np.float64]:
         return fold.predict(inputs, rows, shown[:, 0].numpy())

@@ -20,9 +20,11 @@ def check_inverse(answer: Any, film: NDArray) -> None:
     feedback(answer, "inverted", hint=hint)
 
 
-def check_wrong_films(answer: Any, wrong: int) -> None:
+def check_wrong_films(answer: Any, probability: NDArray, truth: NDArray) -> None:
     """Number of test pictures that the network gets wrong."""
-    feedback(answer, wrong, hint="count where (probability >= 0.5) differs from the truth")
+    wrong = int(np.count_nonzero((probability >= 0.5) != (truth == 1)))
+    hint = "from a probability of 0.5 on a picture is called inverted; truth is 1 where it is"
+    feedback(answer, wrong, hint=hint)
 
 
 def check_archive(answer: Any, accuracy: float) -> None:

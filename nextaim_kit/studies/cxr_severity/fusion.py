@@ -14,7 +14,7 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.cxr_severity.pixels import Films, jitter
 
 Backbone = Literal["small", "resnet18", "resnet34"]
-CAM_LAYER = "image.0.layer3"  # the last maps of an eighth of the film's resolution or more
+CAM_LAYER = "image.0.layer3"  # its maps are twice as fine as the last ones
 _FEATURES = 16
 
 
@@ -32,12 +32,19 @@ class SeverityNet(nn.Module):
         Number of clinical values; 0: without that branch.
     backbone : {"small", "resnet18", "resnet34"}
         "small" has one block of 16, 32, 64 and 128 features a level, for a CPU.
+
+    Attributes
+    ----------
+    field : int
+        Edge in pixels of what one value of `CAM_LAYER`'s maps stands for: 8 for "small", 16 for the
+        others, which halve the film once more at their beginning.
     """
 
     def __init__(self, *, image: bool, clinical: int, backbone: Backbone = "small") -> None:
         super().__init__()
         if not image and not clinical:
             raise RequestError("a network needs a film or clinical values to look at")
+        self.field = 8 if backbone == "small" else 16
         self.image = nn.Sequential(_resnet(backbone), nn.ReLU(), nn.Dropout(0.3)) if image else None
         self.clinical = (
             nn.Sequential(

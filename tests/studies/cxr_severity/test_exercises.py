@@ -9,6 +9,7 @@ import pytest
 from nextaim_kit.studies.cxr_severity import exercises
 
 FILM = np.array([[-1.0, 2.0], [0.5, -1.5]])
+CALLED = np.array([0.5, 0.2, 0.4, 0.1])
 ONE, OTHER = np.array([1, 1, 0, 0], bool), np.array([1, 0, 1, 0], bool)
 SCORES = pd.DataFrame({"subject": ["a", "b", "c"], "dsc": [0.5, 0.9, 0.8], "hd95": [3.0, 9.0, 1.0]})
 MODELS = pd.DataFrame({
@@ -23,7 +24,7 @@ PEOPLE = pd.DataFrame({"y": [1, 1, 0, 1], "called": [True, False, False, False]}
     ("check", "given", "right", "wrong"),
     [
         (exercises.check_inverse, (FILM,), -FILM, 1 - FILM),
-        (exercises.check_wrong_films, (3,), 3, 2),
+        (exercises.check_wrong_films, (CALLED, np.array([0, 0, 1, 1])), 3, 1),
         (exercises.check_archive, (0.989,), 110, 11),
         (exercises.check_dice, (ONE, OTHER), 0.5, 1 / 3),
         (exercises.check_worst_border, (SCORES,), "b", "a"),

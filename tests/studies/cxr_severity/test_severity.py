@@ -15,7 +15,7 @@ from nextaim_kit.learn.predictions import by_repeat
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import severity
 from nextaim_kit.studies.cxr_severity.clinical import missingness
-from nextaim_kit.studies.cxr_severity.fusion import Patients, SeverityNet, logits
+from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER, Patients, SeverityNet, logits
 
 RECIPE = severity.Recipe(epochs=3, batch_size=16, learning_rate=2e-3)
 
@@ -42,6 +42,19 @@ def test_a_network_without_a_branch_does_not_see_it(chests):
         assert torch.equal(image(film, values), image(film, values * 9))
         assert torch.equal(table(film, values), table(film * 9, values))
         assert not torch.equal(image(film, values), image(film.flip(2), values))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "fields"), [("small", 96, 12), ("small", 64, 8), ("resnet18", 224, 14)]
+)
+def test_a_field_of_grad_cam_is_a_value_of_its_layer(backbone, size, fields):
+    net, seen = SeverityNet(image=True, clinical=0, backbone=backbone).eval(), []
+    hook = net.get_submodule(CAM_LAYER).register_forward_hook(lambda *io: seen.append(io[2].shape))
+    with torch.inference_mode():
+        net(torch.zeros(1, 1, size, size), torch.zeros(1, 0))
+    hook.remove()
+    assert seen[0][2:] == (fields, fields)
+    assert net.field == size / fields
 
 
 def test_a_network_needs_something_to_look_at_and_a_known_backbone():

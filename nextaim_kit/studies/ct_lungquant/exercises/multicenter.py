@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -28,8 +29,11 @@ def check_mean_of_readers(answer: Any, icc: float, readers: int) -> None:
     feedback(answer, expected, tolerance=0.005, hint=hint)
 
 
-def check_flattery(answer: Any, choices: pd.DataFrame, chosen: float) -> None:
-    """What the best choice afterwards adds to the AUC for zones."""
+def check_flattery(answer: Any, choices: pd.DataFrame, chosen: Mapping[str, float]) -> None:
+    """What the best choice afterwards adds to the AUC for zones; `chosen` is by question."""
+    if "zones" not in chosen:
+        print("There is no AUC for zones here: too few patients have the rarer answer.")
+        return
     best = choices.loc[choices["question"] == "zones", "auc"].max()
     hint = "the largest auc among the rows of zones, less the one chosen beforehand"
-    feedback(answer, float(best - chosen), tolerance=1e-6, hint=hint)
+    feedback(answer, float(best - chosen["zones"]), tolerance=1e-6, hint=hint)

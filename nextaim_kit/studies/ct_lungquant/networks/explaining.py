@@ -24,7 +24,7 @@ DENSE_HU = -700  # well-aerated lung is below
 
 
 def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
-    """How often a voxel of the lungs is called ill, by its HU and by what it is.
+    """How often a voxel of the lungs is called affected, by its HU and by what it is.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        By ``way``, ``truth`` (whether it is ill) and ``hu`` (the bin's middle): ``voxels``,
-        ``called``, the share of them called ill.
+        By ``way``, ``truth`` (whether it is affected) and ``hu`` (the bin's middle): ``voxels``,
+        ``called``, the share of them called affected.
     """
     count = len(BINS) - 1
     totals = {way: np.zeros((2, 2, count)) for way in ways}
@@ -60,14 +60,14 @@ def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
 
 
 def vessels_called_ill(table: pd.DataFrame, way: str) -> float:
-    """Share of the healthy voxels as dense as lesions (vessels, borders) that a way calls ill."""
+    """Share of the healthy voxels as dense as lesions (vessels, borders) called affected."""
     dense = table[(table["way"] == way) & ~table["truth"] & (table["hu"] > DENSE_HU)]
     return float((dense["voxels"] * dense["called"].fillna(0)).sum() / dense["voxels"].sum())
 
 
 @styled
 def density_figure(table: pd.DataFrame) -> Figure:
-    """Draw the shares of `by_density`: ill and healthy voxels, each way beside the other."""
+    """Draw the shares of `by_density`: affected and healthy voxels, each way beside the other."""
     figure, axes = new_figure(8.4, 3.6, 1, 2)
     said = []
     for axis, (sick, name) in zip(axes.flat, ((True, "lesions"), (False, "healthy")), strict=True):
@@ -78,10 +78,11 @@ def density_figure(table: pd.DataFrame) -> Figure:
             axis.plot(one["hu"], 100 * one["called"], color=color, linestyle=dashes, label=way)
             said.append(f"{way}, {name}: {100 * one['called'].mean():.0f} % on average over bins")
         title = "voxels of lesions" if sick else "healthy voxels of the lungs"
-        axis.set(xlabel="attenuation (HU)", ylabel="called ill, %", ylim=(-2, 102), title=title)
+        axis.set(xlabel="attenuation (HU)", ylabel="called affected, %", title=title)
+        axis.set_ylim(-2, 102)
         axis.grid(axis="y")
     axes.flat[0].legend()
-    return described(figure, f"Share of voxels called ill by density. {'; '.join(said)}.")
+    return described(figure, f"Share of voxels called affected by density. {'; '.join(said)}.")
 
 
 def mirrored(scan: Scan) -> Scan:
@@ -92,7 +93,7 @@ def mirrored(scan: Scan) -> Scan:
 
 
 def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
-    """How a software tells the lungs of a scan whose left and right were exchanged.
+    """How software tells the lungs of a scan whose left and right were exchanged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which parts of what networks call lung or ill are taken, and which are not."""
+"""Which parts of what networks call lung or lesion are taken, and which are not."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def at_half(probability: NDArray[np.float32], cut: float) -> NDArray[np.float32]
 
 
 def involvement(lungs: NDArray[np.bool_], lesions: NDArray[np.bool_]) -> float:
-    """Share of the lungs that is ill, in %."""
+    """Share of the lungs that is affected, in %."""
     return float(100 * (lungs & lesions).sum() / max(1, lungs.sum()))
 
 
 def large_enough(lesions: NDArray[np.float32], spacing: Sequence[float]) -> NDArray[np.float32]:
-    """Probabilities without what would be called ill in less than 1 ml that hangs together."""
+    """Probabilities without what would be called a lesion in less than 1 ml that hangs together."""
     labels, count = ndimage.label(lesions >= 0.5)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     small = sizes < _LEAST_LESION_ML / _voxel_ml(spacing)

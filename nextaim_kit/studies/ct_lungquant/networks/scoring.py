@@ -1,4 +1,4 @@
-"""How right a software is: masks against masks, and values against what the masks say."""
+"""How right software is: masks against masks, and values against what the masks say."""
 
 from __future__ import annotations
 

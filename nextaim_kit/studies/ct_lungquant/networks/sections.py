@@ -1,4 +1,4 @@
-"""One axial slice of a CT with its masks: where most is ill, or the lungs are largest."""
+"""One axial slice of a CT with its masks: where most is affected, or the lungs are largest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Section:
     lungs, lesions : array of bool, shape (y, x)
         By the masks that came with the CT.
     found : array of bool, shape (y, x)
-        Lesions that a software found; none where none was asked.
+        Lesions that software found; none where none was asked.
     """
 
     subject: str
@@ -43,14 +43,14 @@ class Section:
 
 
 def section(row: Any, segment: Callable[[Scan], Maps] | None = None) -> Section:
-    """The slice of a CT with masks where most is ill.
+    """The slice of a CT with masks where most is affected.
 
     Parameters
     ----------
     row : named tuple
         ``subject``, ``image``, ``lungs``, ``lesions``.
     segment : callable, optional
-        A software whose lesions are to be drawn as well.
+        Software whose lesions are to be drawn as well.
     """
     scan = read_ct(str(row.image))
     lungs, ill = masks_of(row, scan)

@@ -1,1 +1,1 @@
-"""A panel of readers beside a software: readings, agreement, consensus."""
+"""A panel of readers beside software: readings, agreement, consensus."""

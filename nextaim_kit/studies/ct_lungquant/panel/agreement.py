@@ -1,4 +1,4 @@
-"""How well a panel agrees on each label, and whether a software would pass for one of it."""
+"""How well a panel agrees on each label, and whether software would pass for one of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def codes(readings: pd.DataFrame, label: str) -> pd.DataFrame:
 
 
 def software_codes(values: pd.DataFrame, label: str) -> pd.Series:
-    """Class numbers by subject that a software's shares have at the usual limits, NaN without."""
+    """Class numbers by subject that software's shares have at the usual limits, NaN without."""
     share = values.set_index("subject")[SEEN[label]].astype(float)
     share = share / 100 if SEEN[label] == "involvement" else share
     found = pd.Series(np.searchsorted(LIMITS[label], share, side="right"), share.index)

@@ -1,4 +1,4 @@
-"""The consensus of a panel of readers, and how well a software and each reader meet it."""
+"""The consensus of a panel of readers, and how well software and each reader meet it."""
 
 from __future__ import annotations
 
@@ -87,13 +87,35 @@ def account(agreed: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def against_consensus(
     agreed: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int
 ) -> pd.DataFrame:
-    """AUC of the software against the consensus: ``question, value, low, high, n``."""
+    """AUC of the software against the consensus: ``question, value, low, high, n, rarer``.
+
+    ``rarer`` is the number of subjects with the rarer answer; with fewer than five of them the AUC
+    is NaN.
+    """
     rows: list[tuple[Any, ...]] = []
     for name, table in agreed.items():
         used = table[table["used"]]
-        found = auc_interval(used["y"], used["score"], n_boot=n_boot, seed=seed)
-        rows.append((name, *found, len(used)))
-    return pd.DataFrame(rows, columns=["question", "value", "low", "high", "n"])
+        found, rarer = _auc(used, n_boot=n_boot, seed=seed)
+        rows.append((name, *found, len(used), rarer))
+    return pd.DataFrame(rows, columns=["question", "value", "low", "high", "n", "rarer"])
+
+
+def too_rare(aucs: pd.DataFrame) -> list[str]:
+    """What is said of each question that has no AUC `against_consensus`."""
+    left = aucs[aucs["value"].isna()]
+    return [
+        f"{row.question}: no AUC, {row.rarer} of {row.n} patients have the rarer answer; "
+        f"{RARE} or more are needed"
+        for row in left.itertuples()
+    ]
+
+
+def _auc(used: pd.DataFrame, *, n_boot: int, seed: int) -> tuple[Interval, int]:
+    """AUC of subjects with an answer and a score, NaN if too few are of the rarer answer."""
+    rarer = int(min(used["y"].sum(), (1 - used["y"]).sum()))
+    if rarer < RARE:
+        return (np.nan, np.nan, np.nan), rarer
+    return auc_interval(used["y"], used["score"], n_boot=n_boot, seed=seed), rarer
 
 
 def at_limit(
@@ -199,9 +221,7 @@ def by_site(
     for name, table in agreed.items():
         used = table[table["used"]]
         for place, part in used.groupby(used["subject"].map(site)):
-            rarer, found = int(min(part["y"].sum(), (1 - part["y"]).sum())), (np.nan,) * 3
-            if rarer >= RARE:
-                found = auc_interval(part["y"], part["score"], n_boot=n_boot, seed=seed)
+            found, rarer = _auc(part, n_boot=n_boot, seed=seed)
             rows.append((name, place, *found, len(part), rarer))
     columns = ["question", "site", "value", "low", "high", "n", "rarer"]
     return pd.DataFrame(rows, columns=columns)

@@ -1,4 +1,4 @@
-"""A panel's readings and a software's values of the same CTs, brought together."""
+"""A panel's readings and software's values of the same CTs, brought together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel's four labels as questions of yes or no, to readers and to a software."""
+"""The panel's four labels as questions of yes or no, to readers and to software."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def questions(
     kind = "consolidated in part or wholly" if t == 1 else "wholly consolidated"
     place = "not in the lower parts alone" if z == 1 else "mainly in the upper parts"
     rows = [
-        ("involvement", "ct_ss", k, f"{limit['ct_ss'][k - 1]:g} % of the lungs or more ill",
+        ("involvement", "ct_ss", k, f"{limit['ct_ss'][k - 1]:g} % of the lungs or more affected",
          "% of the lungs"),
         ("type", "type", t, kind, "consolidation, % of the lesions"),
-        ("sides", "sides", 1, "both lungs ill", "in the lesser lung, % of the lesions"),
+        ("sides", "sides", 1, "both lungs affected", "in the lesser lung, % of the lesions"),
         ("zones", "zones", z, place, "in the upper half, % of the lesions"),
     ]  # fmt: skip
     made = {}

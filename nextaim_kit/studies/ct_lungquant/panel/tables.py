@@ -1,4 +1,4 @@
-"""Tables of readings and of a software's values as users write them: checked, doubts named."""
+"""Tables of readings and of software's values as users write them: checked, doubts named."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def checked_readings(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.D
 
 
 def checked_values(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Values of a software by subject, and the subjects that are left out.
+    """Values of software by subject, and the subjects that are left out.
 
     Parameters
     ----------

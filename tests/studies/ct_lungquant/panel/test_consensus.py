@@ -19,6 +19,7 @@ from nextaim_kit.studies.ct_lungquant.panel.consensus import (
     by_site,
     consensus,
     left_out,
+    too_rare,
 )
 from nextaim_kit.studies.ct_lungquant.panel.questions import questions
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, Panel, read_panel
@@ -32,7 +33,7 @@ NAN = np.nan
 
 @pytest.fixture(scope="module")
 def values():
-    """What a software without errors measures."""
+    """What software without errors measures."""
     table, rng = patients(), np.random.default_rng(0)
     ill, n = table["truth_involvement"] > 0, len(table)
     left = np.where(rng.random(n) < 0.2, rng.integers(0, 2, n), rng.beta(5, 5, n))
@@ -114,6 +115,18 @@ def test_the_auc_is_that_of_the_consensus(readings, values):
     assert found["value"]["zones"] == pytest.approx(auc(used["y"], used["score"]))
     assert (found["low"] <= found["value"]).all()
     assert (found["value"] <= found["high"]).all()
+
+
+def test_a_consensus_with_too_few_of_an_answer_has_no_auc_and_says_why(readings, values):
+    table = agreed(readings, values)["zones"]
+    used = table[table["used"]]
+    few = pd.concat([used[used["y"] == 0], used[used["y"] == 1].head(4)])
+    enough = pd.concat([used[used["y"] == 0], used[used["y"] == 1].head(5)])
+    found = against_consensus({"few": few, "enough": enough}, n_boot=20, seed=0)
+    assert found["value"].isna().tolist() == [True, False]
+    assert found["rarer"].tolist() == [4, 5]
+    (said,) = too_rare(found)
+    assert said.startswith(f"few: no AUC, 4 of {len(few)} patients")
 
 
 def test_a_software_that_says_half_keeps_its_auc_and_misses_at_its_limit(readings, values):
