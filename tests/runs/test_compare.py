@@ -71,7 +71,7 @@ def test_numbers_of_our_own_are_folded_away_where_others_stand_beside_published_
     assert "<details" not in beside
     alone = comparison_html(record(ours(0.8)), study())
     assert "<details open><summary>1 number of this run" in alone
-    assert "<th scope=\"col\">published</th>" not in alone
+    assert '<th scope="col">published</th>' not in alone
     other = ours(0.7) | {"name": "mean"}
     both = record(ours(0.8)) | {"metrics": [ours(0.8), other]}
     shown = comparison_html(both, study(published(notebook="fit", matches="auc")))
