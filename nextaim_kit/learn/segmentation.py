@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,7 +66,9 @@ def agreement(
     box = _common_box(truth | predicted)
     t, p = (torch.from_numpy(mask[box]) for mask in (truth, predicted))
     # Both measures rest on the same distances, which take all the time.
-    _, both, _ = get_edge_surface_distance(p, t, spacing=edges, symmetric=True)
+    with warnings.catch_warnings():  # MONAI hands itself an argument that it has deprecated
+        warnings.filterwarnings("ignore", "monai.metrics.utils get_mask_edges", FutureWarning)
+        _, both, _ = get_edge_surface_distance(p, t, spacing=edges, symmetric=True)
     one, other = (distances.numpy() for distances in both)
     near = np.count_nonzero(one <= tolerance) + np.count_nonzero(other <= tolerance)
     overlap = 2 * np.count_nonzero(truth & predicted)
