@@ -93,9 +93,18 @@ class Visit:
         self.menu("Run", "Run All Cells")
 
     def link(self, name: str) -> Any:
-        """The first link whose text begins so, once all cells ran and JupyterLab knows its way."""
+        """The first link with this text, once all cells ran and it is at rest.
+
+        While figures above it come it moves away from under a click.
+        """
         self.page.wait_for_function(SETTLED)
-        return self.page.locator("a[href*='/files/']", has_text=name).first
+        found = self.page.locator("a[href*='/files/']", has_text=name).first
+        places: list[Any] = []
+        while len(places) < 5 or any(place != places[-1] for place in places[-5:]):
+            found.scroll_into_view_if_needed()
+            places.append(found.bounding_box())
+            self.page.wait_for_timeout(500)
+        return found
 
     def reload(self) -> None:
         """Load the page anew, its notebook not saved, and run all cells."""
