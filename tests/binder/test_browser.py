@@ -89,7 +89,7 @@ def test_the_pod_of_the_profile_chosen_in_the_form_is_a_slice_with_shared_memory
 def test_a_slice_that_was_promised_and_did_not_come_is_told(ada):
     ada.open(START)
     told = ada.page.get_by_role("row", name="promised by the hub")
-    assert "1g.10gb, but no GPU can be used" in told.inner_text()
+    told.filter(has_text="1g.10gb, but no GPU can be used").first.wait_for()
 
 
 def test_the_report_opens_in_jupyterlab(ada):
