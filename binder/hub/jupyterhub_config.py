@@ -40,7 +40,7 @@ c.JupyterHub.cookie_secret = secrets.token_bytes(32)
 programs = Path(sys.executable).parent
 os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"  # `nextaim` in the servers' terminals
 c.ConfigurableHTTPProxy.command = [
-    str(programs / "configurable-http-proxy"),
+    *(sys.executable, str(HERE / "proxy.py")),
     "--proxy-timeout=3600000",  # ms; its 20 s would cut off the page that waits for a server
 ]
 c.ConfigurableHTTPProxy.api_url = f"http://{LOOPBACK}:{random_port()}"

@@ -129,7 +129,8 @@ def memory(root: Path = limits.ROOT) -> Finding:
 def shared_memory(root: Path = limits.ROOT) -> Finding:
     """Judge whether loader processes can hand over batches."""
     free, workers = limits.shared_memory(root), limits.loader_workers(root)
-    detail = f"/dev/shm has {free / 2**20:.0f} MiB free: {workers} loader processes"
+    room = f"{free / _GIB:.1f} GiB" if free >= _GIB else f"{free / 2**20:.0f} MiB"
+    detail = f"/dev/shm has {room} free: {workers} loader processes"
     if workers:
         return Finding("shared memory", "ok", detail)
     mend = "it still works, slower; give the container more, as in --shm-size=1g"

@@ -129,13 +129,16 @@ def test_a_volume_with_its_masks_turns(ada, wait_until):
     ada.open("notebooks/look.ipynb")
     canvas = ada.page.locator(".jp-OutputArea canvas").last
     wait_until(lambda: colored(pixels(canvas)) > 0.01)
+    planes = at_rest(canvas, wait_until)
     ada.shot("planes")
     ada.page.get_by_label("View", exact=True).last.select_option("3-D, turn it with the mouse")
+    wait_until(lambda: apart(pixels(canvas), planes) > 10)
+    before = at_rest(canvas, wait_until)
     ada.shot("volume")
-    before = pixels(canvas)
     here, there = {"x": 200, "y": 200}, {"x": 320, "y": 230}
     canvas.drag_to(canvas, source_position=here, target_position=there)
-    wait_until(lambda: np.abs(pixels(canvas) - before).mean() > 1)
+    wait_until(lambda: apart(pixels(canvas), before) > 1)
+    assert colored(at_rest(canvas, wait_until)) > 0.01
 
 
 def test_without_webgl_the_slices_stay_and_the_reason_is_told(ada):
@@ -177,6 +180,23 @@ def launched(visit, *flags):
 
 def pixels(place):
     return np.asarray(Image.open(io.BytesIO(place.screenshot())).convert("RGB"), float)
+
+
+def at_rest(place, wait_until):
+    """Its pixels, once two pictures of it are the same."""
+    pictures = [pixels(place)]
+
+    def same():
+        pictures.append(pixels(place))
+        return apart(*pictures[-2:]) == 0
+
+    wait_until(same)
+    return pictures[-1]
+
+
+def apart(one, other):
+    """Mean difference of two pictures, in gray levels; of unlike sizes, as far as can be."""
+    return np.abs(one - other).mean() if one.shape == other.shape else 255.0
 
 
 def colored(picture):

@@ -10,9 +10,13 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import requests
+from jupyter_client.session import Session
+from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from websocket import create_connection
 
 PROJECT = Path(__file__).resolve().parents[2]
+PROTOCOL = "v1.kernel.websocket.jupyter.org"
+LONG = "'x' * 11_000_000"
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,20 @@ def test_the_kit_in_the_server_sees_the_profile_s_limits_and_promise(served, wai
     assert promise == "1g.10gb"
 
 
+def test_the_proxy_hands_on_bytes_and_more_of_them_than_10_mib(served):
+    session = Session()
+    ask = session.msg("execute_request", {"code": "", "user_expressions": {"long": LONG}})
+    parts = [session.pack(ask[name]) for name in ("header", "parent_header", "metadata", "content")]
+    array = bytes(range(256))  # no UTF-8 text
+    kernel = post(served, "api/kernels").json()["id"]
+    with socket_of(served, f"api/kernels/{kernel}/channels", subprotocols=[PROTOCOL]) as socket:
+        assert socket.getsubprotocol() == PROTOCOL
+        socket.send_binary(serialize_msg_to_ws_v1([*parts, array], "shell"))
+        while b'"execute_reply"' not in (answer := socket.recv())[:1000]:
+            pass
+    assert len(answer) > 11_000_000
+
+
 def test_a_server_with_a_run_outlives_the_culler_and_one_without_does_not(
     start_hub, wait_until, toy, tmp_path
 ):
@@ -141,16 +159,25 @@ def processes_of(hub):
 
 def type_in_terminal(visitor, command):
     """Type a command into a terminal of the server, and leave."""
-    path = f"/user/{visitor.user}/api/terminals"
-    server = {"X-XSRFToken": visitor.session.cookies.get("_xsrf", path=f"/user/{visitor.user}/")}
-    made = visitor.session.post(visitor.hub.address + path, headers=server)
-    made.raise_for_status()
-    name = made.json()["name"]
-    host = visitor.hub.address.removeprefix("http://")
-    place = f"/user/{visitor.user}/terminals/websocket/{name}"
-    cookies = {c.name: c.value for c in visitor.session.cookies if place.startswith(c.path)}
-    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-    with closing(create_connection(f"ws://{host}{place}", cookie=cookie, timeout=30)) as socket:
+    name = post(visitor, "api/terminals").json()["name"]
+    with socket_of(visitor, f"terminals/websocket/{name}") as socket:
         socket.send(json.dumps(["stdin", command + "\r"]))
         while command[:20] not in socket.recv():
             pass
+
+
+def post(visitor, path):
+    """Ask the visitor's own server to make something."""
+    place = f"/user/{visitor.user}/"
+    token = {"X-XSRFToken": visitor.session.cookies.get("_xsrf", path=place)}
+    made = visitor.session.post(visitor.hub.address + place + path, headers=token)
+    made.raise_for_status()
+    return made
+
+
+def socket_of(visitor, path, **more):
+    """A WebSocket of the visitor's own server."""
+    host, place = visitor.hub.address.removeprefix("http://"), f"/user/{visitor.user}/{path}"
+    cookies = {c.name: c.value for c in visitor.session.cookies if place.startswith(c.path)}
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    return closing(create_connection(f"ws://{host}{place}", cookie=cookie, timeout=60, **more))

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-PATIENCE = 400_000  # milliseconds; far longer than anything should take
+PATIENCE = 180_000  # milliseconds; far longer than anything should take
 IDLE = """() => [...document.querySelectorAll('.jp-StatusBar-Item')].some(
     item => item.textContent.endsWith('| Idle'))"""
 
@@ -47,7 +47,18 @@ class Visit:
         return [url for place, url in remote if place.hostname != "127.0.0.1"]
 
     def click(self, place: Any) -> None:
+        """Click at a place once all cells ran and it is at rest.
+
+        While figures above it come it moves away from under a click.
+        """
         self.clicks += 1
+        place.wait_for()
+        self.page.wait_for_function(SETTLED)
+        boxes: list[Any] = []
+        while len(boxes) < 4 or any(box != boxes[-1] for box in boxes[-4:]):
+            place.scroll_into_view_if_needed()
+            boxes.append(place.bounding_box())
+            self.page.wait_for_timeout(250)
         place.click()
 
     def button(self, name: str) -> Any:
@@ -93,18 +104,8 @@ class Visit:
         self.menu("Run", "Run All Cells")
 
     def link(self, name: str) -> Any:
-        """The first link with this text, once all cells ran and it is at rest.
-
-        While figures above it come it moves away from under a click.
-        """
-        self.page.wait_for_function(SETTLED)
-        found = self.page.locator("a[href*='/files/']", has_text=name).first
-        places: list[Any] = []
-        while len(places) < 5 or any(place != places[-1] for place in places[-5:]):
-            found.scroll_into_view_if_needed()
-            places.append(found.bounding_box())
-            self.page.wait_for_timeout(500)
-        return found
+        """The first link with this text to a file of the server."""
+        return self.page.locator("a[href*='/files/']", has_text=name).first
 
     def reload(self) -> None:
         """Load the page anew, its notebook not saved, and run all cells."""

@@ -99,7 +99,7 @@ def test_every_study_has_a_thumbnail_of_a_declared_figure_and_a_picture_until_th
         stage, _, name = study.thumbnail.figure.partition("/")
         assert name in study.notebooks[stage].outputs.files
         assert study.thumbnail.alt
-        assert (project / study.thumbnail.until_run).exists()
+        assert (project / study.thumbnail.until_run).is_file()
 
 
 def test_cards_need_no_heavy_package():
