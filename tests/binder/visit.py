@@ -58,7 +58,7 @@ class Visit:
         while len(boxes) < 4 or any(box != boxes[-1] for box in boxes[-4:]):
             place.scroll_into_view_if_needed()
             boxes.append(place.bounding_box())
-            self.page.wait_for_timeout(250)
+            self.page.wait_for_timeout(150)
         place.click()
 
     def button(self, name: str) -> Any:
