@@ -125,3 +125,4 @@ class Visit:
         self.click(entry.and_(self.page.locator(".lm-Menu-itemLabel")))
         light = json.dumps(str("Dark" not in name).lower())
         self.page.wait_for_function(f"() => document.body.dataset.jpThemeLight === {light}")
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
