@@ -16,7 +16,7 @@ from jupyterhub.utils import random_port
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
-from trial import TrialSpawner, spawner_settings  # noqa: E402
+from trial import TrialSpawner, spawner_settings  # noqa: E402  # lies beside this file
 
 LOOPBACK = "127.0.0.1"
 values = yaml.safe_load((HERE / "values.yaml").read_text())

@@ -448,6 +448,7 @@ def _laid_out(net: nn.Module) -> nn.Module:
     """A network whose 3-D convolutions, on a CPU, keep channels together: half the time."""
     if torch.cuda.is_available() or not any(isinstance(m, nn.Conv3d) for m in net.modules()):
         return net
+    # torch's stubs leave this form out.
     return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 

@@ -76,6 +76,7 @@ class Book(TorchDispatchMode):
                     continue
                 self._strike(key)
             size = self._rounded(storage.nbytes())
+            # mypy infers no type for a lambda that binds the loop's value.
             end = weakref.ref(storage, lambda _, key=key: self._strike(key))  # type: ignore[misc]
             self._held[key] = end, label, size
             self._now[label] += size

@@ -117,7 +117,7 @@ def choose(viewer: str = "auto") -> list[Viewer]:
     if wanted not in able:
         why, mend = ("nobody looks at this run: no browser is behind it", "viewer='auto'")
         if looks:
-            why, mend = why_not(wanted)  # type: ignore[arg-type]
+            why, mend = why_not(wanted)  # type: ignore[arg-type]  # "auto" ended above
         raise RequestError(
             f"viewer {wanted!r} cannot work here", expected=f"one of {', '.join(able)}", found=why,
             mend=mend,

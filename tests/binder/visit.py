@@ -55,7 +55,9 @@ class Visit:
         place.wait_for()
         self.page.wait_for_function(SETTLED)
         boxes: list[Any] = []
+        end = time.monotonic() + PATIENCE / 1000
         while len(boxes) < 4 or any(box != boxes[-1] for box in boxes[-4:]):
+            assert time.monotonic() < end, "it never came to rest"
             place.scroll_into_view_if_needed()
             boxes.append(place.bounding_box())
             self.page.wait_for_timeout(150)

@@ -98,6 +98,7 @@ class Entry:
 def whole(archive: Any) -> Any:
     """The value in an opened file."""
     unpickler = pickle.Unpickler(io.BytesIO(_array(archive, "value")[...]))
+    # Set on the object, as pickle allows; its stubs know a subclass only.
     unpickler.persistent_load = lambda number: _array(archive, number)[...]  # type: ignore[method-assign]
     return unpickler.load()
 

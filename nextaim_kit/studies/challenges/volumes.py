@@ -99,7 +99,7 @@ def _array(path: str, row: object) -> NDArray[np.float32]:
     """Voxels in x, y, z of the patient system, on the grid of the image."""
     image = read_image(path)
     like = read_image(row.image)  # type: ignore[attr-defined]  # a row of the cohort
-    check_geometry(like, image, subject=str(row.subject))  # type: ignore[attr-defined]
+    check_geometry(like, image, subject=str(row.subject))  # type: ignore[attr-defined]  # too
     return sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS")).T.astype(np.float32)
 
 
