@@ -53,6 +53,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/cache.py
 	@echo "==> benchmarks/fuzz.py"
 	@$(BIN)/python benchmarks/fuzz.py
+	@echo "==> benchmarks/hard_cohorts.py"
+	@$(BIN)/python benchmarks/hard_cohorts.py
 	@echo "==> benchmarks/quantify.py"
 	@$(BIN)/python benchmarks/quantify.py
 	@echo "==> benchmarks/dask_workers.py"
