@@ -84,6 +84,7 @@ def cases() -> Iterator[tuple[str, str, Tables]]:
     small = {"size": (64, 48, 32)}
     scans = lungquant.make_twin(24, **small)
     healthy = lungquant.make_twin(60, **small).query("truth_involvement == 0")
+    healthy = pd.concat([healthy] * 6).assign(subject=lambda t: [f"H-{k}" for k in range(len(t))])
     lesions = radiomics.make_twin(n=24)
     features = extract_cohort(radiomics.make_twin(n=80))[0]
     numbers = features.select_dtypes("number").columns.difference(["label"])
