@@ -16,7 +16,9 @@ from nextaim_kit.errors import DataError
 
 _SKEW = 0.25  # degrees that a rounded matrix may lie from right angles: 1.5 mm across a chest
 _ROUNDED = 0.01  # degrees that are said
-_ITKS = (".nrrd", ".nhdr", ".mha", ".mhd")
+# Named, since ITK itself knows MetaImage by small letters only.
+_ITKS = dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO")
+_ITKS |= dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 _EDGES = re.compile(
     rb"^\s*(spacings|space directions|ElementSpacing|ElementSize)\s*[:=](?!.*nan)", re.M | re.I
@@ -44,7 +46,7 @@ def read_volume(path: Path) -> sitk.Image:
         if path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".img")):
             image = read_nifti(path)
         else:
-            image = sitk.ReadImage(str(path))
+            image = sitk.ReadImage(str(path), imageIO=_ITKS.get(path.suffix.lower(), ""))
     except DataError:
         raise
     except Exception as error:  # a damaged file can make the parsers raise anything
