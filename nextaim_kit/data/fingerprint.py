@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.data.files import cache_folder, sha256_of, write_text
-from nextaim_kit.data.source import SYNTHETIC, find_source, place_of, split_choice
+from nextaim_kit.data.source import SYNTHETIC, files_of, find_source, place_of, split_choice
 from nextaim_kit.errors import KitError
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
@@ -74,7 +74,7 @@ def _of_path(path: Path) -> str:
     if path.is_file() and path.suffix.lower() in _CELLS:
         return _of_files([(path.name, path), *_named_files(path)])
     if path.is_file():
-        return _of_files([(path.name, path)])
+        return _of_files([(part.name, part) for part in files_of(path)])
     if (path / "cohort.csv").is_file():
         return _of_path(path / "cohort.csv")
     return _of_files(below(path))
@@ -102,7 +102,7 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
         place, _ = split_choice(place_of(cell, table.parent))
         name = place.name if os.path.isabs(os.path.expanduser(cell.strip())) else cell
         if os.path.isfile(place):
-            files.append((name, place))
+            files += [(name, part) for part in files_of(place)]
         elif os.path.isdir(place) and place.resolve() not in [*table.resolve().parents]:
             files += [(f"{name}/{below}", path) for below, path in below(place)]
     return files

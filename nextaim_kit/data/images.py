@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import zlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from nextaim_kit.data import dicom, regions, series
-from nextaim_kit.data.nifti import read_nifti
 from nextaim_kit.data.rtstruct import read_rtstruct
 from nextaim_kit.data.seg import read_seg
 from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.volumes import read_volume
 from nextaim_kit.errors import DataError
 
 READERS = {"RTSTRUCT": read_rtstruct, "SEG": read_seg}
 
 # Damage is reported as a DataError; ITK's own warnings would only clutter a notebook.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
-
-
-# Only what is in one file can be told apart by that file's content.
-_DETACHED = (".mhd", ".nhdr", ".hdr", ".img")
 
 
 def read_image(path: str | Path) -> sitk.Image:
@@ -52,16 +49,10 @@ def read_image(path: str | Path) -> sitk.Image:
         image = series.read_series(place, wanted)
     elif not place.is_file():
         raise _missing(place)
-    elif place.suffix.lower() in _DETACHED:
-        raise DataError(
-            f"{place.name} keeps its voxels in another file",
-            expected="one file with header and voxels: .nii.gz, .nrrd, .mha",
-            mend="save the volume again as one of them",
-        )
     elif dicom.is_dicom(place):
         image = series.read_single(place)
     else:
-        image = _read_volume(place)
+        image = read_volume(place)
     return _scalar_volume(image, place)
 
 
@@ -107,6 +98,18 @@ def is_drawn(path: str | Path) -> bool:
     """Whether a file is an RTSTRUCT or SEG, which is drawn onto the grid of its image."""
     place, _ = split_choice(path)
     return place.is_file() and dicom.is_dicom(place) and dicom.modality(place) in READERS
+
+
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    """Take the warnings within as texts, which travel with a result, instead of showing them."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        for told in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", told)
+        yield notes
+    notes += sorted({" ".join(str(w.message).split()) for w in caught})
 
 
 def check_geometry(
@@ -164,20 +167,6 @@ def _missing(path: Path) -> DataError:
     )
 
 
-def _read_volume(path: Path) -> sitk.Image:
-    try:
-        if path.name.lower().endswith((".nii", ".nii.gz")):
-            return read_nifti(path)
-        return sitk.ReadImage(str(path))
-    except (RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(
-            f"{dicom.named(path)} cannot be read",
-            expected="a whole NIfTI, NRRD, MetaImage or DICOM file",
-            found=brief(str(error), path),
-            mend="copy or export the file again",
-        ) from error
-
-
 def _scalar_volume(image: sitk.Image, path: Path) -> sitk.Image:
     if image.GetDimension() > 3:
         raise DataError(
@@ -210,13 +199,3 @@ def _binary(labels: sitk.Image, label: int | None, path: Path) -> sitk.Image:
         raise regions.empty(path)
     names = {int(value): "" for value in there}
     return sitk.Equal(labels, float(regions.choose(names, label, "", path, kind="label")))
-
-
-def brief(message: str, path: Path) -> str:
-    """Keep the telling end of a C++ message: no addresses, no source lines, no folders."""
-    text = message.rsplit("ERROR: ", 1)[-1].replace(str(path), path.name)
-    text = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", text)
-    # MetaIO blames a missing file for a short one.
-    text = text.replace("Reason: No such file or directory", "truncated or damaged")
-    text = " ".join(text.split())
-    return text if len(text) <= 200 else f"{text[:60]} … {text[-139:]}"

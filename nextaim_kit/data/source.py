@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,3 +93,35 @@ def split_choice(path: str | Path) -> tuple[Path, str]:
     if mark and not os.path.exists(os.path.expanduser(path)):
         return Path(os.path.expanduser(place)), series
     return Path(os.path.expanduser(path)), ""
+
+
+# What holds a volume; of one whose voxels lie in another file, its header.
+VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr")
+_VOXELS = re.compile(rb"^\s*(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.M | re.I)
+
+
+def is_volume(name: str) -> bool:
+    """Whether a file of this name is a volume, or the header of one."""
+    return name.lower().endswith(VOLUMES)
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file and, if it is the header of a volume, those files of its voxels that are there."""
+    return [path, *(part for part in voxel_files(path) if part.is_file())]
+
+
+def voxel_files(path: Path) -> list[Path]:
+    """Files that hold the voxels of a volume's header, by what it says, whether there or not."""
+    kind = path.suffix.lower()
+    if kind in (".hdr", ".img"):
+        other = {".hdr": ".img", ".img": ".hdr"}[kind]
+        return [path.with_suffix(other.upper() if path.suffix.isupper() else other)]
+    if kind not in (".mhd", ".nhdr") or not path.is_file():
+        return []
+    with path.open("rb") as stream:
+        head = stream.read(1 << 20)
+    found = _VOXELS.search(head)
+    if not found or found[1].lower() == b"local":
+        return []
+    names = head[found.end() :].split(b"\n") if found[1].split()[0] == b"LIST" else [found[1]]
+    return [path.parent / os.fsdecode(name.strip()) for name in names if name.strip()]

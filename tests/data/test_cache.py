@@ -23,6 +23,7 @@ import zarr
 from nextaim_kit.cli import main
 from nextaim_kit.data.cache import cached, lazy, room
 from nextaim_kit.data.cache.identity import digest, said
+from nextaim_kit.data.fingerprint import fingerprint
 from nextaim_kit.errors import DataError, RequestError
 
 calls: deque[str] = deque()
@@ -387,9 +388,21 @@ def test_files_that_cannot_be_followed_are_refused(ct):
         cached(windowed, ct.parent / "absent.nii")
     with pytest.raises(RequestError, match="'what' is the name of a file"):
         cached(given, what=str(ct))
-    (ct.parent / "ct.mhd").write_text("header")
-    with pytest.raises(DataError, match="keeps its voxels in another file"):
-        cached(windowed, ct.parent / "ct.mhd")
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [("ct.mhd", "ElementDataFile = v.raw"), ("ct.nhdr", "data file: v.raw"), ("ct.hdr", "")],
+)
+def test_voxels_in_another_file_tell_one_volume_from_another(tmp_path, header, text):
+    (tmp_path / header).write_text(f"NDims = 3\n{text}\n")
+    found = set()
+    for voxels in (b"one", b"another"):
+        for name in ("v.raw", "ct.img"):
+            (tmp_path / name).write_bytes(voxels)
+        found.add(str(said(tmp_path / header)))
+        found.add(fingerprint(str(tmp_path / header))["sha256"])
+    assert len(found) == 4
 
 
 def test_what_has_no_source_is_refused_unless_a_key_stands_for_it(ct):

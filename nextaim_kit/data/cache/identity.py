@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 
 from nextaim_kit.data.fingerprint import below, content_hashes, settled, stamp
-from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.errors import DataError, RequestError
 
-# Their voxels lie in another file, whose changes would not be seen.
-_DETACHED = (".mhd", ".nhdr", ".hdr", ".img")
 _hashes: dict[str, str] = {}
 
 
@@ -100,12 +98,6 @@ def said(value: Any, key: str = "") -> Any:
 def content(path: str | Path) -> str:
     """Hash of what a file or folder holds, wherever it lies."""
     place, choice = split_choice(path)
-    if place.suffix.lower() in _DETACHED:
-        raise DataError(
-            f"{place.name} keeps its voxels in another file, whose changes would not be seen",
-            expected="one file with header and voxels: .nii.gz, .nrrd, .mha",
-            mend="save the volume again as one of them",
-        )
     if not place.exists():
         raise DataError(
             f"{place.name or place} is not there",
@@ -113,7 +105,8 @@ def content(path: str | Path) -> str:
             mend="check the path",
         )
     try:
-        files = sorted(below(place)) if place.is_dir() else [("", place)]
+        parts = [("", part) for part in files_of(place)]
+        files = sorted(below(place)) if place.is_dir() else parts
         return digest([choice, [[name, _sha256(file)] for name, file in files]])
     except OSError as error:
         raise DataError(f"{place.name} cannot be read", found=str(error.strerror)) from error

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nextaim_kit.data import dicom
-from nextaim_kit.data.images import read_image
+from nextaim_kit.data.images import noted, read_image
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.errors import DataError
 from nextaim_kit.machine.limits import memory_available
@@ -70,7 +70,9 @@ def read_ct(path: str | Path) -> Scan:
     """
     place, series = split_choice(path)
     warnings = _check_header(place, series)
-    image = read_image(path)
+    with noted() as notes:
+        image = read_image(path)
+    warnings += notes
     name = dicom.named(place)
     _check_shape(image, name)
     image, padded = _whole_numbers(image, name)

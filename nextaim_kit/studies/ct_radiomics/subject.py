@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import SimpleITK as sitk
 
 import nextaim_kit
 from nextaim_kit.data.files import sha256_of, write_text
-from nextaim_kit.data.fingerprint import content_hashes
-from nextaim_kit.data.images import check_geometry, read_image, read_mask
-from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.fingerprint import below, content_hashes
+from nextaim_kit.data.images import check_geometry, noted, read_image, read_mask
+from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
@@ -83,20 +82,18 @@ def _failure(row: Row, stage: str, problem: str, mend: str) -> Failure:
 def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
-    image = read_image(_path(row, "image"))
-    mask = _mask(row, image, label, stage)
-    stage[0] = "geometry"
-    options = settings.pyradiomics()
-    check_geometry(image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"])
-    stage[0] = "roi"
-    region = find_region(image, mask, 1, *engine.minimum(options))
-    stage[0] = "features"
-    with _one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for told in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", told)
+    with _one_thread(), noted() as notes:
+        image = read_image(_path(row, "image"))
+        mask = _mask(row, image, label, stage)
+        stage[0] = "geometry"
+        options = settings.pyradiomics()
+        check_geometry(
+            image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"]
+        )
+        stage[0] = "roi"
+        region = find_region(image, mask, 1, *engine.minimum(options))
+        stage[0] = "features"
         values = engine.features_of(region, settings)
-    notes = sorted({" ".join(str(w.message).split()) for w in caught})
     notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
     volume = np.count_nonzero(region.mask) * float(np.prod(region.spacing)) / 1000
     involvement, problem = _involvement(row, image, volume)
@@ -197,15 +194,15 @@ def _hashes(row: Row) -> dict[str, str]:
 
 def _content(path: str) -> str:
     place, choice = split_choice(path)
-    if place.is_file():
-        return content_hashes([place])[0]
-    if not place.is_dir():
+    if not place.exists():
         raise DataError(
             f"{place.name} is missing",
             expected="a file or a folder with a DICOM series",
             mend="check the path; a relative path counts from the folder of its cohort.csv",
         )
-    files = sorted(file for file in place.rglob("*") if file.is_file())
+    files = [file for _, file in sorted(below(place))] if place.is_dir() else files_of(place)
+    if files == [place]:
+        return content_hashes(files)[0]
     lines = [choice, *content_hashes(files)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -214,7 +211,8 @@ def _content(path: str) -> str:
 def _code() -> list[str]:
     """Digests of what reads and measures: another version of it has results of its own."""
     here = Path(__file__).parent
-    readers = ("dicom", "images", "nifti", "regions", "rtstruct", "seg", "series")
+    readers = ("dicom", "images", "nifti", "regions", "rtstruct", "seg", "series",
+               "volumes")  # fmt: skip
     files = [here.parents[1] / "data" / f"{name}.py" for name in readers]
     measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
     return [sha256_of(path) for path in (*files, *(here / f"{name}.py" for name in measures))]

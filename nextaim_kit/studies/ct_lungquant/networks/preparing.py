@@ -18,7 +18,7 @@ from torch import Tensor
 from nextaim_kit.data.cache import cached, lazy
 from nextaim_kit.data.cohort import load_cohort
 from nextaim_kit.data.fingerprint import below, content_hashes
-from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
@@ -89,7 +89,7 @@ def prepared(image: str, lungs: str, lesions: str, spacing: tuple[float, ...]) -
 def content(path: str) -> str:
     """A CT by what its files hold, whatever they are called and wherever they lie."""
     place, _ = split_choice(path)
-    files = [file for _, file in below(place)] if place.is_dir() else [place]
+    files = [file for _, file in below(place)] if place.is_dir() else files_of(place)
     return hashlib.sha256(" ".join(sorted(content_hashes(files))).encode()).hexdigest()
 
 
