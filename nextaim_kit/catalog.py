@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.places import folder
+from nextaim_kit.yaml_text import parse_yaml
 
 PROFILES = ("smoke", "tutorial", "slice", "paper")
 
@@ -19,7 +19,7 @@ Tag = Literal["pub", "slides", "code", "calc", "recall", "guess"]
 
 
 class _Declared(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Published(_Declared):
@@ -105,15 +105,15 @@ def notebooks_folder() -> Path:
     DataError
         If there is none, as after an installation without the project's folder.
     """
-    folder = Path(os.environ.get("NEXTAIM_NOTEBOOKS") or project_folder() / "notebooks")
-    if not folder.is_dir():
+    there = folder("NEXTAIM_NOTEBOOKS", project_folder() / "notebooks")
+    if not there.is_dir():
         raise DataError(
             "the kit's notebooks are not beside the package",
             expected="an installation from a clone: pip install -e .",
-            found=f"no folder {folder}",
+            found=f"no folder {there}",
             mend="clone the project, or set NEXTAIM_NOTEBOOKS to its notebooks folder",
         )
-    return folder
+    return there
 
 
 def studies() -> list[Study]:
@@ -173,13 +173,13 @@ def _load(path: Path) -> Study:
 def _parse(path: Path, _changed: int) -> Study:
     study = path.parent.name
     try:
-        declared = yaml.safe_load(path.read_text(encoding="utf-8"))
+        declared = parse_yaml(path.read_text(encoding="utf-8"))
         notebooks = {
             stage: {"id": f"{study}/{stage}", "path": _notebook_path(path.parent, stage)} | entry
             for stage, entry in declared.pop("notebooks", {}).items()
         }
         return Study(id=study, notebooks=notebooks, **declared)
-    except (yaml.YAMLError, ValidationError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise DataError(
             f"study file {study}/study.yaml is not well formed", found=str(error)
         ) from error

@@ -16,6 +16,8 @@ from rich.table import Table
 
 from nextaim_kit import __version__, catalog
 from nextaim_kit.errors import KitError, RequestError, RunError
+from nextaim_kit.places import absolute, placed
+from nextaim_kit.yaml_text import parse_yaml
 
 app = typer.Typer(
     name="nextaim",
@@ -38,10 +40,17 @@ viewer_app = typer.Typer(help="Viewers of volumes that have to be fetched once."
 app.add_typer(viewer_app, name="viewer", no_args_is_help=True)
 
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C
+# Wherever a process stands later, a path means what it meant where it was typed.
 Sweep = Annotated[
-    Path, typer.Argument(metavar="SWEEP", help="A sweep file; once planned, its folder will do.")
+    Path,
+    typer.Argument(
+        parser=placed, metavar="SWEEP", help="A sweep file; once planned, its folder will do."
+    ),
 ]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the runs.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", parser=placed, metavar="PATH", help="Folder of the runs."),
+]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     # A batch system's request to end is obeyed as Ctrl-C is: nothing stays half made.
     with contextlib.suppress(ValueError):  # not the main thread: its owner decides
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if arguments is None:
+        _speak_utf8()
     try:
+        os.environ.update(absolute())
         code = app(arguments, standalone_mode=False)
     except KitError as error:
         _errors().print(f"[bold red]error:[/] {escape(str(error))}")
@@ -62,6 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
     if code == _INTERRUPTED:
         _errors().print("stopped; nothing is half written, the same command goes on from here")
     return code if isinstance(code, int) else 0
+
+
+def _speak_utf8() -> None:
+    """Begin again in UTF-8 where the locale is without: names of files are more than ASCII."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"  # for kernels too
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def console() -> Console:
@@ -141,7 +160,10 @@ def run(
         list[str] | None,
         typer.Option("-p", metavar="NAME=VALUE", help="One parameter; may be repeated."),
     ] = None,
-    file: Annotated[Path | None, typer.Option("-f", help="YAML file of parameters.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", parser=placed, metavar="PATH", help="YAML file of parameters."),
+    ] = None,
     out: Out = None,
     force: Annotated[bool, typer.Option(help="Run again although done.")] = False,
 ) -> None:
@@ -157,33 +179,37 @@ def run(
 
 
 def _given(pairs: list[str], file: Path | None) -> dict[str, Any]:
-    import yaml
-
     given: dict[str, Any] = {}
     if file is not None:
         if not file.is_file():
             raise RequestError(f"no parameter file {file}", mend="give an existing YAML file")
         try:
-            given = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            given = parse_yaml(file.read_text(encoding="utf-8")) or {}
+        except ValueError as error:
             raise RequestError(
                 f"{file} is no YAML file",
                 expected="lines of name: value, in UTF-8",
-                found=" ".join(str(error).split()),
+                found=str(error),
             ) from error
         if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
             raise RequestError(f"{file} holds no parameters", expected="lines of name: value")
+    said: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise RequestError(f"cannot read the parameter {pair!r}", expected="-p name=value")
-        given[name.strip()] = value
-    return given
+        if name.strip() in said:
+            raise RequestError(f"the parameter {name.strip()!r} is given twice", mend="keep one")
+        said[name.strip()] = value
+    return given | said
 
 
 @app.command()
 def board(
-    html: Annotated[Path | None, typer.Option(help="Write the board as one HTML page.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(parser=placed, metavar="PATH", help="Write the board as one HTML page."),
+    ] = None,
     out: Out = None,
 ) -> None:
     """Show each result beside the published number."""
@@ -201,7 +227,10 @@ def board(
 @viewer_app.command("install")
 def viewer_install(
     archive: Annotated[
-        Path | None, typer.Option(help="Its .tgz, fetched elsewhere; else npm fetches it.")
+        Path | None,
+        typer.Option(
+            parser=placed, metavar="PATH", help="Its .tgz, fetched elsewhere; else npm fetches it."
+        ),
     ] = None,
 ) -> None:
     """Put the viewer of itkwidgets on this machine, so that it works without internet."""
@@ -213,7 +242,13 @@ def viewer_install(
 @app.command()
 def gallery(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of the site; an earlier gallery is replaced.")
+        Path,
+        typer.Option(
+            "--out",
+            parser=placed,
+            metavar="PATH",
+            help="Folder of the site; an earlier gallery is replaced.",
+        ),
     ] = Path("gallery"),
     profile: Annotated[str, typer.Option(help="Named set of parameters.")] = "tutorial",
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class KitError(Exception):
     """Something a user can mend, said in full.
@@ -31,6 +33,44 @@ class KitError(Exception):
 
 def _rebuild(kind: type[KitError], what: str, expected: str, found: str, mend: str) -> KitError:
     return kind(what, expected=expected, found=found, mend=mend)
+
+
+_MENDS = {
+    errno.ENOSPC: "free space on that disk, or {elsewhere}",
+    errno.EDQUOT: "your quota there is used up: remove files of yours, or {elsewhere}",
+    errno.EACCES: "see to the rights of the file and its folder, or {elsewhere}",
+    errno.EPERM: "see to the rights of the file and its folder, or {elsewhere}",
+    errno.EROFS: "that disk can only be read: {elsewhere}",
+    errno.ENOENT: "see whether the folder is still there, or {elsewhere}",
+    errno.ENOTDIR: "a file stands where a folder has to: move it, or {elsewhere}",
+    errno.EEXIST: "a file stands where a folder has to: move it, or {elsewhere}",
+    errno.EISDIR: "a folder stands where a file has to: move it, or {elsewhere}",
+    errno.ENAMETOOLONG: "shorten the name, or {elsewhere} with a shorter path",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), then run again",
+    errno.ENFILE: "close other programs: this machine has too many files open",
+    errno.ENOMEM: "close other kernels, or run where there is more memory",
+    errno.EAGAIN: "close other kernels: no more processes or locks are to be had (ulimit -u)",
+    errno.ETIMEDOUT: "nothing answered in time: run again when the machine or network is less busy",
+    errno.EIO: "the disk does not answer as it should: {elsewhere}, and tell who runs it",
+    errno.ESTALE: "the network file system lost the file: run again, or {elsewhere}",
+}
+
+
+def mend_of(error: OSError, elsewhere: str = "choose another folder") -> str:
+    """How to put right what the system refused, by its own reason.
+
+    Parameters
+    ----------
+    error : OSError
+    elsewhere : str
+        What another place for the files is chosen by, such as ``set NEXTAIM_DATA to another``.
+    """
+    if isinstance(error, TimeoutError):
+        return _MENDS[errno.ETIMEDOUT]
+    if isinstance(error, ConnectionError):
+        return "the other side hung up: run again; if it stays so, see whether it still runs"
+    found = _MENDS.get(error.errno or 0, "mend what the system names, then run again")
+    return found.format(elsewhere=elsewhere)
 
 
 class RequestError(KitError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -54,6 +55,10 @@ def test_parameters_come_from_a_file_and_the_command_line_has_the_last_word(toy,
         (["run", "toy/draw", "-p", "sise=3"], "did you mean 'size'"),
         (["run", "toy/draw", "-p", "size=0"], "int in [1, 100]"),
         (["run", "toy/draw", "-p", "size"], "-p name=value"),
+        (["run", "toy/draw", "-p", "size=010"], "did you mean 10?"),
+        (["run", "toy/draw", "-p", "limit=nan"], "a decimal number"),
+        (["run", "toy/draw", "-p", "size=4", "-p", "size=5"], "'size' is given twice"),
+        (["run", "toy/draw", "--out", ""], "cannot be resolved"),
         (["run", "toy/draw", "--profile", "smoky"], "did you mean 'smoke'"),
         (["run", "toy/draw", "-f", "absent.yaml"], "no parameter file"),
         (["run", "toy/drow"], "did you mean toy/draw"),
@@ -111,7 +116,48 @@ def test_ctrl_c_exits_with_130_ends_the_kernel_and_leaves_no_record(toy, tmp_pat
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
-@pytest.mark.parametrize("text", ["a: [1", "1: 3", "- size", "\xff"])
+@pytest.mark.parametrize(
+    "line", ["size: 010", "seed: 1:30", "limit: .inf", "kind: on", "size: 5.0"]
+)
+def test_a_parameter_file_is_as_strict_as_the_command_line(toy, tmp_path, capsys, line):
+    toy()
+    (tmp_path / "set.yaml").write_text(line)
+    assert main(["run", "toy/draw", "-f", str(tmp_path / "set.yaml")]) == 2
+    assert "cannot take this value" in capsys.readouterr().err
+
+
+def test_paths_count_from_where_the_user_stands_and_what_was_understood_is_said(
+    toy, tmp_path, monkeypatch, capsys
+):
+    toy()
+    here = tmp_path / "it's {here} é"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("NEXTAIM_NOTEBOOKS", "../notebooks")
+    (here / "c.csv").write_text("subject\n1\n")
+    (here / "set.yaml").write_text("cohort: c.csv")
+    asked = ["run", "toy/draw", "--profile", "smoke", "-f", "set.yaml", "-p", "rates=.5,1e-2"]
+    assert main([*asked, "--out", "my runs"]) == 0
+    assert "size=2  rates=0.5, 0.01" in capsys.readouterr().out
+    assert len(list((here / "my runs" / "toy" / "draw").glob("*/run.json"))) == 1
+    monkeypatch.setenv("NEXTAIM_RUNS", "my runs")
+    assert main([*asked]) == 0
+    assert "done already" in capsys.readouterr().out
+    assert main(["board", "--html", "board.html"]) == 0
+    assert (here / "board.html").is_file()
+
+
+def test_names_beyond_ascii_hold_in_a_locale_that_has_none(toy, tmp_path):
+    toy()
+    poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "nextaim_kit.cli", "board", "--html", "Übersicht.html"]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, **poor}, capture_output=True)
+    assert ended.returncode == 0
+    assert "Übersicht.html" in ended.stdout.decode()
+    assert (tmp_path / "Übersicht.html").is_file()
+
+
+@pytest.mark.parametrize("text", ["a: [1", "1: 3", "- size", "\xff", "size: 4\nsize: 5"])
 def test_a_parameter_file_that_holds_none_is_a_wrong_request(toy, tmp_path, capsys, text):
     toy()
     (tmp_path / "set.yaml").write_bytes(text.encode("latin-1"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -13,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nextaim_kit.data.files import write_text
-from nextaim_kit.errors import DataError
+from nextaim_kit.data.files import write_json
+from nextaim_kit.errors import DataError, mend_of
 
 if TYPE_CHECKING:
     from requests import Response
@@ -155,7 +154,7 @@ class Resumer:
         # A weak tag may stay when bytes change, so it cannot vouch for a range.
         version = tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
         self.part.unlink(missing_ok=True)
-        write_text(self.note, json.dumps({"url": url, "version": version}))
+        write_json(self.note, {"url": url, "version": version})
 
     def _receive(self, answer: Response, start: int, url: str) -> None:
         total = _total(answer, start)
@@ -248,12 +247,9 @@ def _reason(error: Exception) -> str:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return DataError(
         f"cannot write {path.name}",
-        expected=f"room and permission to write in {path.parent}",
+        expected=f"to write in {path.parent}; what has come is gone on from",
         found=error.strerror or str(error),
-        mend="free space, then run again: it goes on from what has come"
-        if full
-        else "choose another folder by NEXTAIM_DATA",
+        mend=mend_of(error, "set NEXTAIM_DATA to another folder"),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, mend_of
+from nextaim_kit.places import folder
 
 
 @contextlib.contextmanager
@@ -21,7 +24,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     DataError
-        If the disk is full or the folder cannot be written; nothing is left behind.
+        If it cannot be written, with the mend for the reason; nothing is left behind.
     """
     path = Path(path)
     partial: Path | None = None
@@ -40,7 +43,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             f"cannot write {path.name}",
             expected=f"room and permission to write in {path.parent}",
             found=error.strerror or str(error),
-            mend=f"free space or {_elsewhere(path)}, then run again",
+            mend=mend_of(error, _elsewhere(path)),
         ) from error
     finally:
         if partial is not None:
@@ -88,6 +91,24 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
+    """Write `value` as JSON that every parser reads: whole, and without NaN or infinity.
+
+    Raises
+    ------
+    DataError
+        If a number in it is not finite, or the file cannot be written.
+    """
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise DataError(
+            f"{Path(path).name} would hold NaN or infinity, which JSON does not have",
+            expected="finite numbers, or None for what could not be computed",
+        ) from error
+    write_text(path, f"{text}\n")
+
+
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with Path(path).open("rb") as stream:
@@ -96,13 +117,9 @@ def sha256_of(path: str | Path) -> str:
 
 def cache_folder() -> Path:
     """Folder for what can be made again: ``NEXTAIM_CACHE``, else ``~/.cache/nextaim_kit``."""
-    return _folder("NEXTAIM_CACHE", Path.home() / ".cache" / "nextaim_kit")
+    return folder("NEXTAIM_CACHE", Path.home() / ".cache" / "nextaim_kit")
 
 
 def data_folder() -> Path:
     """Folder for fetched data sets: ``NEXTAIM_DATA``, else ``~/nextaim_data``."""
-    return _folder("NEXTAIM_DATA", Path.home() / "nextaim_data")
-
-
-def _folder(variable: str, default: Path) -> Path:
-    return Path(os.environ.get(variable) or default).expanduser()
+    return folder("NEXTAIM_DATA", Path.home() / "nextaim_data")

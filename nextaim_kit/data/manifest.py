@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NotRequired
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,6 +20,8 @@ from typing_extensions import TypedDict
 
 import nextaim_kit
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.places import folder
+from nextaim_kit.yaml_text import parse_yaml
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 UNKNOWN = "unknown"
@@ -125,7 +125,7 @@ class Manifest(BaseModel):
 def manifests_folder() -> Path:
     """Folder of the manifests: ``NEXTAIM_MANIFESTS``, else ``data_manifests`` of the project."""
     default = Path(nextaim_kit.__file__).resolve().parents[1] / "data_manifests"
-    return Path(os.environ.get("NEXTAIM_MANIFESTS") or default).expanduser()
+    return folder("NEXTAIM_MANIFESTS", default)
 
 
 def manifest_names() -> list[str]:
@@ -163,18 +163,14 @@ def load_manifest(name: str) -> Manifest:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read",
             expected="a manifest in YAML, UTF-8",
             found=" ".join(str(error).split())[:200],
             mend="correct the file",
         ) from error
-
-
-def _loader() -> type:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _unknown(name: str, names: list[str]) -> RequestError:

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from nextaim_kit.data.download import Copier, NotThereError, Resumer, UnreachableError
 from nextaim_kit.data.manifest import File
-from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.errors import DataError, RequestError, mend_of
 
 Progress = Callable[[str, int, int | None], None]
 _Way = tuple[str, Copier | Resumer]
@@ -82,7 +82,7 @@ def _take(way: _Way, file: File, target: Path) -> None:
             f"cannot write {file.path}",
             expected=f"room and permission to write in {target.parent}",
             found=error.strerror or str(error),
-            mend="free space or choose another folder by NEXTAIM_DATA, then run again",
+            mend=mend_of(error, "set NEXTAIM_DATA to another folder"),
         ) from error
     finally:
         fresh.unlink(missing_ok=True)

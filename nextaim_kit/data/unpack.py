@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from nextaim_kit.data.files import take_place
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, mend_of
 
 
 def unpack(archive: Path) -> Path:
@@ -28,8 +28,7 @@ def unpack(archive: Path) -> Path:
     try:
         work = Path(tempfile.mkdtemp(prefix=".unpack-", dir=archive.parent))
     except OSError as error:
-        mend = "make its folder writable"
-        raise _refused(archive, error.strerror or str(error), mend) from error
+        raise _refused(archive, error.strerror or str(error), mend_of(error)) from error
     try:
         with zipfile.ZipFile(archive) as content:
             _check(content, archive)
@@ -40,7 +39,7 @@ def unpack(archive: Path) -> Path:
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise _refused(archive, str(error), "delete the archive and fetch it again") from error
     except OSError as error:
-        raise _refused(archive, error.strerror or str(error), "free space, then again") from error
+        raise _refused(archive, error.strerror or str(error), mend_of(error)) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import atomic_path, write_text
+from nextaim_kit.data.files import atomic_path, write_json
 from nextaim_kit.errors import DataError, RunError
 from nextaim_kit.runs import record as records
+from nextaim_kit.runs.injected import taken
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.request import RESULT, Request, prepare
 
@@ -34,24 +35,26 @@ def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
     notebook_id : str
         Such as ``ct_radiomics/severity``.
     parameters : mapping
-        The notebook's ``globals()``; only the declared parameters are taken from it.
+        The notebook's ``globals()``; the declared parameters are taken from it.
     seed : int
         Seeds Python, NumPy and torch.
 
     Raises
     ------
     RequestError
-        If a parameter has a wrong type or is out of bounds.
+        If a parameter has a wrong type or is out of bounds, or a tool such as papermill gave one
+        that the notebook does not have.
     """
     from nextaim_kit.machine.hub import kept_awake_by_cells
     from nextaim_kit.machine.seeds import seed_everything
 
-    seed_everything(seed)
     folder = os.environ.get("NEXTAIM_RUN")
-    if folder:
+    if folder:  # its request was checked before this kernel was started
+        seed_everything(seed)
         return Run(Request.read(Path(folder)), headless=True)
     declared = read_parameters(catalog.find(notebook_id).path)
-    given = {name: p.check(parameters[name]) for name, p in declared.items()}
+    given = taken(parameters, declared, notebook_id)
+    seed_everything(seed)
     request = prepare(notebook_id, "interactive", given, live=True)
     shutil.rmtree(request.folder, ignore_errors=True)
     kept_awake_by_cells()
@@ -102,7 +105,8 @@ class Run:
         low, high = (float(b) for b in interval) if interval is not None else (None, None)
         if not all(abs(v) < float("inf") for v in (float(value), low or 0.0, high or 0.0)):
             raise DataError(f"metric {name!r} is not a finite number", found=f"{value} {interval}")
-        entry = {"name": name, "value": float(value), "low": low, "high": high, "n": n}
+        entry = {"name": name, "value": float(value), "low": low, "high": high}
+        entry["n"] = None if n is None or n != n else int(n)
         entry |= {"unit": unit, "note": note}
         self._put("metrics", entry)
         spread = f"  [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
@@ -169,7 +173,7 @@ class Run:
             )
         self._result["sections"] = self._clock.stop()
         self._result["gpu"] = _gpu()
-        write_text(self.request.folder / RESULT, json.dumps(self._result, indent=1))
+        write_json(self.request.folder / RESULT, self._result)
         record = compose(self.request, self._result)
         if not self.headless:
             records.write_record(self.request.folder, record)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 import tempfile
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook, Study
-from nextaim_kit.data.files import cache_folder, data_folder, take_place, write_text
-from nextaim_kit.errors import DataError, KitError, RequestError
+from nextaim_kit.data.files import cache_folder, data_folder, take_place, write_json, write_text
+from nextaim_kit.errors import DataError, KitError, RequestError, mend_of
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs.board import render_board, rows_of
 from nextaim_kit.runs.cards import Card, Entry, card
@@ -63,7 +62,7 @@ def write_gallery(
         _write_board(studies, site, runs, folders)
         shown = [card(study, folders, runs, profile) for study in studies]
         write_text(site / INDEX, _index(shown, endings, profile, runs))
-        write_text(site / SUMMARY, json.dumps(_summary(shown, endings, profile), indent=1) + "\n")
+        write_json(site / SUMMARY, _summary(shown, endings, profile))
 
 
 def require_place(to: Path) -> None:
@@ -100,7 +99,7 @@ def _swapped(to: Path) -> Iterator[Path]:
             f"the gallery {to.name} cannot be written",
             expected=f"room and permission to write in {to.parent}",
             found=error.strerror or str(error),
-            mend="free space or choose another folder with --out",
+            mend=mend_of(error, "choose another folder with --out"),
         ) from error
     finally:
         if work is not None:
@@ -159,7 +158,7 @@ def _summary(shown: Sequence[Card], endings: Mapping[str, Ending], profile: str)
 def public_text(error: KitError, runs: Path) -> str:
     """An error as a page may show it: without the folders of this machine."""
     lines = [error.what, error.expected and f"expected: {error.expected}", error.found]
-    known = {"<runs>": runs.absolute(), "<cache>": cache_folder(), "<data>": data_folder()}
+    known = {"<runs>": runs, "<cache>": cache_folder(), "<data>": data_folder()}
     text = "\n".join(line for line in lines if line)
     text = without_paths(text, [], {str(path): name for name, path in known.items()})
     return _FOLDERS.sub("", text)

@@ -16,9 +16,9 @@ from __future__ import annotations
 import ast
 import io
 import json
+import math
 import re
 import tokenize
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,15 +26,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from nextaim_kit.catalog import Notebook, near_miss
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.runs.values import Unreadable, read_value
 
 _NUMBER = r"([-+]?(?:inf|\d+\.?\d*(?:e[-+]?\d+)?))"
 _BOUNDS = re.compile(rf"\s*\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]\s*$")
 _IMPORT = "from typing import Literal"
+_EXACT = 2**53  # whole numbers beyond are rounded by readers of JSON
 _SCALARS = {"int": int, "float": float, "bool": bool, "str": str}
 
 
@@ -85,23 +86,25 @@ class Parameter:
             raise self._refusal(value) from None
         if value in ("", []) and self.default not in ("", [], None):
             raise self._refusal(value)
-        items = value if isinstance(value, list) else [value]
-        if self.bounded and any(v is not None and not self.low <= v <= self.high for v in items):
-            raise self._refusal(value)
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None and not self._holds(item):
+                raise self._refusal(value)
         return value
+
+    def _holds(self, item: Any) -> bool:
+        """Whether an item is within bounds, and one that every reader of a record reads alike."""
+        if isinstance(item, str):
+            return not any(c < " " or "\ud800" <= c <= "\udfff" for c in item)
+        readable = abs(item) <= _EXACT if isinstance(item, int) else math.isfinite(item)
+        return readable and not (self.bounded and not self.low <= item <= self.high)
 
     def parse(self, text: str) -> Any:
         """Read a value typed on a command line, and check it."""
-        if _takes_text(self.kind):
-            return self.check(None if text == "null" and self.kind is not str else text)
         try:
-            if typing.get_origin(self.kind) is list:
-                items = [item.strip() for item in text.strip("[] ").split(",") if item.strip()]
-                as_text = _takes_text(typing.get_args(self.kind)[0])
-                return self.check(items if as_text else [_number(yaml.safe_load(i)) for i in items])
-            return self.check(_number(yaml.safe_load(text)))
-        except yaml.YAMLError:
-            raise self._refusal(text) from None
+            value = read_value(text, self.kind)
+        except Unreadable as error:
+            raise self._refusal(text, error.form, error.near) from None
+        return self.check(value)
 
     def text(self, value: Any) -> str:
         """What one would type on a command line for a value: `parse` gives it back."""
@@ -111,13 +114,17 @@ class Parameter:
             return {None: "null", True: "true", False: "false"}[value]
         return str(value)
 
-    def _refusal(self, value: Any) -> RequestError:
+    def _refusal(self, value: Any, form: str = "", meant: str = "") -> RequestError:
         near = near_miss(str(value), map(str, self.choices))
+        meant = repr(near) if near else meant
+        mend = f"did you mean {meant}?" if meant else f"{self.name} is: {self.help}"
+        if self.kind is str and not isinstance(value, str):
+            mend = f'in a file text that looks like something else stands in quotes: "{value}"'
         return RequestError(
             f"parameter {self.name!r} cannot take this value",
-            expected=self.expected,
-            found=repr(value),
-            mend=f"did you mean {near!r}?" if near else f"{self.name} is: {self.help}",
+            expected=f"{self.expected}, written as {form}" if form else self.expected,
+            found=said if len(said := repr(value)) < 80 else f"{said[:77]}...",
+            mend=mend,
         )
 
 
@@ -238,24 +245,6 @@ def _kind(node: ast.expr) -> Any:
     raise ValueError(
         f"type {ast.unparse(node)!r}: use int, float, bool, str, Literal[...], list[...] or | None"
     )
-
-
-def _takes_text(kind: Any) -> bool:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return any(_takes_text(k) for k in typing.get_args(kind))
-    if typing.get_origin(kind) is Literal:
-        return all(isinstance(v, str) for v in typing.get_args(kind))
-    return kind is str
-
-
-def _number(value: Any) -> Any:
-    # YAML 1.1 reads 1e-3 as text; a typed parameter means the number.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _comments(source: str) -> dict[int, str]:

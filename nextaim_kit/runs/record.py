@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook, project_folder
-from nextaim_kit.data.files import sha256_of, write_text
-from nextaim_kit.errors import KitError, RequestError, RunError
+from nextaim_kit.data.files import sha256_of, write_json
+from nextaim_kit.errors import KitError, RequestError, RunError, mend_of
 from nextaim_kit.machine.kit import kit_version
+from nextaim_kit.places import folder, placed
 
 SCHEMA = 1
 RECORD, NOTEBOOK, REPORT, FILES = "run.json", "notebook.ipynb", "report.html", "files"
@@ -23,7 +24,7 @@ RECORDED_ENVIRONMENT = ("CPU_LIMIT", "CUDA_VISIBLE_DEVICES", "JUPYTER_IMAGE", "M
 
 def runs_folder(out: str | Path | None = None) -> Path:
     """Folder of all runs: `out`, else ``NEXTAIM_RUNS``, else ``runs`` in the project."""
-    return Path(out or os.environ.get("NEXTAIM_RUNS") or project_folder() / "runs").expanduser()
+    return placed(out) if out else folder("NEXTAIM_RUNS", project_folder() / "runs")
 
 
 def run_id(notebook: Notebook, parameters: Mapping[str, Any], data: Sequence[Mapping]) -> str:
@@ -70,7 +71,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     paths = [folder / NOTEBOOK, folder / REPORT, *sorted((folder / FILES).rglob("*"))]
     hashes = {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths if p.is_file()}
     whole = {"schema": SCHEMA, **record, "files": hashes}
-    write_text(folder / RECORD, json.dumps(whole, indent=1) + "\n")
+    write_json(folder / RECORD, whole)
     return whole
 
 
@@ -103,7 +104,7 @@ def locked_file(path: Path, busy: KitError | None = None) -> Iterator[None]:
         raise RequestError(
             f"the folder {path.parent} cannot be made, or not written to",
             found=error.strerror or str(error),
-            mend="give another folder with --out or NEXTAIM_RUNS",
+            mend=mend_of(error, "give another folder with --out or NEXTAIM_RUNS"),
         ) from error
     with handle:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.files import write_json
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import resolve
@@ -47,7 +47,7 @@ class Request:
     def write(self) -> None:
         """Leave the request in its folder, where the kernel finds it."""
         described = asdict(self) | {"folder": None}
-        write_text(self.folder / REQUEST, json.dumps(described))
+        write_json(self.folder / REQUEST, described)
 
     @classmethod
     def read(cls, folder: Path) -> Request:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.data.files import atomic_path
-from nextaim_kit.errors import KernelDied, KitError, RunError
+from nextaim_kit.errors import KernelDied, KitError, RunError, mend_of
 from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.context import compose, headings, machine, missing_outputs
@@ -125,13 +125,32 @@ def _run(request: Request, observer: Observer) -> None:
             found="no answer from the kernel; most often memory ran out",
             mend="run a smaller profile, or on a machine with more memory",
         ) from None
+    except RuntimeError as error:  # of jupyter_client, which has no kinds of them
+        raise _kernel_error(notebook, str(error)) or error from None
     except OSError as error:
         raise RunError(
             f"the run of {notebook.id} could not be carried out",
             found=error.strerror or str(error),
-            mend="free space and see to the rights of the runs' folder, then run again",
+            mend=mend_of(error, "give another folder with --out or NEXTAIM_RUNS"),
         ) from error
     _require_result(request, notebook)
+
+
+def _kernel_error(notebook: catalog.Notebook, said: str) -> RunError | None:
+    """Why a kernel did not come to its first cell; None of anything else."""
+    if "died before" in said:
+        return KernelDied(
+            f"the notebook's process of {notebook.id} ended before its first cell",
+            found=said,
+            mend="nextaim doctor says what is wrong with the kernel; often memory ran out",
+        )
+    if "didn't respond" in said:
+        return RunError(
+            f"the notebook's process of {notebook.id} did not start in time",
+            found=said,
+            mend="run again when the machine is less busy",
+        )
+    return None
 
 
 def _literal(path: Path) -> str:

@@ -13,7 +13,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from nextaim_kit import catalog
 from nextaim_kit.runs.chain import Ending, check_row, run_row, share_out
+from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import REPORT
 from nextaim_kit.runs.request import Request
 from nextaim_kit.runs.runner import Observer, execute
@@ -45,7 +47,9 @@ def run_each(
     out_console = Console(highlight=False, soft_wrap=True)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     own = share_out(notebook_ids, given)
-    _, notes = check_row(notebook_ids, profile, own, out, force)
+    requests, notes = check_row(notebook_ids, profile, own, out, force)
+    for request in requests:
+        out_console.print(escape(_understood(request)), style="dim")
     for note in notes:
         out_console.print(f"[yellow]note:[/] {escape(note)}")
     return run_row(
@@ -56,6 +60,14 @@ def run_each(
         run=lambda request: _run_one(out_console, request, force),
         failed=lambda error: errors.print(f"[bold red]error:[/] {escape(str(error))}"),
     )
+
+
+def _understood(request: Request) -> str:
+    """A line with the values, as they were understood, that are not the notebook's own."""
+    declared = read_parameters(catalog.find(request.notebook).path)
+    values = {n: v for n, v in request.parameters.items() if v != declared[n].default}
+    said = "  ".join(f"{n}={declared[n].text(v)}" for n, v in values.items())
+    return f"{request.notebook}: {said or 'with its defaults'}"
 
 
 def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -70,6 +71,8 @@ def _describe(out: Console, plan: Plan, *, anew: bool) -> None:
     out.print(
         f"[bold]{escape(plan.name)}[/]  {escape(plan.sweep.title)}{'  (planned anew)' * anew}"
     )
+    for name, values in _understood(plan).items():
+        out.print(f"{name}: {escape(values)}", soft_wrap=True)
     out.print(f"{len(plan.rows)} runs: {_counts(state)}")
     table = Table("notebook", "left", "time each", "memory GB", "known from", box=None)
     total = 0.0
@@ -86,6 +89,15 @@ def _describe(out: Console, plan: Plan, *, anew: bool) -> None:
     out.print(f"[dim]frozen in {escape(str(plan.folder))}[/]", soft_wrap=True)
 
 
+def _understood(plan: Plan) -> dict[str, str]:
+    """Each parameter that the sweep sets, and its values as they were understood."""
+    said: dict[str, dict[str, None]] = {}
+    for row in plan.rows:
+        for name, value in row.parameters.items():
+            said.setdefault(name, {})[_short(value)] = None
+    return {n: ", ".join(list(v)[:8]) + (" ..." if len(v) > 8 else "") for n, v in said.items()}
+
+
 def _counts(state: State) -> str:
     return ", ".join(f"{n} {name}" for name, n in controller.summary(state).items() if n) or "none"
 
@@ -93,12 +105,12 @@ def _counts(state: State) -> str:
 def _frozen(file: Path, folder: Path | None) -> Plan:
     """The plan that stands for a sweep file, or lies in a sweep's folder."""
     place = file if (file / PLAN).is_file() else sweep_folder(file, folder)
-    plan = load(place.absolute())
+    plan = load(place)
     if plan is None:
         raise RequestError(
             f"{file} has no plan yet",
             expected="a sweep that was planned, or the folder of one",
-            mend=f"nextaim sweep plan {file}",
+            mend=f"nextaim sweep plan {shlex.quote(str(file))}",
         )
     return plan
 
@@ -221,7 +233,9 @@ def retry(file: Path, folder: Path | None) -> None:
     with controller.held(plan):
         count = forget(plan, everything=True)
     print(
-        f"{count} failed rows run again with: nextaim sweep run {file}" if count else "none failed"
+        f"{count} failed rows run again with: nextaim sweep run {shlex.quote(str(file))}"
+        if count
+        else "none failed"
     )
 
 

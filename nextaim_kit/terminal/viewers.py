@@ -14,7 +14,7 @@ from pathlib import Path
 from re import fullmatch
 
 from nextaim_kit.data.files import take_place
-from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.errors import DataError, RequestError, mend_of
 from nextaim_kit.show.viewers.available import ITK_FOLDER
 
 PACKAGE, VERSION = "itk-vtk-viewer", "14.51.0"
@@ -58,7 +58,7 @@ def install(archive: Path | None = None, folder: Path | None = None) -> Path:
                 f"{PACKAGE} cannot be put where Jupyter's server serves it",
                 expected=f"room and permission to write in {place.parent}",
                 found=error.strerror or str(error),
-                mend="free space there, or set JUPYTER_DATA_DIR to a folder that can be written",
+                mend=mend_of(error, "set JUPYTER_DATA_DIR to another folder"),
             ) from error
     return place
 

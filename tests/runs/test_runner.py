@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -134,6 +135,39 @@ def test_a_killed_kernel_is_told_apart_and_has_its_own_exit_code(toy):
     with pytest.raises(KernelDied, match="was killed") as caught:
         execute(ask())
     assert caught.value.exit_code == 138
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), RunError, "free space"),
+        (OSError(errno.EROFS, "Read-only file system"), RunError, "only be read"),
+        (TimeoutError("Cell execution timed out"), RunError, "nothing answered in time"),
+        (BlockingIOError(errno.EAGAIN, "Try again"), RunError, "close other kernels"),
+        (RuntimeError("Kernel didn't respond in 60 seconds"), RunError, "less busy"),
+        (RuntimeError("Kernel died before replying to kernel_info"), KernelDied, "doctor"),
+    ],
+)
+def test_a_run_that_cannot_be_carried_out_is_told_its_own_mend(
+    toy, monkeypatch, error, kind, words
+):
+    def fail(*_, **__):
+        raise error
+
+    toy()
+    monkeypatch.setattr("papermill.execute_notebook", fail)
+    with pytest.raises(kind, match=words) as raised:
+        execute(ask())
+    assert ("free space" in raised.value.mend) == (error.args[0] == errno.ENOSPC)
+
+
+def test_a_record_is_json_without_nan(toy):
+    toy("run.metric('more', 1, n=float('nan')); run.metric('n', 1, n=np.int64(3))")
+    request = ask()
+    execute(request)
+    text = (request.folder / records.RECORD).read_text()
+    assert [m["n"] for m in json.loads(text)["metrics"]] == [None, None, 3]
+    assert "NaN" not in text
 
 
 def test_subjects_that_failed_make_the_run_incomplete_but_done(toy):

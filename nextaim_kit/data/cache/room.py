@@ -58,7 +58,7 @@ def quota() -> int:
 
 def disk() -> tuple[int, int]:
     """Size and free bytes of the disk that the cache lies on."""
-    folder = cache_folder().absolute()
+    folder = cache_folder()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     found = shutil.disk_usage(folder)

@@ -172,7 +172,7 @@ def _namespace() -> int:
 
 def jobs_folder(out: str | Path | None = None) -> Path:
     """Folder with a folder for each run in the background."""
-    return runs_folder(out).absolute() / ".background"
+    return runs_folder(out) / ".background"
 
 
 def clock_of(process: int) -> int | None:

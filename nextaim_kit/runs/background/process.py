@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.files import write_json
 from nextaim_kit.errors import KitError
 from nextaim_kit.runs.background.job import PULSE, STATE, State
 from nextaim_kit.runs.chain import run_row
@@ -41,7 +41,7 @@ class _Teller(Observer):
     def tell(self, **news: Any) -> None:
         seconds = round(time.monotonic() - self._began, 1)
         self.state = replace(self.state, **news, seconds=seconds)
-        write_text(self.folder / STATE, json.dumps(asdict(self.state)))
+        write_json(self.folder / STATE, asdict(self.state))
 
     def cell(self, number: int, total: int, heading: str) -> None:
         if heading != self.state.heading:

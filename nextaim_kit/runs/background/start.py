@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import write_text
-from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.data.files import write_json
+from nextaim_kit.errors import RequestError, RunError, mend_of
 from nextaim_kit.machine.limits import memory_kills
+from nextaim_kit.places import absolute
 from nextaim_kit.runs.background.job import (
     JOB,
     LOG,
@@ -74,7 +75,7 @@ def begin(
             # As checked: a path that was given from here is another one from elsewhere.
             "own": {r.notebook: {n: r.parameters[n] for n in own[r.notebook]} for r in asked},
             "force": force,
-            "out": str(runs_folder(out).absolute()),
+            "out": str(runs_folder(out)),
         }
         try:
             job = _start(folder, order, _public(asked, given))
@@ -83,7 +84,7 @@ def begin(
                 "the run cannot be started",
                 expected="a process of its own, and a folder for its state in the runs' folder",
                 found=error.strerror or str(error),
-                mend="close other kernels, free space or set NEXTAIM_RUNS to another folder",
+                mend=mend_of(error, "set NEXTAIM_RUNS to another folder"),
             ) from error
     _forget(jobs(out)[_KEPT:])
     return job
@@ -125,14 +126,15 @@ def _start(folder: Path, order: Mapping[str, Any], changed: Mapping[str, Any]) -
         "machine": here(),
         "kills": memory_kills(),
     }
-    write_text(folder / JOB, json.dumps(described, indent=1))
+    write_json(folder / JOB, described)
     return Job(folder, **described, alive=True)
 
 
 def _spawn(folder: Path, order: Mapping[str, Any]) -> int:
     """Start the process; what is asked goes through a pipe: it may hold paths of the user's."""
     # A kernel that ends, or a server that interrupts it, must not take the run along.
-    outer = {k: v for k, v in os.environ.items() if not k.startswith(("JPY_", "MPLBACKEND"))}
+    outer = {**os.environ, **absolute()}
+    outer = {k: v for k, v in outer.items() if not k.startswith(("JPY_", "MPLBACKEND"))}
     with (folder / LOG).open("wb") as log, _signals_held():
         os.fchmod(log.fileno(), 0o600)  # an unexpected error's text may hold paths
         process = subprocess.Popen(

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.machine.limits import cpu_count, memory_available
+from nextaim_kit.places import placed
 from nextaim_kit.runs.record import locked_file
 from nextaim_kit.runs.sweep.plan import Plan, Row, require_current
 from nextaim_kit.runs.sweep.row import SLOTS
@@ -33,6 +32,7 @@ from nextaim_kit.runs.sweep.state import (
     progress,
     read_ending,
 )  # fmt: skip
+from nextaim_kit.yaml_text import parse_yaml
 
 WORKFLOW = Path(__file__).parents[1] / "workflow"
 LOG = "engine.log"
@@ -77,13 +77,14 @@ class Engine:
         RequestError
             If there is none, or it lacks what it wants of each job.
         """
-        folder = next((f for f in (WORKFLOW / on, Path(on)) if (f / "config.yaml").is_file()), None)
+        places = (WORKFLOW / on, placed(on))
+        folder = next((f for f in places if (f / "config.yaml").is_file()), None)
         if folder is None:
             raise RequestError(
                 f"no engine {on!r}",
                 expected=f"{', '.join(engines())}, or a folder with a Snakemake profile",
             )
-        profile = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")) or {}
+        profile = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8")) or {}
         names = [resource.partition("=")[0] for resource in resources if "=" in resource]
         if len(names) < len(resources):
             raise RequestError(f"cannot read -r {' -r '.join(resources)}", expected="-r NAME=VALUE")

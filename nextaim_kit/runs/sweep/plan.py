@@ -15,7 +15,7 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.catalog import Resources
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.files import write_json, write_text
 from nextaim_kit.errors import RequestError
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
@@ -164,7 +164,7 @@ def sweep_folder(file: Path, out: str | Path | None = None) -> Path:
     """Folder of a sweep: named by its file, or by the file's folder if that is ``sweep.yaml``."""
     file = file.resolve()
     name = file.stem if file.stem != "sweep" else file.parent.name or file.stem
-    return (records.runs_folder(out) / "sweeps" / name).absolute()
+    return records.runs_folder(out) / "sweeps" / name
 
 
 def _check_metric(sweep: Sweep, notebook: catalog.Notebook) -> None:
@@ -278,7 +278,7 @@ def freeze(plan: Plan) -> None:
         "sweep": plan.sweep.model_dump(exclude_defaults=True),
     }
     write_text(plan.folder / TABLE, table)
-    write_text(plan.folder / PLAN, json.dumps(guard, indent=1) + "\n")
+    write_json(plan.folder / PLAN, guard)
 
 
 def load(folder: Path) -> Plan | None:

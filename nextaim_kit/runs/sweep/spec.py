@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.yaml_text import parse_yaml
 
 Values = list[Any]
 
@@ -42,7 +42,7 @@ class Sweep(BaseModel):
         ``cores``, ``memory_gb``, ``vram_gb``, ``minutes`` of a run, where the profile's do not fit.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     title: str = ""
     notebooks: list[str] = Field(min_length=1)
@@ -152,11 +152,11 @@ def read_sweep(path: Path) -> Sweep:
         If there is no such file, or it says what a sweep cannot say.
     """
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"no sweep file {path}", found=error.strerror or str(error)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path} is no YAML file", found=" ".join(str(error).split())) from error
+    except ValueError as error:
+        raise RequestError(f"{path} is no YAML file", found=str(error)) from error
     if not isinstance(said, dict):
         raise RequestError(f"{path} is no sweep", expected="lines such as notebooks: [...]")
     empty = [name for name, value in said.items() if value is None]

@@ -12,14 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from nextaim_kit.data.files import sha256_of, write_text
+from nextaim_kit.data.files import sha256_of, write_json
+from nextaim_kit.places import absolute
 from nextaim_kit.runs.record import RECORD
 from nextaim_kit.runs.sweep.plan import Plan, Row
 
 ENDED, ALIVE, LOGS, CANCELED = "rows", "alive", "logs", "canceled"
 # What a job elsewhere has to know of this process's environment.
-_FOLDERS = ("NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_NOTEBOOKS")
-PASSED_ON = (*_FOLDERS, "NEXTAIM_DASK", "NEXTAIM_DASK_WAIT", "NEXTAIM_MIRROR")
+PASSED_ON = (
+    "NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_NOTEBOOKS",
+    "NEXTAIM_DASK", "NEXTAIM_DASK_WAIT", "NEXTAIM_MIRROR",
+)  # fmt: skip
 BEAT = 5.0  # seconds between two signs of life of a running row
 _DEAD = 90.0  # seconds without one after which it does not run; file systems in a network lag
 
@@ -65,9 +68,7 @@ class Ending:
 def passed_on() -> dict[str, str]:
     """The variables of ``PASSED_ON`` that are set, folders as absolute ones."""
     known = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
-    places = {name: os.path.abspath(os.path.expanduser(known[name])) for name in known}
-    folders = {n for n in known if n in _FOLDERS or os.path.isdir(places[n])}
-    return {name: places[name] if name in folders else value for name, value in known.items()}
+    return known | {name: place for name, place in absolute().items() if name in known}
 
 
 def ending_path(folder: Path, row_id: str) -> Path:
@@ -77,7 +78,7 @@ def ending_path(folder: Path, row_id: str) -> Path:
 
 def write_ending(folder: Path, row_id: str, ending: Ending) -> None:
     """Write how a row ended."""
-    write_text(ending_path(folder, row_id), json.dumps(asdict(ending), indent=1) + "\n")
+    write_json(ending_path(folder, row_id), asdict(ending))
 
 
 def read_ending(folder: Path, row_id: str) -> Ending | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.machine.limits import memory_available
 
 Box = tuple[slice, slice, slice]
 
@@ -159,6 +161,30 @@ def _check_values(values: np.ndarray) -> None:
             expected="at least two different values: texture of a constant is not defined",
             found=f"all {values.size} voxels are {values[0]:g}",
             mend="check that the mask lies on tissue and that the image is not saturated",
+        )
+
+
+def check_levels(low: float, high: float, settings: Mapping[str, Any]) -> None:
+    """Refuse values whose gray levels would not fit the memory that is free.
+
+    The co-occurrence matrix has 13 directions of levels x levels, and is held twice.
+
+    Raises
+    ------
+    DataError
+    """
+    count, width = settings.get("binCount"), settings.get("binWidth", 25)
+    levels = count or (float(high) - float(low)) / width + 1
+    needed, free = 2 * 13 * 8 * levels**2, memory_available()
+    if needed > free:
+        raise DataError(
+            f"the region's values fall into {levels:,.0f} gray levels",
+            expected=f"at most {math.sqrt(free / 208):,.0f}: their matrices have to fit "
+            f"the {free / 1e9:.1f} GB that are free",
+            found=f"values from {low:g} to {high:g}"
+            + (f", binCount {count}" if count else f", bins of {width:g}"),
+            mend="see whether these are HU (padding or metal inside the region?); else choose "
+            f"{'fewer' if count else 'wider'} bins",
         )
 
 

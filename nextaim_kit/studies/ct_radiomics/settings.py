@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Settings:
     Raises
     ------
     RequestError
-        If a value is out of bounds or a name in `extra` is not known.
+        If a value is out of bounds, or a name or value in `extra` is none of pyradiomics'.
     """
 
     bin_width: float = 25.0
@@ -64,6 +65,8 @@ class Settings:
         for name in self.extra:
             if name not in EXTRA:
                 raise _unknown(name)
+        if self.extra:
+            _check_values(self.extra)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled; workers get a plain dictionary.
@@ -105,6 +108,28 @@ def _require(name: str, value: Any, holds: bool, expected: str) -> None:
         raise RequestError(
             f"extraction setting {name} is out of bounds", expected=expected, found=str(value)
         )
+
+
+def _check_values(extra: Mapping[str, Any]) -> None:
+    """Refuse values that pyradiomics' own schema of its parameter files refuses."""
+    import radiomics
+    from pykwalify.core import Core
+    from pykwalify.errors import SchemaError
+
+    logging.getLogger("pykwalify").setLevel(logging.CRITICAL)  # what is wrong is said below
+    schema, functions = radiomics.getParameterValidationFiles()
+    try:
+        given = json.loads(json.dumps(dict(extra), allow_nan=False))  # tuples as its lists
+        Core(
+            source_data={"setting": given}, schema_files=[schema], extensions=[functions]
+        ).validate()
+    except (SchemaError, ValueError, TypeError) as error:
+        said = str(getattr(error, "msg", error)).replace("Schema validation failed:", "")
+        raise RequestError(
+            "a pyradiomics setting cannot have its value",
+            expected="what pyradiomics' schema of parameter files takes",
+            found=" ".join(said.replace("/setting/", "").split())[:300],
+        ) from error
 
 
 def _unknown(name: str) -> RequestError:

@@ -69,7 +69,7 @@ def extract_subject(
         details.append(f"found {error.found}" if error.found else "")
         return _failure(row, stage[0], "; ".join(filter(None, details)), error.mend)
     except MemoryError:
-        return _failure(row, stage[0], "not enough memory", "use fewer workers")
+        return _failure(row, stage[0], "not enough memory", "fewer workers, or more memory")
     except (RuntimeError, ValueError, OSError, IndexError, ArithmeticError) as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return _failure(row, stage[0], text[:300], "look at this subject's image and mask")

@@ -17,6 +17,8 @@ import numpy as np
 import SimpleITK as sitk
 from radiomics import glcm, gldm, glrlm, glszm, imageoperations
 
+from nextaim_kit.studies.ct_radiomics.region import check_levels
+
 _TABLE = 1 << 20  # whole-number values are counted by look-up when they span less than this
 
 
@@ -80,6 +82,7 @@ def discretize(
     """
     inside = image[mask]
     low, high = inside.min(), inside.max()
+    check_levels(low, high, settings)
     # The edges follow from the extremes alone; pyradiomics looks at every voxel for them. Whole
     # numbers are widened first: next to the end of their range its sum would wrap around.
     kind = inside.dtype if np.issubdtype(inside.dtype, np.floating) else np.float64
