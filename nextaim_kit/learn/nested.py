@@ -15,9 +15,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.intervals import Interval
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
-from nextaim_kit.learn.predictions import by_repeat, pooled
+from nextaim_kit.learn.predictions import auc_over_folds, by_repeat, pooled
 from nextaim_kit.learn.selection import Kind
 from nextaim_kit.learn.splits import Split, folds
 from nextaim_kit.machine.workers import parallel
@@ -56,6 +57,10 @@ class NestedResult:
     def pooled(self) -> pd.DataFrame:
         """One row per patient: `predictions.pooled`."""
         return pooled(self.predictions)
+
+    def auc_over_folds(self) -> Interval:
+        """Mean AUC of the folds, training and splits in its interval: `predictions`."""
+        return auc_over_folds(self.predictions)
 
 
 @dataclass(frozen=True)
