@@ -171,6 +171,39 @@ def nested_cv(
     )
 
 
+def shuffled_aucs(
+    table: pd.DataFrame, features: Sequence[str], *, permutations: int, seed: int = 0, **method: Any
+) -> list[float]:
+    """AUC of a model that was trained and tested on shuffled outcomes: what chance gives it.
+
+    Parameters
+    ----------
+    table, features
+        As for `nested_cv`; the outcomes change hands between patients.
+    permutations : int
+        How often all is shuffled and done again.
+    seed : int
+    **method
+        Further parameters of `nested_cv`.
+
+    Returns
+    -------
+    list of float
+        One per permutation. Their mean need not be 0.5: folds of few patients pull it below, and
+        a leak lifts it.
+    """
+    rng = np.random.default_rng(seed)
+    outcome = table.dropna(subset=["label"]).groupby("subject")["label"].first()
+    found = []
+    for _ in range(permutations):
+        mixed = outcome.set_axis(rng.permutation(outcome.index))
+        other = table.assign(label=table["subject"].map(mixed))
+        result = nested_cv(other, features, seed=seed, **method)
+        y, p, _ = result.by_repeat()
+        found.append(float(np.mean([auc(y, one) for one in p.T])))
+    return found
+
+
 def check_features(table: pd.DataFrame, features: Sequence[str]) -> None:
     """Refuse features that are not there, not numeric, or infinite.
 

@@ -253,8 +253,10 @@ def test_eleven_of_eleven_is_no_certainty_for_any_measure():
     rows = values(y, 0.1 + 0.8 * y, n_boot=20)
     for metric in ("recall", "precision", "auc", "balanced_accuracy"):
         assert rows.loc[metric, ["low", "high"]].tolist() == pytest.approx([0.715, 1], abs=1e-3)
-    assert rows.loc[["specificity", "f1"], "low"].tolist() == pytest.approx([0.884, 0.834], abs=1e-3)
-    assert np.isnan(rows.loc["average_precision", "low"])
+    assert rows.loc[["specificity", "f1"], "low"].tolist() == pytest.approx(
+        [0.884, 0.834], abs=1e-3
+    )
+    assert np.isnan(low["average_precision"])
     assert auc_interval(y, y)[1] == pytest.approx(0.715, abs=1e-3)
 
 
