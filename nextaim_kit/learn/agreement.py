@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.metrics import Interval, with_interval
+from nextaim_kit.learn.intervals import Interval, with_interval
 
 _LEAST = 3  # pairs of values, below which a spread is no spread
 
@@ -153,7 +153,11 @@ def bland_altman(
     drawn = rng.integers(0, len(a), (n_boot, len(a)))
     rows = np.array([_limits(a[k], b[k]) for k in [np.arange(len(a)), *drawn]])
     names = ("bias", "limit_low", "limit_high", "widening")
-    found = [(name, *with_interval(column)) for name, column in zip(names, rows.T, strict=True)]
+    means = {name: len(a) for name in names[:3]}
+    found = [
+        (name, *with_interval(column, mean_of=means.get(name)))
+        for name, column in zip(names, rows.T, strict=True)
+    ]
     return pd.DataFrame(found, columns=["metric", "value", "low", "high"])
 
 

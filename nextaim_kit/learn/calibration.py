@@ -26,7 +26,8 @@ def temperature(y: ArrayLike, logit: ArrayLike) -> float:
     -------
     float
         From 0.05 to 20; above 1 the network was too sure of itself. It never changes the order
-        of the patients.
+        of the patients, nor on which side of one half a probability lies: an intercept, as
+        another share of the outcome makes, it cannot mend.
 
     Raises
     ------

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.metrics import with_interval
+from nextaim_kit.learn.intervals import with_interval
 
-_CLIP = 0.1  # %, the nearest to 0 and 100 that a logit is taken of
+_CLIP = 0.1  # %, the nearest to 0 and 100 that a logit is taken of: a curve keeps both nearly
 
 
 def logit(percent: ArrayLike, *, nearest: float = _CLIP) -> NDArray[np.float64]:

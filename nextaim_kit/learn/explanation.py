@@ -22,6 +22,9 @@ def shap_out_of_fold(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """SHAP values of each patient under the model that did not see it.
 
+    There are no background data: what a tree gives where a feature is not known is the mean of
+    its branches, by the training patients that went down each (``tree_path_dependent``).
+
     Parameters
     ----------
     result : NestedResult

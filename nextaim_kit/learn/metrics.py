@@ -4,10 +4,15 @@ Every measure is written for weighted patients, so that the value itself (all we
 its thousand bootstrap resamples (weights: how often a patient was drawn) are the same code.
 Where a prediction was repeated, a measure is taken of each repetition and averaged: an average of
 predictions would be another, better model.
+
+Resampled patients leave the models as they are: such an interval holds neither another training
+nor other folds, and is too narrow for a cross-validated model. `predictions.auc_over_folds` has
+them in it.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -17,11 +22,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.intervals import Interval, proportion_interval, with_interval
 
-Interval = tuple[float, float, float]
 _Weights = NDArray[np.float64]
 _Measure = Callable[[_Weights], NDArray]
-_LEVEL = (2.5, 97.5)
+_PROPORTIONS = ("accuracy", "precision", "recall", "specificity", "npv", "f1")
+_FAR_BELOW = 0.4
 _CLIP = 1e-6
 
 
@@ -35,7 +41,13 @@ def evaluate(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Measure predicted probabilities in every respect, with patient-bootstrap intervals.
+    """Measure predicted probabilities in every respect, each with its 95 % interval.
+
+    Proportions (accuracy, precision, recall, specificity, npv, and f1, a function of one) have
+    the exact interval of `proportion_interval`, all others that of the patient bootstrap. With
+    several rows or repeats per patient proportions are bootstrapped too; one of 0 or 1 is exact
+    all the same, on the number of patients, since no resample of patients without an error has
+    one. So is an auc or balanced accuracy of 0 or 1, on disjoint pairs of patients.
 
     Parameters
     ----------
@@ -57,11 +69,18 @@ def evaluate(
     Returns
     -------
     DataFrame
-        ``metric``, ``value``, ``low``, ``high`` (95 %), for discrimination (auc,
+        ``metric``, ``value``, ``low``, ``high`` (95 %), ``n`` (rows that the metric is of: for
+        recall those with the outcome, for precision those called positive, over repeats their
+        mean) and ``interval`` (exact, bootstrap or none), for discrimination (auc,
         average_precision), classification at the threshold (accuracy, balanced_accuracy,
         precision, recall, specificity, npv, f1), and calibration (brier, ece with 15 bins,
         calibration_intercept, calibration_slope). The ece has no interval: it is above 0 for a
         calibrated model too, more so in every resample.
+
+    Warns
+    -----
+    UserWarning
+        If the auc lies far below 0.5: `below_chance`.
 
     Raises
     ------
@@ -82,18 +101,24 @@ def evaluate(
             mend="for a score that is no probability use auc_interval",
         )
     called = (p.T >= np.asarray(threshold, float).T).T
+    who = np.arange(len(y)) if groups is None else np.asarray(groups)
+    once = p.shape[1] == 1 and len(np.unique(who)) == len(y)
     repeats = [_measures(y, *pc, act_at) for pc in zip(p.T, called.T, strict=True)]
     drawn = _resamples(y, groups, n_boot, seed)
     rows = []
     for name in repeats[0]:
         found = _interval(_averaged([measures[name] for measures in repeats]), drawn)
-        if name == "ece":
-            found = (found[0], np.nan, np.nan)
-        elif name == "accuracy" and n_boot and found[0] == 1:
-            # No resample of patients without an error has one: exact (Clopper and Pearson 1934).
-            found = (1.0, 0.025 ** (1 / len(np.unique(groups) if groups is not None else y)), 1.0)
-        rows.append((name, *found))
-    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+        n, units = _counts(name, y, called, who)
+        kind = "bootstrap"
+        if name == "ece" or not n_boot:
+            found, kind = (found[0], np.nan, np.nan), "none"
+        elif units and (found[0] in (0, 1) or (once and name in _PROPORTIONS)):
+            found, kind = _exact(name, found[0], units), "exact"
+        elif found[1] == found[2]:  # every resample is alike: nothing is known
+            found, kind = (found[0], np.nan, np.nan), "none"
+        rows.append((name, *found, n, kind))
+    _flag(rows[0][1:4])
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "interval"])
 
 
 def evaluate_by(
@@ -112,7 +137,7 @@ def evaluate_by(
     Returns
     -------
     DataFrame
-        ``group``, ``n``, ``metric``, ``value``, ``low``, ``high``.
+        ``group``, then the columns of `evaluate`.
     """
     group, y, p = np.asarray(group), np.asarray(y), np.asarray(p, float)
     cut = np.broadcast_to(np.asarray(threshold, float).T, p.T.shape).T
@@ -122,9 +147,8 @@ def evaluate_by(
         if len(np.unique(y[rows])) == 2:
             found = evaluate(y[rows], p[rows], threshold=cut[rows], **options)
             found.insert(0, "group", name)
-            found.insert(1, "n", int(rows.sum()))
             tables.append(found)
-    columns = ["group", "n", "metric", "value", "low", "high"]
+    columns = ["group", "metric", "value", "low", "high", "n", "interval"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
@@ -170,10 +194,31 @@ def auc_interval(
 ) -> Interval:
     """AUC of any score with its 95 % patient-bootstrap interval: value, low, high.
 
-    `score` has the shape (n,), or (n, repeats): then the mean AUC of the repetitions counts.
+    `score` has the shape (n,), or (n, repeats): then the mean AUC of the repetitions counts. An
+    AUC of 0 or 1 has the exact interval of `evaluate`, and one far below 0.5 is warned about.
     """
     y, score = _checked(y, score)
-    return _interval(_auc_of(y, score), _resamples(y, groups, n_boot, seed))
+    drawn = _resamples(y, groups, n_boot, seed)
+    found = _sure(_interval(_auc_of(y, score), drawn), y, groups)
+    _flag(found)
+    return found
+
+
+def below_chance(found: Interval) -> str:
+    """What to doubt where an AUC's whole interval lies far below 0.5; empty where it does not."""
+    value, _, high = found
+    if not (value < _FAR_BELOW and (high < 0.5 or np.isnan(high))):
+        return ""
+    return (
+        "below 0.5: the order is reversed. Are the labels swapped, "
+        "do lower scores mean the outcome, or do the folds differ in their share of it?"
+    )
+
+
+def _flag(found: Interval) -> None:
+    said = below_chance(found)
+    if said:
+        warnings.warn(f"AUC {found[0]:.2f} lies {said}", stacklevel=3)
 
 
 def difference(
@@ -245,7 +290,7 @@ def macro_auc_interval(
 
     one, drawn = macro(scores), _resamples(y, groups, n_boot, seed)
     if other is None:
-        return _interval(one, drawn)
+        return _sure(_interval(one, drawn), y, groups)
     two = macro(other)
     return _interval(lambda w: one(w) - two(w), drawn)
 
@@ -293,7 +338,35 @@ def mean_auc_interval(
             total, count = total + np.nan_to_num(found), count + ~np.isnan(found)
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
-    return _interval(measure, _resamples(np.zeros(versions.shape[1]), None, n_boot, seed))
+    found = _interval(measure, _resamples(np.zeros(versions.shape[1]), None, n_boot, seed))
+    if other is not None:
+        return found
+    return _sure(found, min((y[~np.isnan(y)] for y in versions[both]), key=_pairs))
+
+
+def within_auc_interval(
+    group: ArrayLike, y: ArrayLike, score: ArrayLike, *, n_boot: int = 1000, seed: int = 0
+) -> Interval:
+    """Mean of the AUCs within groups, such as sites, with its interval over patients.
+
+    The AUC of all patients also counts pairs from two sites, which a model orders by the site
+    where the outcome's share differs between sites; this one does not.
+
+    Parameters
+    ----------
+    group, y, score : array-like of shape (n,)
+        Groups of one outcome are left out.
+    n_boot, seed
+        As for `evaluate`.
+
+    Raises
+    ------
+    DataError
+        If no group has both outcomes.
+    """
+    names = np.unique(np.asarray(group))
+    inside = np.where(np.asarray(group) == names[:, None], np.asarray(y, float), np.nan)
+    return mean_auc_interval(inside, [score] * len(names), n_boot=n_boot, seed=seed)
 
 
 def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
@@ -396,16 +469,39 @@ def _resamples(y: NDArray, groups: ArrayLike | None, n_boot: int, seed: int) -> 
     return drawn
 
 
-def with_interval(values: ArrayLike) -> Interval:
-    """First value with the 95 % interval of the others, which are those of the resamples.
+def _pairs(y: NDArray, groups: ArrayLike | None = None) -> int:
+    """Patients of the rarest outcome: as many pairs of patients share no patient."""
+    who = np.arange(len(y)) if groups is None else np.asarray(groups)
+    return min(len(np.unique(who[y == one])) for one in np.unique(y))
 
-    A resample in which a measure does not exist (nobody called positive) says nothing of it.
+
+def _sure(found: Interval, y: NDArray, groups: ArrayLike | None = None) -> Interval:
+    """Exact interval in place of one without width, for a mean AUC of 0 or 1.
+
+    The AUC is the share of pairs that are in order, and pairs without a common patient are
+    independent.
     """
-    values = np.asarray(values, float)
-    if len(values) == 1 or np.isnan(values[1:]).all():
-        return float(values[0]), float("nan"), float("nan")
-    low, high = np.nanpercentile(values[1:], _LEVEL)
-    return float(values[0]), float(low), float(high)
+    value, low, high = found
+    if value in (0, 1) and low == high:
+        return _exact("auc", value, _pairs(y, groups))
+    return found
+
+
+def _exact(name: str, value: float, units: int) -> Interval:
+    # f1 is 2 s / (1 + s) of s, the share of true positives among the called and the missed.
+    share = value / (2 - value) if name == "f1" else value
+    _, *interval = proportion_interval(share * units, units)
+    low, high = (2 * s / (1 + s) if name == "f1" else s for s in interval)
+    return value, low, high
+
+
+def _counts(name: str, y: NDArray, called: NDArray, who: NDArray) -> tuple[int, int]:
+    """Rows that a metric is of, and patients that its exact interval rests on (0: it has none)."""
+    if name in _PROPORTIONS:
+        among = [_among(y, one)[name] for one in called.T]
+        patients = min(len(np.unique(who[rows])) for rows in among)
+        return round(np.mean([rows.sum() for rows in among])), patients
+    return len(y), _pairs(y, who) if name in ("auc", "balanced_accuracy") else 0
 
 
 def _interval(measure: Callable[[_Weights], NDArray], drawn: _Weights) -> Interval:
@@ -438,32 +534,38 @@ def _average_precision(w: _Weights, y: NDArray, score: NDArray) -> NDArray:
     return (precision * positive).sum(1) / positive.sum(1)
 
 
-def _counted(y: NDArray, called: NDArray) -> dict[str, Callable[[_Weights], NDArray]]:
-    """Measures that are ratios of counts of right and wrong calls."""
-
-    def count(outcome: int, call: bool) -> Callable[[_Weights], NDArray]:
-        chosen = ((y == outcome) & (called == call)).astype(float)
-        return lambda w: w @ chosen
-
-    tp, fn, fp, tn = count(1, True), count(1, False), count(0, True), count(0, False)
-
-    def ratio(part: NDArray, whole: NDArray) -> NDArray:
-        return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
-
-    def recall(w: _Weights) -> NDArray:
-        return ratio(tp(w), tp(w) + fn(w))
-
-    def specificity(w: _Weights) -> NDArray:
-        return ratio(tn(w), tn(w) + fp(w))
-
+def _among(y: NDArray, called: NDArray) -> dict[str, NDArray]:
+    """Rows that each proportion is of."""
+    yes, called = y == 1, called.astype(bool)
     return {
-        "accuracy": lambda w: (tp(w) + tn(w)) / w.sum(1),
-        "balanced_accuracy": lambda w: (recall(w) + specificity(w)) / 2,
-        "precision": lambda w: ratio(tp(w), tp(w) + fp(w)),
-        "recall": recall,
-        "specificity": specificity,
-        "npv": lambda w: ratio(tn(w), tn(w) + fn(w)),
-        "f1": lambda w: ratio(2 * tp(w), 2 * tp(w) + fp(w) + fn(w)),
+        "accuracy": np.ones_like(yes),
+        "precision": called,
+        "recall": yes,
+        "specificity": ~yes,
+        "npv": ~called,
+        "f1": called | yes,
+    }
+
+
+def _counted(y: NDArray, called: NDArray) -> dict[str, _Measure]:
+    """Shares of right calls, and what is computed from them."""
+    right = called == (y == 1)
+
+    def share(among: NDArray) -> _Measure:
+        def measure(w: _Weights) -> NDArray:
+            hits, whole = w @ (among & right), w @ among
+            return np.divide(hits, whole, out=np.full_like(hits, np.nan), where=whole > 0)
+
+        return measure
+
+    shares = {name: share(among) for name, among in _among(y, called).items()}
+    jaccard = shares["f1"]
+    balanced = _averaged([shares["recall"], shares["specificity"]])
+    return {
+        "accuracy": shares.pop("accuracy"),
+        "balanced_accuracy": balanced,
+        **shares,
+        "f1": lambda w: 2 * jaccard(w) / (1 + jaccard(w)),
     }
 
 

@@ -15,9 +15,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.intervals import Interval
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
-from nextaim_kit.learn.predictions import by_repeat, pooled
+from nextaim_kit.learn.predictions import auc_over_folds, by_repeat, pooled
 from nextaim_kit.learn.selection import Kind
 from nextaim_kit.learn.splits import Split, folds
 from nextaim_kit.machine.workers import parallel
@@ -56,6 +57,10 @@ class NestedResult:
     def pooled(self) -> pd.DataFrame:
         """One row per patient: `predictions.pooled`."""
         return pooled(self.predictions)
+
+    def auc_over_folds(self) -> Interval:
+        """Mean AUC of the folds, training and splits in its interval: `predictions`."""
+        return auc_over_folds(self.predictions)
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,39 @@ def nested_cv(
         models=list(models),
         test_index=list(tested),
     )
+
+
+def shuffled_aucs(
+    table: pd.DataFrame, features: Sequence[str], *, permutations: int, seed: int = 0, **method: Any
+) -> list[float]:
+    """AUC of a model that was trained and tested on shuffled outcomes: what chance gives it.
+
+    Parameters
+    ----------
+    table, features
+        As for `nested_cv`; the outcomes change hands between patients.
+    permutations : int
+        How often all is shuffled and done again.
+    seed : int
+    **method
+        Further parameters of `nested_cv`.
+
+    Returns
+    -------
+    list of float
+        One per permutation. Their mean need not be 0.5: folds of few patients pull it below, and
+        a leak lifts it.
+    """
+    rng = np.random.default_rng(seed)
+    outcome = table.dropna(subset=["label"]).groupby("subject")["label"].first()
+    found = []
+    for _ in range(permutations):
+        mixed = outcome.set_axis(rng.permutation(outcome.index))
+        other = table.assign(label=table["subject"].map(mixed))
+        result = nested_cv(other, features, seed=seed, **method)
+        y, p, _ = result.by_repeat()
+        found.append(float(np.mean([auc(y, one) for one in p.T])))
+    return found
 
 
 def check_features(table: pd.DataFrame, features: Sequence[str]) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.learn.intervals import Interval, over_folds
+from nextaim_kit.learn.metrics import auc
+
 
 def by_repeat(predictions: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
     """Outcomes (n,), predictions and thresholds (n, repeats) of the patients, by subject.
@@ -33,6 +36,23 @@ def pooled(predictions: pd.DataFrame) -> pd.DataFrame:
     who = predictions.drop_duplicates("subject").set_index("subject")[["site", "y"]]
     table = who.join(rows.groupby("subject").mean()).sort_index().reset_index()
     return table.assign(called=table["called"] >= 0.5)
+
+
+def auc_over_folds(predictions: pd.DataFrame) -> Interval:
+    """Mean AUC of the folds with an interval that holds training and splits: value, low, high.
+
+    Resampled patients keep the models that were fitted; here every fold has its own model and its
+    own patients (`intervals.over_folds`). Folds of one outcome are left out. The mean is not that
+    of the pooled predictions, whose order is also across folds.
+    """
+    aucs, tested = [], []
+    for _, fold in predictions.groupby(["repeat", "fold"], sort=False):
+        patients = fold.groupby("subject")[["y", "p"]].mean()
+        tested.append(len(patients))
+        if patients["y"].nunique() == 2:
+            aucs.append(auc(patients["y"], patients["p"]))
+    n, test = predictions["subject"].nunique(), float(np.mean(tested))
+    return over_folds(aucs, test / (n - test) if n > test else np.inf)
 
 
 def of_patients(subject: NDArray, values: NDArray) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.intervals import proportion_interval, with_interval
 
 Mask = NDArray[np.bool_]
 
@@ -119,16 +120,20 @@ def mean_with_interval(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Mean of one value per film with its 95 % patient-bootstrap interval: value, low, high.
+    """Mean of one value per film with its 95 % interval: value, low, high.
 
-    Films of one patient (`groups`) are drawn together.
+    Patients are resampled, films of one patient (`groups`) together, and the interval is widened
+    as few of them need it (`intervals.with_interval`); one patient has none. Where all values are
+    0 or 1 it is a proportion's and exact, unless patients have several films that differ.
     """
     table = pd.DataFrame({"value": np.asarray(values, float)})
     table["group"] = np.arange(len(table)) if groups is None else np.asarray(groups)
     if table.empty or table["value"].isna().any():
         raise DataError("a mean needs at least one value, and none missing")
     sums = table.groupby("group", dropna=False)["value"].agg(["sum", "size"]).to_numpy()
+    n, mean = len(sums), float(table["value"].mean())
+    if n_boot and table["value"].isin([0, 1]).all() and (n == len(table) or mean in (0, 1)):
+        return proportion_interval(mean * n, n)
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), n_boot) @ sums
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5]) if n_boot else (np.nan,) * 2
-    return float(table["value"].mean()), float(low), float(high)
+    drawn = rng.multinomial(n, np.full(n, 1 / n), n_boot) @ sums
+    return with_interval(np.r_[mean, drawn[:, 0] / drawn[:, 1]], mean_of=n)

@@ -14,11 +14,11 @@ from sklearn.feature_selection import f_classif, mutual_info_classif
 from sklearn.utils.validation import check_is_fitted
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.intervals import Z95
 
 Kind = Literal["mrmr", "xgboost", "mutual_information", "none"]
 KINDS = ("mrmr", "xgboost", "mutual_information", "none")
 _NO_REDUNDANCY = 1e-12
-_Z95 = 1.959964
 
 
 class RankSelector(TransformerMixin, BaseEstimator):
@@ -182,7 +182,7 @@ def stability(sets: Sequence[Collection[str]], n_features: int) -> tuple[float, 
         return float("nan"), float("nan"), float("nan")
     value = 1 - (share * (1 - share)).mean() * m / (m - 1) / chance
     part = z @ share / d - sizes * mean + value / 2 * (2 * sizes * mean - sizes - mean + 1)
-    margin = _Z95 * 2 / m * np.sqrt((((part - part.mean()) / chance) ** 2).sum())
+    margin = Z95 * 2 / m * np.sqrt((((part - part.mean()) / chance) ** 2).sum())
     return float(value), float(value - margin), float(min(1.0, value + margin))
 
 

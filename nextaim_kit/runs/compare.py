@@ -161,7 +161,7 @@ def _gap(value: float, published: float) -> str:
     gap = value - published
     if abs(gap) < 5e-4 * max(abs(published), 1e-9):
         return "equal"
-    size = f"{abs(gap):.0f}" if abs(gap) >= 100 else f"{abs(gap):.2g}"
+    size = f"{abs(gap):.0f}" if abs(gap) >= 10 else f"{abs(gap):.2g}"
     return f"{size} {'above' if gap > 0 else 'below'}"
 
 

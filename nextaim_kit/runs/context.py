@@ -95,14 +95,17 @@ class Run:
         unit: str = "",
         note: str = "",
     ) -> None:
-        """Record one number, with its interval, and print it.
+        """Record one number, with its interval and what it is of (`n`), and print it.
+
+        An interval of NaN is none: it could not be computed.
 
         Raises
         ------
         DataError
             If the value is not a finite number: a metric that could not be computed is none.
         """
-        low, high = (float(b) for b in interval) if interval is not None else (None, None)
+        ends = [float(b) for b in interval] if interval is not None else [None, None]
+        low, high = (None if b is None or b != b else b for b in ends)
         if not all(abs(v) < float("inf") for v in (float(value), low or 0.0, high or 0.0)):
             raise DataError(f"metric {name!r} is not a finite number", found=f"{value} {interval}")
         entry = {"name": name, "value": float(value), "low": low, "high": high}

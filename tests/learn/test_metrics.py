@@ -14,6 +14,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import (
     auc,
     auc_interval,
+    below_chance,
     decision_curve,
     difference,
     evaluate,
@@ -213,8 +214,9 @@ def test_groups_are_measured_each_by_itself_and_one_class_is_left_out():
     assert set(found["group"]) == {"A", "B"}
     alone = values(y[:100], p[:100], threshold=0.4, n_boot=20)
     here = found[found["group"] == "A"].set_index("metric")
-    assert here[["value", "low", "high"]].equals(alone)
-    assert set(here["n"]) == {100}
+    assert here.drop(columns="group").equals(alone)
+    assert here["n"]["auc"] == 100
+    assert here["n"]["recall"] == y[:100].sum()
 
 
 def test_macro_auc_s_interval_of_two_classes_is_that_of_the_auc():
@@ -223,6 +225,61 @@ def test_macro_auc_s_interval_of_two_classes_is_that_of_the_auc():
     found = macro_auc_interval(y, both[None], [0, 1], n_boot=100)
     assert found == pytest.approx(auc_interval(y, p, n_boot=100), abs=1e-12)
     assert macro_auc_interval(y, both[None], [0, 1], other=both[None], n_boot=20) == (0, 0, 0)
+
+
+CALLED = [1] * 11 + [0] * 3 + [1] * 2 + [0] * 24  # of 14 with the outcome, then of 26 without
+
+
+@pytest.mark.parametrize(
+    ("metric", "hits", "n"),
+    [("accuracy", 35, 40), ("recall", 11, 14), ("specificity", 24, 26), ("precision", 11, 13),
+     ("npv", 24, 27)],
+)  # fmt: skip
+def test_every_proportion_is_exact_and_says_what_it_is_of(metric, hits, n):
+    row = values([1] * 14 + [0] * 26, CALLED, n_boot=20).loc[metric]
+    assert (row["value"], row["n"], row["interval"]) == (hits / n, n, "exact")
+    assert (row["low"], row["high"]) == pytest.approx(proportion_confint(hits, n, method="beta"))
+
+
+def test_f1_has_the_exact_interval_of_the_share_that_it_is_a_function_of():
+    row = values([1] * 14 + [0] * 26, CALLED, n_boot=20).loc["f1"]
+    low, high = proportion_confint(11, 16, method="beta")
+    assert row["value"] == pytest.approx(22 / 27)
+    assert (row["low"], row["high"]) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
+
+
+def test_eleven_of_eleven_is_no_certainty_for_any_measure():
+    y = np.repeat([1, 0], [11, 30])
+    rows = values(y, 0.1 + 0.8 * y, n_boot=20)
+    for metric in ("recall", "precision", "auc", "balanced_accuracy"):
+        assert rows.loc[metric, ["low", "high"]].tolist() == pytest.approx([0.715, 1], abs=1e-3)
+    assert rows.loc[["specificity", "f1"], "low"].tolist() == pytest.approx(
+        [0.884, 0.834], abs=1e-3
+    )
+    assert np.isnan(low["average_precision"])
+    assert auc_interval(y, y)[1] == pytest.approx(0.715, abs=1e-3)
+
+
+def test_proportions_of_several_films_a_patient_are_bootstrapped():
+    y, p = patients(60)
+    who = np.repeat(range(60), 2)
+    rows = evaluate(np.repeat(y, 2), np.repeat(p, 2), groups=who, n_boot=50)
+    assert set(rows.set_index("metric")["interval"][["recall", "npv"]]) == {"bootstrap"}
+
+
+def test_a_metric_of_nobody_has_neither_value_nor_interval():
+    row = values([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], threshold=0.9, n_boot=20).loc["precision"]
+    assert row["n"] == 0
+    assert np.isnan([row["value"], row["low"], row["high"]]).all()
+
+
+def test_an_order_that_is_reversed_is_said():
+    y, p = patients()
+    with pytest.warns(UserWarning, match=r"AUC 0.18 lies below 0.5: the order is reversed"):
+        evaluate(y, 1 - p, n_boot=50)
+    with pytest.warns(UserWarning, match="labels swapped"):
+        auc_interval(y, -p, n_boot=50)
+    assert below_chance((0.45, 0.35, 0.49)) == below_chance((0.3, 0.1, 0.6)) == ""
 
 
 def test_no_error_among_few_patients_is_no_certainty():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.learn.predictions import by_repeat, of_patients, pooled
+from nextaim_kit.learn.predictions import auc_over_folds, by_repeat, of_patients, pooled
 
 
 def table(rows) -> pd.DataFrame:
@@ -72,3 +72,14 @@ def test_a_patient_of_several_films_is_called_by_their_mean(repeated):
 def test_rows_of_patients_are_averaged_by_subject():
     found = of_patients(np.array(["B", "A", "B", "C"]), np.array([1, 0, 0, 1]))
     assert found.tolist() == [0, 0.5, 1]
+
+
+def test_the_auc_over_folds_is_of_each_fold_s_patients_and_leaves_out_one_outcome():
+    fold, y = np.repeat(range(4), 4), np.tile([0, 0, 1, 1], 4)
+    p = np.tile([0.1, 0.6, 0.5, 0.9], 4) + fold / 100
+    p[8:12] = [0.1, 0.2, 0.7, 0.8]
+    rows = pd.DataFrame({"subject": range(16), "repeat": 0, "fold": fold, "y": y, "p": p})
+    rows.loc[fold == 3, "y"] = 1
+    value, low, high = auc_over_folds(rows)
+    margin = 4.302653 * np.sqrt((1 / 3 + 4 / 12) * np.var([0.75, 0.75, 1], ddof=1))
+    assert (value, low, high) == pytest.approx((5 / 6, 5 / 6 - margin, 5 / 6 + margin), abs=1e-5)

@@ -146,6 +146,14 @@ def test_stability_and_its_interval_are_those_computed_by_hand():
     assert stability([["a", "b"], ["c", "a"]], 5)[0] == pytest.approx(1 / 6, abs=1e-12)
 
 
+def test_the_interval_of_a_stability_above_zero_is_that_computed_by_hand():
+    # Mean size 2 of 6, chance 2/9. The sets' parts are 65/64, 35/32, 63/64 and 29/32; the squares
+    # of their distances from the mean, 1, sum up to 37/2048, and 4/16 of that is the variance.
+    value, low, high = stability([{"a"}, {"a", "b"}, {"a", "b", "c"}, {"a", "d"}], 6)
+    margin = 1.959964 * np.sqrt(37 / 8192)
+    assert (value, low, high) == pytest.approx((3 / 8, 3 / 8 - margin, 3 / 8 + margin), abs=1e-12)
+
+
 def test_the_interval_of_stability_covers_its_value_in_nine_of_ten_draws():
     intervals = [stability(random_sets(20, 5, 30, seed), 30)[1:] for seed in range(100)]
     assert sum(low <= 0 <= high for low, high in intervals) >= 85

@@ -8,10 +8,13 @@ from nextaim_kit.catalog import Published, Study
 from nextaim_kit.runs.chart import interval_chart
 from nextaim_kit.runs.compare import (
     NO_RUN,
+    Comparison,
+    Reference,
     compare,
     comparison_html,
     difference,
     in_words,
+    measured_text,
     number,
 )
 
@@ -47,6 +50,19 @@ def study(*numbers) -> Study:
         (ours(0.83), published(), "0.02 below, neither has an interval"),
         (ours(100.0), published(100), "equal"),
         (ours(450.0), published(100), "350 above, neither has an interval"),
+        (ours(199.7, 90.0, 250.0), published(100), "100 above, inside our interval"),
+        (ours(0.85, 0.80, 0.90), published(), "equal, inside our interval"),
+        (ours(0.8504), published(), "equal"),
+        (ours(0.8506), published(), "0.0006 above, neither has an interval"),
+        (ours(0.80, 0.75, 0.85), published(), "0.05 below, inside our interval"),
+        (ours(0.90, 0.85, 0.95), published(), "0.05 above, inside our interval"),
+        (ours(0.79, 0.77, 0.82), published(low=0.82, high=0.9), "0.06 below, the intervals "
+         "overlap"),
+        (ours(0.95, 0.90, 0.97), published(low=0.82, high=0.9), "0.1 above, the intervals overlap"),
+        (ours(0.95, 0.91, 0.97), published(low=0.82, high=0.9), "0.1 above, the intervals "
+         "do not overlap"),
+        (ours(0.79), published(spread=0.04), "0.06 below, outside the published spread; "
+         "ours has no interval"),
         (None, published(), NO_RUN),
     ],
 )  # fmt: skip
@@ -98,6 +114,23 @@ def test_numbers_are_written_short_but_not_coarse():
     assert [number(v) for v in (100.0, 0.8, 0.815, 0.00012, 123.456)] == [
         "100", "0.80", "0.815", "1.2e-04", "123.5",
     ]  # fmt: skip
+    assert [number(v) for v in (999_999, 1_000_000, -0.0006, 99.95, 100.25, 1000.5, -3.0)] == [
+        "999999", "1e+06", "-0.001", "99.95", "100.2", "1000", "-3",
+    ]  # fmt: skip
+
+
+def test_a_measured_value_is_written_with_its_interval_and_unit():
+    assert measured_text(ours(0.8471, 0.8109, 0.8822)) == "0.847 [0.811, 0.882]"
+    assert measured_text(ours(7.0) | {"unit": "ml"}) == "7 ml"
+    (found,) = compare(record(ours(0.8, 0.7, 0.9)), study())
+    assert (found.value, found.interval) == ("0.800", "[0.700, 0.900]")
+    assert Comparison("auc").text == Comparison("auc").value == "-"
+
+
+def test_a_published_number_is_written_with_its_spread_or_interval():
+    texts = [Reference(p, "").text for p in (published(), published(spread=0.04),
+             published(low=0.8, high=0.9))]  # fmt: skip
+    assert texts == ["0.85", "0.85 ± 0.04", "0.85 [0.80, 0.90]"]
 
 
 def test_a_metric_without_a_published_name_is_written_in_words():

@@ -9,6 +9,7 @@ import pytest
 from nextaim_kit import catalog
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.runs.parameters import parse_cell, read_parameters, resolve
+from nextaim_kit.runs.sweep.results import setting_text
 
 
 def parameter(line: str):
@@ -70,6 +71,15 @@ def test_text_from_a_command_line_becomes_the_declared_type(line, text, value):
 def test_a_value_of_wrong_type_or_out_of_bounds_is_refused(line, text):
     with pytest.raises(RequestError, match="cannot take this value"):
         parameter(line).parse(text)
+
+
+def test_a_list_is_written_as_one_types_it():
+    several = parameter("ks: list[int] = [5]  # numbers")
+    assert several.text([5, 10]) == "5, 10"
+    assert several.parse(several.text([5, 10])) == [5, 10]
+    assert several.text([]) == ""
+    assert setting_text([0.1, 1]) == "0.1, 1"
+    assert setting_text("mrmr") == "mrmr"
 
 
 def test_a_misspelt_choice_names_the_near_one():

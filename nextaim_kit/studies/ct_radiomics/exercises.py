@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import SimpleITK as sitk
 
 from nextaim_kit.show.feedback import feedback
 from nextaim_kit.studies.ct_radiomics.extraction import feature_columns
@@ -20,9 +22,10 @@ def check_most_severe_site(answer: Any, cohort: pd.DataFrame) -> None:
     feedback(answer, str(share.idxmax()), hint=hint)
 
 
-def check_volume(answer: Any, features: pd.DataFrame) -> None:
-    """Lesion volume of the first patient in ml, from its mask."""
-    expected = features["lesion_volume_ml"].iloc[0]
+def check_volume(answer: Any, lesion: sitk.Image) -> None:
+    """Volume of a lesion in ml, from its mask of 0 and 1."""
+    voxels = np.count_nonzero(sitk.GetArrayViewFromImage(lesion))
+    expected = voxels * np.prod(lesion.GetSpacing()) / 1000
     hint = "voxels in the mask, times the volume of one voxel in cubic mm, divided by 1000"
     feedback(answer, expected, tolerance=1e-3, hint=hint)
 
@@ -48,8 +51,11 @@ def check_sensitivity(answer: Any, predictions: pd.DataFrame) -> None:
 
 
 def check_ppv_elsewhere(answer: Any, sensitivity: float, specificity: float) -> None:
-    """Positive predictive value in a hospital where one patient in ten is severe."""
+    """Positive predictive value where one in ten is severe, by the same two rates."""
     true, false = 0.1 * sensitivity, 0.9 * (1 - specificity)
+    if true + false == 0:
+        print("Nobody is called severe: there is nothing to answer.")
+        return
     hint = "of 1000 patients 100 are severe: how many of them, and of the other 900, are called so?"
     feedback(answer, true / (true + false), tolerance=0.01, hint=hint)
 

@@ -59,7 +59,7 @@ PLANTED = (
         "truth_kernel_mm", "original_glszm_SizeZoneNonUniformityNormalized", "site",
     ),
     Planted(
-        "sites differ in noise", _by_site("noise_hu", "HU (median)"),
+        "sites differ in noise", _by_site("noise_hu", "HU (median of thin slices)"),
         "truth_noise_hu", "original_firstorder_Minimum", "site",
     ),
     Planted(

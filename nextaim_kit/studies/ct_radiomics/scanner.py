@@ -19,7 +19,7 @@ class Scan:
     kernel_mm : float
         Width (sigma) of the reconstruction's point spread in the slice.
     noise_hu : float
-        Standard deviation of the noise.
+        Standard deviation of the noise, in slices of this thickness.
     offset_hu : float
         Error of the calibration.
     thickness_mm : float
@@ -42,18 +42,21 @@ class Site:
     """What a site's scans are drawn from: means, and for the slices a share of thick ones."""
 
     kernel_mm: float
-    noise_hu: float
+    noise_hu: float  # in thin slices
     offset_hu: float
     thick: float
 
     def draw(self, rng: np.random.Generator) -> Scan:
-        """One patient's scan; patients of a site differ as protocols and bodies do."""
-        return Scan(
-            kernel_mm=float(np.clip(rng.normal(self.kernel_mm, SPREAD.kernel_mm), 0.8, 3.5)),
-            noise_hu=float(self.noise_hu * np.exp(rng.normal(0, SPREAD.noise_hu))),
-            offset_hu=float(rng.normal(self.offset_hu, SPREAD.offset_hu)),
-            thickness_mm=THICKNESS_MM[rng.random() < self.thick],
-        )
+        """One patient's scan; patients of a site differ as protocols and bodies do.
+
+        A slice twice as thick gathers twice the photons: its noise is less by the square root.
+        """
+        kernel = float(np.clip(rng.normal(self.kernel_mm, SPREAD.kernel_mm), 0.8, 3.5))
+        thin_noise = float(self.noise_hu * np.exp(rng.normal(0, SPREAD.noise_hu)))
+        offset = float(rng.normal(self.offset_hu, SPREAD.offset_hu))
+        thickness = THICKNESS_MM[rng.random() < self.thick]
+        noise = thin_noise * (THICKNESS_MM[0] / thickness) ** 0.5
+        return Scan(kernel, noise, offset, thickness)
 
 
 THICKNESS_MM = (5.0, 7.0)  # of thin and thick slices
@@ -68,7 +71,10 @@ SITES = {
 
 
 def acquire(hu: Volume, scan: Scan, rng: np.random.Generator) -> np.ndarray:
-    """Hounsfield units of shape (z, y, x) as the scan shows them, int16."""
+    """Hounsfield units of shape (z, y, x) as the scan shows them, int16.
+
+    Slices lie side by side and share no photons: their noise is independent.
+    """
     in_plane = scan.kernel_mm / IN_PLANE_MM
     blurred = gaussian_filter(hu, (0.35, in_plane, in_plane))
     # Noise passes the same kernel, so a smooth reconstruction has coarse noise.

@@ -116,6 +116,18 @@ def _mask(row: Row, image: sitk.Image, label: int | None, stage: list[str]) -> s
         raise
 
 
+def read_subject(row: Row) -> tuple[sitk.Image, sitk.Image]:
+    """Image of a cohort's row and its mask of 0 and 1, as they are measured.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read.
+    """
+    image, label = read_image(_path(row, "image")), _given(row, "mask_label")
+    return image, _mask(row, image, None if label is None else int(label), [""])
+
+
 def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
     spacing = " x ".join(f"{s:.6g}" for s in region.image.GetSpacing())
     return {

@@ -1,0 +1,69 @@
+"""Intervals cover the truth about as often as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from nextaim_kit.learn.intervals import over_folds, proportion_interval, with_interval
+from nextaim_kit.learn.segmentation import mean_with_interval
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    # Clopper and Pearson's, as R's binom.test gives them.
+    [(11, 11, 0.7151, 1), (0, 11, 0, 0.2849), (8, 10, 0.4439, 0.9748), (98, 120, 0.7356, 0.8814)],
+)
+def test_a_proportion_has_the_exact_interval(hits, n, low, high):
+    assert proportion_interval(hits, n) == pytest.approx((hits / n, low, high), abs=1e-4)
+
+
+def test_a_proportion_of_nothing_has_no_interval():
+    assert np.isnan(proportion_interval(0, 0)).all()
+
+
+def test_the_mean_of_ten_patients_is_covered_nineteen_times_in_twenty():
+    rng = np.random.default_rng(0)
+    held = {"plain": 0, "ours": 0}
+    for values in rng.normal(0, 1, (400, 10)):
+        drawn = np.r_[values.mean(), values[rng.integers(0, 10, (1000, 10))].mean(axis=1)]
+        for way, mean_of in (("plain", None), ("ours", 10)):
+            _, low, high = with_interval(drawn, mean_of=mean_of)
+            held[way] += low <= 0 <= high
+    assert held["plain"] / 400 < 0.92
+    assert 0.92 < held["ours"] / 400 < 0.975
+
+
+def test_the_interval_of_many_patients_is_the_percentile_bootstrap():
+    values = np.random.default_rng(1).exponential(size=2000)
+    _, low, high = mean_with_interval(values)
+    known = bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0)
+    assert (low, high) == pytest.approx(known.confidence_interval, abs=0.01)
+
+
+def test_the_widening_of_three_patients_is_that_of_student_s_t():
+    value, low, high = with_interval([1.0, *np.linspace(0, 2, 1001)], mean_of=3)
+    factor = 4.302653 / 1.959964 * np.sqrt(3 / 2)
+    assert (value, low, high) == pytest.approx((1, 1 - 0.95 * factor, 1 + 0.95 * factor))
+
+
+def test_one_patient_has_a_mean_and_no_interval():
+    assert mean_with_interval([0.8])[0] == 0.8
+    assert np.isnan(mean_with_interval([0.8])[1:]).all()
+
+
+def test_a_mean_of_zeros_and_ones_is_a_proportion():
+    assert mean_with_interval([True] * 11) == pytest.approx((1, 0.715, 1), abs=1e-3)
+    assert mean_with_interval([1.0] * 8 + [0.0] * 2) == proportion_interval(8, 10)
+    films, who = [1.0] * 22, np.repeat(range(11), 2)
+    assert mean_with_interval(films, groups=who) == pytest.approx((1, 0.715, 1), abs=1e-3)
+
+
+def test_the_interval_over_folds_is_nadeau_and_bengio_s():
+    # Their variance is 0.00625; Student's t of 4 degrees of freedom is 2.776445.
+    value, low, high = over_folds([0.70, 0.75, 0.80, 0.85, 0.90], 1 / 4)
+    margin = 2.776445 * np.sqrt((1 / 5 + 1 / 4) * 0.00625)
+    assert (value, low, high) == pytest.approx((0.8, 0.8 - margin, 0.8 + margin), abs=1e-6)
+    assert over_folds([0.7, np.nan, 0.9], 0.5)[0] == pytest.approx(0.8)
+    assert np.isnan(over_folds([0.7], 1 / 4)[1:]).all()
