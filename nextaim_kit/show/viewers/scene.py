@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, binary_fill_holes, binary_opening, label
+from scipy.ndimage import binary_dilation, binary_fill_holes, binary_opening, label
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.planes import AXES, Name, Plane, cut
@@ -69,15 +69,15 @@ class Scene:
         return {name: int(mask.sum()) * voxel for name, mask in self.masks.items()}
 
     def marks(self) -> dict[str, NDArray[np.bool_]]:
-        """Masks as a viewer in 3-D paints them: what is filled whole, of the others the rim.
+        """Masks as a viewer in 3-D paints them: what is filled whole, of the others the rim around.
 
-        Where both lie, what is filled alone: two colors would blend to a third.
+        What is filled lies bare: two colors would blend to a third.
         """
         drawn = looks(self.masks)
         filled = [self.masks[name] for name, look in drawn.items() if look.filled]
         bare = ~np.any(filled, axis=0) if filled else True
         return {
-            name: mask if drawn[name].filled else mask & ~binary_erosion(mask) & bare
+            name: mask if drawn[name].filled else binary_dilation(mask) & ~mask & bare
             for name, mask in self.masks.items()
         }
 
