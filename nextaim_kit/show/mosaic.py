@@ -73,7 +73,7 @@ def mosaic(
 
 
 def _largest_axial(scene: Scene) -> Plane:
-    (roi,) = scene.masks.values()
+    roi = scene.masks["ROI"]
     areas = roi.sum(axis=(1, 2))
     z = int(areas.argmax()) if areas.any() else len(areas) // 2
     return scene.plane("axial", z)
@@ -81,7 +81,7 @@ def _largest_axial(scene: Scene) -> Plane:
 
 def _draw(axis: Axes, plane: Plane, window: Window) -> None:
     draw(axis, plane, limits(plane.pixels, window))
-    if not plane.masks[0].any():
+    if not plane.masks["ROI"].any():
         axis.text(0.5, 0.03, "no ROI here", fontsize=7, color=ORANGE, ha="center",
                   transform=axis.transAxes)  # fmt: skip
 

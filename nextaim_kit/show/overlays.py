@@ -7,32 +7,31 @@ is up, and millimeters are square.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.show.planes import MAX_PIXELS, letters
-from nextaim_kit.show.style import ORANGE, SKY, described, new_figure, styled
+from nextaim_kit.show.planes import MAX_PIXELS, letters, mark
+from nextaim_kit.show.style import STRUCTURES, described, new_figure, styled
 from nextaim_kit.show.windows import Window
 from nextaim_kit.show.windows import limits as window_limits
 
 _HEIGHTS = (0.25, 0.5, 0.75)  # of the organ, from its foot: axial slices
 _TILE = 2.35  # inches
-_RULE: dict[int, Any] = {1: "-", 2: (0, (3, 1.5))}  # by side: 1 the patient's right, 2 left
+_LESION = STRUCTURES["lesion"]
+_SIDES = {1: STRUCTURES["right lung"], 2: STRUCTURES["left lung"]}
 
 
 class Segmented(NamedTuple):
     """A volume with axes to the patient's left, back and head (LPS), and two label arrays on it.
 
-    ``organs`` has 1 for the right and 2 for the left one; in ``lesions`` all that is not 0 is ill.
+    ``organs`` has 1 for the right and 2 for the left one; in ``lesions`` all but 0 is affected.
     Both are of shape (z, y, x).
     """
 
@@ -58,10 +57,10 @@ def overlays(
     window: Window = "lung",
     names: tuple[str, str] = ("lung", "lesion"),
 ) -> Figure:
-    """Three axial slices and a coronal one of each subject, a row each, lesions tinted.
+    """Three axial slices and a coronal one of each subject, a row each, lesions filled.
 
     The axial slices lie at a quarter, half and three quarters of the organs' height, the coronal
-    one where most is ill, or most organ is.
+    one where most is affected, or most organ is.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def overlays(
     return described(
         figure,
         f"Three axial slices and a coronal one of {len(subjects)} subject(s), {names[0]}s outlined "
-        f"and {names[1]}s tinted, patient's right on the left: {shown}.",
+        f"and {names[1]}s filled, patient's right on the left: {shown}.",
     )
 
 
@@ -140,30 +139,14 @@ def _draw(axis: Axes, tile: _Tile, limits: tuple[float, float]) -> None:
     axis.imshow(
         tile.pixels, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=tile.aspect, origin=origin
     )
-    if (tile.lesions > 0).any():
-        tint = np.zeros((*tile.lesions.shape, 4), np.float32)
-        tint[tile.lesions > 0] = (*_rgb(ORANGE), 0.45)
-        axis.imshow(tint, aspect=tile.aspect, origin=origin)
-    for side, dashes in _RULE.items():
-        if (tile.organs == side).any():
-            axis.contour(
-                (tile.organs == side).astype(float), [0.5], colors=[SKY], linewidths=1.0,
-                linestyles=[dashes],
-            )  # fmt: skip
+    mark(axis, tile.lesions > 0, _LESION)
+    for side, look in _SIDES.items():
+        mark(axis, tile.organs == side, look)
     letters(axis, "RL")
     axis.text(0.02, 0.02, tile.said, transform=axis.transAxes, color="white", fontsize=6.5,
               path_effects=[withStroke(linewidth=2, foreground="black")])  # fmt: skip
 
 
-def _rgb(color: str) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(color)
-
-
 def _legend(organ: str, lesion: str) -> list:
-    lines = [
-        Line2D([], [], color=SKY, linestyle=_RULE[side], label=f"{name} {organ}")
-        for side, name in ((1, "right"), (2, "left"))
-    ]
-    return [*lines, Patch(facecolor=ORANGE, alpha=0.6, label=lesion)]
+    lines = [_SIDES[side].handle(f"{name} {organ}") for side, name in ((1, "right"), (2, "left"))]
+    return [*lines, _LESION.handle(lesion)]

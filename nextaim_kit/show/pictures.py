@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError
-from nextaim_kit.show.style import OUTLINES, described, new_figure, styled
+from nextaim_kit.show.planes import mark
+from nextaim_kit.show.style import described, looks, new_figure, styled
 
 # From nothing to opaque: what is under a weak map stays visible.
 _HEAT = LinearSegmentedColormap.from_list(
@@ -48,7 +47,7 @@ def gallery(
     """
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    names = list(dict.fromkeys(name for one in outlines for name in one))
+    drawn = looks(dict.fromkeys(name for one in outlines for name in one))
     legend = 0.3 if outlines else 0
     figure, axes = new_figure(1.9 * columns, 2.15 * rows + legend, rows, columns)
     for axis in axes.flat:
@@ -66,11 +65,10 @@ def gallery(
         if len(heat):
             _draw_heat(axis, np.asarray(heat[k]), extent)
         for name, mask in outlines[k].items() if outlines else ():
-            color, dashes = OUTLINES[names.index(name) % len(OUTLINES)]
-            _draw_outline(axis, np.asarray(mask) > 0, extent, color, dashes)
+            mark(axis, np.asarray(mask) > 0, drawn[name], extent)
     if outlines:
-        handles = [Line2D([], [], color=c, linestyle=d) for c, d in OUTLINES[: len(names)]]
-        figure.legend(handles, names, loc="outside lower center", ncols=3)
+        handles = [look.handle(name) for name, look in drawn.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return described(figure, f"{len(pictures)} pictures: {'; '.join(titles)}.")
 
 
@@ -81,13 +79,3 @@ def _draw_heat(axis: Axes, map_: NDArray, extent: Extent) -> None:
     low, high = float(map_.min()), float(map_.max())
     axis.imshow((map_ - low) / ((high - low) or 1), cmap=_HEAT, vmin=0, vmax=1, extent=extent,
                 interpolation="bilinear")  # fmt: skip
-
-
-def _draw_outline(axis: Axes, mask: NDArray, extent: Extent, color: str, dashes: Any) -> None:
-    if not mask.any() or mask.all():
-        return
-    left, right, bottom, top = extent
-    rows, columns = mask.shape
-    x = (np.arange(columns) + 0.5) / columns * (right - left) + left
-    y = (np.arange(rows) + 0.5) / rows * (bottom - top) + top
-    axis.contour(x, y, mask, [0.5], colors=[color], linestyles=[dashes], linewidths=1.1)

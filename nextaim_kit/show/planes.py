@@ -1,4 +1,4 @@
-"""One plane of a volume as it is drawn: gray pixels in true proportion, masks outlined.
+"""One plane of a volume as it is drawn: gray pixels in true proportion, masks upon them.
 
 Pictures are radiological whatever the file's axes: the patient's right is on the left, anterior
 is up, head is up, and millimeters are square.
@@ -6,16 +6,17 @@ is up, head is up, and millimeters are square.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.style import FILL, Look, looks
 
 MAX_PIXELS = 320  # along a side of one tile
 
@@ -30,7 +31,7 @@ class Plane:
     """A slice: pixels, masks, and the height of a pixel over its width."""
 
     pixels: NDArray
-    masks: tuple[NDArray, ...]
+    masks: Mapping[str, NDArray]
     aspect: float
     upward: bool = False  # rows run from feet to head
 
@@ -41,21 +42,25 @@ class Plane:
         return replace(
             self,
             pixels=self.pixels[step],
-            masks=tuple(mask[step] for mask in self.masks),
+            masks={name: mask[step] for name, mask in self.masks.items()},
             aspect=self.aspect * down / across,
         )
 
 
 def cut(
-    volume: NDArray, masks: Sequence[NDArray], spacing: Sequence[float], name: Name, index: int
+    volume: NDArray,
+    masks: Mapping[str, NDArray],
+    spacing: Sequence[float],
+    name: Name,
+    index: int,
 ) -> Plane:
     """A plane of a volume (z, y, x) whose axes run to the patient's head, back and left.
 
     Parameters
     ----------
     volume : array
-    masks : sequence of arrays
-        Of the volume's shape.
+    masks : mapping of str to array
+        By name, of the volume's shape.
     spacing : (x, y, z)
         Edges of a voxel in mm.
     name : {'axial', 'coronal', 'sagittal'}
@@ -64,20 +69,49 @@ def cut(
     """
     dx, dy, dz = spacing
     aspect = {"axial": dy / dx, "coronal": dz / dx, "sagittal": dz / dy}[name]
-    pixels, *parts = (np.take(v, index, axis=AXES[name]) for v in (volume, *masks))
-    return Plane(pixels, tuple(parts), aspect, upward=name != "axial")
+    parts = {key: np.take(mask, index, axis=AXES[name]) for key, mask in masks.items()}
+    return Plane(np.take(volume, index, axis=AXES[name]), parts, aspect, upward=name != "axial")
 
 
 def draw(axis: Axes, plane: Plane, limits: tuple[float, float]) -> None:
-    """Draw a plane; the k-th mask has the k-th of `style.OUTLINES`."""
+    """Draw a plane and its masks, each as `style.looks` says."""
     axis.imshow(
         plane.pixels, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=plane.aspect,
         origin="lower" if plane.upward else "upper", interpolation="bilinear",
     )  # fmt: skip
-    for mask, (color, dashes) in zip(plane.masks, OUTLINES, strict=False):
-        if mask.any() and not mask.all():
-            axis.contour(mask.astype(float), [0.5], colors=[color], linestyles=[dashes],
-                         linewidths=1.0)  # fmt: skip
+    for name, look in looks(plane.masks).items():
+        mark(axis, plane.masks[name] > 0, look)
+
+
+def mark(
+    axis: Axes, mask: NDArray, look: Look, extent: tuple[float, float, float, float] | None = None
+) -> None:
+    """Draw a mask upon a picture, filled or outlined.
+
+    Parameters
+    ----------
+    axis : Axes
+        With the picture drawn; its first image says which way the rows run.
+    mask : array of bool, shape (rows, columns)
+    look : Look
+    extent : (left, right, bottom, top), optional
+        Where the mask lies, as for ``imshow``; by default upon the first image.
+    """
+    first = axis.images[0]
+    left, right, bottom, top = extent or first.get_extent()
+    if look.filled and mask.any():
+        tint = np.zeros((*mask.shape, 4), np.float32)
+        tint[mask] = to_rgba(look.color, FILL)
+        axis.imshow(tint, extent=(left, right, bottom, top), aspect=axis.get_aspect(),
+                    origin=first.origin, interpolation="nearest")  # fmt: skip
+    elif mask.any() and not mask.all():
+        if first.origin == "lower":
+            bottom, top = top, bottom
+        rows, columns = mask.shape
+        x = (np.arange(columns) + 0.5) / columns * (right - left) + left
+        y = (np.arange(rows) + 0.5) / rows * (bottom - top) + top
+        axis.contour(x, y, mask, [0.5], colors=[look.color], linestyles=[look.dashes],
+                     linewidths=1.0)  # fmt: skip
 
 
 def letters(axis: Axes, pair: str) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 # Okabe and Ito's palette, distinct in the common kinds of color blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -19,15 +22,42 @@ YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GRAY, LIGHT = "#6B7280", "#D5D9DE"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
-# What is drawn upon gray pictures: told apart by line as well as by color.
-OUTLINES: tuple[tuple[str, Any], ...] = (
-    (ORANGE, "-"),
-    (SKY, "--"),
-    (YELLOW, ":"),
-    (PURPLE, "-."),
-    (GREEN, (0, (5, 1, 1, 1, 1, 1))),
-    (VERMILION, (0, (3, 1))),
+
+
+class Look(NamedTuple):
+    """How a structure is drawn upon gray pictures: told apart by line as well as by color."""
+
+    color: str
+    dashes: Any = "-"
+    filled: bool = False
+
+    def handle(self, label: str) -> Artist:
+        """Its line in a legend."""
+        if self.filled:
+            return Patch(facecolor=self.color, label=label)
+        return Line2D([], [], color=self.color, linestyle=self.dashes, label=label)
+
+
+# One for each structure, in every picture, viewer and legend: organs are outlined, lesions filled.
+STRUCTURES = {
+    "lung": Look(SKY),
+    "right lung": Look(SKY),
+    "left lung": Look(SKY, (0, (3, 1.5))),
+    "lesion": Look(ORANGE, filled=True),
+    "roi": Look(ORANGE),
+    "truth": Look(YELLOW),
+    "network": Look(PURPLE, "--"),
+}
+_OTHERS = (
+    Look(YELLOW),
+    Look(PURPLE, "--"),
+    Look(GREEN, (0, (5, 1, 1, 1, 1, 1))),
+    Look(VERMILION, (0, (3, 1))),
+    Look(SKY, "-."),
+    Look(ORANGE, ":"),
 )
+MOST_LOOKS = len(_OTHERS)
+FILL = 0.7  # opacity of what is filled
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 LOW_HIGH = LinearSegmentedColormap.from_list("low_high", [BLUE, "#C9CCD1", VERMILION])
 
@@ -101,6 +131,15 @@ def described(figure: Figure, text: str) -> Figure:
 def alt_of(figure: Figure) -> str:
     """Alternative text of a figure; empty where it has none."""
     return getattr(figure, "alt", "")
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each structure by its name; unknown names take what is left, in their order."""
+    names = list(names)
+    known = {name: STRUCTURES.get(name.lower().removesuffix("s")) for name in names}
+    taken = {look.color for look in known.values() if look}
+    left = iter(sorted(_OTHERS, key=lambda look: look.color in taken))
+    return {name: known[name] or next(left) for name in names}
 
 
 _UNITS = {"ml": "ml", "mm": "mm", "percent": "%"}

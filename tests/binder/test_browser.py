@@ -11,8 +11,10 @@ import kubernetes_validate
 import nbformat
 import numpy as np
 import pytest
+from matplotlib.colors import rgb_to_hsv, to_rgb
 from PIL import Image
 
+from nextaim_kit.show.style import ORANGE, SKY
 from tests.binder.visit import Visit
 from tests.browser import chromium, launch, violations
 
@@ -21,6 +23,7 @@ PARTS = ("nextaim_kit", "notebooks", "binder", "docs", "data_manifests")
 START = "notebooks/start_here.ipynb"
 PROGRESS = "document.querySelector('.nextaim-job progress')"
 MOVED = f"({PROGRESS}?.value ?? 0) > "
+LUNG_HUE, LESION_HUE = (360 * rgb_to_hsv(to_rgb(color))[0] for color in (SKY, ORANGE))
 CT = """import SimpleITK as sitk
 from nextaim_kit.show.plots import volume
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
@@ -131,10 +134,17 @@ def test_a_volume_with_its_masks_turns(ada, wait_until):
     wait_until(lambda: colored(pixels(canvas)) > 0.01)
     planes = at_rest(canvas, wait_until)
     ada.shot("planes")
+    found = hues(planes)
+    assert (np.abs(found - LESION_HUE) < 12).mean() > 0.1
+    assert (np.abs(found - LUNG_HUE) < 12).mean() > 0.02
+    others = np.minimum(np.abs(found - LESION_HUE), np.abs(found - LUNG_HUE)) >= 20
+    assert others.mean() < 0.02  # no third color, such as a blend of the two
     ada.page.get_by_label("View", exact=True).last.select_option("3-D, turn it with the mouse")
     wait_until(lambda: apart(pixels(canvas), planes) > 10)
     before = at_rest(canvas, wait_until)
     ada.shot("volume")
+    ada.page.get_by_text("Seen from the front at first").last.wait_for()
+    assert (before[:40].mean(axis=2) < 8).mean() > 0.9  # no block of air around the body
     here, there = {"x": 200, "y": 200}, {"x": 320, "y": 230}
     canvas.drag_to(canvas, source_position=here, target_position=there)
     wait_until(lambda: apart(pixels(canvas), before) > 1)
@@ -197,6 +207,12 @@ def at_rest(place, wait_until):
 def apart(one, other):
     """Mean difference of two pictures, in gray levels; of unlike sizes, as far as can be."""
     return np.abs(one - other).mean() if one.shape == other.shape else 255.0
+
+
+def hues(picture):
+    """Hue in degrees of the pixels that are not gray."""
+    strong = picture[np.ptp(picture, axis=2) > 60] / 255
+    return 360 * rgb_to_hsv(strong)[:, 0]
 
 
 def colored(picture):

@@ -10,7 +10,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.style import looks
 from nextaim_kit.show.viewers.available import Viewer
 from nextaim_kit.show.viewers.scene import Scene, mm
 from nextaim_kit.show.viewers.slices import Slices
@@ -139,11 +139,17 @@ def _windows(window: Window) -> list[tuple[str, Window]]:
 def legend(scene: Scene) -> str:
     """Colors, names and volumes of the masks, and the voxel, as HTML."""
     parts = []
-    for (name, ml), (color, _) in zip(scene.milliliters().items(), OUTLINES, strict=False):
-        swatch = f"<span aria-hidden='true' style='color:{color};font-size:1.4em'>&#9632;</span>"
+    drawn = looks(scene.masks)
+    for name, ml in scene.milliliters().items():
+        sign = "&#9632;" if drawn[name].filled else "&#9633;"  # a full or an empty square
+        style = f"color:{drawn[name].color};font-size:1.4em"
+        swatch = f"<span aria-hidden='true' style='{style}'>{sign}</span>"
         parts.append(f"{swatch} {escape(name)} ({ml:.1f} ml)")
     title = f"<b>{escape(scene.title)}</b> " if scene.title else ""
-    said = f"Voxels of {mm(scene.spacing)}. Seen from the feet: the patient's right is on the left."
+    said = (
+        f"Voxels of {mm(scene.spacing)}. Axial planes are seen from the feet, coronal ones from "
+        "the front: the patient's right is on the left."
+    )
     return f"<p>{title}{' &nbsp; '.join(parts)}<br>{said}</p>"
 
 

@@ -14,7 +14,7 @@ import traitlets
 from matplotlib.colors import to_rgb
 
 from nextaim_kit.show.planes import NAMES
-from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.style import looks
 from nextaim_kit.show.viewers.scene import Scene, small
 
 
@@ -35,7 +35,7 @@ class _Program(anywidget.AnyWidget):
 
 
 class ItkViewer:
-    """The volume as itk-vtk-viewer draws it, its masks colored; where they overlap, blended."""
+    """The volume as itk-vtk-viewer draws it, each mask in its color, the last one on top."""
 
     def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
         self.names, self.visible = list(scene.masks), visible
@@ -48,7 +48,7 @@ class ItkViewer:
             spacing=list(scene.spacing),
             origin=list(scene.origin),
             at=_meeting(scene),
-            colors=_colors(len(self.names)),
+            colors=_colors(self.names) if self.names else [],
             range=list(limits),
             shown=self._shown(),
         )
@@ -73,15 +73,12 @@ def _meeting(scene: Scene) -> list[float]:
 
 def _bits(scene: Scene) -> np.ndarray:
     bits = np.zeros(scene.pixels.shape, np.uint8)
-    for k, mask in enumerate(scene.masks.values()):
+    for k, mask in enumerate(scene.marks().values()):
         bits |= mask.astype(np.uint8) << k
     return bits
 
 
-def _colors(masks: int) -> list[list[float]]:
-    """Color of each combination of masks: the mean of its masks' colors."""
-    if not masks:
-        return []
-    own = np.array([to_rgb(color) for color, _ in OUTLINES[:masks]])
-    held = [[k for k in range(masks) if label >> k & 1] for label in range(2**masks)]
-    return [own[each].mean(axis=0).tolist() if each else [0.0, 0.0, 0.0] for each in held]
+def _colors(names: list[str]) -> list[list[float]]:
+    """Color of each combination of masks: its last one's, never a blend that names no structure."""
+    own = [list(to_rgb(look.color)) for look in looks(names).values()]
+    return [own[label.bit_length() - 1] if label else [0.0] * 3 for label in range(2 ** len(own))]

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from nextaim_kit.show.planes import NAMES
-from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.style import FILL, looks
 from nextaim_kit.show.viewers.scene import Scene, small
 
 _VIEWS = {
@@ -21,51 +21,81 @@ _VIEWS = {
     "sagittal": SliceType.SAGITTAL,
     "3-D, turn it with the mouse": SliceType.RENDER,
 }
-_OPACITY = 0.45
+
+
+_FRONT = 180, 0  # azimuth and elevation from which the volume is seen at first
+_SAID = "Seen from the front at first: the patient's right is on the left. Air and table are cut."
 
 
 class Niivue:
-    """The volume as niivue draws it, its masks tinted."""
+    """The volume as niivue draws it, its masks upon it."""
 
     def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
-        low, high = limits
-        image = Layer(
+        self.scene, self.limits, self.visible = scene, limits, visible
+        self._opacity = {n: FILL if look.filled else 1.0 for n, look in looks(scene.masks).items()}
+        self.view = widgets.Dropdown(options=list(_VIEWS), description="View")
+        self.view.observe(lambda change: self._choose(change["new"], change["old"]), "value")
+        self.caption = widgets.HTML()
+        self.widget = widgets.VBox()
+        self._open()
+
+    def _open(self) -> None:
+        """Show the volume anew: in 3-D its body alone."""
+        deep = _VIEWS[self.view.value] == SliceType.RENDER
+        scene, (low, high) = self.scene.without_air() if deep else self.scene, self.limits
+        self.image = Layer(
             data=nifti(scene, small(scene.pixels)), name="volume.nii.gz", colormap="gray",
             cal_min=low, cal_max=high, colorbar_visible=False,
         )  # fmt: skip
-        self.image = image
         self.masks: dict[str, Layer] = {}
-        for (name, mask), (color, _) in zip(scene.masks.items(), OUTLINES, strict=False):
-            layer = Layer(
+        drawn = looks(scene.masks)
+        for name, mask in scene.marks().items():
+            self.masks[name] = Layer(
                 data=nifti(scene, mask.astype(np.uint8)), name=f"mask{len(self.masks)}.nii.gz",
-                opacity=_OPACITY if name in visible else 0.0, colorbar_visible=False,
+                opacity=self._opacity[name] if name in self.visible else 0.0,
+                colorbar_visible=False,
             )  # fmt: skip
-            layer.set_colormap_label(_label(color))
-            self.masks[name] = layer
-        self.viewer = NiiVue(
-            height=420,
-            is_radiological_convention=True,
-            sagittal_nose_left=True,
-            multiplanar_show_render=ShowRender.NEVER,
-            is_colorbar=False,
-            show_legend=False,
-            back_color=(0, 0, 0, 1),
-            crosshair_width=0.2,
-            crosshair_color=(1, 1, 1, 0.5),
-        )
+            self.masks[name].set_colormap_label(_label(drawn[name].color))
+        self.viewer = _viewer()
         self.viewer.scene.crosshair_pos = _meeting(scene)
-        self.viewer.load_volumes([image, *self.masks.values()])
-        view = widgets.Dropdown(options=list(_VIEWS), description="View")
-        view.observe(lambda change: self.viewer.set_slice_type(_VIEWS[change["new"]]), "value")
-        self.widget = widgets.VBox([view, self.viewer])
+        self.viewer.set_render_azimuth_elevation(*_FRONT)
+        self.viewer.set_slice_type(_VIEWS[self.view.value])
+        self.viewer.load_volumes([self.image, *self.masks.values()])
+        self.caption.value = f"<p>{_SAID}</p>" if deep else ""
+        self.widget.children = [self.view, self.viewer, self.caption]
+
+    def _choose(self, view: str, before: str) -> None:
+        if SliceType.RENDER not in (_VIEWS[view], _VIEWS[before]):
+            self.viewer.set_slice_type(_VIEWS[view])
+            return
+        old = [self.viewer, *self.viewer.volumes]
+        self._open()
+        for part in old:
+            part.close()
 
     def set_limits(self, low: float, high: float) -> None:
         """Draw with another window."""
+        self.limits = low, high
         self.image.cal_min, self.image.cal_max = low, high
 
     def set_visible(self, name: str, on: bool) -> None:
         """Show or hide a mask."""
-        self.masks[name].opacity = _OPACITY if on else 0.0
+        (self.visible.add if on else self.visible.discard)(name)
+        self.masks[name].opacity = self._opacity[name] if on else 0.0
+
+
+def _viewer() -> NiiVue:
+    return NiiVue(
+        height=420,
+        is_radiological_convention=True,
+        sagittal_nose_left=True,
+        multiplanar_show_render=ShowRender.NEVER,
+        is_colorbar=False,
+        show_legend=False,
+        back_color=(0, 0, 0, 1),
+        crosshair_width=0.2,
+        crosshair_color=(1, 1, 1, 0.5),
+    )
 
 
 def _meeting(scene: Scene) -> list[float]:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_fill_holes, binary_opening, label
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.planes import AXES, Name, Plane, cut
-from nextaim_kit.show.style import OUTLINES
+from nextaim_kit.show.style import MOST_LOOKS, looks
+
+_BODY_HU, _BODY_MM = -500, 4.0  # denser is body or table; voxels in which a table is thin
 
 Source = str | Path | sitk.Image | tuple[NDArray, Any]
 Mask = str | Path | sitk.Image | NDArray
@@ -45,7 +48,7 @@ class Scene:
 
     def plane(self, name: Name, index: int) -> Plane:
         """The plane with this index along its axis."""
-        return cut(self.pixels, list(self.masks.values()), self.spacing, name, index)
+        return cut(self.pixels, self.masks, self.spacing, name, index)
 
     def count(self, name: Name) -> int:
         """Number of planes."""
@@ -64,6 +67,40 @@ class Scene:
         """Volume of each mask."""
         voxel = float(np.prod(self.spacing)) / 1000
         return {name: int(mask.sum()) * voxel for name, mask in self.masks.items()}
+
+    def marks(self) -> dict[str, NDArray[np.bool_]]:
+        """Masks as a viewer in 3-D paints them: what is filled whole, of the others the rim around.
+
+        What is filled lies bare: two colors would blend to a third.
+        """
+        drawn = looks(self.masks)
+        filled = [self.masks[name] for name, look in drawn.items() if look.filled]
+        bare = ~np.any(filled, axis=0) if filled else True
+        return {
+            name: mask if drawn[name].filled else binary_dilation(mask) & ~mask & bare
+            for name, mask in self.masks.items()
+        }
+
+    def without_air(self) -> Scene:
+        """A CT's body alone, air and table as low as can be: what a view in 3-D would be hidden by.
+
+        The body is the largest part denser than -500 HU, with the lungs; of another unit than HU,
+        nothing is cut.
+        """
+        if self.unit != "HU":
+            return self
+        step = [max(1, round(_BODY_MM / edge)) for edge in self.spacing[::-1]]
+        dense = self.pixels[tuple(slice(None, None, n) for n in step)] > _BODY_HU
+        labels, _ = label(binary_opening(dense))
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        body = np.stack([binary_fill_holes(plane) for plane in labels == sizes.argmax()])
+        if not sizes.any():
+            return self
+        for axis, n in enumerate(step):
+            body = np.repeat(body, n, axis).take(range(self.pixels.shape[axis]), axis)
+        pixels = small(self.pixels)
+        return replace(self, pixels=np.where(body, pixels, pixels.dtype.type(-(2**15))))
 
     def within(self, budget: int) -> Scene:
         """As fine as `budget` bytes allow: blocks of voxels become one, the finest axis first."""
@@ -175,9 +212,9 @@ def _named(masks: Mapping[str, Mask] | Mask | None) -> dict[str, Mask]:
     if masks is None:
         return {}
     named = dict(masks) if isinstance(masks, Mapping) else {"mask": masks}
-    if len(named) > len(OUTLINES):
+    if len(named) > MOST_LOOKS:
         raise RequestError(
-            f"{len(named)} masks at once cannot be told apart", expected=f"up to {len(OUTLINES)}"
+            f"{len(named)} masks at once cannot be told apart", expected=f"up to {MOST_LOOKS}"
         )
     return named
 

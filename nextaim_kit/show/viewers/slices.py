@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
@@ -55,17 +56,14 @@ class Slices:
     def _draw(self) -> None:
         name, index = self.plane.value, self.slider.value
         plane = self.scene.plane(name, index)
-        hidden = [plane.masks[k] * self._on(k) for k in range(len(plane.masks))]
-        plane = Plane(plane.pixels, tuple(hidden), plane.aspect, plane.upward)
-        shown = io.BytesIO()
+        shown = {key: mask & (key in self.visible) for key, mask in plane.masks.items()}
+        plane = replace(plane, masks=shown)
+        data = io.BytesIO()
         figure = picture(plane, self.limits, LETTERS[name])
-        figure.savefig(shown, format="png", metadata={"Software": None})
+        figure.savefig(data, format="png", metadata={"Software": None})
         alt = f"{name} slice {index + 1} of {self.scene.count(name)}"
-        data = base64.b64encode(shown.getvalue()).decode()
-        self.picture.value = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
-
-    def _on(self, k: int) -> bool:
-        return list(self.scene.masks)[k] in self.visible
+        code = base64.b64encode(data.getvalue()).decode()
+        self.picture.value = f'<img alt="{alt}" src="data:image/png;base64,{code}">'
 
 
 @styled

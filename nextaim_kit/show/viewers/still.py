@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from nextaim_kit.show.planes import LETTERS, NAMES, draw, letters
-from nextaim_kit.show.style import OUTLINES, described, new_figure, styled
+from nextaim_kit.show.style import described, looks, new_figure, styled
 from nextaim_kit.show.viewers.scene import Scene
 from nextaim_kit.show.windows import Window, limits
 
@@ -15,7 +14,7 @@ _SIDE = 512  # pixels of a plane that can be seen
 
 @styled
 def still(scene: Scene, *, window: Window = "lung", width: float = 9.0) -> Figure:
-    """Axial, coronal and sagittal plane, masks outlined.
+    """Axial, coronal and sagittal plane with the masks.
 
     Parameters
     ----------
@@ -37,15 +36,17 @@ def still(scene: Scene, *, window: Window = "lung", width: float = 9.0) -> Figur
     unit = f" {scene.unit}" if scene.unit else ""
     shown = f"{shades[0]:.4g} to {shades[1]:.4g}{unit} from black to white"
     figure.suptitle(f"{scene.title or 'Volume'}, {shown}", fontsize=10, x=0.01, ha="left")
-    volumes = [f"{name} ({ml:.1f} ml)" for name, ml in scene.milliliters().items()]
+    drawn = looks(scene.masks)
+    volumes = {name: f"{name} ({ml:.1f} ml)" for name, ml in scene.milliliters().items()}
     if volumes:
-        lines = [Line2D([], [], color=c, linestyle=d) for c, d in OUTLINES[: len(volumes)]]
-        figure.legend(lines, volumes, loc="outside lower left", ncols=3)
-    said = f"{', '.join(volumes)} outlined" if volumes else "no mask"
+        handles = [look.handle(volumes[name]) for name, look in drawn.items()]
+        figure.legend(handles=handles, loc="outside lower left", ncols=3)
+    said = [f"{volumes[n]} {'filled' if drawn[n].filled else 'outlined'}" for n in volumes]
+    masks = ", ".join(said) or "no mask"
     note = f" {scene.note[0].upper()}{scene.note[1:]}." if scene.note else ""
     return described(
         figure,
-        f"{scene.title + ': ' if scene.title else ''}axial, coronal and sagittal plane, {said}; "
+        f"{scene.title + ': ' if scene.title else ''}axial, coronal and sagittal plane, {masks}; "
         f"patient's right on the left, {shown}."
         f"{note}",
     )

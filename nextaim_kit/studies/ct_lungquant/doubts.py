@@ -19,6 +19,9 @@ from nextaim_kit.studies.ct_lungquant.measures import (
 )
 
 _BONE_HU, _SOFT_HU = 250, (-50, 150)
+_LEFT_OUT = "lung without air may be left out"
+_LEAST_OF_CUBE = 0.16  # volume of both lungs over the cube of their width, in inspiration [guess]
+_BASES_MM = 50.0  # between the lowest slices of both lungs; the domes differ by 30 at most [guess]
 _STEP_MM = 4.0  # steps at which a volume is enough to see which way up a body is
 # Clear signs only, from what the twin's chests and a few real ones have by far; of the lungs' size.
 _FRONT_OVER_BACK = 1.5  # bone in front over bone behind; a chest has a third at the most
@@ -50,9 +53,27 @@ def doubts(found: Found) -> Iterator[str]:
         yield f"lungs of {values['lungs_ml']:.0f} ml are unusual for an adult"
     low, high = PLAUSIBLE_RATIO
     right, left = values["right_ml"], values["left_ml"]
-    if left > 0 and right > 0 and not low <= right / left <= high and not ends:
-        yield f"the right lung is {right / left:.1f} times as large as the left one"
+    if left > 0 and right > 0 and not ends:
+        if not low <= right / left <= high:
+            times = f"the right lung is {right / left:.1f} times as large as the left one"
+            yield f"{times}: {_LEFT_OUT}"
+        yield from _left_out(found)
     yield from _turned(found)
+
+
+def _left_out(found: Found) -> Iterator[str]:
+    """Signs that lung as dense as the chest wall is not in the mask: it is small, or ends high."""
+    boxes = ndimage.find_objects(found.lungs)
+    x, _, z = found.scan.spacing
+    rise = z * (boxes[LEFT - 1][0].start - boxes[RIGHT - 1][0].start)
+    if abs(rise) > _BASES_MM:
+        high, low = ("left", "right") if rise > 0 else ("right", "left")
+        yield f"the {high} lung ends {abs(rise):.0f} mm above the {low} one: {_LEFT_OUT}"
+    across = [boxes[side - 1][2] for side in (RIGHT, LEFT)]
+    width = x * (max(s.stop for s in across) - min(s.start for s in across))
+    expected = _LEAST_OF_CUBE * width**3 / 1000
+    if (ml := found.values["lungs_ml"]) < expected:
+        yield f"lungs of {ml:.0f} ml in a chest of {expected:.0f} ml or more: {_LEFT_OUT}"
 
 
 def _turned(found: Found) -> Iterator[str]:

@@ -22,22 +22,30 @@ NAME = "threshold, no network"
 SPACING_MM = 3.0, 4.5
 ILL_HU = -700.0  # well-aerated lung below
 GAS_HU = -960.0  # air around the body and in the bowel below, lungs above, save for emphysema
-_CONTRAST_HU, _CONTRAST_SHARE = 150.0, 0.05  # of what is called ill, from which it is blood
-GAS_SHARE = 0.25  # of a part, from which it is no lung
+GAS_SHARE, EMPHYSEMA_SHARE = 0.25, 0.6  # of a part, from which it is no lung: at large; in the body
+_WITHIN = 0.98  # of a part, from which it lies in the body
+_CONTRAST_HU, _CONTRAST_ML = 150.0, 3.0  # brighter, and as much of it: contrast medium in vessels
 _LEAST_ML = 100.0  # a lung
 _SECOND = 0.2  # of the larger lung: what is smaller is none
 _TRACHEA_MM2 = 700.0, 40.0  # area in a slice, at most and at least
 _MIDLINE_MM = 50.0  # from the field's middle
 _AIRWAY_MM, _CLOSING_MM, _VESSEL_MM = 7.5, 12.0, 4.5  # radii
+_HALO_MM = 7.5  # around a bright vessel: its blur and its wall
+_CONTRAST = (
+    "contrast medium in the vessels: they are taken off with what lies beside them; share, class "
+    "and type of the lesions are doubtful"
+)
 
 
 def segment(scan: Scan) -> Maps:
     """Find lungs and lesions by thresholds.
 
     The lungs are the two largest parts of what is below -320 HU, without the large airways,
-    closed; a part of which a quarter is below -960 HU is gas. Ill is what is above -700 HU in them
-    and no thin vessel: well-aerated lung is what remains (Colombi et al. 2020,
-    doi:10.1148/radiol.2020201433).
+    closed; a part of which a quarter is below -960 HU is gas, save for emphysema, which the body
+    encloses. Affected is what is above
+    -700 HU in them and no thin vessel: well-aerated lung is what remains (Colombi et al. 2020,
+    doi:10.1148/radiol.2020201433). Vessels with contrast medium are taken off with what is beside
+    them; without it, large vessels at the hilum count as lesions.
 
     Parameters
     ----------
@@ -60,8 +68,11 @@ def segment(scan: Scan) -> Maps:
     hu, lungs = hu[box], lungs[box]
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
     ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
-    if np.count_nonzero(hu[ill] > _CONTRAST_HU) > _CONTRAST_SHARE * np.count_nonzero(ill):
-        warnings.append("contrast medium in the vessels, which thresholds take for lesions")
+    bright = (lungs > 0) & (hu > _CONTRAST_HU)
+    if np.count_nonzero(bright & ill) * float(np.prod(spacing)) / 1000 > _CONTRAST_ML:
+        ill &= ndimage.distance_transform_edt(~bright, spacing) > _HALO_MM
+        ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
+        warnings.append(_CONTRAST)
     start = [s.start for s in box]
     right, left, lesions = (
         placed(mask.astype(np.float32), image, start) for mask in (lungs == 1, lungs == 2, ill)
@@ -94,9 +105,10 @@ def find_lungs(
     """
     voxel = float(np.prod(spacing)) / 1000
     airy = hu < AERATED_HU
-    airy &= ~_trachea(airy & _body(hu), spacing)
+    body = _body(hu)
+    airy &= ~_trachea(airy & body, spacing)
     trunks = opened(airy, _AIRWAY_MM, spacing)
-    parts = _large(_without_gas(trunks, hu, _LEAST_ML / voxel), _LEAST_ML / voxel)
+    parts = _large(_without_gas(trunks, hu, body, _LEAST_ML / voxel), _LEAST_ML / voxel)
     if not parts:
         raise DataError(
             "no lung is found by thresholds",
@@ -110,16 +122,24 @@ def find_lungs(
     )
     lungs = np.zeros(hu.shape, np.uint8)
     lungs[box] = _closed(inner, spacing)
-    one = min(np.count_nonzero(lungs == side) for side in (1, 2)) == 0
-    return lungs, ["only one lung was found"] if one else []
+    warnings = []
+    if min(np.count_nonzero(lungs == side) for side in (1, 2)) == 0:
+        warnings.append("only one lung was found: one without air is left out")
+    empty = np.count_nonzero(hu[lungs > 0] < GAS_HU) / np.count_nonzero(lungs)
+    if empty > GAS_SHARE:
+        warnings.append(f"{empty:.0%} of the lungs is below {GAS_HU:.0f} HU: emphysema, or gas")
+    return lungs, warnings
 
 
-def _without_gas(trunks: Mask, hu: NDArray[np.float32], least: float) -> Mask:
+def _without_gas(trunks: Mask, hu: NDArray[np.float32], body: Mask, least: float) -> Mask:
     """Large parts that hold little pure gas, as around the body and in the bowel."""
     labels, n = ndimage.label(trunks)
     sizes = np.bincount(labels.ravel(), minlength=n + 1)
-    gas = np.bincount(labels[hu < GAS_HU], minlength=n + 1)
-    lung = (sizes >= least) & (gas < GAS_SHARE * sizes)
+    gas, within = (
+        np.bincount(labels[where], minlength=n + 1) / np.maximum(1, sizes)
+        for where in (hu < GAS_HU, body)
+    )
+    lung = (sizes >= least) & (gas < np.where(within > _WITHIN, EMPHYSEMA_SHARE, GAS_SHARE))
     lung[0] = False
     return lung[labels]
 

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels, slabs
-from nextaim_kit.studies.ct_lungquant.threshold import find_lungs, split_sides
+from nextaim_kit.studies.ct_lungquant.scans import Scan
+from nextaim_kit.studies.ct_lungquant.threshold import find_lungs, segment, split_sides
 
 SPACING = (4.0, 4.0, 4.0)
 BODY = (60, 70, 100)  # z, y, x
@@ -37,8 +38,38 @@ def test_two_lungs_are_found_with_their_sides_and_volumes():
 @pytest.mark.parametrize(("sides", "label"), [({"left": 40}, 1), ({"right": 40}, 2)])
 def test_a_single_lung_keeps_its_side_and_is_told(sides, label):
     lungs, warnings = find_lungs(chest(**sides), SPACING)
-    assert warnings == ["only one lung was found"]
+    assert warnings == ["only one lung was found: one without air is left out"]
     assert np.unique(lungs).tolist() == [0, label]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_an_emphysematous_lung_is_a_lung_and_is_told_from_gas_by_a_warning(share):
+    hu = chest()
+    empty = np.random.default_rng(0).random(hu.shape) < share
+    hu[(hu == -850) & empty] = -980
+    lungs, warnings = find_lungs(hu, SPACING)
+    assert np.count_nonzero(lungs) == pytest.approx(
+        np.count_nonzero(find_lungs(chest(), SPACING)[0])
+    )
+    assert warnings == [f"{share:.0%} of the lungs is below -960 HU: emphysema, or gas"]
+
+
+def test_gas_at_large_is_no_lung_though_noise_lifts_some_of_it():
+    hu = chest()
+    noise = np.random.default_rng(0).random(hu.shape) < 0.5
+    hu[(hu == -1000) & noise] = -940
+    lungs, _ = find_lungs(hu, SPACING)
+    assert np.array_equal(lungs, find_lungs(chest(), SPACING)[0])
+
+
+@pytest.mark.parametrize(("blood", "lesions"), [(300, 0), (-500, 1)])
+def test_vessels_with_contrast_medium_are_taken_off_and_the_lesions_are_doubtful(blood, lesions):
+    hu = chest()
+    hu[22:38, 31:39, 24:32] = blood  # as thick as a vessel at the hilum
+    maps = segment(Scan(picture(hu.astype(np.int16), SPACING)))
+    found = sitk.GetArrayFromImage(maps.lesions) > 0.5
+    assert bool(found.sum() > 500) == bool(lesions)
+    assert any("contrast medium" in one for one in maps.warnings) == (not lesions)
 
 
 def test_gas_in_the_bowel_and_around_the_body_is_no_lung():
