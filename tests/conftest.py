@@ -52,12 +52,12 @@ def own_folders(tmp_path_factory, monkeypatch) -> Path:
 
 @pytest.fixture
 def save_dicom():
-    """Writes a radiograph as DICOM: path, values, photometric interpretation."""
+    """Writes a radiograph as DICOM: path, values, photometric interpretation, further tags."""
     import numpy as np
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-    def save(path, values, says):
+    def save(path, values, says, **tags):
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
@@ -68,6 +68,8 @@ def save_dicom():
         image.PhotometricInterpretation, image.PixelRepresentation = says, 0
         image.BitsAllocated = image.BitsStored = 16
         image.HighBit, image.PixelData = 15, values.astype(np.uint16).tobytes()
+        for name, value in tags.items():
+            setattr(image, name, value)
         image.save_as(path, enforce_file_format=True)
         return path
 

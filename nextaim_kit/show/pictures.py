@@ -36,7 +36,8 @@ def gallery(
     Parameters
     ----------
     pictures : sequence of paths or arrays of shape (rows, columns)
-        A file that cannot be read leaves its place empty, with the reason below its title.
+        A file is shown as its header says; one that cannot be read leaves its place empty, with
+        the reason below its title.
     titles : sequence of str
     columns : int
         Pictures per row.
@@ -55,7 +56,7 @@ def gallery(
     for k, (axis, picture, title) in enumerate(zip(axes.flat, pictures, titles, strict=False)):
         axis.set_title(title, fontsize=8)
         try:
-            pixels = read_film(picture).pixels if isinstance(picture, str | Path) else picture
+            pixels = read_film(picture).shown if isinstance(picture, str | Path) else picture
         except DataError as error:
             axis.text(0.5, 0.5, error.what, ha="center", va="center", fontsize=7, wrap=True)
             continue

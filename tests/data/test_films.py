@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from contextlib import nullcontext
+
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from PIL import Image
 
-from nextaim_kit.data.films import Film, film_table, read_film, read_mask
+from nextaim_kit.data.films import film_table, read_film, read_mask
 from nextaim_kit.errors import DataError
 
 GRAY = (np.arange(64 * 48).reshape(64, 48) % 251).astype(np.uint8)
@@ -84,7 +88,7 @@ def test_a_file_that_is_no_dicom_or_a_color_one_is_refused(tmp_path, save_dicom)
     header = pydicom.dcmread(path)
     header.PhotometricInterpretation = "PALETTE COLOR"
     header.save_as(path)
-    with pytest.raises(DataError, match=r"odd.dcm is not one gray picture"):
+    with pytest.raises(DataError, match=r"odd.dcm cannot be read as DICOM\n(.|\n)*Palette"):
         read_film(path)
 
 
@@ -93,8 +97,25 @@ def test_a_folder_s_films_come_in_order_and_twins_of_a_name_stay_apart(tmp_path)
         save(tmp_path / name, GRAY)
     (tmp_path / "notes.txt").write_text("x")
     assert film_table(tmp_path)["subject"].tolist() == ["a.bmp", "a.png", "b"]
+    (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="no film in"):
-        film_table(tmp_path.parent / tmp_path.name / "..")
+        film_table(tmp_path / "none")
+
+
+def test_films_of_any_suffix_and_of_sub_folders_are_found_and_the_rest_is_named(
+    tmp_path, save_dicom
+):
+    for name in ("p1/film.jfif", "p2/film.jfif", "p2/other.JPG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(GRAY).save(tmp_path / name, format="JPEG")
+    save_dicom(tmp_path / "p2" / "IM0001", GRAY, "MONOCHROME2")
+    for name in ("sheet.csv", "scan.nii.gz", "p1/._film.jfif"):
+        (tmp_path / name).write_bytes(b"x")
+    table = film_table(tmp_path)
+    assert table["subject"].tolist() == ["p1_film.jfif", "IM0001", "p2_film.jfif", "other"]
+    assert [p["problem"] for p in table.attrs["problems"]] == [
+        "1 files left out that are no films: scan.nii.gz"
+    ]
 
 
 def test_a_film_is_shown_as_its_header_says_and_stored_as_it_was(tmp_path, save_dicom):
@@ -103,7 +124,6 @@ def test_a_film_is_shown_as_its_header_says_and_stored_as_it_was(tmp_path, save_
         film = read_film(save_dicom(tmp_path / f"{says}.dcm", values, says))
         np.testing.assert_array_equal(film.shown, sign * values.astype(float))
         np.testing.assert_array_equal(film.pixels, values)
-    np.testing.assert_array_equal(Film(GRAY.astype(np.float32)).shown, GRAY)
 
 
 def test_channels_that_jpeg_has_parted_a_little_are_gray(tmp_path):
@@ -112,6 +132,108 @@ def test_channels_that_jpeg_has_parted_a_little_are_gray(tmp_path):
     values[0, 0] = 255
     found = read_film(save(tmp_path / "f.png", values)).pixels
     np.testing.assert_allclose(found, values.mean(axis=2), atol=1e-3)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16, 32])
+def test_a_tiff_in_which_white_is_zero_is_shown_with_bones_bright(tmp_path, bits):
+    values = {1: GRAY < 120, 8: 255 - GRAY, 16: 65535 - GRAY.astype(np.uint16) * 200,
+              32: (1 - GRAY / 255).astype(np.float32)}[bits]  # fmt: skip
+    tifffile.imwrite(tmp_path / "f.tif", values, photometric="miniswhite")
+    shown = read_film(tmp_path / "f.tif").shown
+    assert np.corrcoef(shown.ravel(), GRAY.ravel())[0, 1] > 0.85
+    with pytest.raises(DataError, match="white is zero") if bits > 1 else nullcontext():
+        assert read_mask(tmp_path / "f.tif").any()
+
+
+def test_the_real_tiff_in_which_white_is_zero_is_turned(real):
+    path = real / "odd" / "white_is_zero_16.tif"
+    stored = tifffile.imread(path).astype(float)
+    np.testing.assert_array_equal(read_film(path).shown, -stored)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("name", ["f.jpg", "f.png", "f.tif"])
+def test_a_picture_is_turned_as_its_header_says_or_refused(tmp_path, name, orientation):
+    smooth = np.add.outer(np.arange(64) * 2, np.arange(48)).astype(np.uint8)
+    if name == "f.tif":
+        tag = (274, 3, 1, orientation, True)
+        tifffile.imwrite(tmp_path / name, smooth, photometric="minisblack", extratags=[tag])
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(smooth).save(tmp_path / name, exif=exif)
+    turned = np.rot90(smooth, {1: 0, 3: 2, 6: 3, 8: 1}[orientation])
+    if name == "f.tif" and orientation > 4:
+        with pytest.raises(DataError, match="to be turned by 90°"):
+            read_film(tmp_path / name)
+    else:
+        np.testing.assert_allclose(read_film(tmp_path / name).shown, turned, atol=3)
+
+
+def bomb(width, height):
+    """A PNG of a few bytes that says it is huge."""
+
+    def chunk(kind, data):
+        return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+    head = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 0, 0, 0, 0])
+    parts = (b"IHDR", head), (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("bomb.png", bomb(60000, 60000), "too large for a radiograph"),
+        ("large.png", bomb(12000, 12000), "too large for a radiograph"),
+        ("empty.png", b"", "cannot be read"),
+        ("text.jpg", b"no picture", "cannot be read"),
+        ("script.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_would_fill_the_memory_or_is_no_picture_is_refused(
+    tmp_path, name, data, reason
+):
+    (tmp_path / name).write_bytes(data)
+    for reader in (read_film, read_mask):
+        with pytest.raises(DataError, match=f"{name} .*{reason}"):
+            reader(tmp_path / name)
+
+
+def test_odd_pictures_of_the_real_samples_are_refused_by_name(tmp_path, real):
+    (tmp_path / "fuzz.dcm").write_bytes((real / "odd" / "fuzzraw_1.bin").read_bytes())
+    with pytest.raises(DataError, match=r"fuzz\.dcm cannot be read as DICOM"):
+        read_film(tmp_path / "fuzz.dcm")
+    with pytest.raises(DataError, match=r"badwidth\.bmp is too large"):
+        read_film(real / "odd" / "badwidth.bmp")
+
+
+def test_pixels_that_are_no_numbers_or_have_a_sign_that_is_lost_are_refused(tmp_path):
+    values = GRAY.astype(np.float32)
+    values[3, 3] = np.nan
+    tifffile.imwrite(tmp_path / "nan.tif", values)
+    with pytest.raises(DataError, match=r"nan\.tif has pixels that are no numbers\n.*1 of 3072"):
+        read_film(tmp_path / "nan.tif")
+    tifffile.imwrite(tmp_path / "signed.tif", (GRAY.astype(int) - 128).astype(np.int8))
+    with pytest.raises(DataError, match="signed bytes"):
+        read_film(tmp_path / "signed.tif")
+
+
+def test_palettes_and_inks_are_films_by_what_they_show(tmp_path):
+    dark = Image.fromarray(255 - GRAY)
+    dark.putpalette([255 - k // 3 for k in range(768)])
+    dark.save(tmp_path / "f.png")
+    np.testing.assert_array_equal(read_film(tmp_path / "f.png").shown, GRAY)
+    Image.fromarray(GRAY).convert("CMYK").save(tmp_path / "f.tif")
+    np.testing.assert_allclose(read_film(tmp_path / "f.tif").shown, GRAY, atol=1)
+
+
+def test_a_mask_with_fractions_or_in_a_jpeg_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", (GRAY / 255).astype(np.float32))
+    save(tmp_path / "m.jpg", np.where(GRAY > 100, 255, 0).astype(np.uint8))
+    for name, reason in (("m.tif", "fractions"), ("m.jpg", "a JPEG")):
+        with pytest.raises(DataError, match=rf"mask {name} has no plain numbers\n(.|\n)*{reason}"):
+            read_mask(tmp_path / name)
 
 
 LABELS = np.repeat(np.array([[0, 1, 2]], np.uint8), 40, axis=0)
