@@ -11,6 +11,9 @@ from pathlib import Path
 
 from nextaim_kit.errors import DataError
 
+# What operating systems leave in folders.
+_SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"}
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -86,6 +89,34 @@ def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` in UTF-8, whole or not at all."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def files_below(folder: Path, shut: list[Path] | None = None) -> list[Path]:
+    """Files below a folder, sorted by path; hidden ones, such as those of macOS, are nobody's data.
+
+    Links are followed. Folders that cannot be opened, or were seen before under another name, go
+    to `shut`.
+    """
+    shut = [] if shut is None else shut
+    files: list[Path] = []
+    seen = {os.path.realpath(folder)}
+
+    def refuse(error: OSError) -> None:
+        shut.append(Path(str(error.filename)))
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        files += [Path(place, name) for name in names if _is_data(name)]
+        within = sorted(name for name in folders if _is_data(name))
+        folders.clear()
+        for name in within:
+            real = os.path.realpath(os.path.join(place, name))
+            (shut.append(Path(place, name)) if real in seen else folders.append(name))
+            seen.add(real)
+    return sorted(files)
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith(".") and name not in _SYSTEM
 
 
 def sha256_of(path: str | Path) -> str:
