@@ -35,9 +35,8 @@ def load_cohort(
     Parameters
     ----------
     spec : str
-        ``synthetic``; a ``cohort.csv`` (or parquet); a folder with one, with pairs
-        ``<subject>_image.*`` and ``<subject>_mask|label|seg.*``, or with DICOM series and their
-        RTSTRUCT or SEG; or the name of a data set.
+        ``synthetic``; a ``cohort.csv`` (or parquet); a folder with one, or with images and masks
+        in a layout that `folders.subjects_in` knows; or the name of a data set.
     twin : callable, optional
         Makes the study's synthetic twin, called for ``synthetic``.
     columns : sequence of str, optional
@@ -51,7 +50,8 @@ def load_cohort(
         ``subject`` (str, unique), ``site`` (str), ``label`` (Int64, 0, 1 or missing), `columns`,
         and what else there is. Relative paths of a table count from the table's folder.
         ``attrs["problems"]``, shown by `problems`, names subjects left out and files that are
-        not there; rows with a missing file stay.
+        not there; rows with a missing file stay. Of a folder, ``attrs["seen"]`` says which layout
+        it has and which files were left out; it is printed too.
 
     Raises
     ------
@@ -66,8 +66,11 @@ def load_cohort(
     source = find_source(spec)
     layout: Layout = source.manifest.layout if source.manifest else {}
     table, known = _from_layout(source, layout, columns, adapt or (lambda table: table))
+    seen = table.attrs.get("seen", "")
     if table.empty:
-        raise _nobody(source, known)
+        raise _nobody(source, known, seen)
+    if seen:
+        print(seen)
     return _finished(table, columns, source.name, known)
 
 
@@ -191,8 +194,10 @@ def _from_path(
     if path.is_dir() and not (path / "cohort.csv").is_file():
         from nextaim_kit.data.folders import subjects_in
 
-        rows, known = subjects_in(path, need_mask="mask" in columns)
-        return pd.DataFrame(rows), known
+        found = subjects_in(path, columns)
+        table = pd.DataFrame(found.subjects).fillna("")
+        table.attrs["seen"] = found.seen
+        return table, found.problems
     file = path / "cohort.csv" if path.is_dir() else path
     table = adapt(read_table(file))
     check_columns(list(table.columns), columns, file)
@@ -203,15 +208,16 @@ def _from_path(
     return table, known
 
 
-def _nobody(source: Source, known: Collection[dict[str, str]]) -> KitError:
+def _nobody(source: Source, known: Collection[dict[str, str]], seen: str) -> KitError:
     first = [f"{row['subject']}: {row['problem']}" for row in list(known)[:5]]
-    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    more = [f"and {len(known) - 5} more"] if len(known) > 5 else []
     return DataError(
         f"{source.name} holds no subject that can be used",
-        expected="a cohort.csv whose files are there, pairs <subject>_image.* and "
-        "<subject>_mask.*, or one folder per subject with a DICOM series and its RTSTRUCT or SEG",
-        found="; ".join(first) + more if known else "none of these",
-        mend="check the folder, and the paths in its cohort.csv",
+        expected="a cohort.csv whose files are there, or images with their masks in one of the "
+        "layouts of docs/reading.md",
+        found="; ".join([*first, *more, *filter(None, [seen])]),
+        mend="name the files in a cohort.csv with the columns subject, image, mask; unpack what "
+        "is packed",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pydicom
 from pydicom.misc import is_dicom as has_preamble
 
+from nextaim_kit.data.files import files_below
 from nextaim_kit.errors import DataError
 
 SUFFIXES = {".dcm", ".dicom", ".ima"}
@@ -98,8 +99,8 @@ def damaged_file(path: Path, found: str) -> DataError:
 def scan(folder: Path) -> tuple[list[Instance], list[Path]]:
     """Headers of every DICOM file below a folder, sorted by path, and the damaged ones' paths."""
     instances, damaged = [], []
-    for path in sorted(folder.rglob("*")):
-        if path.name.startswith(".") or not path.is_file() or path.name == "DICOMDIR":
+    for path in files_below(folder):
+        if not path.is_file() or path.name == "DICOMDIR":
             continue
         if not is_dicom(path):
             continue

@@ -14,6 +14,9 @@ from typing import Any
 from nextaim_kit.errors import DataError, mend_of
 from nextaim_kit.places import folder
 
+# What operating systems leave in folders.
+_SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"}
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -107,6 +110,34 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
             expected="finite numbers, or None for what could not be computed",
         ) from error
     write_text(path, f"{text}\n")
+
+
+def files_below(folder: Path, shut: list[Path] | None = None) -> list[Path]:
+    """Files below a folder, sorted by path; hidden ones, such as those of macOS, are nobody's data.
+
+    Links are followed. Folders that cannot be opened, or were seen before under another name, go
+    to `shut`.
+    """
+    shut = [] if shut is None else shut
+    files: list[Path] = []
+    seen = {os.path.realpath(folder)}
+
+    def refuse(error: OSError) -> None:
+        shut.append(Path(str(error.filename)))
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        files += [Path(place, name) for name in names if _is_data(name)]
+        within = sorted(name for name in folders if _is_data(name))
+        folders.clear()
+        for name in within:
+            real = os.path.realpath(os.path.join(place, name))
+            (shut.append(Path(place, name)) if real in seen else folders.append(name))
+            seen.add(real)
+    return sorted(files)
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith(".") and name not in _SYSTEM
 
 
 def sha256_of(path: str | Path) -> str:

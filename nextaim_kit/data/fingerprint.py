@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.data.files import cache_folder, sha256_of, write_text
+from nextaim_kit.data.files import cache_folder, files_below, sha256_of, write_text
 from nextaim_kit.data.source import SYNTHETIC, files_of, find_source, place_of, split_choice
 from nextaim_kit.errors import KitError
 
@@ -82,12 +82,8 @@ def _of_path(path: Path) -> str:
 
 def below(folder: Path) -> list[tuple[str, Path]]:
     """Relative paths and files below a folder; hidden ones are nobody's data."""
-    files = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*")]
-    return [
-        (name, path)
-        for name, path in files
-        if path.is_file() and not any(part.startswith(".") for part in Path(name).parts)
-    ]
+    files = [path for path in files_below(folder) if path.is_file()]
+    return [(path.relative_to(folder).as_posix(), path) for path in files]
 
 
 def _named_files(table: Path) -> list[tuple[str, Path]]:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from nextaim_kit.data.cohort import load_cohort, problems, require_labels, save_cohort
 from nextaim_kit.data.fingerprint import fingerprint
-from nextaim_kit.data.folders import pseudonym
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
+from nextaim_kit.data.patients import pseudonym
 from nextaim_kit.data.source import place_of
 from nextaim_kit.errors import DataError, RequestError
 
@@ -196,11 +196,14 @@ def test_half_pairs_are_named_and_the_rest_goes_on(pairs):
     cohort = load_cohort(str(pairs))
     assert list(cohort["subject"]) == ["b"]
     assert problems(cohort).to_dict("records") == [
-        {"subject": "a", "problem": "2 masks: a_mask.nii.gz, a_seg.nii.gz"},
+        {
+            "subject": "a",
+            "problem": "2 masks: a_mask.nii.gz, a_seg.nii.gz; name one in a cohort.csv",
+        },
         {"subject": "c", "problem": "no mask"},
         {"subject": "d", "problem": "no image"},
     ]
-    assert len(load_cohort(str(pairs), columns=["image"])) == 2
+    assert len(load_cohort(str(pairs), columns=["image"])) == 3
 
 
 def test_a_folder_with_a_table_is_that_table(pairs, table):
@@ -210,7 +213,7 @@ def test_a_folder_with_a_table_is_that_table(pairs, table):
 
 def test_a_folder_without_subjects_is_refused(tmp_path, pairs):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"empty holds no subject(.|\n)*none of these"):
+    with pytest.raises(DataError, match=r"empty holds no subject(.|\n)*no volume and no DICOM"):
         load_cohort(str(tmp_path / "empty"))
     for path in pairs.glob("*_mask*"):
         path.unlink()

@@ -20,7 +20,7 @@ def touch(tmp_path):
 
 
 def found(folder):
-    rows, problems = subjects_in(folder, need_mask=False)
+    rows, problems, _ = subjects_in(folder, ["image"])
     return {row["subject"]: row["image"] for row in rows}, problems
 
 
@@ -45,16 +45,15 @@ def test_a_volume_alone_in_a_folder_has_the_folder_s_name(touch):
     assert sorted(rows) == ["P7", "P8", "a", "b"]
 
 
-def test_two_volumes_of_one_name_are_named_and_left_out(touch):
-    rows, problems = found(touch("x/p.nii.gz", "x/q.nii.gz", "p.nii.gz"))
-    assert list(rows) == ["q"]
-    assert problems[0]["subject"] == "p"
-    assert problems[0]["problem"].startswith("2 volumes of this name: ")
+def test_two_volumes_of_one_name_are_two_subjects_named_by_their_folders(touch):
+    rows, problems = found(touch("x/p.nii.gz", "x/q.nii.gz", "y/p.nii.gz", "y/r.nii.gz", "p.nii"))
+    assert list(rows) == ["p", "q", "r", "x_p", "y_p"]
+    assert problems == []
 
 
 def test_pairs_come_first_and_need_no_mask(touch):
-    rows, problems = subjects_in(
-        touch("p_image.nii.gz", "p_mask.nii.gz", "q_image.nii.gz"), need_mask=False
+    rows, problems, _ = subjects_in(
+        touch("p_image.nii.gz", "p_mask.nii.gz", "q_image.nii.gz"), ["image"]
     )
     assert [row["subject"] for row in rows] == ["p", "q"]
     assert "mask" in rows[0]
@@ -62,7 +61,8 @@ def test_pairs_come_first_and_need_no_mask(touch):
 
 
 def test_where_masks_are_needed_lone_volumes_are_no_subjects(touch):
-    assert subjects_in(touch("a.nii.gz"), need_mask=True)[0] == []
+    assert subjects_in(touch("a.nii.gz")).subjects == []
+    assert subjects_in(touch("a.nii.gz")).problems == [{"subject": "a", "problem": "no mask"}]
 
 
 def test_an_empty_folder_has_nobody(tmp_path):
