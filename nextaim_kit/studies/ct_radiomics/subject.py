@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.data.fingerprint import content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import split_choice
-from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.errors import DataError, KitError, gathered_warnings
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
@@ -83,20 +82,17 @@ def _failure(row: Row, stage: str, problem: str, mend: str) -> Failure:
 def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
-    image = read_image(_path(row, "image"))
-    mask = _mask(row, image, label, stage)
-    stage[0] = "geometry"
     options = settings.pyradiomics()
-    check_geometry(image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"])
-    stage[0] = "roi"
-    region = find_region(image, mask, 1, *engine.minimum(options))
-    stage[0] = "features"
-    with _one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for told in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", told)
+    with gathered_warnings() as notes, _one_thread():
+        image = read_image(_path(row, "image"))
+        mask = _mask(row, image, label, stage)
+        stage[0] = "geometry"
+        tolerance = options["geometryTolerance"]
+        check_geometry(image, mask, subject=str(row["subject"]), tolerance=tolerance)
+        stage[0] = "roi"
+        region = find_region(image, mask, 1, *engine.minimum(options))
+        stage[0] = "features"
         values = engine.features_of(region, settings)
-    notes = sorted({" ".join(str(w.message).split()) for w in caught})
     notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
     volume = np.count_nonzero(region.mask) * float(np.prod(region.spacing)) / 1000
     involvement, problem = _involvement(row, image, volume)
@@ -214,7 +210,9 @@ def _content(path: str) -> str:
 def _code() -> list[str]:
     """Digests of what reads and measures: another version of it has results of its own."""
     here = Path(__file__).parent
-    readers = ("dicom", "images", "nifti", "regions", "rtstruct", "seg", "series")
+    readers = (
+        "dicom", "frames", "images", "nifti", "pixels", "regions", "rtstruct", "seg", "series",
+    )  # fmt: skip
     files = [here.parents[1] / "data" / f"{name}.py" for name in readers]
     measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
     return [sha256_of(path) for path in (*files, *(here / f"{name}.py" for name in measures))]
