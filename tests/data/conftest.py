@@ -132,7 +132,12 @@ def write_enhanced(
 
 
 def write_rtstruct(
-    path: Path, rois: dict[str, list[np.ndarray]], *, patient: str = "Rossi^Anna", series: str = ""
+    path: Path,
+    rois: dict[str, list[np.ndarray]],
+    *,
+    patient: str = "Rossi^Anna",
+    series: str = "",
+    change: Callable[[Dataset], None] | None = None,
 ) -> Path:
     """Write closed contours, each (points, 3) in mm, under the names of their ROIs."""
     data = _dataset(RTStructureSetStorage, "RTSTRUCT", patient)
@@ -152,6 +157,8 @@ def write_rtstruct(
             drawn.ContourSequence.append(contour)
         data.StructureSetROISequence.append(roi)
         data.ROIContourSequence.append(drawn)
+    if change:
+        change(data)
     path.parent.mkdir(parents=True, exist_ok=True)
     data.save_as(path, enforce_file_format=True)
     return path

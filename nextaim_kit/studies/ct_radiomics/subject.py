@@ -46,8 +46,9 @@ def extract_subject(
     Parameters
     ----------
     row : mapping
-        ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value) and ``mask_roi``
-        (name in an RTSTRUCT or SEG) where there are any.
+        ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value), ``mask_roi``
+        (name in an RTSTRUCT or SEG) and ``mask_contours`` (how an RTSTRUCT is read) where there
+        are any.
     settings : Settings
     cache : Path, optional
         Folder to take the result from, where files, settings and versions are the same, and to
@@ -107,7 +108,8 @@ def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
 def _mask(row: Row, image: sitk.Image, label: int | None, stage: list[str]) -> sitk.Image:
     path = _path(row, "mask")
     try:
-        return read_mask(path, image, label, str(_given(row, "mask_roi") or ""))
+        roi, contours = (_given(row, name) for name in ("mask_roi", "mask_contours"))
+        return read_mask(path, image, label, str(roi or ""), contours or "holes")
     except DataError:
         with suppress(DataError):
             read_image(path)
@@ -219,7 +221,7 @@ def _code() -> list[str]:
 
 
 def _name(row: Row, hashes: dict[str, str], settings: Settings) -> str:
-    choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi")]
+    choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi", "mask_contours")]
     versions = [_code(), _pyradiomics_version(), np.__version__, sitk.__version__]
     key = json.dumps([hashes, choice, settings.describe(), versions], sort_keys=True)
     return f"{hashlib.sha256(key.encode()).hexdigest()}.json"
