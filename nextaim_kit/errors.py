@@ -1,8 +1,11 @@
-"""The one family of errors the kit raises on purpose."""
+"""The one family of errors the kit raises on purpose, and warnings that go with a result."""
 
 from __future__ import annotations
 
 import errno
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class KitError(Exception):
@@ -91,3 +94,21 @@ class KernelDied(RunError):
     """The notebook's process was killed, most often for memory."""
 
     exit_code = 138
+
+
+@contextmanager
+def gathered_warnings() -> Iterator[list[str]]:
+    """Gather what a reader or a measurement warns of, to keep it with the result.
+
+    Yields
+    ------
+    list of str
+        Filled at the end, each text once, sorted.
+    """
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        for kind in (UserWarning, RuntimeWarning):
+            warnings.simplefilter("always", kind)
+        yield texts
+    texts += sorted({" ".join(str(w.message).split()) for w in caught})

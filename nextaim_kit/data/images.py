@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from nextaim_kit.data import dicom, regions, series
-from nextaim_kit.data.rtstruct import read_rtstruct
+from nextaim_kit.data.rtstruct import Reading, read_rtstruct
 from nextaim_kit.data.seg import read_seg
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.data.volumes import read_volume
 from nextaim_kit.errors import DataError
-
-READERS = {"RTSTRUCT": read_rtstruct, "SEG": read_seg}
 
 # Damage is reported as a DataError; ITK's own warnings would only clutter a notebook.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -36,13 +31,15 @@ def read_image(path: str | Path) -> sitk.Image:
     -------
     SimpleITK.Image
         Scalar volume; spacing and origin in mm, axes x, y, z in the patient system (LPS).
-        CT in HU: rescale slope and intercept are applied.
+        CT in HU: each DICOM slice and frame by its own slope and intercept. Warnings name what
+        may be doubtful about the values, and files of a folder that were left aside.
 
     Raises
     ------
     DataError
-        If the file is missing, truncated or corrupt, has more than three axes or is in color, or
-        if the series is incomplete, unevenly spaced or not alone.
+        If the file is missing, truncated or corrupt, has more than three axes or is in color, if
+        it does not say what its numbers mean, or if the series is incomplete, unevenly spaced or
+        not alone.
     """
     place, wanted = split_choice(path)
     if place.is_dir():
@@ -61,6 +58,7 @@ def read_mask(
     like: sitk.Image | None = None,
     label: int | None = None,
     roi: str = "",
+    contours: Reading = "holes",
 ) -> sitk.Image:
     """Read one region of interest as a binary mask.
 
@@ -74,6 +72,8 @@ def read_mask(
         Label value of a label image; ROI number of an RTSTRUCT; segment number of a SEG.
     roi : str, optional
         Name of the ROI or segment; label images have no names and do not look at it.
+    contours : {"holes", "xor", "union"}, optional
+        What several contours of one slice of an RTSTRUCT mean; see `rtstruct.read_rtstruct`.
 
     Returns
     -------
@@ -90,26 +90,16 @@ def read_mask(
     if not place.exists():
         raise _missing(place)
     if is_drawn(place):
-        return READERS[dicom.modality(place)](place, like, label, roi)
+        if dicom.modality(place) == "SEG":
+            return read_seg(place, like, label, roi)
+        return read_rtstruct(place, like, label, roi, contours)
     return _binary(read_image(path), label, place)
 
 
 def is_drawn(path: str | Path) -> bool:
     """Whether a file is an RTSTRUCT or SEG, which is drawn onto the grid of its image."""
     place, _ = split_choice(path)
-    return place.is_file() and dicom.is_dicom(place) and dicom.modality(place) in READERS
-
-
-@contextmanager
-def noted() -> Iterator[list[str]]:
-    """Take the warnings within as texts, which travel with a result, instead of showing them."""
-    notes: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for told in (UserWarning, RuntimeWarning):
-            warnings.simplefilter("always", told)
-        yield notes
-    notes += sorted({" ".join(str(w.message).split()) for w in caught})
+    return place.is_file() and dicom.is_dicom(place) and dicom.modality(place) in dicom.MASKS
 
 
 def check_geometry(

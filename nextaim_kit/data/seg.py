@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from nextaim_kit.data.dicom import opened
 from nextaim_kit.data.regions import (
     OFF_GRID,
     affine,
@@ -32,10 +33,10 @@ def read_seg(
     SimpleITK.Image
         uint8 mask of the geometry of `like`.
     """
-    from highdicom.seg import segread
+    from highdicom.seg import Segmentation
 
     like = grid_of(like, path)
-    seg = parse(path, segread)
+    seg = parse(path, lambda _: Segmentation.from_dataset(opened(path), copy=False))
     names = {n: seg.get_segment_description(n).segment_label for n in seg.segment_numbers}
     chosen = choose(names, number, roi, path, kind="segment")
     volume = parse(path, lambda _: seg.get_volume(segment_numbers=[chosen]))

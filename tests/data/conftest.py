@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,20 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    RTStructureSetStorage,
+    generate_uid,
+)
 
 SPACING = (2.0, 1.5, 3.0)
 ORIGIN = (-10.0, 20.0, 5.0)
+FRAME_GROUPS = (
+    "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
+    "PixelValueTransformationSequence", "FrameContentSequence",
+)  # fmt: skip
 
 
 def volume(array: np.ndarray) -> sitk.Image:
@@ -48,8 +59,12 @@ def write_series(
     slope: float = 1.0,
     intercept: float = -1000.0,
     orientation: tuple[float, ...] = (1, 0, 0, 0, 1, 0),
+    change: Callable[[Dataset, int], None] | None = None,
 ) -> list[Path]:
-    """Write stored values (z, y, x) as a CT series; file names do not follow the positions."""
+    """Write stored values (z, y, x) as a CT series; file names do not follow the positions.
+
+    `change` may alter each slice's dataset, given with its number, before it is written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     uid = uid or generate_uid()
     normal = np.cross(orientation[:3], orientation[3:])
@@ -68,12 +83,61 @@ def write_series(
         data.RescaleSlope, data.RescaleIntercept = slope, intercept
         data.PixelData = plane.astype("<u2").tobytes()
         paths.append(folder / f"ct{uid[-3:]}_{(z * 7) % len(array):02d}_{z}.dcm")
+        if change:
+            change(data, z)
         data.save_as(paths[-1], enforce_file_format=True)
     return paths
 
 
+def write_enhanced(
+    path: Path,
+    array: np.ndarray,
+    order: Sequence[int],
+    *,
+    change: Callable[[Dataset, int], None] | None = None,
+    change_all: Callable[[Dataset], None] | None = None,
+) -> Path:
+    """Write stored values (z, y, x) as one enhanced CT, its frames in `order`.
+
+    Each frame says all of itself; `change` may alter its groups, given with the number of its
+    slice, and `change_all` the whole dataset.
+    """
+    data = _dataset(EnhancedCTImageStorage, "CT", "Rossi^Anna")
+    data.SeriesInstanceUID = generate_uid()
+    data.NumberOfFrames, (data.Rows, data.Columns) = len(order), array.shape[1:]
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated = data.BitsStored = 16
+    data.HighBit, data.PixelRepresentation = 15, 0
+    data.SharedFunctionalGroupsSequence = [Dataset()]
+    data.PerFrameFunctionalGroupsSequence = []
+    for z in order:
+        groups = {name: Dataset() for name in FRAME_GROUPS}
+        place, turn, measures, values, content = groups.values()
+        place.ImagePositionPatient = [*ORIGIN[:2], ORIGIN[2] + z * SPACING[2]]
+        turn.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        measures.PixelSpacing, measures.SliceThickness = [SPACING[1], SPACING[0]], SPACING[2]
+        values.RescaleSlope, values.RescaleIntercept, values.RescaleType = 1, -1000, "HU"
+        content.StackID = "1"
+        frame = Dataset()
+        for name, group in groups.items():
+            setattr(frame, name, [group])
+        if change:
+            change(frame, z)
+        data.PerFrameFunctionalGroupsSequence.append(frame)
+    data.PixelData = array[list(order)].astype("<u2").tobytes()
+    if change_all:
+        change_all(data)
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
 def write_rtstruct(
-    path: Path, rois: dict[str, list[np.ndarray]], *, patient: str = "Rossi^Anna", series: str = ""
+    path: Path,
+    rois: dict[str, list[np.ndarray]],
+    *,
+    patient: str = "Rossi^Anna",
+    series: str = "",
+    change: Callable[[Dataset], None] | None = None,
 ) -> Path:
     """Write closed contours, each (points, 3) in mm, under the names of their ROIs."""
     data = _dataset(RTStructureSetStorage, "RTSTRUCT", patient)
@@ -93,6 +157,8 @@ def write_rtstruct(
             drawn.ContourSequence.append(contour)
         data.StructureSetROISequence.append(roi)
         data.ROIContourSequence.append(drawn)
+    if change:
+        change(data)
     path.parent.mkdir(parents=True, exist_ok=True)
     data.save_as(path, enforce_file_format=True)
     return path
@@ -148,7 +214,12 @@ def dicom_files():
     from types import SimpleNamespace
 
     return SimpleNamespace(
-        series=write_series, rtstruct=write_rtstruct, seg=write_seg, box=box, volume=volume
+        series=write_series,
+        enhanced=write_enhanced,
+        rtstruct=write_rtstruct,
+        seg=write_seg,
+        box=box,
+        volume=volume,
     )
 
 

@@ -69,14 +69,6 @@ def test_a_tilted_gantry_is_noticed(tmp_path, dicom_files, stored):
         read_image(tmp_path)
 
 
-def test_a_localizer_in_the_series_is_noticed(tmp_path, dicom_files, stored):
-    dicom_files.series(tmp_path, stored, uid="1.2.3")
-    scout = tmp_path / "scout"
-    dicom_files.series(scout, stored[:1], uid="1.2.3", orientation=(0, 1, 0, 0, 0, -1))
-    with pytest.raises(DataError, match="is turned against"):
-        read_image(tmp_path)
-
-
 def test_one_of_several_series_has_to_be_chosen(tmp_path, dicom_files, stored):
     dicom_files.series(tmp_path, stored, uid="1.2.840.111111")
     dicom_files.series(tmp_path, stored + 1, uid="1.2.840.222222")

@@ -14,9 +14,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nextaim_kit.data import dicom
-from nextaim_kit.data.images import noted, read_image
+from nextaim_kit.data.images import read_image
 from nextaim_kit.data.source import split_choice
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.machine.memory import GB
 
@@ -69,10 +69,9 @@ def read_ct(path: str | Path) -> Scan:
         not the memory for it.
     """
     place, series = split_choice(path)
-    warnings = _check_header(place, series)
-    with noted() as notes:
+    _check_header(place, series)
+    with gathered_warnings() as warnings:
         image = read_image(path)
-    warnings += notes
     name = dicom.named(place)
     _check_shape(image, name)
     image, padded = _whole_numbers(image, name)
@@ -82,29 +81,26 @@ def read_ct(path: str | Path) -> Scan:
     return Scan(image, tuple(warnings))
 
 
-def _check_header(place: Path, series: str) -> list[str]:
+def _check_header(place: Path, series: str) -> None:
     """Refuse by the header, before voxels are read, what is no CT or too large."""
     if not place.exists():
-        return []  # what is missing or damaged is named where it is read
+        return  # what is missing or damaged is named where it is read
     if place.is_dir() or dicom.is_dicom(place):
-        return _check_dicom(place, series)
-    if place.is_file():
+        _check_dicom(place, series)
+    elif place.is_file():
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(place))
         try:
             reader.ReadImageInformation()
         except RuntimeError:
-            return []
+            return
         stored = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
         floating = reader.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64)
         voxels = float(np.prod(reader.GetSize()))
         _check_room(voxels, stored, dicom.named(place), floating=floating)
-    return []
 
 
-def _check_dicom(place: Path, series: str) -> list[str]:
-    import pydicom
-
+def _check_dicom(place: Path, series: str) -> None:
     files = dicom.scan(place)[0] if place.is_dir() else [dicom.read_header(place)]
     images = [item for item in files if item.is_image and item.series.endswith(series)]
     kinds = sorted({item.modality for item in images} - {"CT", ""})
@@ -115,21 +111,8 @@ def _check_dicom(place: Path, series: str) -> list[str]:
             found=f"modality {', '.join(kinds)}",
             mend="take it out of the folder, or give the folder of the CT series",
         )
-    if not images:
-        return []
-    voxels = sum(item.grid[0] * item.grid[1] for item in images)
+    voxels = sum(item.frames * item.grid[0] * item.grid[1] for item in images)
     _check_room(voxels, _BYTES_DICOM, dicom.named(place))
-    tags = ["RescaleIntercept", "RescaleType"]
-    header = pydicom.dcmread(images[0].path, stop_before_pixels=True, specific_tags=tags)
-    if "RescaleIntercept" not in header:
-        raise DataError(
-            f"{dicom.named(place)} does not say how its values become HU",
-            expected="a rescale intercept in the DICOM header",
-            found="none",
-            mend="export the series again from the archive, not from a converted copy",
-        )
-    unit = str(header.get("RescaleType", "HU") or "HU")
-    return [] if unit == "HU" else [f"the header calls the values {unit}, not HU"]
 
 
 def _check_room(voxels: float, stored: int, name: str, *, floating: bool = False) -> None:

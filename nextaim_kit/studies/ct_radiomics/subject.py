@@ -18,9 +18,9 @@ import SimpleITK as sitk
 import nextaim_kit
 from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.data.fingerprint import below, content_hashes
-from nextaim_kit.data.images import check_geometry, noted, read_image, read_mask
+from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import files_of, split_choice
-from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.errors import DataError, KitError, gathered_warnings
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
@@ -46,8 +46,9 @@ def extract_subject(
     Parameters
     ----------
     row : mapping
-        ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value) and ``mask_roi``
-        (name in an RTSTRUCT or SEG) where there are any.
+        ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value), ``mask_roi``
+        (name in an RTSTRUCT or SEG) and ``mask_contours`` (how an RTSTRUCT is read) where there
+        are any.
     settings : Settings
     cache : Path, optional
         Folder to take the result from, where files, settings and versions are the same, and to
@@ -82,14 +83,13 @@ def _failure(row: Row, stage: str, problem: str, mend: str) -> Failure:
 def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
-    with _one_thread(), noted() as notes:
+    options = settings.pyradiomics()
+    with gathered_warnings() as notes, _one_thread():
         image = read_image(_path(row, "image"))
         mask = _mask(row, image, label, stage)
         stage[0] = "geometry"
-        options = settings.pyradiomics()
-        check_geometry(
-            image, mask, subject=str(row["subject"]), tolerance=options["geometryTolerance"]
-        )
+        tolerance = options["geometryTolerance"]
+        check_geometry(image, mask, subject=str(row["subject"]), tolerance=tolerance)
         stage[0] = "roi"
         region = find_region(image, mask, 1, *engine.minimum(options))
         stage[0] = "features"
@@ -108,7 +108,8 @@ def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
 def _mask(row: Row, image: sitk.Image, label: int | None, stage: list[str]) -> sitk.Image:
     path = _path(row, "mask")
     try:
-        return read_mask(path, image, label, str(_given(row, "mask_roi") or ""))
+        roi, contours = (_given(row, name) for name in ("mask_roi", "mask_contours"))
+        return read_mask(path, image, label, str(roi or ""), contours or "holes")
     except DataError:
         with suppress(DataError):
             read_image(path)
@@ -223,15 +224,17 @@ def _content(path: str) -> str:
 def _code() -> list[str]:
     """Digests of what reads and measures: another version of it has results of its own."""
     here = Path(__file__).parent
-    readers = ("dicom", "images", "nifti", "regions", "rtstruct", "seg", "series",
-               "volumes")  # fmt: skip
+    readers = (
+        "dicom", "frames", "images", "nifti", "pixels", "regions", "rtstruct", "seg", "series",
+        "volumes",
+    )  # fmt: skip
     files = [here.parents[1] / "data" / f"{name}.py" for name in readers]
     measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
     return [sha256_of(path) for path in (*files, *(here / f"{name}.py" for name in measures))]
 
 
 def _name(row: Row, hashes: dict[str, str], settings: Settings) -> str:
-    choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi")]
+    choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi", "mask_contours")]
     versions = [_code(), _pyradiomics_version(), np.__version__, sitk.__version__]
     key = json.dumps([hashes, choice, settings.describe(), versions], sort_keys=True)
     return f"{hashlib.sha256(key.encode()).hexdigest()}.json"
