@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,20 @@ import numpy as np
 import pandas as pd
 
 from nextaim_kit.data import schema
-from nextaim_kit.data.feature_tables import feature_table
+from nextaim_kit.data.feature_names import NOTES, chosen, like_an_outcome, named_as_features
+from nextaim_kit.data.feature_tables import feature_table, renamed
 from nextaim_kit.data.manifest import Column, Layout
+from nextaim_kit.data.sheets import THOUSANDS
 from nextaim_kit.data.source import SYNTHETIC, Source, find_source
-from nextaim_kit.data.tables import FIRST, PATHS, read_table
+from nextaim_kit.data.tables import FIRST, PATHS
 from nextaim_kit.errors import DataError, RequestError
 
-# What an extraction says of itself beside its features.
-NOTES = ("provenance_", "diagnostics_")
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "<na>", "-"}
 _SPREADSHEET_ERRORS = {
     "#name?", "#n/a", "#div/0!", "#value!", "#ref!", "#num!", "#null!", "#nan",
 }  # fmt: skip
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_CLEAR_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3}(\.\d+|(,\d{3})+(\.\d*)?))")
+_LARGEST = 1e100  # beyond it squares overflow: no feature is that large
 
 Problem = dict[str, str]
 
@@ -31,11 +32,12 @@ Problem = dict[str, str]
 def load_table(
     spec: str,
     *,
-    subject: str = "subject",
-    site: str | None = "site",
-    label: str = "label",
+    subject_column: str = "subject",
+    site_column: str = "site",
+    label_column: str = "label",
+    feature_columns: Sequence[str] = (),
+    beside: Sequence[str] = (),
     site_table: str | Path | None = None,
-    site_column: str | None = None,
     min_site_size: int = 1,
 ) -> pd.DataFrame:
     """Load a feature table with the site and label of each subject.
@@ -43,41 +45,60 @@ def load_table(
     Parameters
     ----------
     spec : str
-        A CSV or parquet table, or the name of a data set whose manifest describes one.
-    subject, site, label : str, optional
-        Names of the table's columns; a data set's manifest knows its own. ``site=None`` for a
-        table without sites.
+        A table (CSV, TSV, also packed; xlsx; parquet), or the name of a data set whose manifest
+        describes one.
+    subject_column, site_column, label_column : str, optional
+        Names of the table's columns. A data set's manifest knows its own; another name is then
+        another column of the same second table. Without a column ``site`` all subjects are of
+        the site ``unknown``.
+    feature_columns : sequence of str, optional
+        Features by name, or by shell-style pattern (``deep_*``); else those that are named as
+        pyradiomics, CaPTk or MIRP name theirs. Nothing else is used.
+    beside : sequence of str, optional
+        Numbers to be kept where they are there, that are no features.
     site_table : path, optional
-        Second table (CSV, parquet, xlsx) with the columns `subject` and `site_column`.
-    site_column : str, optional
-        Column that tells the site, in the second table or the data set's own.
+        Second table with the columns `subject_column` and `site_column`.
     min_site_size : int, optional
         Sites of fewer subjects are left out.
 
     Returns
     -------
     pandas.DataFrame
-        ``subject`` (str, unique), ``site`` (str), ``label`` (Int64, 0, 1 or missing), then the
-        features (float64, NaN where missing). Thousands separators are read; spreadsheet errors
-        and infinite values become NaN. ``attrs["problems"]``, a list of ``subject`` and
-        ``problem``, names those and the subjects left out.
+        ``subject`` (str, unique), ``site`` (str), ``label`` (Int64, 0, 1 or missing), `beside`,
+        then the features (float64, NaN where missing). Thousands separators are read; spreadsheet
+        errors and infinite values become NaN. ``attrs["problems"]``, a list of ``subject`` and
+        ``problem``, names those and the subjects left out; `column_use` tells the columns'.
 
     Raises
     ------
     RequestError
-        If the spec stands for nothing, or for a data set that is no feature table.
+        If the spec stands for nothing, or for a data set that is no feature table, or
+        `feature_columns` for no column.
     DataError
-        If a column is missing (naming the near miss), a subject occurs twice, a label is neither
-        0 nor 1, a feature is not numeric, or no subject is left.
+        If a column is missing (naming the near miss), no column is named as a feature, a subject
+        occurs twice, a label is neither 0 nor 1, a feature is not numeric, or no subject is left.
     """
     source = _source(spec)
-    path, layout = _layout(source, subject, site_table, site_column or site)
-    table, problems = _joined(path, layout, site, label)
+    path, layout = _layout(source, subject_column, site_table, site_column, label_column)
     name = path.name
+    table, problems = _joined(path, layout, site_column, label_column)
+    there = [str(c) for c in table if c not in (*FIRST, *beside)]
+    if set(feature_columns) & {subject_column, site_column, label_column}:
+        raise RequestError(
+            "feature_columns: subject, site and label are no features",
+            found=", ".join(feature_columns),
+        )
+    candidates = [c for c in there if c not in PATHS and not c.startswith(NOTES)]
+    features = (
+        chosen(candidates, feature_columns) if feature_columns else named_as_features(candidates)
+    )
+    if not features:
+        raise _no_feature(name, candidates)
     table = schema.typed(table.reset_index(drop=True), name)
     schema.check(table[FIRST], name)
-    features, doubts = _numeric(table, name)
-    table = pd.concat([table[FIRST], features], axis=1)
+    numbers, doubts = _numeric(table, [*(c for c in beside if c in table), *features], name)
+    use = _use(table, there, [f for f in features if numbers[f].notna().any()])
+    table = pd.concat([table[FIRST], numbers], axis=1)
     table, small = _large_sites(table, min_site_size)
     if table.empty:
         raise DataError(
@@ -86,8 +107,48 @@ def load_table(
             found="; ".join(f"{p['subject']}: {p['problem']}" for p in (problems + small)[:3]),
             mend="check that both tables name the subjects alike",
         )
-    table.attrs["problems"] = problems + doubts + small
+    table.attrs |= {"problems": problems + doubts + small, "columns": use}
     return table
+
+
+def column_use(table: pd.DataFrame) -> pd.DataFrame:
+    """What became of each column that was read: ``column``, ``use``, ``note``, left-out ones first.
+
+    `use` is ``feature`` or ``left out``.
+    """
+    found = pd.DataFrame(table.attrs.get("columns", []), columns=["column", "use", "note"])
+    return found.sort_values("use", ascending=False, kind="stable", ignore_index=True)
+
+
+def _use(table: pd.DataFrame, there: Iterable[str], features: Sequence[str]) -> list[Problem]:
+    used = set(features)
+    return [
+        {
+            "column": column,
+            "use": "feature" if column in used else "left out",
+            "note": _note(table[column], column),
+        }
+        for column in there
+    ]
+
+
+def _note(values: pd.Series, column: str) -> str:
+    if _empty(values).all():
+        return "empty"
+    if like_an_outcome(column):
+        return "named like an outcome"
+    return "the same in all subjects" if _words(values).nunique() == 1 else ""
+
+
+def _no_feature(name: str, columns: Sequence[str]) -> DataError:
+    return DataError(
+        f"{name}: no column is named as a feature",
+        expected="names as pyradiomics (original_firstorder_Mean), CaPTk (T1_ED_GLCM_..._Energy) "
+        "or MIRP (cm_joint_max_...) gives them",
+        found=", ".join(columns[:8]) + (f" and {len(columns) - 8} more" if columns[8:] else "")
+        or "none beside subject, site and label",
+        mend="name them with feature_columns: names, or a pattern such as deep_*",
+    )
 
 
 def _source(spec: str) -> Source:
@@ -102,7 +163,7 @@ def _source(spec: str) -> Source:
 
 
 def _layout(
-    source: Source, subject: str, site_table: str | Path | None, site_column: str | None
+    source: Source, subject: str, site_table: str | Path | None, site: str, label: str
 ) -> tuple[Path, Layout]:
     """Path of the table, and its layout as a manifest would give it."""
     layout: Layout = {"table": source.path.name, "subject": subject}
@@ -117,75 +178,53 @@ def _layout(
             )
         layout = source.manifest.layout
         path = source.path / layout["table"]
-        if site_table is None and site_column not in (None, "site"):
-            layout = {**layout, "sites": _other_site(layout, str(site_column))}
+        if site_table is None and site != "site" and "sites" in layout:
+            layout = {**layout, "sites": _other(layout["sites"], site)}
+        if label != "label" and "labels" in layout:
+            layout = {**layout, "labels": _other(layout["labels"], label)}
     if site_table is not None:
-        column = site_column or "site"
-        second: Column = {
-            "table": str(Path(site_table).expanduser().resolve()),
-            "subject": subject,
-            "column": column,
-        }
+        place = str(Path(site_table).expanduser().resolve())
+        second: Column = {"table": place, "subject": subject, "column": site}
         layout = {**layout, "sites": second}
     return path, layout
 
 
-def _other_site(layout: Layout, column: str) -> Column:
-    """Another column of the data set's table of sites; the names belong to the first."""
-    sites = dict(layout.get("sites", {}))
-    sites.pop("names", None)
-    return {**sites, "column": column}  # type: ignore[typeddict-item]  # any column of it
+def _other(known: Column, column: str) -> Column:
+    """Another column of a data set's second table; the names belong to the first."""
+    kept = {key: value for key, value in known.items() if key != "names"}
+    return {**kept, "column": column}  # type: ignore[typeddict-item,return-value]
 
 
 def _joined(
-    path: Path, layout: Layout, site: str | None, label: str
+    path: Path, layout: Layout, site: str, label: str
 ) -> tuple[pd.DataFrame, list[Problem]]:
-    there = [str(column) for column in read_table(path).columns]
-    subject = layout.get("subject", "subject")
-    _require(subject, there, path)
-    table, problems = feature_table(path.parent, layout)
-    if "sites" not in layout and site is not None:
-        _require(site, there, path)
-        table = table.rename(columns={site: "site"})
-    if "labels" not in layout and label in there:
-        table = table.rename(columns={label: "label"})
-    elif "labels" not in layout and label != "label":
-        _require(label, there, path)
+    table, problems = feature_table(path.parent, layout, (site,))
+    for key, column, new in (("sites", site, "site"), ("labels", label, "label")):
+        if key not in layout and (column in table or column != new or _misspelt(table, new)):
+            table = renamed(table, column, new, path.name)
     return table, problems
 
 
-def _require(column: str, there: list[str], path: Path) -> None:
-    if column in there:
-        return
-    by_lower = {name.strip().lower(): name for name in there}
-    near = difflib.get_close_matches(column.lower(), by_lower, n=1, cutoff=0.5)
-    raise DataError(
-        f"{path.name} has no column {column!r}",
-        expected=f"a column {column!r}",
-        found=", ".join(name[:40] for name in there[:8])
-        + (f" and {len(there) - 8} more" if len(there) > 8 else ""),
-        mend="save the table with commas between its columns, not semicolons"
-        if len(there) == 1 and ";" in there[0]
-        else f"did you mean {by_lower[near[0]]!r}?"
-        if near
-        else f"add the column {column!r}",
-    )
+def _misspelt(table: pd.DataFrame, column: str) -> bool:
+    """Whether a name nearly says `column`, and would be lost without a word."""
+    return column in {str(name).strip().lower().rstrip("s") for name in table}
 
 
-def _numeric(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Problem]]:
-    """All features as numbers; cells that had to be given up, by subject."""
-    beside = {*FIRST, *PATHS}
-    columns = [c for c in table if c not in beside and not str(c).startswith(NOTES)]
+def _numeric(
+    table: pd.DataFrame, columns: Sequence[str], name: str
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Columns as numbers; cells that had to be given up, by subject."""
+    _refuse_doubtful_commas(table[list(columns)], name)
     numbers = {c: _numbers(table[c]) for c in columns}
     wrong = {c: cell for c in columns if (cell := _first_text(table, c, numbers[c]))}
-    if wrong or not columns:
+    if wrong:
         raise _not_numeric(name, wrong)
     given_up: dict[str, list[str]] = {}
+    usable = {c: np.isfinite(numbers[c]) & (numbers[c].abs() < _LARGEST) for c in columns}
     for column in columns:
-        lost = ~np.isfinite(numbers[column]) & ~_empty(table[column])
-        for subject in table.loc[lost, "subject"]:
+        for subject in table.loc[~usable[column] & ~_empty(table[column]), "subject"]:
             given_up.setdefault(subject, []).append(str(column))
-    finite = {c: numbers[c].where(np.isfinite(numbers[c])) for c in columns}
+    finite = {c: numbers[c].where(usable[c]) for c in columns}
     problems = [
         {"subject": s, "problem": f"no number in {len(c)} features, read as missing: {c[0]}, …"}
         for s, c in given_up.items()
@@ -193,13 +232,41 @@ def _numeric(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[Problem
     return pd.DataFrame(finite, index=table.index), problems
 
 
+def _refuse_doubtful_commas(columns: pd.DataFrame, name: str) -> None:
+    """Refuse 1,234 where no other cell tells whether it is a thousand or a little more than one."""
+    text = [c for c in columns if not _is_number(columns[c])]
+    cells = {cell for c in text for cell in _words(columns[c])}
+    doubtful = sorted(cell for cell in cells if THOUSANDS.fullmatch(cell))
+    clear = any(_CLEAR_THOUSANDS.fullmatch(cell) or _has_point(cell) for cell in cells)
+    if doubtful and not clear and not _with_points(columns.drop(columns=text)):
+        raise DataError(
+            f"{name}: the comma in {doubtful[0]} may mark thousands or decimals",
+            expected="numbers without separators of thousands, with decimal points",
+            found=", ".join(doubtful[:5]),
+            mend="write decimal points, and no separators of thousands",
+        )
+
+
+def _has_point(cell: str) -> bool:
+    return re.fullmatch(r"[+-]?\d*\.\d+(e[+-]?\d+)?", cell) is not None
+
+
+def _with_points(numbers: pd.DataFrame) -> bool:
+    values = numbers.to_numpy(float, na_value=np.nan)
+    return bool((np.mod(values[np.isfinite(values)], 1) != 0).any())
+
+
+def _is_number(values: pd.Series) -> bool:
+    types = pd.api.types
+    return types.is_numeric_dtype(values) and not types.is_complex_dtype(values)
+
+
 def _numbers(values: pd.Series) -> pd.Series:
-    if pd.api.types.is_numeric_dtype(values):
-        return values.astype("float64")
+    if _is_number(values):
+        return pd.Series(values.to_numpy(float, na_value=np.nan), index=values.index)
     text = values.astype(object).where(values.notna(), "").astype(str).str.strip()
-    plain = text.where(
-        ~text.map(lambda t: bool(_THOUSANDS.fullmatch(t))), text.str.replace(",", "")
-    )
+    comma = text.map(lambda t: bool(THOUSANDS.fullmatch(t) or _CLEAR_THOUSANDS.fullmatch(t)))
+    plain = text.where(~comma, text.str.replace(",", ""))
     return pd.to_numeric(plain, errors="coerce").astype("float64")
 
 
@@ -228,15 +295,12 @@ def _not_numeric(name: str, wrong: dict[Any, str]) -> DataError:
     more = f" and {len(wrong) - 5} more columns" if len(wrong) > 5 else ""
     commas = any(re.search(r"\d,\d", cell) for cell in wrong.values())
     return DataError(
-        f"{name}: {len(wrong)} feature columns are not numeric"
-        if wrong
-        else f"{name}: no features",
-        expected="numbers in every column but subject, site, label and "
-        + ", ".join((*PATHS, *(f"{start}*" for start in NOTES))),
-        found="; ".join(cells) + more if wrong else "none",
+        f"{name}: {len(wrong)} feature columns are not numeric",
+        expected="numbers in every feature",
+        found="; ".join(cells) + more,
         mend="write decimal points, not commas"
         if commas
-        else "remove those columns, or correct the cells",
+        else "correct the cells, or empty them where nothing was measured",
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from nextaim_kit.data.sheets import SHEETS, kind_of, read_sheet
 from nextaim_kit.data.source import place_of, split_choice
 from nextaim_kit.errors import DataError, RequestError
 
@@ -17,46 +18,46 @@ FIRST = ["subject", "site", "label"]
 # Columns that hold paths wherever they occur; those a study asks for are added to them.
 PATHS = ["image", "mask", "lungs", "lesions"]
 _PATIENT = ("patient", "patientid", "patient_id")  # a name, though it may look like a number
-_NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or parquet table; subjects, sites, labels and paths of a CSV stay text."""
-    if path.suffix.lower() in (".csv", ".parquet") and not path.is_file():
+def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
+    """Read a table; its subjects, sites, labels, paths and the columns `text` stay text.
+
+    A file of text may have commas, semicolons or tabs between its cells, decimal commas, and be
+    packed by gzip; of a spreadsheet the first sheet counts.
+
+    Raises
+    ------
+    RequestError
+        If it is another kind of file.
+    DataError
+        If it is not there or damaged, or two columns have one name.
+    """
+    if kind_of(path) not in SHEETS:
+        raise RequestError(
+            f"{path.name} is no table",
+            expected="a file " + ", ".join(SHEETS),
+            found="a folder" if path.is_dir() else f"a {path.suffix or 'suffixless'} file",
+            mend="save it as CSV; a cohort has the columns subject, image, mask, and site and "
+            "label where known",
+        )
+    if not path.is_file():
         raise DataError(
             f"{path.name} is not there",
             expected=f"it in {path.parent.name}",
             mend="see how the data set is laid out: nextaim data show NAME",
         )
+    names = {"subject", "site", *text}  # they may well be called NA
     try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix.lower() == ".csv":
-            return _read_csv(path)
+        return read_sheet(path, {*names, *FIRST, *PATHS, *_PATIENT}, names)
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise DataError(
             f"{path.name} cannot be read",
-            expected="a table in CSV (UTF-8, commas) or parquet",
+            expected="one header and rows as long as it, in CSV, xlsx or parquet",
             found=" ".join(str(error).replace(str(path), path.name).split())[:200],
-            mend="save it as CSV in UTF-8 (in a spreadsheet program: Save as, CSV UTF-8)",
+            mend="correct what was found, or save it anew (in a spreadsheet program: Save as, "
+            "CSV UTF-8)",
         ) from error
-    raise RequestError(
-        f"{path.name} is no table",
-        expected="a .csv or .parquet file",
-        found="a folder" if path.is_dir() else f"a {path.suffix or 'suffixless'} file",
-        mend="save it as CSV; a cohort has the columns subject, image, mask, and site and label "
-        "where known",
-    )
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    names = pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns
-    # A subject or a site may well be called NA; a number there keeps its leading zeros.
-    empty = {name: _NO_VALUE for name in names if name not in ("subject", "site")}
-    text = {name: str for name in (*FIRST, *PATHS, *_PATIENT) if name in names}
-    return pd.read_csv(
-        path, encoding="utf-8-sig", dtype=text, keep_default_na=False, na_values=empty
-    )
 
 
 def check_columns(there: list[str], columns: Sequence[str], path: Path) -> None:

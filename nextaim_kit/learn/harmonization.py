@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from nextaim_kit.data.feature_names import like_an_outcome
 from nextaim_kit.errors import DataError, RequestError
 
-_OUTCOMES = {"label", "outcome", "severity", "severe", "target", "y"}
 _CONVERGED = 1e-4  # as in the reference implementation, whose numbers depend on it
 
 
@@ -83,21 +83,26 @@ class ComBat(TransformerMixin, BaseEstimator):
         Raises
         ------
         RequestError
-            If a column is missing, an outcome is named as covariate, there is one site only, or
-            the reference site is not there.
+            If a column is missing, an outcome is a covariate (by its name, or since it tells
+            `y`), there is one site only, or the reference site is not there.
         DataError
-            If a feature is not numeric, missing or infinite, a site has one patient, or
-            estimates are to be shrunk towards each other and there is one feature only.
+            If a feature is not numeric, missing or infinite; a site or covariate is missing; a
+            covariate is constant, or told by the sites and the others; a site has one patient,
+            or does not vary; or estimates are to be shrunk towards each other and there is one
+            feature only.
         """
-        self._check_request(X)
+        self._check_request(X, y)
         beside = {self.site, *self.covariates}
         self.features_ = [str(c) for c in X.columns if c not in beside]
         values, member = self._values(X), X[self.site].astype(str).to_numpy()
         self.sites_ = sorted(set(member))
         self._check_sites(member)
         onehot = (member[:, None] == np.array(self.sites_)).astype(float)
-        self._levels = {c: sorted(set(X[c])) for c in self.covariates if not _is_number(X[c])}
-        self._estimate(values, onehot, self._design(X))
+        categories = [c for c in self.covariates if not _is_number(X[c])]
+        self._levels = {c: sorted(set(X[c]), key=str) for c in categories}
+        covariates = self._design(X)
+        self._check_rank(onehot, covariates)
+        self._estimate(values, onehot, covariates)
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +111,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         Raises
         ------
         RequestError, DataError
-            As for `fit`; DataError for a site that `fit` has not seen, unless `unseen` says
-            what to do with it.
+            As for `fit`; DataError for a level of a covariate that `fit` has not seen, or a
+            site, unless `unseen` says what to do with it.
         """
         check_is_fitted(self, "features_")
         values, member = self._values(X), X[self.site].astype(str).to_numpy()
@@ -156,12 +161,22 @@ class ComBat(TransformerMixin, BaseEstimator):
         self._flat = flat
         self._locations, self._spreads = {}, {}
         for k, site in enumerate(self.sites_):
-            shift, spread = self._shrunk(standard[onehot[:, k] == 1][:, ~flat])
+            rows = standard[onehot[:, k] == 1][:, ~flat]
+            if self.eb and not self.mean_only and not np.ptp(rows, axis=0).any() and rows.size:
+                raise DataError(
+                    f"site {site!r}: all its patients have the same features",
+                    expected="patients that differ, to estimate their spread",
+                    found=f"{len(rows)} alike",
+                    mend="merge it with another site, drop it, or choose mean_only=True",
+                )
+            shift, spread = self._shrunk(rows)
             self._locations[site] = _at(shift, ~flat, 0.0)
             self._spreads[site] = _at(np.sqrt(spread), ~flat, 1.0)
 
     def _shrunk(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Location and variance of a site's standardized rows, by features."""
+        if not rows.size:  # nothing varies anywhere
+            return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
         shift = rows.mean(axis=0)
         spread = np.ones_like(shift) if self.mean_only else rows.var(axis=0, ddof=1)
         if not self.eb:
@@ -191,7 +206,14 @@ class ComBat(TransformerMixin, BaseEstimator):
         )
 
     def _expected(self, X: pd.DataFrame) -> NDArray:
-        present = all(c in X for c in self.covariates)
+        present = [c for c in self.covariates if c in X]
+        if present and len(present) < len(self.covariates):
+            absent = [c for c in self.covariates if c not in X]
+            raise RequestError(
+                f"ComBat misses the column {absent[0]!r}",
+                expected="all covariates of the fit, or none (their mean effect is then taken)",
+                found=", ".join(present),
+            )
         covariates = self._design(X) if present else np.tile(self._mean_covariates, (len(X), 1))
         return self._intercept + covariates @ self._slopes
 
@@ -199,16 +221,44 @@ class ComBat(TransformerMixin, BaseEstimator):
         """Covariates as numbers; a category as one column per level but the first."""
         columns: list[NDArray] = []
         for name in self.covariates:
-            if name not in self._levels:
-                columns.append(X[name].to_numpy(float))
-                continue
-            new = set(X[name]) - set(self._levels[name])
+            _check_complete(X, name)
+            levels = self._levels.get(name)
+            if levels is None and not _is_number(X[name]):
+                raise DataError(f"covariate {name!r} was a number in the fit", found="other values")
+            new = set(X[name]) - set(levels) if levels else set()
             if new:
                 raise DataError(
-                    f"covariate {name!r} has levels ComBat has not seen", found=f"{new}"
+                    f"covariate {name!r} has levels ComBat has not seen",
+                    expected=", ".join(map(str, levels or ())),
+                    found=", ".join(sorted(map(str, new))[:5]),
+                    mend="merge rare levels, or take fewer folds",
                 )
-            columns += [(X[name] == level).to_numpy(float) for level in self._levels[name][1:]]
+            made = [X[name] == level for level in levels[1:]] if levels else [X[name]]
+            columns += [column.to_numpy(float) for column in made]
         return np.column_stack(columns) if columns else np.zeros((len(X), 0))
+
+    def _check_rank(self, onehot: NDArray, covariates: NDArray) -> None:
+        """Refuse a covariate that the sites, with the covariates before it, tell exactly."""
+        width = {c: len(self._levels[c]) - 1 if c in self._levels else 1 for c in self.covariates}
+        owners = [name for name, columns in width.items() for _ in range(columns)]
+        spread = np.ptp(covariates, axis=0)
+        constant = [c for c, columns in width.items() if not columns]
+        constant += [name for name, one in zip(owners, spread, strict=True) if one == 0]
+        scaled = (covariates - covariates.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        ranks = [
+            np.linalg.matrix_rank(np.hstack([onehot, scaled[:, :k]]))
+            for k in range(len(owners) + 1)
+        ]
+        told = [name for name, gain in zip(owners, np.diff(ranks), strict=True) if not gain]
+        for name in [*constant, *told]:
+            raise DataError(
+                f"covariate {name!r} cannot be told from the site",
+                expected="a covariate that varies within sites",
+                found="the same value in all patients"
+                if name in constant
+                else "values that the sites (and the covariates before it) determine exactly",
+                mend=f"take {name!r} out of the covariates: what it tells is the site's effect",
+            )
 
     def _values(self, X: pd.DataFrame) -> NDArray:
         missing = [c for c in [*self.features_, self.site] if c not in X]
@@ -221,7 +271,8 @@ class ComBat(TransformerMixin, BaseEstimator):
                 expected="numeric features beside the site and the covariates",
                 mend="name categories in covariates, drop other text",
             )
-        values = X[self.features_].to_numpy(float)
+        _check_complete(X, self.site)
+        values = X[self.features_].to_numpy(float, na_value=np.nan)
         broken = [
             c
             for c, good in zip(self.features_, np.isfinite(values).all(0), strict=True)
@@ -234,8 +285,10 @@ class ComBat(TransformerMixin, BaseEstimator):
             )
         return values
 
-    def _check_request(self, X: pd.DataFrame) -> None:
-        outcome = [c for c in self.covariates if c.lower() in _OUTCOMES]
+    def _check_request(self, X: pd.DataFrame, y: Any) -> None:
+        known = [c for c in self.covariates if c in X and self.site in X]
+        by_another_name = [c for c in known if _tells(X[c], y) and not _tells(X[self.site], y)]
+        outcome = [*filter(like_an_outcome, self.covariates), *by_another_name]
         if outcome:
             raise RequestError(
                 f"the outcome {outcome[0]!r} must not be a covariate of ComBat",
@@ -262,6 +315,28 @@ class ComBat(TransformerMixin, BaseEstimator):
             )
 
 
+def _tells(column: pd.Series, y: Any) -> bool:
+    """Whether a column says the same as `y` by other words."""
+    if y is None:
+        return False
+    codes, of_y = pd.factorize(column)[0], pd.factorize(np.asarray(y))[0]
+    return bool(of_y.any()) and np.array_equal(codes, of_y)
+
+
+def _check_complete(X: pd.DataFrame, name: str) -> None:
+    column = X[name]
+    lost = column.isna()
+    if _is_number(column):
+        lost |= ~np.isfinite(column.to_numpy(float, na_value=np.nan))
+    if lost.any():
+        raise DataError(
+            f"ComBat: {name!r} is missing in {int(lost.sum())} patients",
+            expected="a value in every row",
+            found="rows " + ", ".join(map(str, X.index[lost][:5])),
+            mend=f"fill {name!r}, or leave those patients out",
+        )
+
+
 def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
@@ -281,6 +356,8 @@ def _posterior_mean(shift: NDArray, n: int, spread: NDArray) -> NDArray:
 def _parametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDArray, NDArray]:
     """Posterior location and variance, iterated to their fixed point together."""
     n, mean, variance = len(rows), spread.mean(), spread.var(ddof=1)
+    if variance == 0:  # features of one spread: nothing to shrink
+        return _posterior_mean(shift, n, spread), spread
     a = (2 * variance + mean**2) / variance
     b = (mean * variance + mean**3) / variance
     old_shift, old_spread, change = shift, spread, np.inf

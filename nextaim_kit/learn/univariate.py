@@ -68,6 +68,26 @@ def univariate_tests(
     return found
 
 
+def near_perfect(
+    table: pd.DataFrame, features: Sequence[str], *, label: str = "label", least: int = 10
+) -> list[str]:
+    """Features that alone tell the outcomes apart with an AUC of 0.99 or more: a leak, most often.
+
+    Parameters
+    ----------
+    table, features, label
+        As for `univariate_tests`.
+    least : int
+        Patients of each outcome below which nothing is said.
+    """
+    known = table.dropna(subset=[label])
+    y = known[label].to_numpy(int)
+    if not features or np.bincount(y, minlength=2).min() < least:
+        return []
+    scores = np.array([_auc(y, known[name].to_numpy(float)) for name in features])
+    return [name for name, score in zip(features, scores, strict=True) if abs(score - 0.5) >= 0.49]
+
+
 def site_differences(
     table: pd.DataFrame, features: Sequence[str], *, site: str = "site"
 ) -> pd.DataFrame:
@@ -121,13 +141,12 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``feature``, ``q_before``, ``q_after``, ``auc_before``, ``auc_after``, ``rho_volume``,
-        ``q_beyond_volume`` (both before), in the order of `before`.
+        ``feature``, then `q`, `auc`, `rho_volume` and `q_beyond_volume`, each ``_before`` and
+        ``_after``, in the order of `before`.
     """
     both = before.merge(after, on="feature", suffixes=("_before", "_after"))
-    columns = ["feature", "q_before", "q_after", "auc_before", "auc_after"]
-    own = {name: both[f"{name}_before"] for name in ("rho_volume", "q_beyond_volume")}
-    return both[columns].assign(**own)
+    told = ("q", "auc", "rho_volume", "q_beyond_volume")
+    return both[["feature", *(f"{name}_{when}" for name in told for when in ("before", "after"))]]
 
 
 def _auc(y: np.ndarray, values: np.ndarray) -> float:

@@ -123,13 +123,24 @@ def test_a_table_that_names_no_file_that_is_there_is_refused(table):
         ("Subject,image,mask", "no column 'subject'(.|\n)*rename the column 'Subject'"),
         ("subject,image,masks", "rename the column 'masks' to 'mask'"),
         ("subject,image,roi", "add the column 'mask'"),
-        ("subject;image;mask", "commas between its columns"),
         ("subject,image,mask,Label", "no column 'label'(.|\n)*rename the column 'Label'"),
     ],
 )
 def test_a_wrong_column_is_refused_naming_the_near_miss(table, header, message):
     with pytest.raises(DataError, match=message):
-        load_cohort(table(f"{header}\na,a_image.nii.gz,a_mask.nii.gz,1"))
+        load_cohort(
+            table(f"{header}\na,a_image.nii.gz,a_mask.nii.gz{',1' * header.count('Label')}")
+        )
+
+
+def test_a_row_longer_than_the_header_is_refused_and_shifts_no_column(table):
+    with pytest.raises(DataError, match="row 2 has 4 cells, the header 3"):
+        load_cohort(table("subject,image,mask\na,b,a_image.nii.gz,a_mask.nii.gz"))
+
+
+def test_a_cohort_with_semicolons_is_read(table):
+    text = "subject;image;mask;age\na;a_image.nii.gz;a_mask.nii.gz;61,5"
+    assert load_cohort(table(text))["age"].tolist() == [61.5]
 
 
 def test_a_repeated_subject_is_refused_by_name(table):
@@ -178,9 +189,9 @@ def test_an_unknown_name_is_refused_with_the_near_miss(tmp_path, data_set):
         load_cohort("sinthetic")
     with pytest.raises(RequestError, match="no data at"):
         load_cohort(str(tmp_path / "nowhere.csv"))
-    (tmp_path / "cohort.xlsx").write_text("")
-    with pytest.raises(RequestError, match=r"a \.xlsx file"):
-        load_cohort(str(tmp_path / "cohort.xlsx"))
+    (tmp_path / "cohort.ods").write_text("")
+    with pytest.raises(RequestError, match=r"a \.ods file"):
+        load_cohort(str(tmp_path / "cohort.ods"))
 
 
 def test_pairs_of_a_folder_become_a_sorted_cohort(pairs):

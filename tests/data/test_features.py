@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.data.features import load_table
+from nextaim_kit.data.features import column_use, load_table
 from nextaim_kit.data.fetch import where
 from nextaim_kit.errors import DataError, RequestError
 
+F, G = "original_glcm_F", "original_glcm_G"
 ROWS = {
     "subject": ["01", "02", "03", "04"],
     "site": ["Pisa", "Pavia", "Pisa", "Pavia"],
@@ -47,43 +48,106 @@ def test_parquet_reads_as_csv_does(table, tmp_path):
 
 
 def test_a_byte_order_mark_thousands_and_words_for_nothing_are_read(table):
-    text = 'subject,site,f,g\na,x,"1,234.5",nan\nb,x,"-12,345,678",NA\nc,x,1e3,\nd,x,0,7\n'
+    text = f'subject,site,{F},{G}\na,x,"1,234.5",nan\nb,x,"-12,345,678",NA\nc,x,1e3,\nd,x,0,7\n'
     loaded = load_table(table(text))
-    assert loaded["f"].tolist() == [1234.5, -12345678.0, 1000.0, 0.0]
-    assert loaded["g"].isna().tolist() == [True, True, True, False]
+    assert loaded[F].tolist() == [1234.5, -12345678.0, 1000.0, 0.0]
+    assert loaded[G].isna().tolist() == [True, True, True, False]
     assert loaded["label"].isna().all()
     assert loaded.attrs["problems"] == []
 
 
 def test_spreadsheet_errors_and_infinite_values_become_missing_and_are_told(table):
-    loaded = load_table(table("subject,site,f\na,x,#NAME?\nb,x,inf\nc,x,1\n"))
-    assert loaded["f"].isna().tolist() == [True, True, False]
+    loaded = load_table(table(f"subject,site,{F}\na,x,#NAME?\nb,x,inf\nc,x,1\n"))
+    assert loaded[F].isna().tolist() == [True, True, False]
     assert [p["subject"] for p in loaded.attrs["problems"]] == ["a", "b"]
 
 
-def test_columns_of_text_are_named_with_value_and_subject(table):
-    path = table(color=["", "red", "", ""], g=["1", "2", "3", "x"])
-    with pytest.raises(DataError, match=r"2 feature columns.*\n.*\n.*color: 'red' \(subject 02\)"):
+def test_features_of_text_are_named_with_value_and_subject(table):
+    path = table(**{F: ["", "red", "", ""], G: ["1", "2", "3", "x"]})
+    with pytest.raises(DataError, match=r"2 feature columns.*\n.*\n.*F: 'red' \(subject 02\)"):
         load_table(path)
 
 
-def test_decimal_commas_are_recognized(table):
+def test_commas_and_points_of_decimals_in_one_table_are_refused(table):
     with pytest.raises(DataError, match="decimal points"):
-        load_table(table(g=["0,5", "1,25", "2", "3"]))
+        load_table(table(**{G: ["0,5", "1,25", "2", "3"]}))
+
+
+def test_a_comma_that_may_mark_thousands_or_decimals_is_refused(table):
+    text = f'subject,site,{F}\na,x,"1,234"\nb,x,"2,001"\n'
+    with pytest.raises(DataError, match="comma in 1,234 may mark thousands or decimals"):
+        load_table(table(text))
+
+
+def test_decimal_commas_are_read_where_one_is_clear(table):
+    loaded = load_table(table(f"subject;site;{F}\na;x;1,234\nb;x;0,5\nc;x;1.050,25\n"))
+    assert loaded[F].tolist() == [1.234, 0.5, 1050.25]
+
+
+def test_what_is_no_feature_is_named_and_not_used(table):
+    loaded = load_table(table(death=ROWS["label"], age=70, scanner="GE", **{F: [1, 2, 3, 4]}))
+    assert list(loaded.columns[3:]) == ["original_firstorder_Mean", F]
+    use = column_use(loaded).set_index("column")
+    assert set(use.index[use["use"] == "left out"]) == {"death", "age", "scanner"}
+    assert use.loc["death", "note"] == "named like an outcome"
+
+
+def test_features_without_a_known_naming_are_asked_for(table):
+    text = "subject,site,deep_1,deep_2,age\na,x,1,2,3\nb,x,3,4,5\n"
+    with pytest.raises(DataError, match=r"no column is named as a feature(.|\n)*feature_columns"):
+        load_table(table(text))
+    assert list(load_table(table(text), feature_columns=["deep_*"]).columns[3:]) == [
+        "deep_1",
+        "deep_2",
+    ]
+
+
+def test_neither_site_nor_label_can_be_a_feature(table):
+    with pytest.raises(RequestError, match="are no features"):
+        load_table(table(), feature_columns=["label"])
+    assert "label" not in load_table(table(), feature_columns=["*"]).columns[3:]
+
+
+def test_columns_of_other_names_are_read_as_names_and_labels(table):
+    text = f"ID,hospital,dead,{F}\n007,NA,1,2.5\n008,x,0,3.5\n"
+    loaded = load_table(
+        table(text), subject_column="ID", site_column="hospital", label_column="dead"
+    )
+    assert loaded["subject"].tolist() == ["007", "008"]
+    assert loaded["site"].tolist() == ["NA", "x"]
+    assert loaded["label"].tolist() == [1, 0]
+
+
+def test_a_misspelt_label_is_not_lost_without_a_word(table):
+    with pytest.raises(DataError, match=r"no column 'label'(.|\n)*did you mean 'Label'"):
+        load_table(table(f"subject,site,Label,{F}\na,x,1,2\n"))
+
+
+def test_values_that_would_overflow_and_columns_without_any_are_given_up(table):
+    loaded = load_table(table(**{F: [1e300, 1, 2, 3], G: [None] * 4}))
+    assert loaded[F].isna().tolist() == [True, False, False, False]
+    assert column_use(loaded).iloc[0].tolist() == [G, "left out", "empty"]
+
+
+def test_a_second_table_that_contradicts_itself_is_refused(table, tmp_path):
+    sites = pd.DataFrame({"subject": ["01", "01", "02"], "kernel": ["soft", "sharp", "soft"]})
+    sites.to_csv(tmp_path / "sites.csv", index=False)
+    with pytest.raises(DataError, match=r"1 subjects have several values(.|\n)*01"):
+        load_table(table(), site_table=tmp_path / "sites.csv", site_column="kernel")
 
 
 def test_a_misspelt_subject_column_is_named(table):
     with pytest.raises(DataError, match="did you mean 'subject'"):
-        load_table(table(), subject="subjct")
+        load_table(table(), subject_column="subjct")
 
 
 def test_a_missing_site_column_is_named_with_the_near_miss(table):
     with pytest.raises(DataError, match=r"no column 'site'.*(\n.*)*did you mean 'sites'"):
-        load_table(table("subject,sites,f\na,x,1\n"))
+        load_table(table(f"subject,sites,{F}\na,x,1\n"))
 
 
-def test_a_table_without_sites_is_read_when_none_are_asked_for(table):
-    assert load_table(table("subject,f\na,1\n"), site=None)["site"].tolist() == ["unknown"]
+def test_without_a_column_of_sites_all_are_of_one(table):
+    assert load_table(table(f"subject,{F}\na,1\n"))["site"].tolist() == ["unknown"]
 
 
 def test_a_repeated_subject_is_named(table):
@@ -106,7 +170,7 @@ def test_small_sites_are_left_out_and_told(table):
 
 
 def test_a_table_without_features_is_refused(table):
-    with pytest.raises(DataError, match="no features"):
+    with pytest.raises(DataError, match="no column is named as a feature"):
         load_table(table("subject,site,label\na,x,1\n"))
 
 

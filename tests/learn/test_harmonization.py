@@ -181,6 +181,82 @@ def test_what_cannot_be_harmonized_is_refused(change, error, said):
         ComBat().fit(change(cohort()))
 
 
+@pytest.mark.parametrize(
+    ("covariates", "said"),
+    [
+        ({"scanner": lambda X: X["site"].map({"S0": "GE", "S1": "Philips", "S2": "GE"})},
+         "'scanner' cannot be told from the site(.|\n)*determine exactly"),
+        ({"kvp": lambda X: X["site"].map({"S0": 100, "S1": 120, "S2": 140})},
+         "'kvp' cannot be told"),
+        ({"age": lambda X: np.arange(120.0), "months": lambda X: 12 * np.arange(120.0) + 5},
+         "'months' cannot be told"),
+        ({"sex": lambda X: "F"}, "'sex' cannot be told(.|\n)*same value in all"),
+        ({"dose": lambda X: 1.5}, "'dose' cannot be told(.|\n)*same value in all"),
+        ({"age": lambda X: [np.nan, *range(119)]}, "'age' is missing in 1 patients"),
+        ({"age": lambda X: [np.inf, *range(119)]}, "'age' is missing in 1 patients"),
+        ({"sex": lambda X: [None, *["F", "M"] * 59, "F"]}, "'sex' is missing in 1 patients"),
+        ({"age": lambda X: pd.array([None, *range(119)], dtype="Int64")}, "'age' is missing"),
+    ],
+)  # fmt: skip
+def test_a_covariate_that_cannot_be_kept_is_refused_by_name(covariates, said):
+    X = cohort()
+    X = X.assign(**{name: make(X) for name, make in covariates.items()})
+    with pytest.raises(DataError, match=said):
+        ComBat(covariates=list(covariates)).fit(X)
+
+
+@pytest.mark.parametrize("name", ["label", "death", "ICU_admission", "os_months", "Severity"])
+def test_an_outcome_of_any_name_is_never_a_covariate(name):
+    X = cohort().assign(**{name: np.arange(120) % 2})
+    with pytest.raises(RequestError, match="must not be a covariate"):
+        ComBat(covariates=[name]).fit(X)
+
+
+def test_an_outcome_under_another_name_is_known_by_its_values():
+    y = np.arange(120) % 2
+    X = cohort().assign(group=np.where(y, "b", "a"))
+    with pytest.raises(RequestError, match="outcome 'group' must not be a covariate"):
+        ComBat(covariates=["group"]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (lambda X: X.assign(sex="other"), DataError, "'sex' has levels(.|\n)*other"),
+        (lambda X: X.assign(sex=np.nan), DataError, "'sex' is missing in 120"),
+        (lambda X: X.assign(age="old"), DataError, "'age' was a number in the fit"),
+        (lambda X: X.drop(columns="age"), RequestError, "misses the column 'age'"),
+        (lambda X: X.assign(site=None), DataError, "'site' is missing in 120"),
+        (lambda X: X.assign(f0=np.nan), DataError, "missing or infinite values: f0"),
+    ],
+)
+def test_what_differs_from_the_fit_is_refused_by_name_at_transform(change, error, said):
+    X = cohort().assign(age=np.arange(120.0) % 50, sex=["F", "M"] * 60)
+    combat = ComBat(covariates=["age", "sex"]).fit(X)
+    with pytest.raises(error, match=said):
+        combat.transform(change(X))
+
+
+def test_a_site_of_patients_that_are_all_alike_is_refused_by_name():
+    X = cohort()
+    X.loc[X["site"] == "S1", [f"f{k}" for k in range(8)]] = 3.0
+    with pytest.raises(DataError, match="site 'S1': all its patients have the same features"):
+        ComBat().fit(X)
+
+
+def test_patients_that_are_alike_everywhere_pass_unchanged():
+    X = cohort().assign(**{f"f{k}": 1.0 for k in range(8)})
+    assert (ComBat().fit_transform(X) == 1).all(axis=None)
+
+
+@pytest.mark.parametrize("parametric", [True, False])
+def test_features_that_are_copies_of_each_other_give_numbers(parametric):
+    X = cohort(features=1)
+    X = X.assign(copy=X["f0"])
+    found = ComBat(parametric=parametric).fit_transform(X)
+    assert np.isfinite(found.to_numpy(float)).all()
+
+
 def test_a_single_feature_cannot_borrow_strength():
     with pytest.raises(DataError, match="at least two features"):
         ComBat().fit(cohort(features=1))

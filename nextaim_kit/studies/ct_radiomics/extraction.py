@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from nextaim_kit.data.feature_names import named_as_features
 from nextaim_kit.data.files import cache_folder
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.errors import RequestError
@@ -93,11 +94,7 @@ def extract_cohort(
 
 def feature_columns(table: pd.DataFrame) -> list[str]:
     """Names of the radiomics features in a feature table, in its order."""
-    return [
-        name
-        for name in map(str, table.columns)
-        if name.startswith(("original_", "wavelet", "log-sigma-"))
-    ]
+    return named_as_features(map(str, table.columns))
 
 
 def _rows(cohort: pd.DataFrame) -> list[dict[str, Any]]:

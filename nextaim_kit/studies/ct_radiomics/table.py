@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pandas as pd
 
-from nextaim_kit.data.features import load_table
+from nextaim_kit.data.feature_names import like_an_outcome, named_as_features
+from nextaim_kit.data.features import column_use, load_table
 from nextaim_kit.data.source import SYNTHETIC
-from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort, feature_columns
+from nextaim_kit.learn.univariate import near_perfect
+from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.twin import make_twin
 
 VOLUME, INVOLVEMENT = "lesion_volume_ml", "involvement_percent"
@@ -19,32 +22,42 @@ def feature_table(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Load a feature table, or measure the synthetic twin (once; later it is remembered).
 
+    A feature that is named like an outcome, or that alone tells the outcome, is warned about.
+
     Parameters
     ----------
     spec : str
-        ``synthetic``, a CSV or parquet table, or the name of a data set with a table.
+        ``synthetic``, a table, or the name of a data set with a table.
     patients, seed : int
         Size and seed of the synthetic twin.
     **columns
-        As for `load_table`: which columns or second table tell subject, site and label.
+        As for `load_table`: which columns or second table tell subject, site, label, features.
 
     Returns
     -------
     table : DataFrame
         ``subject``, ``site``, ``label``, where known lesion volume (ml) and involvement (%),
-        and the features.
+        and the features. `column_use` tells which columns were left out.
     features : list of str
-        pyradiomics' names where there are any, else every other number in the table.
+        Features with a value in any subject, in the table's order.
     """
     if spec == SYNTHETIC:
         twin = make_twin(n=patients, seed=seed)
         table, failures = extract_cohort(twin)
         table.attrs["problems"] = failures[["subject", "problem"]].to_dict("records")
-    else:
-        table = load_table(spec, **columns)
-    named = feature_columns(table)
-    beside = ("subject", "site", "label", VOLUME, INVOLVEMENT)
-    others = [
-        c for c in map(str, table.columns) if c not in beside and not c.startswith("provenance_")
-    ]
-    return table, named or others
+        named = named_as_features(map(str, table))
+        features = [name for name in named if table[name].notna().any()]
+        table.attrs["columns"] = [{"column": f, "use": "feature", "note": ""} for f in features]
+        return table, features
+    table = load_table(spec, beside=(VOLUME, INVOLVEMENT), **columns)
+    used = column_use(table).query("use == 'feature'")
+    features = list(used["column"])
+    doubtful = [f for f in features if like_an_outcome(f) and f not in named_as_features([f])]
+    doubtful += [f for f in near_perfect(table, features) if f not in doubtful]
+    if doubtful:
+        warnings.warn(
+            f"{len(doubtful)} features may be the outcome itself, or made from it: "
+            + ", ".join(doubtful[:8]),
+            stacklevel=2,
+        )
+    return table, features
