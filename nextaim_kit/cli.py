@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from rich.table import Table
 from nextaim_kit import __version__, catalog
 from nextaim_kit.errors import KitError, RequestError, RunError
 from nextaim_kit.places import absolute, placed
+from nextaim_kit.runs.values import Unreadable, read_value
 from nextaim_kit.yaml_text import parse_yaml
 
 app = typer.Typer(
@@ -40,6 +43,23 @@ viewer_app = typer.Typer(help="Viewers of volumes that have to be fetched once."
 app.add_typer(viewer_app, name="viewer", no_args_is_help=True)
 
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
+
+def _number(kind: type, least: int) -> Callable[[str], Any]:
+    """Reads an option's number as strictly as a parameter's."""
+
+    def read(text: str) -> Any:
+        try:
+            value = read_value(text, kind)
+        except Unreadable as error:
+            raise typer.BadParameter(f"{text!r}, expected: {error.form}") from None
+        if not least <= value < math.inf:
+            raise typer.BadParameter(f"{text!r}, expected: at least {least}")
+        return value
+
+    return read
+
+
 # Wherever a process stands later, a path means what it meant where it was typed.
 Sweep = Annotated[
     Path,
@@ -60,6 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if arguments is None:
         _speak_utf8()
+    with contextlib.suppress(OSError):  # a caller that changed its folder may not have said so
+        os.environ["PWD"] = os.getcwd()
     try:
         os.environ.update(absolute())
         code = app(arguments, standalone_mode=False)
@@ -375,10 +397,14 @@ def cache_prune(
         str | None, typer.Option(help="Entries of this step; the end of its name will do.")
     ] = None,
     older_than: Annotated[
-        float | None, typer.Option(min=0, metavar="DAYS", help="Not used for so many days.")
+        float | None,
+        typer.Option(parser=_number(float, 0), metavar="DAYS", help="Not used for so many days."),
     ] = None,
     to: Annotated[
-        float | None, typer.Option(min=0, metavar="GB", help="Least used first, down to this size.")
+        float | None,
+        typer.Option(
+            parser=_number(float, 0), metavar="GB", help="Least used first, down to this size."
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All entries.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -409,7 +435,10 @@ def sweep_run(
     on: Annotated[
         str, typer.Option(help="local, slurm, htcondor, ai-infn, or a Snakemake profile's folder.")
     ] = "local",
-    jobs: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(parser=_number(int, 1), metavar="N", help="At most so many at once."),
+    ] = None,
     resource: Annotated[
         list[str] | None,
         typer.Option("-r", metavar="NAME=VALUE", help="What the site wants of each job."),
@@ -457,7 +486,10 @@ def sweep_report(file: Sweep, out: Out = None) -> None:
 @sweep_app.command("row")
 def sweep_row(
     file: Sweep,
-    index: Annotated[int | None, typer.Option(min=0, help="Its number, as in a job array.")] = None,
+    index: Annotated[
+        int | None,
+        typer.Option(parser=_number(int, 0), metavar="N", help="Its number, as in a job array."),
+    ] = None,
     row_id: Annotated[str | None, typer.Option("--id", help="Its id, instead.")] = None,
     attempt: Annotated[int | None, typer.Option(hidden=True)] = None,
     local: Annotated[bool, typer.Option("--local", hidden=True)] = False,
@@ -473,7 +505,10 @@ def sweep_row(
 def sweep_script(
     file: Sweep,
     on: Annotated[str, typer.Option(help="slurm, htcondor, or kubernetes.")] = "slurm",
-    jobs: Annotated[int | None, typer.Option(min=1, help="At most so many at once.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(parser=_number(int, 1), metavar="N", help="At most so many at once."),
+    ] = None,
     out: Out = None,
 ) -> None:
     """Print a submit file that runs the sweep's rows as a job array."""

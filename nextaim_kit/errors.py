@@ -49,6 +49,7 @@ _MENDS = {
     errno.EEXIST: "a file stands where a folder has to: move it, or {elsewhere}",
     errno.EISDIR: "a folder stands where a file has to: move it, or {elsewhere}",
     errno.ENAMETOOLONG: "shorten the name, or {elsewhere} with a shorter path",
+    errno.EFBIG: "a file may not be so large here (ulimit -f): {elsewhere}",
     errno.EMFILE: "raise the limit of open files (ulimit -n), then run again",
     errno.ENFILE: "close other programs: this machine has too many files open",
     errno.ENOMEM: "close other kernels, or run where there is more memory",

@@ -18,7 +18,8 @@ from nextaim_kit.errors import mend_of
         (errno.EMFILE, "ulimit -n"), (errno.ENFILE, "open"), (errno.ENOMEM, "memory"),
         (errno.EAGAIN, "ulimit -u"), (errno.ETIMEDOUT, "in time"), (errno.ECONNRESET, "hung up"),
         (errno.EPIPE, "hung up"), (errno.ENOENT, "still there"), (errno.ENOTDIR, "a file stands"),
-        (errno.EIO, "does not answer"), (errno.ESTALE, "network"), (errno.EXDEV, "names"),
+        (errno.EIO, "does not answer"), (errno.EFBIG, "ulimit -f"), (errno.ESTALE, "network"),
+        (errno.EXDEV, "names"),
     ],
 )  # fmt: skip
 def test_each_reason_has_its_own_mend(number, words):

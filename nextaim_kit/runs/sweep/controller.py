@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.errors import DataError, RequestError, RunError
+from nextaim_kit.errors import DataError, RequestError, RunError, mend_of
 from nextaim_kit.machine.limits import cpu_count, memory_available
 from nextaim_kit.places import placed
 from nextaim_kit.runs.record import locked_file
@@ -247,7 +247,9 @@ def _engine(
         log = (plan.folder / LOG).open("wb")
     except OSError as error:
         raise DataError(
-            f"the folder {plan.folder} cannot be written to", found=error.strerror or str(error)
+            f"the folder {plan.folder} cannot be written to",
+            found=error.strerror or str(error),
+            mend=mend_of(error, "give another folder with --out or NEXTAIM_RUNS"),
         ) from error
     with log:
         process = subprocess.Popen(

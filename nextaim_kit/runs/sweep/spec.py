@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    ValidationError,
+    field_validator,
+)
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.yaml_text import parse_yaml
@@ -51,11 +58,11 @@ class Sweep(BaseModel):
     grid: dict[str, Values] | None = None
     zip: dict[str, Values] | None = None
     seeds: list[int] | None = None
-    repeat: int | None = Field(default=None, ge=1)
+    repeat: int | None = Field(default=None, ge=1, le=100_000)
     where: list[str] = []
     metric: str = ""
     better: Literal["higher", "lower"] = "higher"
-    resources: dict[Literal["cores", "memory_gb", "vram_gb", "minutes"], float] = {}
+    resources: dict[Literal["cores", "memory_gb", "vram_gb", "minutes"], NonNegativeFloat] = {}
 
     @field_validator("notebooks", "where", mode="before")
     @classmethod
