@@ -24,7 +24,10 @@ _VIEWS = {
 
 
 _FRONT = 180, 0  # azimuth and elevation from which the volume is seen at first
-_SAID = "Seen from the front at first: the patient's right is on the left. Air and table are cut."
+_SAID = (
+    "Seen from the front at first: the patient's right is on the left. Air and table are cut away, "
+    "and of organs with lesions the outlines."
+)
 
 
 class Niivue:
@@ -32,7 +35,6 @@ class Niivue:
 
     def __init__(self, scene: Scene, limits: tuple[float, float], visible: set[str]) -> None:
         self.scene, self.limits, self.visible = scene, limits, visible
-        self._opacity = {n: FILL if look.filled else 1.0 for n, look in looks(scene.masks).items()}
         self.view = widgets.Dropdown(options=list(_VIEWS), description="View")
         self.view.observe(lambda change: self._choose(change["new"], change["old"]), "value")
         self.caption = widgets.HTML()
@@ -49,6 +51,9 @@ class Niivue:
         )  # fmt: skip
         self.masks: dict[str, Layer] = {}
         drawn = looks(scene.masks)
+        # In 3-D a rim is a hull, which would hide and tint what is filled in it.
+        rim = 0.0 if deep and any(look.filled for look in drawn.values()) else 1.0
+        self._opacity = {n: FILL if look.filled else rim for n, look in drawn.items()}
         for name, mask in scene.marks().items():
             self.masks[name] = Layer(
                 data=nifti(scene, mask.astype(np.uint8)), name=f"mask{len(self.masks)}.nii.gz",

@@ -3,7 +3,8 @@
 One Observation a value, with code, UCUM unit, place, algorithm and its own status; each section is
 an Observation that has them as members (FHIR's DiagnosticReport has no sections). The security
 label AIAST, "Artificial Intelligence asserted", is HL7's own (v3-ObservationValue), used as the AI
-Transparency guide does; HTEST marks test data. Nothing is in it that changes between two runs.
+Transparency guide does, where a value is the algorithm's, confirmed or not; an edited one has its
+reader as performer, and no device. HTEST marks test data. Nothing changes between two runs.
 """
 
 from __future__ import annotations
@@ -72,9 +73,25 @@ def _to(report: Report, what: str) -> Resource:
     return {"reference": _url(_id(report, what))}
 
 
+def _by_reader(one: Field) -> bool:
+    return one.status == "edited"
+
+
+def _reader(name: str) -> Resource:
+    identifier = {"system": f"{KIT_URL}/reader", "value": name}
+    return {"type": "Practitioner", "identifier": identifier, "display": name}
+
+
+def _asserted(report: Report) -> set[str]:
+    """Ids of what the algorithm says: its values that nobody has edited, and what holds one."""
+    own = [one.what for one in report.fields if not _by_reader(one)]
+    names = {what.key for what in own} | {what.section.value for what in own}
+    return {_id(report, n) for n in names | ({codes.IMPRESSIONS.value, "report"} if own else set())}
+
+
 def _marked(resource: Resource, report: Report) -> Resource:
-    ai = resource["resourceType"] in ("Observation", "DiagnosticReport")
-    labels = ([_AI] if ai else []) + ([TEST] if report.synthetic else [])
+    labels = [_AI] if resource["id"] in _asserted(report) else []
+    labels += [TEST] if report.synthetic else []
     meta = {"meta": {"security": labels}} if labels else {}
     head = {key: resource[key] for key in ("resourceType", "id")}
     return head | meta | {k: v for k, v in resource.items() if k not in head}
@@ -132,9 +149,15 @@ def _observation(report: Report, one: Field) -> Resource:
         **value,
         **({"note": [{"text": text} for text in said]} if said else {}),
         "bodySite": _coded(what.site),
-        "method": {"text": what.how},
-        "device": _to(report, "device"),
+        **_made(report, one),
     }
+
+
+def _made(report: Report, one: Field) -> Resource:
+    """By whom a value was made, and how."""
+    if _by_reader(one):
+        return {"performer": [_reader(one.by)]}
+    return {"method": {"text": one.what.how}, "device": _to(report, "device")}
 
 
 def _review(one: Field) -> Resource:
@@ -162,6 +185,7 @@ def _section(report: Report, section: Code) -> Resource:
 
 
 def _report(report: Report, sections: list[Resource], has_study: bool) -> Resource:
+    readers = [_reader(name) for name in report.readers]
     warned = [{"url": WARNING, "valueString": text} for text in report.warnings]
     return {
         "resourceType": "DiagnosticReport",
@@ -171,6 +195,7 @@ def _report(report: Report, sections: list[Resource], has_study: bool) -> Resour
         "category": [_RADIOLOGY],
         "code": _coded(codes.CT_CHEST),
         "subject": _to(report, "patient"),
+        **({"resultsInterpreter": readers} if readers else {}),
         "result": [{"reference": _url(s["id"])} for s in sections],
         **({"imagingStudy": [_to(report, "study")]} if has_study else {}),
         "conclusion": impression(report),

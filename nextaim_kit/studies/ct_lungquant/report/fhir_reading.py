@@ -142,5 +142,8 @@ def _broken_observation(one: Resource) -> Iterator[str]:
         yield f"unknown review status {status!r}"
     if (one["status"] == "preliminary") != (status == "ai-derived"):
         yield f"{one['status']} but {status}"
+    labels = [label.get("code") for label in one.get("meta", {}).get("security", [])]
+    if ("AIAST" in labels, "performer" in one) != (status != "edited", status == "edited"):
+        yield f"{status}, and made by another than it says"
     if (status == "ai-derived") == ("reviewer" in said):
         yield "reviewed by nobody, or a reader without a review"

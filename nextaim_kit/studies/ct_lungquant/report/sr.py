@@ -166,7 +166,7 @@ def _group(report: Report, one: Field) -> MeasurementsAndQualitativeEvaluations:
         tracking_identifier=TrackingIdentifier(
             uid=uid(report.site, report.subject, what.key), identifier=what.code.value
         ),
-        finding_type=coded(codes.LESION if "LES" in what.code.value else codes.LUNG),
+        finding_type=coded(what.finding),
         algorithm_id=AlgorithmIdentification(name=name, version=version),
         finding_sites=[FindingSite(coded(what.site))],
         measurements=numbers,

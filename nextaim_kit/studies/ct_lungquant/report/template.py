@@ -31,6 +31,7 @@ class Quantity:
     kind: Literal["number", "choice", "flag"]
     how: str
     section: Code = codes.FINDINGS
+    finding: Code = codes.LUNG  # what is measured; `site` is where it lies
     site: Code = codes.LUNG
     standard: Code | None = None
     unit: Code | None = None
@@ -130,8 +131,9 @@ def _flag(key: str, label: str, code: str, how: str, **more: Any) -> Quantity:
     return Quantity(key, label, own(code, label), "flag", how, **more)
 
 
+LESION = {"finding": codes.LESION}
 RIGHT, LEFT = {"site": codes.RIGHT_LUNG}, {"site": codes.LEFT_LUNG}
-SHARE = {"scale": 100.0, "digits": 1, "of_lesions": True}
+SHARE = {"scale": 100.0, "digits": 1, "of_lesions": True, **LESION}
 _WORDS = dict(zip(TYPES, ("LQ-GG", "LQ-MIXED", "LQ-CONS"), strict=True)) | {"none": "LQ-NONE"}
 # No lung is larger than this [guess]: twice the largest total capacities, for a slip of units.
 LARGEST_ML = 20000.0
@@ -142,9 +144,11 @@ TEMPLATE = (
     _ml("right_ml", "Volume of the right lung", "LQ-VOL-R", LARGEST_ML, **RIGHT),
     _ml("left_ml", "Volume of the left lung", "LQ-VOL-L", LARGEST_ML, **LEFT),
     _ml("lungs_ml", "Volume of both lungs", "LQ-VOL", LARGEST_ML),
-    _ml("lesions_right_ml", "Volume of lesions in the right lung", "LQ-LES-R", LARGEST_ML, **RIGHT),
-    _ml("lesions_left_ml", "Volume of lesions in the left lung", "LQ-LES-L", LARGEST_ML, **LEFT),
-    _ml("lesions_ml", "Volume of lesions", "LQ-LES", LARGEST_ML),
+    _ml("lesions_right_ml", "Volume of lesions in the right lung", "LQ-LES-R", LARGEST_ML,
+        **RIGHT, **LESION),
+    _ml("lesions_left_ml", "Volume of lesions in the left lung", "LQ-LES-L", LARGEST_ML,
+        **LEFT, **LESION),
+    _ml("lesions_ml", "Volume of lesions", "LQ-LES", LARGEST_ML, **LESION),
     _percent("involvement_right", "Right lung affected", "LQ-INV-R",
              "lesions over lung, right", **RIGHT),
     _percent("involvement_left", "Left lung affected", "LQ-INV-L",
@@ -155,7 +159,7 @@ TEMPLATE = (
              unit=codes.SCORE, low=1, high=5, digits=0),
     Quantity("type", "Type of the lesions", own("LQ-TYPE", "Type of the lesions"), "choice",
              "by the share of consolidation: below 10 %, below 50 %, and above",
-             choices=tuple((word, own(code, word)) for word, code in _WORDS.items())),
+             choices=tuple((word, own(code, word)) for word, code in _WORDS.items()), **LESION),
     _percent("ground_glass", "Ground glass", "LQ-GG-SHARE", "share of the lesions' volume",
              **SHARE),
     _percent("consolidation", "Consolidation", "LQ-CONS-SHARE", "share of the lesions' volume",
@@ -167,6 +171,6 @@ TEMPLATE = (
     _percent("peripheral", "Lesions near the pleura", "LQ-PERIPH",
              "share of the lesions' volume at most 20 mm from it", **SHARE),
     _flag("bilateral", "Both lungs affected", "LQ-BILATERAL",
-          "at least 10 % of the lesions' volume in each lung"),
+          "at least 10 % of the lesions' volume in each lung", **LESION),
 )  # fmt: skip
 BY_KEY = {quantity.key: quantity for quantity in TEMPLATE}

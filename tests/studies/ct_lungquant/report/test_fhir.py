@@ -89,3 +89,48 @@ def test_an_unknown_element_is_refused_by_the_model(report):
     bundle = fhir.to_bundle(report)
     bundle["entry"][0]["resource"]["colour"] = "red"
     assert "colour" in fhir_reading.problems(bundle)[0]
+
+
+def marked(report) -> set[str]:
+    resources = [entry["resource"] for entry in fhir.to_bundle(report)["entry"]]
+    ai = [r for r in resources if {"AIAST"} <= {s["code"] for s in r["meta"].get("security", [])}]
+    return {fhir_reading.key_of(r) if "bodySite" in r else r["resourceType"] for r in ai}
+
+
+def test_an_edited_value_is_the_readers_and_a_confirmed_one_stays_the_algorithms(report):
+    reviewed = report.confirm("ct_ss", "reader-1").edit("involvement", 25.0, "reader-2")
+    found = observations(reviewed)
+    assert found["involvement"]["performer"][0]["identifier"]["value"] == "reader-2"
+    assert not {"device", "method"} & set(found["involvement"])
+    assert "performer" not in found["ct_ss"]
+    assert "involvement" not in marked(reviewed)
+    assert {"ct_ss", "Observation", "DiagnosticReport"} <= marked(reviewed)
+
+
+def test_a_report_names_its_readers_as_interpreters_and_nobody_where_nobody_looked(report):
+    def interpreters(one):
+        return fhir.to_bundle(one)["entry"][0]["resource"].get("resultsInterpreter", [])
+
+    both = report.confirm("ct_ss", "reader-1").edit("involvement", 25.0, "reader-2")
+    assert [one["identifier"]["value"] for one in interpreters(both)] == ["reader-1", "reader-2"]
+    assert interpreters(report) == []
+
+
+def test_a_report_whose_every_value_was_edited_is_not_asserted_by_an_algorithm(row):
+    report = make_report(row)
+    for one in report.fields:
+        other = "consolidation" if one.what.kind == "choice" else not one.value
+        report = report.edit(one.what.key, 3.4 if one.what.kind == "number" else other, "reader-1")
+    assert {f.status for f in report.fields} == {"edited"}
+    assert marked(report) == set()
+
+
+@pytest.mark.parametrize("damage", ["label", "performer"])
+def test_a_value_that_claims_another_maker_is_refused(report, damage):
+    bundle = fhir.to_bundle(report.edit("involvement", 25.0, "reader-2"))
+    found = next(e["resource"] for e in bundle["entry"] if "performer" in e["resource"])
+    if damage == "performer":
+        del found["performer"]
+    else:
+        found["meta"]["security"].append({"code": "AIAST"})
+    assert "made by another" in "; ".join(fhir_reading.problems(bundle))

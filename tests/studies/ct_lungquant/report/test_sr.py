@@ -139,3 +139,17 @@ def test_a_real_ct_makes_a_valid_sr_too(real, row, tmp_path):
     sr.save(sr.to_sr(report, headers), tmp_path / "report.sr.dcm")
     assert sr_reading.from_sr(sr_reading.read(tmp_path / "report.sr.dcm")) == report
     assert "Error" not in validator_says(tmp_path / "report.sr.dcm")
+
+
+def test_the_finding_of_a_lesions_quantity_is_a_lesion_and_the_lung_its_site(report, saved):
+    groups = sr_reading.read(saved(report)).content.get_image_measurement_groups()
+    found = {g.tracking_identifier: (g.finding_type.value, g.finding_sites[0].topography.value)
+             for g in groups}  # fmt: skip
+    lesion, lung, right, left = "52988006", "39607008", "3341006", "44029006"
+    of_lesions = ["LQ-TYPE", "LQ-GG-SHARE", "LQ-CONS-SHARE", "LQ-LEFT", "LQ-UPPER", "LQ-PERIPH",
+                  "LQ-BILATERAL", "LQ-LES"]  # fmt: skip
+    assert {found[name] for name in of_lesions} == {(lesion, lung)}
+    assert (found["LQ-LES-R"], found["LQ-LES-L"]) == ((lesion, right), (lesion, left))
+    assert (found["LQ-VOL-R"], found["LQ-VOL"], found["LQ-INV"]) == (
+        (lung, right), (lung, lung), (lung, lung),
+    )  # fmt: skip
