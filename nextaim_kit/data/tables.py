@@ -50,7 +50,7 @@ def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
     names = {"subject", "site", *text}  # they may well be called NA
     try:
         return read_sheet(path, {*names, *FIRST, *PATHS, *_PATIENT}, names)
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+    except Exception as error:  # a damaged file can make the parsers raise anything
         raise DataError(
             f"{path.name} cannot be read",
             expected="one header and rows as long as it, in CSV, xlsx or parquet",
