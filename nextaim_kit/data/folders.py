@@ -68,6 +68,14 @@ def subjects_in(folder: Path, needed: Sequence[str] = ("image", "mask")) -> Foun
     return Found(rows, told, _told(layouts, left, headers, shut, folder))
 
 
+def without_row(folder: Path, named: Iterable[str]) -> str:
+    """What to say of the volumes that a folder's table does not name; nothing if there are none."""
+    known = {file for path in named for file in files_of(split_choice(path)[0].absolute())}
+    volumes = [path for path in files_below(folder.absolute()) if is_volume(path.name)]
+    left = [path for path in volumes if path not in known]
+    return _told({"cohort.csv"}, left, set(), [], folder.absolute()) if left else ""
+
+
 def _of_dicom(instances: list[dicom.Instance], folder: Path) -> list[Subject]:
     subjects = []
     for home, items in patients_of(instances, folder).items():
