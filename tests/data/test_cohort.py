@@ -192,7 +192,10 @@ def test_pairs_of_a_folder_become_a_sorted_cohort(pairs):
 def test_what_was_seen_in_a_folder_is_printed_and_kept(pairs, capsys):
     (pairs / "notes.txt").write_text("")
     cohort = load_cohort(str(pairs))
-    assert cohort.attrs["seen"] == "pairs: files named by subject; left out: 1 others (notes.txt)"
+    assert (
+        cohort.attrs["seen"]
+        == "pairs: files named by subject; left out: other files: 1 (notes.txt)"
+    )
     assert cohort.attrs["seen"] in capsys.readouterr().out
 
 
@@ -221,7 +224,7 @@ def test_a_folder_with_a_table_is_that_table(pairs, table):
 def test_volumes_beside_a_table_that_have_no_row_are_named(pairs, table, capsys):
     table(rows(1))
     cohort = load_cohort(str(pairs))
-    said = "pairs: cohort.csv; left out: 2 volumes (b_image.nii.gz, b_mask.nii.gz)"
+    said = "pairs: cohort.csv; left out: volumes: 2 (b_image.nii.gz, b_mask.nii.gz)"
     assert cohort.attrs["seen"] == said
     assert said in capsys.readouterr().out
 
