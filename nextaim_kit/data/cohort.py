@@ -191,10 +191,10 @@ def _refuse_images(source: Source, table: str, columns: Sequence[str]) -> None:
 def _from_path(
     path: Path, columns: Sequence[str], adapt: Adapt
 ) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    if path.is_dir() and not (path / "cohort.csv").is_file():
-        from nextaim_kit.data.folders import subjects_in
+    from nextaim_kit.data import folders  # pydicom takes its time
 
-        found = subjects_in(path, columns)
+    if path.is_dir() and not (path / "cohort.csv").is_file():
+        found = folders.subjects_in(path, columns)
         table = pd.DataFrame(found.subjects).fillna("")
         table.attrs["seen"] = found.seen
         return table, found.problems
@@ -203,6 +203,9 @@ def _from_path(
     check_columns(list(table.columns), columns, file)
     table = resolved(table, file.parent, columns)
     known = missing_files(table, columns)
+    if columns and path.is_dir():
+        paths = [table[name] for name in table if name in {*columns, *PATHS}]
+        table.attrs["seen"] = folders.without_row(path, [p for of in paths for p in of if p])
     if columns and len({row["subject"] for row in known}) == len(table):
         return table.iloc[:0], known
     return table, known

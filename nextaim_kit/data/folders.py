@@ -68,6 +68,14 @@ def subjects_in(folder: Path, needed: Sequence[str] = ("image", "mask")) -> Foun
     return Found(rows, told, _told(layouts, left, headers, shut, folder))
 
 
+def without_row(folder: Path, named: Iterable[str]) -> str:
+    """What to say of the volumes that a folder's table does not name; nothing if there are none."""
+    known = {file for path in named for file in files_of(split_choice(path)[0].absolute())}
+    volumes = [path for path in files_below(folder.absolute()) if is_volume(path.name)]
+    left = [path for path in volumes if path not in known]
+    return _told({"cohort.csv"}, left, set(), [], folder.absolute()) if left else ""
+
+
 def _of_dicom(instances: list[dicom.Instance], folder: Path) -> list[Subject]:
     subjects = []
     for home, items in patients_of(instances, folder).items():
@@ -139,20 +147,20 @@ def _damage(damaged: list[Path], folder: Path) -> dict[str, str]:
 def _told(
     layouts: Iterable[str], left: list[Path], headers: set[Path], shut: list[Path], folder: Path
 ) -> str:
-    kinds: dict[str, list[Path]] = {"DICOM": [], "volumes": [], "packed": [], "others": []}
+    kinds: dict[str, list[Path]] = {"DICOM": [], "volumes": [], "packed": [], "other files": []}
     for path in left:
         packed, volume = path.name.lower().endswith(_PACKED), is_volume(path.name)
         dicoms = path in headers
-        kind = "DICOM" if dicoms else "volumes" if volume else "packed" if packed else "others"
+        kind = "DICOM" if dicoms else "volumes" if volume else "packed" if packed else "other files"
         kinds[kind].append(path)
     kinds["folders shut or linked twice"] = shut
     parts = [
-        f"{len(of)} {kind} ({_some(path.relative_to(folder) for path in of)})"
+        f"{kind}: {len(of)} ({_some(path.relative_to(folder) for path in of)})"
         for kind, of in kinds.items()
         if of
     ]
     seen = f"{folder.resolve().name}: {', '.join(sorted(layouts))}"
-    return seen + (f"; left out: {', '.join(parts)}" if parts else "")
+    return seen + (f"; left out: {'; '.join(parts)}" if parts else "")
 
 
 def _names(files: Iterable[Path]) -> str:

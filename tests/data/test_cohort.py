@@ -200,6 +200,16 @@ def test_pairs_of_a_folder_become_a_sorted_cohort(pairs):
     assert list(cohort["mask"]) == [str(pairs / f"{s}_mask.nii.gz") for s in "ab"]
 
 
+def test_what_was_seen_in_a_folder_is_printed_and_kept(pairs, capsys):
+    (pairs / "notes.txt").write_text("")
+    cohort = load_cohort(str(pairs))
+    assert (
+        cohort.attrs["seen"]
+        == "pairs: files named by subject; left out: other files: 1 (notes.txt)"
+    )
+    assert cohort.attrs["seen"] in capsys.readouterr().out
+
+
 def test_half_pairs_are_named_and_the_rest_goes_on(pairs):
     shutil.copy(pairs / "a_mask.nii.gz", pairs / "a_seg.nii.gz")
     shutil.copy(pairs / "a_image.nii.gz", pairs / "c_image.nii.gz")
@@ -220,6 +230,14 @@ def test_half_pairs_are_named_and_the_rest_goes_on(pairs):
 def test_a_folder_with_a_table_is_that_table(pairs, table):
     table(rows(1))
     assert list(load_cohort(str(pairs))["label"]) == [1]
+
+
+def test_volumes_beside_a_table_that_have_no_row_are_named(pairs, table, capsys):
+    table(rows(1))
+    cohort = load_cohort(str(pairs))
+    said = "pairs: cohort.csv; left out: volumes: 2 (b_image.nii.gz, b_mask.nii.gz)"
+    assert cohort.attrs["seen"] == said
+    assert said in capsys.readouterr().out
 
 
 def test_a_folder_without_subjects_is_refused(tmp_path, pairs):

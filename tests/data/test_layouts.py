@@ -94,7 +94,7 @@ def test_of_many_masks_one_must_be_named_where_one_is_needed(touch):
     rows, problems, seen = told(folder, "image")
     assert rows == {"s1": ("s1/ct.nii.gz",)}
     assert problems == {}
-    assert "left out: 4 volumes (s1/segmentations/aorta.nii.gz" in seen
+    assert "left out: volumes: 4 (s1/segmentations/aorta.nii.gz" in seen
 
 
 def test_further_channels_and_images_without_labels_are_named(touch):
@@ -104,8 +104,8 @@ def test_further_channels_and_images_without_labels_are_named(touch):
     rows, problems, seen = told(folder)
     assert list(rows) == ["X_1", "X_2"]
     assert problems == {"X_9": "no mask"}
-    assert "2 volumes (imagesTr/X_1_0001.nii.gz, imagesTr/X_2_0001.nii.gz)" in seen
-    assert "1 others (dataset.json)" in seen
+    assert "volumes: 2 (imagesTr/X_1_0001.nii.gz, imagesTr/X_2_0001.nii.gz)" in seen
+    assert "other files: 1 (dataset.json)" in seen
 
 
 def test_names_that_do_not_fit_are_never_paired(touch):
@@ -131,7 +131,7 @@ def test_what_was_derived_is_no_second_image(touch):
                    "derivatives/f/sub-1/anat/sub-1_desc-brain_mask.nii")  # fmt: skip
     rows, _, seen = told(folder)
     assert rows["sub-1"][0] == "sub-1/anat/sub-1_T1w.nii"
-    assert "left out: 1 volumes (derivatives/f/sub-1/anat/sub-1_desc-x_T1w.nii)" in seen
+    assert "left out: volumes: 1 (derivatives/f/sub-1/anat/sub-1_desc-x_T1w.nii)" in seen
 
 
 def test_what_systems_leave_is_nobody_s_and_the_rest_is_counted_and_named(touch):
@@ -140,8 +140,8 @@ def test_what_systems_leave_is_nobody_s_and_the_rest_is_counted_and_named(touch)
         "more.zip", "a.pdf", "notes.txt", "old_image.nii.part", "x.tar.gz", "z.txt",
     )  # fmt: skip
     assert told(folder)[2] == (
-        "cohort: files named by subject; left out: 2 packed (more.zip, x.tar.gz), "
-        "4 others (a.pdf, notes.txt, old_image.nii.part and 1 more)"
+        "cohort: files named by subject; left out: packed: 2 (more.zip, x.tar.gz); "
+        "other files: 4 (a.pdf, notes.txt, old_image.nii.part and 1 more)"
     )
 
 
@@ -152,7 +152,7 @@ def test_links_are_followed_but_not_in_circles(touch, tmp_path):
     (tmp_path / "links" / "circle").symlink_to(tmp_path / "links")
     rows, _, seen = told(tmp_path / "links")
     assert rows == {"P1": ("P1/ct.nii.gz", "P1/mask.nii.gz")}
-    assert "1 folders shut or linked twice (circle)" in seen
+    assert "folders shut or linked twice: 1 (circle)" in seen
 
 
 def test_a_folder_that_cannot_be_opened_is_named(touch, monkeypatch):
@@ -166,12 +166,12 @@ def test_a_folder_that_cannot_be_opened_is_named(touch, monkeypatch):
     monkeypatch.setattr(walking.os, "walk", refused)
     rows, _, seen = told(folder)
     assert list(rows) == ["a"]
-    assert "1 folders shut or linked twice (shut)" in seen
+    assert "folders shut or linked twice: 1 (shut)" in seen
 
 
 def test_an_empty_folder_and_one_with_packed_files_say_so(touch):
     assert told(touch("P1.zip", "P2.zip"))[2] == (
-        "cohort: no volume and no DICOM; left out: 2 packed (P1.zip, P2.zip)"
+        "cohort: no volume and no DICOM; left out: packed: 2 (P1.zip, P2.zip)"
     )
 
 
@@ -202,7 +202,7 @@ def test_the_export_of_an_archive_has_its_patients_by_folder(touch, dicom_files,
             path.rename(place / f"IM{number:04d}")
     rows, _, seen = told(folder, "image")
     assert rows == {f"PAT{n}": (f"DICOM/PAT{n}/STU0/SER0",) for n in (0, 1)}
-    assert seen == "cohort: DICOM; left out: 1 others (README)"
+    assert seen == "cohort: DICOM; left out: other files: 1 (README)"
 
 
 def test_images_and_masks_of_patients_in_folders_apart_are_one_subject(touch, dicom_files, stored):
