@@ -33,7 +33,6 @@ _TAGS = [
 ]  # fmt: skip
 # The start of a file without preamble: an element of group 2 or 8, its VR or a short length.
 _HEADLESS = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|.[\0-\x04]\0\0)|\0[\x02\x08]\0.[A-Z]{2}", re.S)
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @dataclass(frozen=True)
@@ -162,14 +161,14 @@ def _modality(header: Dataset) -> str:
 
 def _aside(header: Dataset, found: Instance, types: list[str]) -> str:
     """Why an object is no part of a volume."""
-    if found.modality in NO_IMAGE or not header.get("Rows") or not header.get("Columns"):
+    kind = UID(header.get("SOPClassUID") or "").name
+    if found.modality in NO_IMAGE or (found.grid[0] == 0 and "Image" not in kind):
         return found.modality or "no pixels"
     if "LOCALIZER" in types:
         return "localizer"
     if header.get("SamplesPerPixel") not in (None, 1):
         return "color picture"
-    captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
-    if not found.position and (captured or "SECONDARY" in types):
+    if not found.position and ("Secondary Capture" in kind or "SECONDARY" in types):
         return "secondary capture"
     return ""
 

@@ -44,7 +44,7 @@ def frame_values(
     Yields
     ------
     array of shape (rows, columns)
-        int16, or else int32, where all are whole; float32 otherwise.
+        int16, or else int32 or int64, where all are whole; float32 otherwise.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def frame_values(
             values = _meant(numbers, data, frame, modality, doubts)
             if padded.any():
                 values = np.where(padded, _PADDED.get(modality, 0), values)
-            yield _narrowed(values)
+            yield values if values.dtype == np.int16 else _narrowed(values)
     except _Unusable as error:
         what, expected, found, mend = error.args
         raise DataError(
@@ -201,9 +201,12 @@ def _meant(
         found = f"values in {unit} (RescaleType)"
         raise _Unusable("is not in HU", "HU", found, "take the series of the same CT in HU")
     if slope.is_integer() and intercept.is_integer() and numbers.dtype.kind != "f":
-        most = 2 ** (8 * numbers.itemsize) * abs(slope) + abs(intercept)
-        values = np.multiply(numbers, int(slope), dtype=np.int32 if most < 2**31 else np.int64)
-        values += int(intercept)
+        ends = [int(end) * slope + intercept for end in (numbers.min(), numbers.max())]
+        kind = _kind(min(ends), max(ends))
+        # What does not fit wraps around, and back again: the result is known to fit.
+        values = numbers.astype(kind)
+        values *= np.array(int(slope)).astype(kind)
+        values += np.array(int(intercept)).astype(kind)
         return values
     return numbers * slope + intercept
 
@@ -211,8 +214,13 @@ def _meant(
 def _narrowed(values: np.ndarray) -> np.ndarray:
     """Values in as few bytes as hold them."""
     if values.dtype.kind in "iu" or np.array_equal(values, np.rint(values)):
-        for kind in (np.int16, np.int32):
-            limits = np.iinfo(kind)
-            if limits.min <= values.min() and values.max() <= limits.max:
-                return values.astype(kind)
+        return values.astype(_kind(values.min(), values.max()), copy=False)
     return values.astype(np.float32)
+
+
+def _kind(low: float, high: float) -> np.dtype:
+    """The smallest type for whole numbers of a range."""
+    for kind in (np.int16, np.int32, np.int64):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return np.dtype(kind)
+    return np.dtype(np.float32)

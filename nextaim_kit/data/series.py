@@ -130,12 +130,13 @@ def _voxels(slices: list[Instance], doubts: set[str]) -> np.ndarray:
     files: dict[Path, list[int]] = defaultdict(list)
     for z, item in enumerate(slices):
         files[item.path].append(z)
-    rows, columns = slices[0].grid[:2]
-    out = np.empty((len(slices), int(rows), int(columns)), np.int16)
+    out = np.empty((len(slices), 0, 0), np.int16)
     for path, there in files.items():
         frames = [slices[z].frame for z in there]
         planes = frame_values(path, slices[0].modality, frames, doubts)
         for z, plane in zip(there, planes, strict=True):
+            if not out.size:  # only now: a damaged header may promise any size
+                out = np.empty((len(slices), *plane.shape), np.int16)
             out = out.astype(np.promote_types(out.dtype, plane.dtype), copy=False)
             out[z] = plane
     return out
@@ -187,9 +188,10 @@ def in_order(slices: list[Instance], where: Path) -> tuple[list[Instance], float
     _check_alike(slices, where)
     _check_rescaled(slices)
     if len(slices) == 1:
-        if not slices[0].thickness:
+        thickness = (*slices[0].thickness, 0.0)[0]
+        if not 0 < thickness < np.inf:
             raise _broken(where, f"{slices[0].name} is alone and has no SliceThickness")
-        return slices, slices[0].thickness[0]
+        return slices, thickness
     normal = _normal(slices[0].orientation)
     depth = np.array([np.dot(s.position, normal) for s in slices])
     order = np.argsort(depth, kind="stable")
@@ -237,8 +239,8 @@ def _check_placed(one: Instance, where: Path) -> None:
             raise _broken(where, f"{one.name} has {name} {numbers}")
     row, column = np.array(one.orientation).reshape(2, 3)
     skew = np.abs([row @ row - 1, column @ column - 1, row @ column]).max()
-    if skew > 0.01 or min(one.grid[2:] + one.thickness) <= 0:
-        raise _broken(where, f"{one.name} has no possible orientation, spacing or thickness")
+    if skew > 0.01 or min(one.grid[2:]) <= 0:
+        raise _broken(where, f"{one.name} has no possible orientation or pixel spacing")
 
 
 def _check_even(slices: list[Instance], steps: np.ndarray, where: Path) -> None:

@@ -54,7 +54,7 @@ def derived(data):
 
 def as_modality(name):
     def change(data):
-        data.Modality = name
+        data.Modality, data.SOPClassUID = name, "1.2.840.10008.5.1.4.1.1.88.22"
         del data.Rows, data.Columns, data.PixelData
 
     return change
@@ -113,6 +113,7 @@ def test_masks_and_other_series_that_were_not_asked_for_are_not_named(
         (lambda d: setattr(d, "ImageOrientationPatient", [1, 0, 0, 1, 0, 0]), "orientation"),
         (lambda d: setattr(d, "ImagePositionPatient", [0, 0]), "no ImagePositionPatient"),
         (lambda d: setattr(d, "Rows", 9), "differs from"),
+        (lambda d: setattr(d, "Rows", None), "differs from"),
     ],
 )
 def test_a_slice_that_cannot_be_placed_is_refused_by_name(tmp_path, series, change, says):
