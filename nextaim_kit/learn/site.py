@@ -17,6 +17,8 @@ from nextaim_kit.learn.models import Model, pipeline
 from nextaim_kit.learn.nested import check_beside, check_features
 from nextaim_kit.learn.splits import folds as patient_folds
 
+_RARE = 0.001
+
 
 @dataclass(frozen=True)
 class SiteResult:
@@ -148,18 +150,21 @@ def chance(
     table: pd.DataFrame,
     features: Sequence[str],
     *,
-    permutations: int = 5,
+    permutations: int = 20,
     seed: int = 0,
     **options: Any,
 ) -> NDArray:
     """Pooled AUCs where there is nothing to tell: the sites are shuffled among the rows.
 
-    Cross-validation without any signal lies somewhat below 0.5, the more so after a leak.
+    They need not lie about 0.5. ComBat's empirical Bayes shrinks each site's estimate, and so
+    leaves a remainder of one sign in the training part and takes too much from the left-out one:
+    what a model then learns is wrong there. With ``eb=False`` it does not happen.
 
     Parameters
     ----------
     table, features, **options
-        As for `tell_site`.
+        As for `tell_site`, of the same model; each shuffling is cross-validated once, whatever
+        ``repeats``.
     permutations : int
     seed : int
 
@@ -168,11 +173,44 @@ def chance(
     array of shape (permutations,)
     """
     rng = np.random.default_rng(seed)
+    options |= {"n_boot": 0, "repeats": 1}
     found = []
     for _ in range(permutations):
         shuffled = table.assign(site=rng.permutation(table["site"].astype(str).to_numpy()))
-        found.append(tell_site(shuffled, features, seed=seed, **{**options, "n_boot": 0}).pooled)
+        found.append(tell_site(shuffled, features, seed=seed, **options).pooled)
     return np.array(found)
+
+
+def alike_beyond_chance(table: pd.DataFrame, features: Sequence[str]) -> float:
+    """Share of the features whose means by site are closer than chance leaves them.
+
+    Patients drawn from one population give sites whose means differ a little; means that differ
+    less than in one of 1000 such draws (the lower tail of the F test) were made equal, by an
+    earlier harmonization. Above one half, `table` is no table of raw features.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``site`` and the features; missing values are left out.
+    features : sequence of str
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0 where there are fewer than two sites of two patients.
+    """
+    from scipy.stats import f
+
+    values = table[list(features)].astype(float)
+    groups = values.groupby(table["site"].astype(str).to_numpy())
+    n, means, spread = groups.count(), groups.mean(), groups.var(ddof=0)
+    between = (n * (means - values.mean()) ** 2).sum()
+    within = (n * spread).sum()
+    known, sites = n.sum(), (n > 0).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = (between / (sites - 1)) / (within / (known - sites))
+    lower = f.cdf(ratio, sites - 1, known - sites)
+    return float((lower < _RARE).mean())
 
 
 def harmonized(
