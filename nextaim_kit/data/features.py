@@ -97,9 +97,8 @@ def load_table(
     table = schema.typed(table.reset_index(drop=True), name)
     schema.check(table[FIRST], name)
     numbers, doubts = _numeric(table, [*(c for c in beside if c in table), *features], name)
-    use = _use(table, there, [f for f in features if numbers[f].notna().any()])
-    table = pd.concat([table[FIRST], numbers], axis=1)
-    table, small = _large_sites(table, min_site_size)
+    raw = table
+    table, small = _large_sites(pd.concat([table[FIRST], numbers], axis=1), min_site_size)
     if table.empty:
         raise DataError(
             f"{name} holds no subject that can be used",
@@ -107,7 +106,16 @@ def load_table(
             found="; ".join(f"{p['subject']}: {p['problem']}" for p in (problems + small)[:3]),
             mend="check that both tables name the subjects alike",
         )
-    table.attrs |= {"problems": problems + doubts + small, "columns": use}
+    used = [feature for feature in features if table[feature].notna().any()]
+    if not used:
+        raise DataError(
+            f"{name}: no feature has a value in any subject",
+            expected="numbers in at least one of the features",
+            found=f"{len(features)} empty columns: {', '.join(features[:3])}",
+            mend="see in the extraction's failures.csv why nothing was measured",
+        )
+    columns = _use(raw, there, used)
+    table.attrs |= {"problems": problems + doubts + small, "columns": columns}
     return table
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.data.files import cache_folder, files_below, sha256_of, write_text
+from nextaim_kit.data.sheets import SHEETS, kind_of
 from nextaim_kit.data.source import SYNTHETIC, files_of, find_source, place_of, split_choice
+from nextaim_kit.data.tables import read_table
 from nextaim_kit.errors import KitError
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
@@ -55,19 +57,12 @@ def fingerprint(spec: str) -> dict[str, Any]:
 
 
 def _made_from_a_twin(path: Path) -> bool:
-    import pandas as pd
-
-    kind = path.suffix.lower()
-    if kind not in _CELLS or not path.is_file():
+    if kind_of(path) not in SHEETS or not path.is_file():
         return False
-    try:
-        if kind == ".csv":
-            marks = pd.read_csv(path, usecols=[MARK])[MARK]
-        else:
-            marks = pd.read_parquet(path, columns=[MARK])[MARK]
-    except (ValueError, KeyError):  # no such column; a damaged table is refused where it is read
-        return False
-    return bool(marks.astype(str).str.lower().eq("true").any())
+    with contextlib.suppress(KitError):  # a damaged table is refused where it is read
+        table = read_table(path)
+        return MARK in table and bool(table[MARK].astype(str).str.lower().eq("true").any())
+    return False
 
 
 def _of_path(path: Path) -> str:

@@ -120,6 +120,7 @@ def site_differences(
             "features cannot be compared between sites",
             expected="at least two sites",
             found=", ".join(names) or "none",
+            mend="name the column that tells the site with site_column, or a second table",
         )
     rows = []
     for name, column in zip(features, values.T, strict=True):

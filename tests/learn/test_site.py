@@ -264,3 +264,32 @@ def test_harmonized_features_have_the_sites_at_one_mean_and_the_rest_unchanged(r
     apart = [t.groupby("site")[FEATURES].mean().std().max() for t in (table, ready)]
     assert apart[1] < 0.35 * apart[0]
     pd.testing.assert_frame_equal(ready.drop(columns=FEATURES), table.drop(columns=FEATURES))
+
+
+@pytest.mark.parametrize("combat", [ComBat(), ComBat(eb=False), ComBat(parametric=False)])
+def test_a_table_that_was_harmonized_before_is_recognized(combat):
+    rng = np.random.default_rng(0)
+    names, member = [f"f{k}" for k in range(40)], np.arange(150) % 3
+    values = rng.normal(size=(150, 40)) + rng.normal(size=(3, 40))[member]
+    table = pd.DataFrame(values, columns=names).assign(site=member.astype(str))
+    assert site.alike_beyond_chance(table, names) == 1
+    assert site.alike_beyond_chance(harmonized(table, names, combat), names) == 0.005
+
+
+@pytest.mark.parametrize("shift", [0, 0.3, 1])
+def test_raw_tables_are_not_taken_for_harmonized_ones(shift):
+    found = [site.alike_beyond_chance(cohort(shift=shift, seed=k), FEATURES) for k in range(8)]
+    assert min(found) > 0.01
+
+
+@pytest.mark.parametrize("change", [{"site": "A"}, {name: 1.0 for name in FEATURES}])
+def test_one_site_or_features_that_are_all_alike_say_nothing_of_harmonization(change):
+    assert site.alike_beyond_chance(cohort().assign(**change), FEATURES) == 1
+
+
+def test_combat_with_empirical_bayes_goes_below_one_half_on_noise_and_without_it_does_not():
+    noise = cohort(n=200, shift=0, sites=5)
+    options = {"permutations": 6, "folds": 5}
+    assert chance(noise, FEATURES, combat=ComBat(), **options).mean() < 0.46
+    plain = chance(noise, FEATURES, combat=ComBat(eb=False), **options).mean()
+    assert plain == pytest.approx(0.5, abs=0.04)
