@@ -23,10 +23,12 @@ _AT_START = re.compile(
     "FREETYPE_|FSSPEC_|GFORTRAN_|GOMP_|GOTO_|HDF5_|ITK_|KINETO_|KMP_|MKL|NPY_|OMP_|OPENBLAS_|"
     "PYTORCH_|RUST|SLURM_JOB_ID|THP_|TOKENIZERS_|TORCH_|TQDM_|NEXTAIM_WARM_IMPORTS"
 )
-# Read at import too, but without a trace (a terminal's), or handed over to each fork.
+# Read at import too, but again when needed, without a trace (a terminal's), or handed over to
+# each fork. Libraries set the last four by themselves, so a caller that imported them has them.
 _HANDED_OVER = re.compile(
     r"COLUMNS|LINES|TERM|PATH|_|JPY_\w+|JUPYTER_PREFER_ENV_PATH|LC_TERMINAL\w*|MPLBACKEND|"
-    r"(OMP|MKL|OPENBLAS|GOTO)_NUM_THREADS|TE?MP|TMPDIR"
+    r"(OMP|MKL|OPENBLAS|GOTO)_NUM_THREADS|TE?MP|TMPDIR|KMP_DUPLICATE_LIB_OK|KMP_INIT_AT_FORK|"
+    r"CUBLAS_WORKSPACE_CONFIG|TORCHINDUCTOR_CACHE_DIR"
 )
 _BAIT = "NEXTAIM_WARM_BAIT"  # nobody asks for it by name
 _OF_STATUS = ("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "CapInh", "CapPrm", "CapBnd",
