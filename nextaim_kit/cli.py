@@ -304,7 +304,7 @@ def warm(
         print("it ends with its last kernel" if there else "there is none")
         return
     try:
-        client.connect().close()
+        client.hold().close()
     except OSError as error:
         raise RunError(
             "no server of warm kernels can be started",

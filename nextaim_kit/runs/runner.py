@@ -22,6 +22,7 @@ from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
 
 _EXECUTING = ".executing.ipynb"
 _KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
+_CHATTER = 3600  # seconds in which to hear all that a cell printed, once it has ended
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -113,6 +114,7 @@ def _run(request: Request, observer: Observer) -> None:
                 language="python",
                 progress_bar=False,
                 extra_arguments=["--log-level=CRITICAL"],
+                iopub_timeout=_CHATTER,
                 cwd=str(notebook.path.parent),
                 observer=observer,
                 stdout_file=_LastLine(observer.printed),

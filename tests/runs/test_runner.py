@@ -290,3 +290,14 @@ def test_a_record_names_the_machine_but_no_gpu_that_nothing_asked_for(toy):
     assert record["hardware"]["gpu"] is None
     assert record["hardware"]["cores"] >= 1
     assert "gpu" not in record
+
+
+def test_a_cell_that_prints_faster_than_it_is_heard_runs_to_its_end(toy):
+    toy("for number in range(500): print('line', number, flush=True)")
+
+    class Slow(Observer):
+        def printed(self, line):
+            time.sleep(0.01)
+
+    record, _ = execute(ask(), observer=Slow())
+    assert record["outcome"] == "complete"

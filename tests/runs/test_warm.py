@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -12,12 +14,13 @@ import time
 import nbformat
 import papermill
 import pytest
+from jupyter_client import KernelManager
 from nbclient.exceptions import DeadKernelError
 
 from nextaim_kit.cli import main
 from nextaim_kit.errors import RunError
-from nextaim_kit.runs.warm import place, server
-from nextaim_kit.runs.warm.client import connect, hold, stop
+from nextaim_kit.runs.warm import place, server, settled
+from nextaim_kit.runs.warm.client import Fork, hold, stop
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def alive(pid):
 
 
 def server_pid():
-    with connect() as connection:
+    with hold() as connection:
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(credentials[:4], sys.byteorder)
 
@@ -143,7 +146,7 @@ def test_without_a_server_a_cold_kernel_is_started_with_a_line_that_says_why(
     assert run(tmp_path, "print(1)") == ["1"]
     assert "is not this user's alone): a cold one is started" in capfd.readouterr().err
     with pytest.raises(RunError, match="not this user's alone"):
-        place.socket_path()
+        place.socket_paths()
     (warm / f"nextaim-{os.getuid()}").rmdir()
 
 
@@ -217,21 +220,152 @@ def test_without_a_server_a_module_runs_cold(module, warm, tmp_path):
     (warm / f"nextaim-{os.getuid()}").rmdir()
 
 
+PROBE = """\
+import sys
+warm = "numpy" in sys.modules
+import json, locale, os, signal, tempfile, time, warnings
+environment = {name: os.environ[name] for name in os.environ if name not in ("NEXTAIM_WARM", "_")}
+import numpy
+import threadpoolctl
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+found = {
+    "environment": environment,
+    "status": [status[n].split() for n in ("Umask", "Groups", "SigIgn", "CapEff", "Cpus_allowed")],
+    "limits": open("/proc/self/limits").read(), "cgroup": open("/proc/self/cgroup").read(),
+    "nice": [os.getpriority(os.PRIO_PROCESS, 0), open("/proc/self/oom_score_adj").read()],
+    "time": [time.tzname, time.strftime("%c %z", time.localtime(0))],
+    "locale": [locale.setlocale(locale.LC_ALL), sys.getfilesystemencoding(), "\\u00fc"],
+    "files": [tempfile.gettempdir(), os.getcwd(), os.path.expanduser("~"), os.read(0, 9).hex()],
+    "python": [sys.path, str(sys.flags), sys.warnoptions, sys.argv, sys.orig_argv, sys.prefix],
+    "streams": [[f.encoding, f.errors, f.write_through] for f in (sys.stdin, sys.stdout)],
+    "filters": list(map(str, warnings.filters)), "main": __spec__.name,
+    "hash": hash("a") if os.environ.get("PYTHONHASHSEED") else 0, "debug": __debug__,
+    "signals": {str(s): str(signal.getsignal(s)) for s in signal.Signals},
+    "threads": sorted(str(pool["num_threads"]) for pool in threadpoolctl.threadpool_info()),
+    "session": [os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid()],
+}
+if "matplotlib" in os.environ.get("NEXTAIM_WARM_IMPORTS", ""):
+    import matplotlib
+    found["plots"] = {n: str(v) for n, v in dict.items(matplotlib.rcParams) if n != "backend"}
+    found["plots"]["backend"] = os.environ.get("MPLBACKEND") and matplotlib.get_backend()
+    found["settings"] = [matplotlib.matplotlib_fname(), matplotlib.get_configdir()]
+print(json.dumps([warm, found]))
+"""
+
+
+def probe(folder, before, changes, **kept):
+    """What a process says of itself cold and warm, called in `folder` after `before` by a shell."""
+    (folder / "probe.py").write_text(PROBE)
+    (folder / "new").mkdir(exist_ok=True)
+    changes = {name: value.format(folder=folder) for name, value in changes.items()}
+    command = [sys.executable, "-m", "nextaim_kit.runs.warm.client", "probe"]
+    said = []
+    for asked in ("0", "1"):
+        ran = subprocess.run(["sh", "-c", f'{before} exec "$@"', "sh", *command], cwd=folder,
+                             env=os.environ | kept | changes | {"NEXTAIM_WARM": asked},
+                             capture_output=True, text=True, check=True)  # fmt: skip
+        said.append(json.loads(ran.stdout))
+    (cold_is_warm, cold), (is_warm, warm) = said
+    assert (cold_is_warm, is_warm) == (False, True), ran.stderr
+    return cold, warm
+
+
+@pytest.mark.parametrize(("before", "changes"), [
+    ("umask 077; ulimit -n 300; ulimit -S -v 9000000;", {}),
+    ("renice -n 5 $$ >/dev/null; taskset -pc 0 $$ >/dev/null;", {}),
+    ("umask 0; trap '' HUP INT; echo 500 >/proc/$$/oom_score_adj;", {}),
+    ("", {"PYTHONPATH": "{folder}/new", "PYTHONHASHSEED": "5", "PYTHONOPTIMIZE": "1"}),
+    ("", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONUNBUFFERED": ""}),
+    ("", {"PYTHONIOENCODING": "latin-1:replace", "PYTHONSAFEPATH": "1", "PYTHONPATH": "{folder}",
+          "PYTHONWARNINGS": "error::ImportWarning", "HOME": "{folder}/new"}),
+    ("", {"PYTHONDEVMODE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}),
+])  # fmt: skip
+def test_what_is_settled_at_a_process_s_start_is_as_in_a_cold_one(warm, tmp_path, before, changes):
+    cold, forked = probe(tmp_path, before, changes, NEXTAIM_WARM_IMPORTS="numpy,threadpoolctl")
+    assert cold == forked
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Folder of a server that plots, for all tests that need one and the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("s")))
+        patch.setenv("NEXTAIM_WARM_IMPORTS", "numpy,threadpoolctl,matplotlib.pyplot")
+        yield {name: os.environ[name] for name in ("XDG_RUNTIME_DIR", "NEXTAIM_WARM_IMPORTS")}
+        stop()
+
+
+@pytest.mark.parametrize(("changes", "rc"), [
+    ({"TZ": "Asia/Kolkata", "TMPDIR": "{folder}/new", "SOME": "OTHER", "TERM": "dumb"}, ""),
+    ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "1", "MPLBACKEND": "svg"}, ""),
+    ({"OMP_NUM_THREADS": "1,1"}, "lines.linewidth: 7"),
+])  # fmt: skip
+def test_what_can_be_handed_to_a_fork_takes_no_other_server(shared, tmp_path, changes, rc):
+    if rc:
+        (tmp_path / "matplotlibrc").write_text(rc)
+    cold, forked = probe(tmp_path, "", changes, **shared)
+    assert cold == forked
+    servers = os.listdir(f"{shared['XDG_RUNTIME_DIR']}/nextaim-{os.getuid()}")
+    assert len([name for name in servers if name.endswith(".sock")]) == 1
+
+
+def test_a_module_beside_the_notebook_is_found_and_no_command_stays_in_the_history(warm, tmp_path):
+    (tmp_path / "helper.py").write_text("x = 5")
+    lines = "import helper, sys; print(helper.x, '' in sys.path, sys.argv[3:])"
+    assert run(tmp_path, lines) == ["5 True ['--HistoryManager.hist_file=:memory:']"]
+
+
+def test_where_no_server_is_alike_a_cold_kernel_is_started_with_one_line(
+    warm, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr(place, "_MOST", 1)
+    with hold():
+        monkeypatch.setenv("PYTHONHASHSEED", "5")
+        assert run(tmp_path, "import sys; print('numpy' in sys.modules)") == ["False"]
+    line = "no warm kernel (PYTHONHASHSEED is another than any warm server's): a cold one"
+    assert capfd.readouterr().err.count(line) == 1
+
+
+@pytest.mark.parametrize(("options", "why"), [
+    ({"stdout": subprocess.DEVNULL}, "stdout cannot be given"), ({"independent": True}, "indep"),
+    ({"cwd": "/absent"}, "No such file"),
+])  # fmt: skip
+def test_how_only_a_cold_kernel_can_be_started_starts_one(warm, capfd, options, why):
+    manager = KernelManager(kernel_name=place.KERNEL)
+    with contextlib.suppress(FileNotFoundError):  # as a cold one says it
+        manager.start_kernel(**options)
+        manager.shutdown_kernel(now=True)
+    assert f"no warm kernel ({why}" in capfd.readouterr().err.replace("[Errno 2] ", "")
+
+
+@pytest.mark.parametrize("command", [["python", "-X", "dev", "-m", "a"], ["/bin/true", "-m", "a"]])
+def test_another_interpreter_or_another_way_of_starting_it_is_not_forked(warm, command):
+    with pytest.raises(OSError, match="not this interpreter's -m MODULE"):
+        Fork(command)
+
+
+def test_variables_that_imports_read_by_name_are_known_and_copies_are_none():
+    lines = ["dict(os.environ)", "os.environ.items()", "os.getenv('A')", "'B' in os.environ"]
+    lines += ["os.environ.get('HOME')", "[os.environ[name] for name in list(os.environ)]"]
+    names = settled.read_by(lambda: [eval(line) for line in lines])
+    assert names == {"A", "B", "HOME"}
+    here, there = ({}, {"A": "1", "C": "1", "TERM": "x"}), ({}, {"A": "2", "C": "2", "TERM": "y"})
+    assert settled.difference(here, there, names | {"TERM"}) == "A"
+    assert settled.difference(here, there, {"TERM"}) == ""
+    assert settled.difference(here, (({}, {**here[1], "PYTHONX": "1"})), set()) == "PYTHONX"
+
+
 def test_only_this_user_can_enter_the_folder_of_the_socket(warm):
-    path = place.socket_path()
+    path = place.socket_paths()[0]
     assert path.parent.stat().st_mode & 0o777 == 0o700
-
-
-def test_another_environment_has_another_server(warm, monkeypatch):
-    before = place.socket_path()
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/elsewhere")
-    assert place.socket_path() != before
 
 
 def test_a_request_that_is_no_request_is_no_harm(warm, tmp_path):
     pid = server_pid()
-    for text in (b"", b"no json\n", b'{"argv": []}\n', b"[]\n"):
-        with connect() as connection:
+    others = (b'{"env": 1, "state": {}}\n', b'{"env": {}, "state": {}}\n', b'{"state": 3}\n')
+    for text in (b"", b"no json\n", b'{"command": []}\n', b"[]\n", *others):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(place.socket_paths()[0]))
             connection.sendall(text)
     assert run(tmp_path, "print(1)") == ["1"]
     assert server_pid() == pid

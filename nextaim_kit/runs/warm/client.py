@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.errors import KitError
-from nextaim_kit.runs.warm.place import say, socket_path
+from nextaim_kit.runs.warm.place import say, socket_paths
+from nextaim_kit.runs.warm.settled import inherited
 
+_ANSWER = 30.0  # seconds within which a server answers
 _POLITE = 10.0  # seconds to end in, before it is killed
 _START = 180.0  # seconds within which a server has to have imported everything
 
@@ -52,7 +54,7 @@ def _process(command: list[str]) -> Fork | subprocess.Popen[bytes]:
         except (OSError, KitError) as error:
             why = error.what if isinstance(error, KitError) else str(error)
             print(f"no warm process ({why}): a cold one is started", file=sys.stderr, flush=True)
-    return subprocess.Popen(command, start_new_session=True)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 class Fork:
@@ -68,25 +70,25 @@ class Fork:
     Raises
     ------
     OSError
-        If there is no server, and none can be started.
+        If there is no server for such a process, and none can be started.
     """
 
     stdin = stdout = stderr = None
 
     def __init__(self, command: list[str], *, env: Any = None, cwd: str | None = None) -> None:
+        if command[0] not in ("python", sys.executable) or command[1] != "-m":
+            raise OSError("the command is not this interpreter's -m MODULE")
         self.returncode: int | None = None
+        env = dict(os.environ if env is None else env)
+        with contextlib.ExitStack() as opened:
+            folder = os.open(cwd or ".", os.O_PATH | os.O_DIRECTORY)
+            opened.callback(os.close, folder)
+            nothing = opened.enter_context(open(os.devnull, "r+"))
+            printed = [one if _is_open(one) else nothing.fileno() for one in (1, 2)]
+            files = [nothing.fileno(), *printed, folder]
+            self._lease, said = _granted(env, files, command=command)
         self._text = b""
-        self._lease = connect()
-        asked = {
-            "argv": command[command.index("-m") + 1 :],
-            "env": dict(env or os.environ),
-            "cwd": str(cwd or Path.cwd()),
-        }
-        with open(os.devnull) as nothing:
-            files = [nothing.fileno(), *(_descriptor(n) for n in (1, 2))]
-            socket.send_fds(self._lease, [json.dumps(asked).encode() + b"\n"], files)
-        self._lease.settimeout(30)
-        self.pid = int(self._next()["pid"])
+        self.pid = int(said["pid"])
         self._lease.settimeout(0)
 
     def poll(self) -> int | None:
@@ -136,33 +138,54 @@ class Fork:
         return json.loads(line)
 
 
-def connect() -> socket.socket:
-    """A connection to this environment's server, which is started if need be."""
-    path = socket_path()
-    connection = _reached(path)
-    if connection:
-        return connection
-    with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several users starts it
-        connection = _reached(path)
-        return connection or _started(path)
+def hold() -> socket.socket:
+    """Keep a server for callers like this one until the connection that is given is closed.
+
+    Raises
+    ------
+    OSError
+        If there is none, and none can be started.
+    """
+    return _granted(dict(os.environ), [], hold=True)[0]
 
 
 def stop() -> bool:
-    """Ask the server to end with its last kernel; whether there was one."""
-    connection = _reached(socket_path())
-    if connection is None:
-        return False
-    with connection:
-        say(connection, stop=True)
-    return True
+    """Ask the servers to end with their last kernels; whether there was one."""
+    there = [connection for path in socket_paths() if (connection := _reached(path))]
+    for connection in there:
+        with connection:
+            say(connection, stop=True)
+    return bool(there)
 
 
-def hold() -> socket.socket:
-    """Keep the server alive until the connection that is given is closed."""
-    connection = connect()
-    say(connection, hold=True)
-    return connection
+def _granted(
+    env: dict[str, str], files: list[int], **asked: Any
+) -> tuple[socket.socket, dict[str, Any]]:
+    """The connection to the first server that does what it is asked, and its answer."""
+    request = json.dumps(asked | {"env": env, "state": inherited()}).encode() + b"\n"
+    differs = ""
+    for path in socket_paths():
+        connection = _reached(path) or _there(path, env)
+        connection.settimeout(_ANSWER)
+        sent = socket.send_fds(connection, [request], files)
+        if sent < len(request):
+            connection.sendall(request[sent:])
+        with connection.makefile("rb", buffering=0) as lines:  # no byte of the next line is taken
+            answer = json.loads(lines.readline() or "{}")
+        if not answer:
+            connection.close()
+            raise ConnectionError("the warm server closed the connection")
+        if "differs" not in answer:
+            return connection, answer
+        differs = answer["differs"]
+        connection.close()
+    raise OSError(f"{differs} is another than any warm server's")
+
+
+def _there(path: Path, env: dict[str, str]) -> socket.socket:
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several users starts it
+        return _reached(path) or _started(path, env)
 
 
 def _reached(path: Path) -> socket.socket | None:
@@ -175,12 +198,21 @@ def _reached(path: Path) -> socket.socket | None:
     return connection
 
 
-def _started(path: Path) -> socket.socket:
+# The folder is no place to import from, also not while this package is imported.
+_SERVER = """\
+import sys
+sys.path[:] = [path for path in sys.path if path]
+from nextaim_kit.runs.warm.server import main
+sys.exit(main(sys.argv[1]))
+"""
+
+
+def _started(path: Path, env: dict[str, str]) -> socket.socket:
     log = path.with_suffix(".log")
     with open(log, "wb") as said:
         server = subprocess.Popen(
-            [sys.executable, "-P", "-m", "nextaim_kit.runs.warm.server"],
-            stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/", start_new_session=True,
+            [sys.executable, "-c", _SERVER, str(path)], env=env, cwd="/",
+            stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
         )  # fmt: skip
     until = time.monotonic() + _START
     while time.monotonic() < until and server.poll() is None:
@@ -193,13 +225,13 @@ def _started(path: Path) -> socket.socket:
     raise OSError(lines[-1] if lines else "the warm server did not start")
 
 
-def _descriptor(number: int) -> int:
-    """Where a cold kernel would print: this process's own output, if that is a file."""
+def _is_open(number: int) -> bool:
+    """Whether this process prints anywhere; a kernel prints there too."""
     try:
         os.fstat(number)
     except OSError:
-        return os.open(os.devnull, os.O_WRONLY)
-    return number
+        return False
+    return True
 
 
 if __name__ == "__main__":

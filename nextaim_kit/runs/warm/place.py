@@ -1,10 +1,11 @@
-"""Where the warm server of this environment listens, and how it is spoken to."""
+"""Where the warm servers of this environment listen, and how they are spoken to."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import site
 import socket
 import stat
 import sys
@@ -17,28 +18,23 @@ import nextaim_kit
 from nextaim_kit import errors
 
 KERNEL = "nextaim-warm"  # the kernel's name, and its provisioner's
-# What a process cannot change after its start: for other values there is another server.
-_FIXED = (
-    "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONWARNINGS", "PYTHONOPTIMIZE",
-    "NEXTAIM_WARM_IMPORTS", "SLURM_JOB_ID",
-)  # fmt: skip
+_MOST = 3  # servers of one user at a time, each for another kind of caller
 
 
-def socket_path() -> Path:
-    """Socket of the server for this interpreter, its installed packages and fixed environment.
+def socket_paths() -> list[Path]:
+    """Sockets of the servers for this interpreter and its installed packages.
 
     Raises
     ------
     RunError
-        If the folder that holds it is another user's, or open to others.
+        If the folder that holds them is another user's, or open to others.
     """
     own = [nextaim_kit.__file__, errors.__file__, *Path(__file__).parent.glob("*.py")]
-    files = [sysconfig.get_path("purelib"), *own]
-    states = sorted(f"{file} {os.stat(file).st_mtime_ns}" for file in map(str, files))
-    cores = str(sorted(os.sched_getaffinity(0)))  # a fork keeps the server's
-    parts = [sys.executable, cores, *states, *(os.environ.get(name, "") for name in _FIXED)]
-    name = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
-    return _own_folder() / f"{name}.sock"
+    packages = filter(os.path.exists, [sysconfig.get_path("purelib"), site.getusersitepackages()])
+    states = sorted(f"{file} {os.stat(file).st_mtime_ns}" for file in map(str, [*packages, *own]))
+    name = hashlib.sha256(json.dumps([sys.executable, *states]).encode()).hexdigest()[:12]
+    folder = _own_folder()
+    return [folder / f"{name}-{number}.sock" for number in range(_MOST)]
 
 
 def say(connection: socket.socket, **words: Any) -> None:

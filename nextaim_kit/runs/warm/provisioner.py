@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from functools import partial
 from typing import Any
@@ -13,6 +14,8 @@ from jupyter_client.provisioning import LocalProvisioner
 from nextaim_kit.errors import KitError
 from nextaim_kit.runs.warm.client import Fork
 
+_TAKEN = {"cwd", "env", "kernel_id", "extra_arguments", "start_new_session"}
+
 
 class WarmProvisioner(LocalProvisioner):
     """A local kernel that is forked warm, or started cold where that is not possible."""
@@ -22,8 +25,15 @@ class WarmProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch the kernel; says in one line why it is a cold one, if it is."""
         try:
+            # What else a process can be started with, such as other files to print into.
+            others = [name for name in kwargs if name not in _TAKEN and kwargs[name] is not None]
+            if others:
+                raise OSError(f"{', '.join(others)} cannot be given to one")
+            env = dict(kwargs.get("env") or os.environ) | {"JPY_PARENT_PID": str(os.getpid())}
+            # nbclient asks this of a kernel called python3. Who types has a session with a name.
+            own = [] if "JPY_SESSION_NAME" in env else ["--HistoryManager.hist_file=:memory:"]
             # In a thread: a server that is not there yet imports for seconds.
-            fork = partial(Fork, cmd, env=kwargs.get("env"), cwd=kwargs.get("cwd"))
+            fork = partial(Fork, cmd + own, env=env, cwd=kwargs.get("cwd"))
             self.process = await asyncio.to_thread(fork)
         except (OSError, KitError) as error:
             why = error.what if isinstance(error, KitError) else str(error)

@@ -3,11 +3,14 @@
 It runs in one thread, and makes no CUDA context, thread pool or random state before a fork. It
 ends by itself when nobody has used it for a while. It speaks lines of JSON over its socket:
 
-- ``{"argv", "env", "cwd"}`` with three file descriptors: a process that runs the module
-  ``argv[0]``, most often a kernel. It answers ``{"pid"}`` and, when that ended, ``{"status"}``.
-  The connection is its lease: closed, it ends.
-- ``{"hold": true}``: the server stays until this connection is closed.
+- ``{"command", "env", "state"}`` with four file descriptors, input, output, errors and folder: a
+  process that does what ``python -m MODULE`` would, most often a kernel. It answers ``{"pid"}``
+  and, when that ended, ``{"status"}``. The connection is its lease: closed, it ends.
+- ``{"hold": true, "env", "state"}``: the server stays until this connection is closed. It
+  answers ``{"held"}``.
 - ``{"stop": true}``: it takes no more, and ends with the last one.
+
+Who is not as its own caller was, is answered ``{"differs": what}``: see `settled`.
 
 Two variables of its environment change it: ``NEXTAIM_WARM_IMPORTS`` (modules, with commas between)
 and ``NEXTAIM_WARM_LINGER`` (seconds without a user after which it ends).
@@ -28,15 +31,18 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.runs.warm.place import say, socket_path
+from nextaim_kit.runs.warm import settled
+from nextaim_kit.runs.warm.place import say
 
 # Not pyplot, which chooses a backend, and nothing of this kit, whose files a developer changes.
 HEAVY = (
@@ -52,11 +58,10 @@ HEAVY = (
 LINGER = 300.0  # seconds without a user after which it ends
 _PATIENCE = 5.0  # seconds within which a request has to be whole
 # Threads do not live on in a fork: none of BLAS, none of the Arrow library's memory; and CUDA is
-# asked without a context.
+# asked without a context. The other pools start with their first use, as large as each fork says.
+_POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _BEFORE_IMPORTS = {
-    "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
@@ -64,22 +69,29 @@ _BEFORE_IMPORTS = {
 Process = Callable[[], None]
 
 
-def main() -> int:
-    """Import, listen, serve; in a fork, be what was asked for."""
+def main(path: str) -> int:
+    """Import, listen at `path`, serve; in a fork, be what was asked for."""
+    caller = (settled.inherited(), dict(os.environ))
+    for name in _POOLS:
+        os.environ.pop(name, None)
     os.environ.update(_BEFORE_IMPORTS)
-    own = os.environ.get("NEXTAIM_WARM_IMPORTS")
-    for name in own.split(",") if own else HEAVY:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    read = settled.read_by(_import)
     why = unfit()
     if why:
         print(why, file=sys.stderr)
         return 1
     linger = float(os.environ.get("NEXTAIM_WARM_LINGER", LINGER))
-    process = Server(socket_path(), linger=linger).run()
+    process = Server(Path(path), partial(settled.difference, caller, read=read), linger).run()
     if process:
         _be(process)
     return 0
+
+
+def _import() -> None:
+    own = os.environ.get("NEXTAIM_WARM_IMPORTS")
+    for name in own.split(",") if own else HEAVY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def unfit() -> str:
@@ -99,20 +111,25 @@ class Server:
     ----------
     path : Path
         Of its socket.
+    differs : callable
+        Names what is settled otherwise in a caller, given by its state and environment.
     linger : float
         Seconds without a user after which it ends.
     """
 
-    def __init__(self, path: Path, *, linger: float) -> None:
-        self.path, self.linger = path, linger
+    def __init__(self, path: Path, differs: Callable[[Any], str], linger: float) -> None:
+        self.path, self.differs, self.linger = path, differs, linger
         self.forks: dict[int, socket.socket] = {}
         self.holders: list[socket.socket] = []
         self.used = time.monotonic()
 
     def run(self) -> Process | None:
         """Serve until nobody is left; None then, and in a fork what it has to do."""
-        signal.signal(signal.SIGTERM, lambda *_: self._stop())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for a fork's user
+        self.signals = {
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: self._stop()),
+            # Ctrl-C is meant for a fork's user.
+            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        }
         gc.collect()
         gc.freeze()  # so that a fork's collector does not copy all these pages
         with socket.socket(socket.AF_UNIX) as self.door:
@@ -160,34 +177,34 @@ class Server:
         """Take one request; None but in a fork."""
         lease, _ = self.door.accept()
         lease.settimeout(_PATIENCE)
+        files = list[int]()
         try:
-            request, files = _received(lease)
-        except (OSError, ValueError):  # a user that went away, or speaks otherwise
-            lease.close()
-            return None
-        if request.get("hold"):
-            self.holders.append(lease)
-        elif len(files) == 3 and {"argv", "env", "cwd"} <= set(request):
-            return self._fork(lease, request, files)
-        else:
+            request = _received(lease, files)
             if request.get("stop"):
                 self._stop()
-            lease.close()
+            elif differs := self.differs((request["state"], request["env"])):
+                say(lease, differs=differs)
+            elif request.get("hold"):
+                say(lease, held=True)
+                self.holders.append(lease)
+                return None
+            elif len(files) == 4 and request["command"]:
+                return self._fork(lease, request, files)
+        # A user that went away, or speaks otherwise, and no more processes or memory.
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            pass
+        for one in files:
+            os.close(one)
+        lease.close()
         return None
 
     def _fork(
         self, lease: socket.socket, request: dict[str, Any], files: list[int]
     ) -> Process | None:
-        try:
-            pid = os.fork()
-        except OSError:  # no more processes or memory: who asked starts a cold one
-            for file in files:
-                os.close(file)
-            lease.close()
-            return None
+        pid = os.fork()
         if pid:
-            for file in files:
-                os.close(file)
+            while files:
+                os.close(files.pop())
             self.forks[pid] = lease
             with contextlib.suppress(OSError):
                 say(lease, pid=pid)
@@ -196,20 +213,20 @@ class Server:
         for one in (self.door, *self.forks.values(), *self.holders):
             one.close()
         lease.settimeout(None)
+        for number, handler in self.signals.items():
+            signal.signal(number, handler)
         return lambda: _become(lease, request, files)
 
 
-def _received(lease: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    text, files = b"", list[int]()
+def _received(lease: socket.socket, files: list[int]) -> dict[str, Any]:
+    text = b""
     while not text.endswith(b"\n"):
-        part, more, _, _ = socket.recv_fds(lease, 65536, 3)
+        part, more, _, _ = socket.recv_fds(lease, 65536, 4)
+        files += more
         if not part:
             raise OSError("closed before the request was whole")
-        text, files = text + part, files + more
-    request = json.loads(text)
-    if not isinstance(request, dict):
-        raise ValueError("a request is an object")
-    return request, files
+        text += part
+    return json.loads(text)
 
 
 def _be(process: Process) -> None:
@@ -230,6 +247,7 @@ def _be(process: Process) -> None:
     threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing's forks end
     with warnings.catch_warnings(action="ignore"):
         atexit._run_exitfuncs()
+    gc.unfreeze()  # the server's own streams are to be seen too
     for one in gc.get_objects():
         if isinstance(one, io.IOBase) and not one.closed and one.writable():
             with contextlib.suppress(OSError, ValueError):
@@ -240,52 +258,69 @@ def _be(process: Process) -> None:
 def _become(lease: socket.socket, request: dict[str, Any], files: list[int]) -> None:
     """From here on, be a process like one that was started cold."""
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.fchdir(files[3])
     for number, file in enumerate(files):
-        os.dup2(file, number)
+        if number < 3:
+            os.dup2(file, number)
         os.close(file)
-    os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
-    _fresh_chance()
+    sys.orig_argv = request["command"]
+    _, _, module, *arguments = request["command"]
+    sys.argv = [module, *arguments]
+    if not sys.flags.safe_path:
+        sys.path.insert(0, str(Path.cwd()))
+    threading.Thread(target=_end_with, args=(lease,), daemon=True).start()
+    if module == "ipykernel_launcher":
+        _as_a_kernel()
     _as_the_environment_says()
-    sys.argv = request["argv"]
-    watch = threading.Thread(target=_end_with, args=(lease,), daemon=True)
-    if sys.argv[0] == "ipykernel_launcher":
-        _be_kernel(watch)
-    else:
-        watch.start()
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    _fresh_chance()
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _be_kernel(watch: threading.Thread) -> None:
+def _as_a_kernel() -> None:
     application: Any = importlib.import_module("ipykernel.kernelapp")
     # Where a cold kernel watches its parent, this one watches its lease.
-    application.ParentPollerUnix = lambda **_: watch
+    application.ParentPollerUnix = lambda **_: threading.Thread()
     # Read from the environment at import, which was the server's.
-    parent = f"--IPKernelApp.parent_handle={os.environ.get('JPY_PARENT_PID') or os.getppid()}"
-    sys.argv.append(parent)
-    application.launch_new_instance()
+    parent = int(os.environ.get("JPY_PARENT_PID") or 0)
+    application.IPKernelApp.parent_handle.default_value = parent
+    # As the kernel itself will do, but before anything was plotted with.
+    inline = "module://matplotlib_inline.backend_inline"
+    os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND") or inline
 
 
 def _fresh_chance() -> None:
-    seed = int.from_bytes(os.urandom(4))
-    random.seed(seed)
+    random.seed()
     if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed)
+        sys.modules["numpy"].random.seed()
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)
+        sys.modules["torch"].default_generator.seed()
 
 
 def _as_the_environment_says() -> None:
-    """Thread pools and the plotting backend, which were settled at import."""
-    from nextaim_kit.machine.seeds import size_threads
+    """Time zone, temporary folder, thread pools and plotting, which were settled before."""
+    time.tzset()
+    tempfile.tempdir = None
+    pools = _said("OMP_NUM_THREADS")
+    blas = _said("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+    cores = len(os.sched_getaffinity(0))
+    limits = {"blas": min(blas or cores, cores)} | ({"openmp": pools} if pools else {})
+    importlib.import_module("threadpoolctl").threadpool_limits(limits)
+    if "torch" in sys.modules and (pools := pools or _said("MKL_NUM_THREADS")):
+        sys.modules["torch"].set_num_threads(pools)
+    if plotting := sys.modules.get("matplotlib"):
+        read = plotting.rc_params()  # of a file that may lie in this folder
+        plotting.rcParamsOrig.update(read)
+        plotting.rcParams.update(read)
+        if backend := os.environ.get("MPLBACKEND"):
+            plotting.rcParams["backend"] = backend
 
-    size_threads()
-    if "matplotlib" in sys.modules:
-        backend = os.environ.get("MPLBACKEND") or "module://matplotlib_inline.backend_inline"
-        sys.modules["matplotlib"].rcParams["backend"] = backend
+
+def _said(*names: str) -> int:
+    """The first number of threads that the environment names; 0 if it names none."""
+    said = (os.environ.get(name, "").partition(",")[0].strip() for name in names)
+    return next((int(number) for number in said if number.isdigit() and int(number)), 0)
 
 
 def _end_with(lease: socket.socket) -> None:
@@ -294,7 +329,3 @@ def _end_with(lease: socket.socket) -> None:
         while lease.recv(1024):
             pass
     os.killpg(os.getpgid(0), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
