@@ -150,11 +150,14 @@ def test_paths_count_from_where_the_user_stands_and_what_was_understood_is_said(
 def test_names_beyond_ascii_hold_in_a_locale_that_has_none(toy, tmp_path):
     toy()
     poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    command = [sys.executable, "-m", "nextaim_kit.cli", "board", "--html", "Übersicht.html"]
+    command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw", "-f", "Größe.yaml"]
+    (tmp_path / "Größe.yaml").write_text("kind: Übersicht", encoding="utf-8")
     ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, **poor}, capture_output=True)
-    assert ended.returncode == 0
-    assert "Übersicht.html" in ended.stdout.decode()
-    assert (tmp_path / "Übersicht.html").is_file()
+    assert ended.returncode == 2
+    assert "'Übersicht'" in ended.stderr.decode()
+    command[-2:] = ["-p", "kind=Größe"]
+    ended = subprocess.run(command, cwd=tmp_path, env={**os.environ, **poor}, capture_output=True)
+    assert "'Größe'" in ended.stderr.decode()
 
 
 @pytest.mark.parametrize("text", ["a: [1", "1: 3", "- size", "\xff", "size: 4\nsize: 5"])

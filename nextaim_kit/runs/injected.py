@@ -77,7 +77,7 @@ def _assigned(source: str) -> list[str]:
 
 def _refuse_snakemake(job: Any, found: Mapping[str, Any], where: str) -> None:
     """Refuse ``params`` of Snakemake's notebook directive, which change no variable."""
-    params = getattr(job, "params", None)
+    params: Any = getattr(job, "params", None)
     given = dict(params.items()) if hasattr(params, "items") else {}
     refuse_unknown(given, found, where)
     for name, value in given.items():

@@ -8,7 +8,8 @@ the import of ``Literal`` where one needs it::
     epochs: int = 20  # training epochs [1, 1000]
     selector: Literal["mrmr", "xgboost"] = "mrmr"  # feature selection
 
-Bounds may stand in the comment's last brackets. For a list they hold for each item.
+Bounds may stand in the comment's last brackets. For a list they hold for each item. A list whose
+comment ends in "x, y, z" has three.
 """
 
 from __future__ import annotations
@@ -65,8 +66,14 @@ class Parameter:
         """Type and bounds in words."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
+        three = " of three" if self.along_axes else ""
         kind = re.sub(r"Literal\[([^]]*)\]", r"\1", self.annotation)
-        return kind + (f" in [{self.low:.9g}, {self.high:.9g}]" if self.bounded else "")
+        return kind + three + (f" in [{self.low:.9g}, {self.high:.9g}]" if self.bounded else "")
+
+    @property
+    def along_axes(self) -> bool:
+        """Whether the value is a list with an item for each axis."""
+        return typing.get_origin(self.kind) is list and self.help.endswith("x, y, z")
 
     @property
     def bounded(self) -> bool:
@@ -85,6 +92,8 @@ class Parameter:
         except ValidationError:
             raise self._refusal(value) from None
         if value in ("", []) and self.default not in ("", [], None):
+            raise self._refusal(value)
+        if self.along_axes and len(value) != 3:
             raise self._refusal(value)
         for item in value if isinstance(value, list) else [value]:
             if item is not None and not self._holds(item):

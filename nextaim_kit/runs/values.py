@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import types
 import typing
@@ -38,8 +39,11 @@ def read_value(text: str, kind: Any) -> Any:
     """
     inner = typing.get_args(kind)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        (some,) = (k for k in inner if k is not type(None))
-        return None if text.strip() == "null" else read_value(text, some)
+        *first, last = (k for k in inner if k is not type(None))
+        for one in first:
+            with contextlib.suppress(Unreadable):
+                return read_value(text, one)
+        return None if text.strip() == "null" else read_value(text, last)
     if typing.get_origin(kind) is list:
         return [read_value(item, inner[0]) for item in _items(text)]
     if typing.get_origin(kind) is Literal:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import papermill
 import pytest
+from papermill.exceptions import PapermillExecutionError
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.injected import taken
@@ -19,6 +21,14 @@ def start(*cells: str, **more):
     values = {**more, "In": ["", CELL, *cells, START]}
     exec("\n".join([CELL, *(c for c in cells if not c.startswith("%"))]), values)
     return taken(values, parse_cell(CELL, "a.ipynb"), "toy/draw")
+
+
+def test_plain_papermill_ends_where_the_notebook_starts(toy, tmp_path):
+    with pytest.raises(PapermillExecutionError, match="did you mean 'size'"):
+        papermill.execute_notebook(
+            str(toy()), str(tmp_path / "out.ipynb"), {"sise": 5}, kernel_name="python3",
+            progress_bar=False, extra_arguments=["--log-level=CRITICAL"],
+        )  # fmt: skip
 
 
 def test_values_of_papermill_are_taken():

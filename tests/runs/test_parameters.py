@@ -66,6 +66,8 @@ def test_text_from_a_command_line_becomes_the_declared_type(line, text, value):
         ("on: bool = True  # on", "3"),
         ("kind: Literal['mean', 'sum'] = 'sum'  # kind", "maen"),
         ("rates: list[float] = []  # rates [0, 1]", "0.1,2"),
+        ("size: list[int] = [1, 2, 3]  # voxels in x, y, z [1, 9]", "1,2"),
+        ("size: list[int] = [1, 2, 3]  # voxels in x, y, z [1, 9]", "1,2,0"),
     ],
 )
 def test_a_value_of_wrong_type_or_out_of_bounds_is_refused(line, text):

@@ -18,6 +18,7 @@ TAKEN = [
     (str, "010", "010"), (str, "a b", "a b"), (str, "null", "null"),
     (Literal["a", "b"], "b", "b"), (Literal[2, 3], "3", 3),
     (int | None, "null", None), (int | None, "5", 5), (str | None, "x", "x"),
+    (int | float, "5", 5), (int | float, "5.5", 5.5),
     (list[int], "1,2", [1, 2]), (list[int], "[1, 2]", [1, 2]), (list[int], "[]", []),
     (list[str], "['a', \"b\"]", ["a", "b"]), (list[float], "0.5, 1e-2", [0.5, 0.01]),
 ]  # fmt: skip
