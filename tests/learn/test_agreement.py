@@ -95,6 +95,13 @@ def test_agreement_cannot_be_told_of_one_reader_or_one_value():
     assert np.isnan(mean_kappa(panel(readers=1)[0], n_boot=10)[0])
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e6])
+def test_readers_that_differ_by_a_constant_have_an_icc_without_interval(unit):
+    value, *interval = icc_interval(unit * (np.arange(5.0)[:, None] + [0.0, 1.0]))
+    assert value == pytest.approx(5 / 6)
+    assert np.isnan(interval).all()
+
+
 def test_limits_of_agreement_are_bland_and_altman_s():
     rng = np.random.default_rng(1)
     other = rng.normal(50, 10, 200)
@@ -106,6 +113,14 @@ def test_limits_of_agreement_are_bland_and_altman_s():
     width = found["high"]["limit_high"] - found["low"]["limit_high"]
     assert width == pytest.approx(2 * 1.96 * off.std(ddof=1) * np.sqrt(3 / 200), rel=0.2)
     assert found["low"]["widening"] < 0 < found["high"]["widening"]
+
+
+def test_limits_of_few_patients_are_wider_than_their_resamples():
+    one, other = np.array([3.0, 5, 4, 8, 6]), np.array([2.0, 5, 3, 6, 7])
+    found = bland_altman(one, other).set_index("metric").loc["bias"]
+    off = one - other
+    margin = 2.776445 * off.std(ddof=1) / np.sqrt(5)  # Student's t of 4 degrees of freedom
+    assert found["high"] - found["low"] == pytest.approx(2 * margin, rel=0.1)
 
 
 def test_differences_that_fan_out_are_found():

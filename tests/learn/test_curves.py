@@ -80,6 +80,13 @@ def test_the_logistic_keeps_its_ends_nearly():
     assert np.isfinite(logit([0, 100])).all()
 
 
+def test_four_patients_have_a_curve_and_three_have_none():
+    a, b = fit_curve("straight line", [1, 2, 3, 4], [3, 5, 7, 9])
+    assert (a, b) == pytest.approx((1, 2), abs=1e-6)
+    with pytest.raises(DataError, match="four pairs of values or more"):
+        fit_curve("straight line", [1, 2, 3], [3, 5, 7])
+
+
 def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(RequestError, match="no form 'spline'"):
         fit_curve("spline", X, X)

@@ -39,7 +39,7 @@ def nested():
     models = []
     for k in (0, 1):
         trees = XGBClassifier(n_estimators=20, max_depth=2, n_jobs=1)
-        steps = Pipeline([("pick", Pick()), ("trees", trees)])
+        steps = Pipeline([("first", "passthrough"), ("pick", Pick()), ("trees", trees)])
         models.append(steps.fit(data[halves != k], label[halves != k]))
     index = [np.flatnonzero(halves == k) for k in (0, 1)]
     return data, SimpleNamespace(models=models, test_index=index, selected=[NAMES[:2]] * 2)
@@ -68,7 +68,7 @@ def test_shuffling_the_planted_feature_costs_most(nested):
     data, result = nested
     importance = permutation_importance(result, data, NAMES, seed=1)
     assert importance["feature"][0] == "planted"
-    assert importance["drop"][0] > 0.2
+    assert 0.2 < importance["drop"][0] < 0.5
     assert importance.equals(permutation_importance(result, data, NAMES, seed=1))
 
 

@@ -23,6 +23,7 @@ from nextaim_kit.learn.metrics import (
     macro_auc_interval,
     mean_auc_interval,
     operating_point,
+    within_auc_interval,
 )
 
 
@@ -253,9 +254,8 @@ def test_eleven_of_eleven_is_no_certainty_for_any_measure():
     rows = values(y, 0.1 + 0.8 * y, n_boot=20)
     for metric in ("recall", "precision", "auc", "balanced_accuracy"):
         assert rows.loc[metric, ["low", "high"]].tolist() == pytest.approx([0.715, 1], abs=1e-3)
-    assert rows.loc[["specificity", "f1"], "low"].tolist() == pytest.approx(
-        [0.884, 0.834], abs=1e-3
-    )
+    low = rows["low"]
+    assert (low["specificity"], low["f1"]) == pytest.approx((0.884, 0.834), abs=1e-3)
     assert np.isnan(low["average_precision"])
     assert auc_interval(y, y)[1] == pytest.approx(0.715, abs=1e-3)
 
@@ -310,3 +310,15 @@ def test_versions_of_one_outcome_are_passed_over_and_none_is_refused():
     assert mean_auc_interval([good, constant], [score] * 2, n_boot=50)[0] == 1
     with pytest.raises(DataError, match="a version with both outcomes"):
         mean_auc_interval([constant], [score])
+
+
+def test_an_auc_that_only_tells_the_site_is_chance_within_the_sites():
+    rng = np.random.default_rng(3)
+    site = np.repeat([0, 1, 2], 60)
+    y = (rng.random(180) < np.array([0.1, 0.5, 0.9])[site]).astype(int)
+    score = site + rng.normal(0, 0.1, 180)
+    value, low, high = within_auc_interval(site, y, score, n_boot=200)
+    assert auc(y, score) > 0.75
+    assert low < 0.5 < high
+    aucs = [auc(y[site == one], score[site == one]) for one in range(3)]
+    assert value == pytest.approx(np.mean(aucs), abs=1e-12)

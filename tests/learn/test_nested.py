@@ -10,7 +10,7 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn import nested
 from nextaim_kit.learn.harmonization import ComBat
 from nextaim_kit.learn.metrics import auc, operating_point
-from nextaim_kit.learn.nested import NestedResult, check_features, nested_cv
+from nextaim_kit.learn.nested import NestedResult, check_features, nested_cv, shuffled_aucs
 from nextaim_kit.learn.splits import folds, leave_one_site_out
 
 FEATURES = [f"f{k}" for k in range(6)]
@@ -337,3 +337,13 @@ def test_constant_and_empty_columns_do_no_harm():
     assert pooled_auc(result) > 0.75
     nothing = run(table.assign(**dict.fromkeys(FEATURES, 1.0)))
     assert nothing.predictions["p"].to_numpy() == pytest.approx(0.5, abs=0.02)
+
+
+def test_on_shuffled_outcomes_a_model_that_tells_them_is_at_chance():
+    small = {"model": "logistic", "selectors": ("none",), "grid": {"C": [0.1]}, "outer": 3}
+    options = {"inner": 2, "n_jobs": 1, **small}
+    table = cohort(60, effect=2)
+    found = shuffled_aucs(table, FEATURES, permutations=3, seed=1, **options)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.15)
+    assert shuffled_aucs(table, FEATURES, permutations=1, seed=1, **options) == found[:1]
+    assert min(found) < max(found) < run(table, selectors=("none",)).auc_over_folds()[1]

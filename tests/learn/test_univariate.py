@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kruskal
+from scipy.stats import false_discovery_control, kruskal, mannwhitneyu, rankdata
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.univariate import before_after, site_differences, univariate_tests
@@ -82,3 +82,24 @@ def test_one_site_has_nothing_to_differ_from():
     table = pd.DataFrame({"a": [1.0, 2.0], "site": ["X", "X"]})
     with pytest.raises(DataError, match="cannot be compared between sites"):
         site_differences(table, ["a"])
+
+
+def test_beyond_volume_is_what_a_line_through_the_ranks_leaves():
+    rng = np.random.default_rng(4)
+    y, volume = np.arange(80) % 2, rng.lognormal(4, 1, 80)
+    table = pd.DataFrame({"label": y, "lesion_volume_ml": volume})
+    table = table.assign(size=volume * rng.lognormal(0, 0.4, 80), both=np.log(volume) + 0.6 * y)
+    p = []
+    for name in ("size", "both"):
+        ranks, size = rankdata(table[name]), rankdata(volume)
+        rest = ranks - np.polyval(np.polyfit(size, ranks, 1), size)
+        p.append(mannwhitneyu(rest[y == 1], rest[y == 0]).pvalue)
+    found = univariate_tests(table, ["size", "both"])
+    np.testing.assert_allclose(found["q_beyond_volume"], false_discovery_control(p), rtol=1e-9)
+    assert found["q_beyond_volume"][1] < 0.01 < found["q_beyond_volume"][0]
+
+
+def test_nothing_lies_beyond_a_volume_that_all_share():
+    table = pd.DataFrame({"label": [0, 1] * 5, "lesion_volume_ml": 3.0, "f": np.arange(10.0)})
+    found = univariate_tests(table, ["f"])
+    assert found[["rho_volume", "q_beyond_volume"]].isna().all(axis=None)

@@ -130,6 +130,13 @@ def test_a_metric_that_is_no_number_is_refused(toy):
         execute(ask())
 
 
+def test_an_interval_that_could_not_be_computed_is_none(toy):
+    toy("run.metric('share', 1.0, interval=(float('nan'), float('nan')), n=3)")
+    record, _ = execute(ask())
+    (found,) = (m for m in record["metrics"] if m["name"] == "share")
+    assert (found["value"], found["low"], found["high"], found["n"]) == (1.0, None, None, 3)
+
+
 def test_a_killed_kernel_is_told_apart_and_has_its_own_exit_code(toy):
     toy("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(KernelDied, match="was killed") as caught:

@@ -15,7 +15,7 @@ from nextaim_kit.data.cohort import load_cohort, problems
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.planted import PLANTED, planted_effects
-from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan, acquire
+from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan, Site, acquire
 from nextaim_kit.studies.ct_radiomics.twin import COUNTS, make_twin, patients
 
 N = 24
@@ -140,6 +140,15 @@ def test_a_scanner_blurs_shifts_and_adds_the_noise_that_it_is_asked_for():
         acquire(edge, Scan(k, 0.0, 0.0, 5.0), np.random.default_rng(0))[10, 20] for k in (0.9, 3.0)
     )
     assert np.diff(sharp).max() > np.diff(soft).max() > 0
+
+
+def test_a_thick_slice_has_less_noise_by_the_square_root_of_its_photons():
+    thin, thick = (
+        Site(1.6, 18.0, 0.0, thick=share).draw(np.random.default_rng(5)) for share in (0.0, 1.0)
+    )
+    assert (thin.thickness_mm, thick.thickness_mm) == (5.0, 7.0)
+    assert thick.noise_hu / thin.noise_hu == pytest.approx(0.845, abs=1e-3)
+    assert thick.kernel_mm == thin.kernel_mm
 
 
 def test_each_planted_effect_comes_back_out_of_the_features(cache, monkeypatch):
