@@ -18,7 +18,8 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
     answer : number, text or list
         ``...`` means not answered yet.
     expected : number, text or list
-        A list is compared without regard to order.
+        A list is compared without regard to order. None or NaN: these data have no answer, as a
+        cohort without lesions has none to a question about them; it is said, and nothing is wrong.
     hint : str
         Shown until the answer is right.
     tolerance : float
@@ -29,6 +30,9 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
     RunError
         In a headless run, if an answer was given and is wrong: solutions must be right.
     """
+    if expected is None or (isinstance(expected, float) and np.isnan(expected)):
+        print("These data have no answer to this exercise; the synthetic ones have.")
+        return
     if answer is Ellipsis:
         print(f"Not answered yet. Hint: {hint}")
         return

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nextaim_kit.data.films import read_film
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.planes import mark
 from nextaim_kit.show.style import described, looks, new_figure, styled
 
@@ -46,6 +46,8 @@ def gallery(
     heat : sequence of arrays, optional
         For each picture a map of any size: what is largest is brightest, what is least bare.
     """
+    if not len(pictures):
+        raise RequestError("there is no picture to show", expected="at least one")
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     drawn = looks(dict.fromkeys(name for one in outlines for name in one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,6 +90,9 @@ class Scan:
 def acquire(hu: Volume, grid: Grid, scan: Scan, rng: np.random.Generator) -> NDArray[np.int16]:
     """What a scan shows of a volume.
 
+    Slices that overlap are made from the same photons in part: their noise is correlated as their
+    profiles overlap.
+
     Parameters
     ----------
     hu : array of shape (z, y, x)
@@ -105,12 +109,19 @@ def acquire(hu: Volume, grid: Grid, scan: Scan, rng: np.random.Generator) -> NDA
     profile = _profile(scan.slice_mm, grid.edges[2])
     kernel, edge, reach = KERNELS[scan.kernel], grid.edges[0], len(profile) // 2
     sigma = scan.noise_hu * kernel.noise * np.sqrt(_REFERENCE_MM / scan.slice_mm)
+
+    def drawn() -> Plane:
+        return _filtered(rng.standard_normal(hu.shape[1:], dtype=np.float32), kernel, edge)
+
+    # Noise of the thin slices that a thick one is made of; each is drawn once, and moves on.
+    thin = deque([drawn() for _ in range(2 * reach)] if sigma > 0 else [], len(profile))
     for k in range(len(hu)):
         near = np.clip(np.arange(k - reach, k + reach + 1), 0, len(hu) - 1)
         thick = sum(weight * hu[i] for weight, i in zip(profile, near, strict=True))
         plane = _filtered(thick, kernel, edge)
         if sigma > 0:
-            noise = _filtered(rng.standard_normal(plane.shape, dtype=np.float32), kernel, edge)
+            thin.append(drawn())
+            noise = sum(weight * one for weight, one in zip(profile, thin, strict=True))
             plane += noise * np.float32(sigma / noise.std())
         seen[k] = np.clip(np.rint(plane), LOWEST, HIGHEST)
     return seen

@@ -23,7 +23,7 @@ def check_consolidation(answer: Any, found: Found, hu: float) -> None:
     """Share of the lesions' voxels from some HU on."""
     ill = sitk.GetArrayViewFromImage(found.scan.image)[found.lesions > 0]
     hint = "take the HU where found.lesions > 0; which share of them is at least the limit?"
-    feedback(answer, float((ill >= hu).mean()), tolerance=1e-6, hint=hint)
+    feedback(answer, float((ill >= hu).mean()) if ill.size else None, tolerance=1e-6, hint=hint)
 
 
 def check_near_border(answer: Any, values: pd.DataFrame, points: float, borders: Any) -> None:
@@ -34,7 +34,7 @@ def check_near_border(answer: Any, values: pd.DataFrame, points: float, borders:
 
 
 def check_whole_patient(answer: Any, row: pd.Series) -> None:
-    """Involvement of a patient from that of each lung: weighted by the lungs' volumes."""
+    """Involvement of a patient from that of each lung: weighted by their volumes; NaN without."""
     ill = row["involvement_right"] * row["right_ml"] + row["involvement_left"] * row["left_ml"]
     expected = ill / (row["right_ml"] + row["left_ml"])
     hint = "lungs differ in size: weight each side's involvement by its volume"

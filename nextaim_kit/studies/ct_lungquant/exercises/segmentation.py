@@ -18,13 +18,14 @@ def check_volume(answer: Any, mask: NDArray[np.bool_], spacing: tuple[float, ...
     feedback(answer, expected, hint=hint, tolerance=1e-4)
 
 
-def check_worst(answer: Any, ill: pd.DataFrame) -> None:
+def check_worst(answer: Any, affected: pd.DataFrame) -> None:
     """Subject with the worst lesion Dice, and the error of its involvement in points."""
-    row = ill.iloc[int(ill["dsc_lesions"].to_numpy().argmin())]
-    error = abs(row["involvement"] - row["truth_involvement"])
-    hint = "idxmin of dsc_lesions gives the row; the error is |involvement - truth_involvement|"
+    expected = None
+    for row in affected.nsmallest(1, "dsc_lesions").itertuples():
+        expected = f"{row.subject} {abs(row.involvement - row.truth_involvement):.2f}"
+    hint = "nsmallest of dsc_lesions gives the row; the error is |involvement - truth_involvement|"
     given = answer if answer is Ellipsis else _pair(answer)
-    feedback(given, f"{row['subject']} {error:.2f}", hint=hint)
+    feedback(given, expected, hint=hint)
 
 
 def _pair(answer: Any) -> str:

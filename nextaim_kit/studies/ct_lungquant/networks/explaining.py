@@ -59,10 +59,11 @@ def by_density(table: pd.DataFrame, ways: dict[str, Segment]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["way", "truth", "hu", "voxels", "called"])
 
 
-def vessels_called_ill(table: pd.DataFrame, way: str) -> float:
+def vessels_called_affected(table: pd.DataFrame, way: str) -> float:
     """Share of the healthy voxels as dense as lesions (vessels, borders) called affected."""
     dense = table[(table["way"] == way) & ~table["truth"] & (table["hu"] > DENSE_HU)]
-    return float((dense["voxels"] * dense["called"].fillna(0)).sum() / dense["voxels"].sum())
+    voxels = int(dense["voxels"].sum())
+    return float((dense["voxels"] * dense["called"].fillna(0)).sum() / voxels) if voxels else 0.0
 
 
 @styled

@@ -143,7 +143,7 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``way, metric, value, low, high, n``; ``dsc_lesions_ill`` is over patients with lesions.
+        ``way, metric, value, low, high, n``; ``dsc_lesions_affected``: over patients with lesions.
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -152,7 +152,7 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
         error = (one["involvement"] - one["truth_involvement"]).abs()
         named = {c: one[c] for c in one if str(c).startswith(("dsc_", "surface_dsc_"))}
         ill = one.loc[one["truth_involvement"] > 0, "dsc_lesions"]
-        named |= {"dsc_lesions_ill": ill} if len(ill) else {}
+        named |= {"dsc_lesions_affected": ill} if len(ill) else {}
         for metric, values in {**named, "involvement_mae": error}.items():
             found = mean_with_interval(values, n_boot=n_boot, seed=seed)
             rows.append((way, metric, *found, len(values)))

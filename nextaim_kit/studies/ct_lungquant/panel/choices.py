@@ -73,7 +73,7 @@ def by_panel_size(
     score = score[~np.isnan(score)]
     for size in sizes:
         found: list[float] = []
-        for _ in range(draws):
+        for _ in range(draws if len(score) else 0):
             few = rng.choice(said.shape[1], size, replace=False)
             some = rng.integers(0, len(score), len(score))
             y = rule.of(said[some][:, few])
@@ -120,6 +120,8 @@ def reasons(disputed: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> 
     """
     rows = []
     for name, table in disputed.items():
+        if len(table) < RARE:
+            continue
         drawn = np.random.default_rng(seed).integers(0, len(table), (n_boot, len(table)))
         for column, reason in _REASONS.items():
             if column not in table or table[column].isna().any():

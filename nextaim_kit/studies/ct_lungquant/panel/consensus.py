@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import Interval, auc_interval, evaluate, mean_auc_interval
 from nextaim_kit.studies.ct_lungquant.panel.questions import Question
 
@@ -51,27 +50,13 @@ def consensus(
         ``subject``, ``answered`` (readers), ``share`` (of yes), ``y`` (1, 0, NaN), ``score``, and
         ``used``: both are there.
 
-    Raises
-    ------
-    DataError
-        If all subjects have the same answer.
     """
     answers = question.answers(readings)
     table = pd.DataFrame({
         "answered": answers.notna().sum(axis=1), "share": answers.mean(axis=1),
         "y": rule.of(answers.to_numpy()), "score": question.score(values).reindex(answers.index),
     }).reset_index()  # fmt: skip
-    table["used"] = table["y"].notna() & table["score"].notna()
-    used = table.loc[table["used"], "y"]
-    if used.nunique() < 2:
-        raise DataError(
-            f"the readers' consensus on {question.name} cannot be told apart",
-            expected=f"subjects with yes and with no to: {question.asked}",
-            found=f"{int((used == 1).sum())} with yes, {int((used == 0).sum())} with no, "
-            f"{len(table) - len(used)} that cannot be used",
-            mend="ask for another cut or rule, or give more subjects",
-        )
-    return table
+    return table.assign(used=table["y"].notna() & table["score"].notna())
 
 
 def account(agreed: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -132,13 +117,15 @@ def at_limit(
     tables = []
     for name, table in agreed.items():
         used = table[table["used"]]
+        if used["y"].nunique() < 2:  # all alike: no sensitivity, or no specificity
+            continue
         limit, score = asked[name].limit / 100, used["score"] / 100
         found = evaluate(used["y"], score, threshold=limit, n_boot=n_boot, seed=seed)
         found = found[found["metric"].isin(["accuracy", "recall", "specificity"])]
         commoner = max(used["y"].mean(), 1 - used["y"].mean())
         tables.append(found.assign(question=name, commoner=commoner))
     columns = ["question", "metric", "value", "low", "high", "commoner"]
-    return pd.concat(tables, ignore_index=True)[columns]
+    return pd.concat([pd.DataFrame(columns=columns), *tables], ignore_index=True)[columns]
 
 
 def against_readers(
@@ -182,12 +169,8 @@ def left_out(
     -------
     dict
         Mean AUCs with 95 % intervals, patients resampled: ``software``, ``reader`` (by the
-        finest answer that was given) and ``difference`` (software less reader, paired).
-
-    Raises
-    ------
-    DataError
-        If no reader can be left out, since the others' answers are all the same.
+        finest answer that was given) and ``difference`` (software less reader, paired); NaN where
+        the others' answers are all the same.
     """
     answers, finest = question.answers(readings), question.finest(readings)
     score = question.score(values).reindex(answers.index).to_numpy(float)
@@ -203,6 +186,8 @@ def left_out(
         "reader": (own, None),
         "difference": (software, own),
     }
+    if not any({0.0, 1.0} <= set(one) for one in y):
+        return dict.fromkeys(of, (np.nan,) * 3)
     return {
         name: mean_auc_interval(y, first, other=second, n_boot=n_boot, seed=seed)
         for name, (first, second) in of.items()

@@ -47,11 +47,12 @@ def checked_readings(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.D
     for label in SCALES:
         read[label] = _classes(read, label, found, name)
     read = read.astype({"ct_ss": "Int64"}).reset_index(drop=True)
-    unread = [column for column in READ if read[column].isna().all()]
+    # Where nobody sees a lesion, nobody says its type or place.
+    unread = [column for column in ("percent", "ct_ss") if read[column].isna().all()]
     if unread:
         raise DataError(
             f"{name}: nobody has read {unread[0]}",
-            expected=f"values in the columns {', '.join(READ[1:])}",
+            expected="values in the columns percent and ct_ss",
             found=f"an empty column {unread[0]}",
             mend="add the readings; the notebook compares all of them",
         )

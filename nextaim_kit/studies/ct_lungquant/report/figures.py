@@ -65,7 +65,8 @@ def kept(shares: pd.DataFrame, *, title: str = "") -> Figure:
     for name, (color, hatch) in looks.items():
         part = 100 * shares[name]
         axis.barh(shares["wording"], part, left=start, color=color, hatch=hatch,
-                  edgecolor="white", height=0.66, label=name)  # fmt: skip
+                  edgecolor="white", height=0.66,
+                  label="correct" if name == "right" else name)  # fmt: skip
         for at, (width, left) in enumerate(zip(part, start, strict=True)):
             if width >= 8:
                 axis.text(left + width / 2, at, f"{width:.0f}", ha="center", va="center",
@@ -73,7 +74,7 @@ def kept(shares: pd.DataFrame, *, title: str = "") -> Figure:
                           bbox={"facecolor": color, "edgecolor": "none", "pad": 1.5})  # fmt: skip
         start = start + part
     for row in shares.to_dict("records"):
-        said.append(f"{row['wording']}: {100 * row['right']:.0f} % right")
+        said.append(f"{row['wording']}: {100 * row['right']:.0f} % correct")
     axis.set(xlabel="values read back (%)", xlim=(0, 100), title=title)
     axis.invert_yaxis()
     axis.spines["left"].set_color(GRAY)

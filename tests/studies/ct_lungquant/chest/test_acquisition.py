@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -77,6 +79,16 @@ def test_hu_are_what_a_ct_can_store():
     assert low.dtype == np.int16
     assert low.min() == -1024
     assert (high == 3071).all()
+
+
+@pytest.mark.parametrize(("slices", "expected"), [(0.5, 0.0), (3, 2 / 3)])
+def test_overlapping_slices_share_their_noise_and_others_do_not(slices, expected):
+    grid = Grid.of((64, 48, 120))
+    slice_mm = slices * grid.edges[2]
+    noise = scanned(flat(grid=grid), slice_mm, noise_hu=15.0, grid=grid).astype(float)
+    found = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairwise(noise)])
+    assert found == pytest.approx(expected, abs=0.05)
+    assert noise.std() == pytest.approx(15 * np.sqrt(3 / slice_mm), rel=0.02)
 
 
 def test_the_same_seed_makes_the_same_noise():

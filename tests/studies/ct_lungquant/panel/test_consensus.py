@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.studies.ct_lungquant.panel import choices
 from nextaim_kit.studies.ct_lungquant.panel.agreement import software_as_reader, software_codes
@@ -176,10 +175,30 @@ def test_a_right_software_passes_for_a_good_reader(readings, values):
     assert (found.loc["difference", "low"] > 0).all()
 
 
-def test_a_consensus_of_one_answer_is_refused_by_name(readings, values):
+def test_a_consensus_of_one_answer_has_no_auc_and_ends_no_run(readings, values):
     nobody = readings.assign(zones=readings["zones"].where(readings["zones"].isna(), "lower"))
-    with pytest.raises(DataError, match="consensus on zones cannot be told apart"):
-        consensus(questions()["zones"], nobody, values, Rule())
+    zones, rule = {"zones": questions()["zones"]}, Rule()
+    agreed = {"zones": consensus(zones["zones"], nobody, values, rule)}
+    assert against_consensus(agreed, n_boot=20, seed=0)["value"].isna().all()
+    assert at_limit(zones, agreed, n_boot=20, seed=0).empty
+    readers = sorted(nobody["reader"].unique())
+    found = left_out(zones["zones"], nobody, values, rule, readers, n_boot=20, seed=0)
+    assert np.isnan([*found.values()]).all()
+
+
+def test_where_nobody_sees_a_lesion_all_is_said_to_be_empty(readings, values):
+    unread = readings.assign(type=None, sides=None, zones=None, ct_ss=1, percent=0.0)
+    none = values.assign(involvement=0.0, consolidation=np.nan, left=np.nan, upper=np.nan)
+    asked = questions()
+    agreed = {name: consensus(one, unread, none, Rule()) for name, one in asked.items()}
+    counted = account(agreed).set_index("question")
+    assert (counted["yes"] == 0).all()
+    assert len(too_rare(against_consensus(agreed, n_boot=20, seed=0))) == 4
+    assert choices.all_choices(unread, none).empty
+    sizes = choices.by_panel_size(asked["type"], unread, none, Rule(), [1, 3], draws=5, seed=0)
+    assert sizes.empty
+    disputed = {"type": choices.dispute(asked["type"], agreed["type"], none)}
+    assert choices.reasons(disputed, n_boot=20, seed=0).empty
 
 
 def test_sites_with_too_few_of_an_answer_have_no_auc(readings, values):

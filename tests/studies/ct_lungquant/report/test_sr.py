@@ -143,7 +143,7 @@ def test_a_real_ct_makes_a_valid_sr_too(real, row, tmp_path):
 
 def test_the_finding_of_a_lesions_quantity_is_a_lesion_and_the_lung_its_site(report, saved):
     groups = sr_reading.read(saved(report)).content.get_image_measurement_groups()
-    found = {g.tracking_identifier: (g.finding_type.value, g.finding_sites[0].topography.value)
+    found = {g.tracking_identifier: (g.finding_type.value, g.finding_sites[0].value.value)
              for g in groups}  # fmt: skip
     lesion, lung, right, left = "52988006", "39607008", "3341006", "44029006"
     of_lesions = ["LQ-TYPE", "LQ-GG-SHARE", "LQ-CONS-SHARE", "LQ-LEFT", "LQ-UPPER", "LQ-PERIPH",
