@@ -186,8 +186,8 @@ def at_lesions(
     if not any(paths):
         return pd.DataFrame(columns=_EMPTY)
     size = lungs.shape[1]
-    shapes = load_even(table["image"], size)[1]
-    lesions = at_size(load_masks(paths, shapes, bits=bits)[0], size)
+    frames = load_even(table["image"], size)[1]
+    lesions = at_size(load_masks(paths, frames, bits=bits)[0], size)
     rows = np.concatenate([fold.test for fold in folds])
     found = maps_of_tests(folds, inputs)
     return _pointing(table.iloc[rows], found, lesions[rows], lungs[rows])
@@ -216,10 +216,10 @@ def at_lesions_of(
     """
     size = inputs.films.shape[1]
     table, _ = cohorts.load_films(spec, twin=_no_twin)
-    seen, shapes, unread = load_even(table["image"], size, inverted=table.get("truth_inverted"))
-    found, without = load_masks(cohorts.given(table, "lungs"), shapes)
+    seen, frames, unread = load_even(table["image"], size, inverted=table.get("truth_inverted"))
+    found, without = load_masks(cohorts.given(table, "lungs"), frames)
     column = "lesions" if "lesions" in table else "mask"
-    marked, unmarked = load_masks(cohorts.given(table, column), shapes, bits=bits)
+    marked, unmarked = load_masks(cohorts.given(table, column), frames, bits=bits)
     keep = cohorts.usable(table, unread, without, unmarked)
     problems = cohorts.problems(table)
     lungs, lesions = at_size(found, size)[keep], at_size(marked, size)[keep]
