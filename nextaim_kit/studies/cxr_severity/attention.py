@@ -37,16 +37,18 @@ _WAYS = ("", "_by_chance", "_by_position")
 _EMPTY = ["subject", "patient", *(f"{m}{way}" for m in ("energy", "pointing") for way in _WAYS)]
 
 
-def maps(fold: Fold, inputs: Inputs, rows: Rows, films: Films | None = None) -> Maps:
+def maps(
+    fold: Fold, inputs: Inputs, rows: Rows, films: Films | None = None, layer: str = CAM_LAYER
+) -> Maps:
     """Grad-CAM of a fold's network for some rows, shape (n, size, size); `films` in their place."""
     shown = torch.from_numpy(inputs.films[rows] if films is None else films)[:, None]
     values = torch.from_numpy(fold.standard.apply(inputs.numbers.iloc[rows]))
-    return grad_cam(fold.net, shown, layer=CAM_LAYER, clinical=values)
+    return grad_cam(fold.net, shown, layer=layer, clinical=values)
 
 
-def maps_of_tests(folds: Sequence[Fold], inputs: Inputs) -> Maps:
+def maps_of_tests(folds: Sequence[Fold], inputs: Inputs, layer: str = CAM_LAYER) -> Maps:
     """Grad-CAM of each fold's test rows, one fold after the other."""
-    return np.concatenate([maps(fold, inputs, fold.test) for fold in folds])
+    return np.concatenate([maps(fold, inputs, fold.test, layer=layer) for fold in folds])
 
 
 def right_then_wrong(y: NDArray, p: NDArray, *, each: int) -> list[int]:
