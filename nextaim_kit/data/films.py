@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +119,12 @@ def read_mask(path: str | Path) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def film_table(folder: str | Path) -> pd.DataFrame:
+def film_table(folder: str | Path, *, without: Collection[Path] = ()) -> pd.DataFrame:
     """One row for each film of a folder and its sub-folders: ``subject``, ``image``.
 
     They come in the order of their names; of two films with one name in different folders each is
-    named with its folder. ``attrs["problems"]`` names the files that are left out, except tables
-    and texts.
+    named with its folder. Folders in `without` are not looked into. ``attrs["problems"]`` names the
+    files that are left out, except tables and texts.
 
     Raises
     ------
@@ -133,6 +133,7 @@ def film_table(folder: str | Path) -> pd.DataFrame:
     """
     folder = Path(folder)
     below = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "DICOMDIR"]
+    below = [p for p in below if not set(p.parents) & set(without)]
     seen = [p for p in below if not any(x.startswith(".") for x in p.relative_to(folder).parts)]
     files = [p for p in seen if p.suffix.lower() in PICTURES or is_dicom(p)]
     other = [p.name for p in seen if p not in set(files) and p.suffix.lower() not in _TEXTS]

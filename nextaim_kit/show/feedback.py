@@ -48,6 +48,8 @@ def _same(answer: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, list | tuple | set):
         return sorted(map(str, answer)) == sorted(map(str, expected))
     try:
-        return bool(np.isclose(float(answer), float(expected), rtol=tolerance, atol=1e-12))
+        return bool(
+            np.isclose(float(answer), float(expected), rtol=tolerance, atol=1e-12, equal_nan=True)
+        )
     except (TypeError, ValueError):
         return False

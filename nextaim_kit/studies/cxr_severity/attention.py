@@ -37,16 +37,18 @@ _WAYS = ("", "_by_chance", "_by_position")
 _EMPTY = ["subject", "patient", *(f"{m}{way}" for m in ("energy", "pointing") for way in _WAYS)]
 
 
-def maps(fold: Fold, inputs: Inputs, rows: Rows, films: Films | None = None) -> Maps:
+def maps(
+    fold: Fold, inputs: Inputs, rows: Rows, films: Films | None = None, layer: str = CAM_LAYER
+) -> Maps:
     """Grad-CAM of a fold's network for some rows, shape (n, size, size); `films` in their place."""
     shown = torch.from_numpy(inputs.films[rows] if films is None else films)[:, None]
     values = torch.from_numpy(fold.standard.apply(inputs.numbers.iloc[rows]))
-    return grad_cam(fold.net, shown, layer=CAM_LAYER, clinical=values)
+    return grad_cam(fold.net, shown, layer=layer, clinical=values)
 
 
-def maps_of_tests(folds: Sequence[Fold], inputs: Inputs) -> Maps:
+def maps_of_tests(folds: Sequence[Fold], inputs: Inputs, layer: str = CAM_LAYER) -> Maps:
     """Grad-CAM of each fold's test rows, one fold after the other."""
-    return np.concatenate([maps(fold, inputs, fold.test) for fold in folds])
+    return np.concatenate([maps(fold, inputs, fold.test, layer=layer) for fold in folds])
 
 
 def right_then_wrong(y: NDArray, p: NDArray, *, each: int) -> list[int]:
@@ -186,8 +188,8 @@ def at_lesions(
     if not any(paths):
         return pd.DataFrame(columns=_EMPTY)
     size = lungs.shape[1]
-    shapes = load_even(table["image"], size)[1]
-    lesions = at_size(load_masks(paths, shapes, bits=bits)[0], size)
+    frames = load_even(table["image"], size)[1]
+    lesions = at_size(load_masks(paths, frames, bits=bits)[0], size)
     rows = np.concatenate([fold.test for fold in folds])
     found = maps_of_tests(folds, inputs)
     return _pointing(table.iloc[rows], found, lesions[rows], lungs[rows])
@@ -216,10 +218,10 @@ def at_lesions_of(
     """
     size = inputs.films.shape[1]
     table, _ = cohorts.load_films(spec, twin=_no_twin)
-    seen, shapes, unread = load_even(table["image"], size, inverted=table.get("truth_inverted"))
-    found, without = load_masks(cohorts.given(table, "lungs"), shapes)
+    seen, frames, unread = load_even(table["image"], size, inverted=table.get("truth_inverted"))
+    found, without = load_masks(cohorts.given(table, "lungs"), frames)
     column = "lesions" if "lesions" in table else "mask"
-    marked, unmarked = load_masks(cohorts.given(table, column), shapes, bits=bits)
+    marked, unmarked = load_masks(cohorts.given(table, column), frames, bits=bits)
     keep = cohorts.usable(table, unread, without, unmarked)
     problems = cohorts.problems(table)
     lungs, lesions = at_size(found, size)[keep], at_size(marked, size)[keep]

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_dilation
 _AREA = (0.10, 0.70)  # of the film
 _UNEQUAL = 3.0  # area of one lung over that of the other
 _UPSIDE_DOWN = 1.15  # gap between the lungs in their upper half over that in their lower one
-_MIRRORED = -0.35  # how much brighter the heart's side is, in standard deviations of the film
+_MIRRORED = -0.6  # how much brighter the heart's side is, in standard deviations of the film
 
 
 def doubts(film: NDArray, lungs: NDArray) -> list[str]:
@@ -30,8 +30,10 @@ def doubts(film: NDArray, lungs: NDArray) -> list[str]:
     Returns
     -------
     list of str
-        Empty for a usual film. With outlines drawn by readers, an upside-down one was told in
-        four of five cases, a mirrored one in half of them; a network's outlines tell less.
+        Empty for a usual film. Outlined by a network trained on the twin, of 229 real films 3 were
+        called mirrored and none upside down; of the same films mirrored 24 % were called so, upside
+        down 44 %. The threshold for mirrored ones was set on half of the patients (2 of 121 films
+        called so, 24 % of mirrored ones); on the other half: 1 of 108, and 23 %.
     """
     share, found = float((lungs > 0).mean()), [k for k in (1, 2) if (lungs == k).any()]
     if not found:

@@ -155,19 +155,19 @@ def _labels(words: pd.Series, column: str) -> pd.Series:
 
 
 def _folder(folder: Path) -> pd.DataFrame:
-    """Films of a folder, or of its sub-folder ``images`` with the masks of the others."""
+    """Films of a folder, or of its sub-folder ``images``, with the masks of the others."""
     images = folder / "images" if (folder / "images").is_dir() else folder
-    table = film_table(images).assign(site="unknown")
+    beside = {folder / n: c for n, c in _FOLDERS.items() if n != "images" and (folder / n).is_dir()}
+    table = film_table(images, without=beside)
+    problems = table.attrs["problems"]
+    table = table.assign(site="unknown")
     table["label"] = pd.Series(pd.NA, index=table.index, dtype="Int64")
-    problems = []
-    for name, column in list(_FOLDERS.items())[1:]:
-        if images == folder or not (folder / name).is_dir():
-            continue
-        masks = film_table(folder / name).set_index("subject")["image"]
+    for where, column in beside.items():
+        masks = film_table(where).set_index("subject")["image"]
         masks.index = masks.index.str.replace(_ENDING, "", regex=True)
         table[column] = table["subject"].map(masks).fillna("")
         problems += [
-            {"subject": subject, "problem": f"in {name}, but no film of that name"}
+            {"subject": subject, "problem": f"in {where.name}, but no film of that name"}
             for subject in sorted(set(masks.index) - set(table["subject"]))
         ]
     for path in sorted(folder.glob("*.csv"))[:1]:
@@ -198,7 +198,7 @@ def _strangers(table: pd.DataFrame, source: Path) -> list[dict[str, str]]:
 
 def _films_of(folder: Path) -> list[str]:
     try:
-        return [str(path) for path in film_table(folder)["image"]]
+        return [str(p) for p in film_table(folder)["image"] if Path(p).parent == folder]
     except DataError:  # none at all: the table's own files are named as missing
         return []
 

@@ -18,20 +18,23 @@ from nextaim_kit.data.cohort import save_cohort
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.cxr_severity.films import given
-from nextaim_kit.studies.cxr_severity.pixels import jitter
+from nextaim_kit.studies.cxr_severity.pixels import film_part, jitter
 
 Prepared = NDArray[np.float32]
 
 EDGE = 50  # pixels
-_SURE = 0.8  # probability above which a film is turned
+_SURE = 0.8  # probability above which a film is turned, if the rule agrees
+_CLEAR = 0.75  # of the rule, in spreads of the film: above it the rule alone raises a doubt
 _BORDER = 0.08  # of each side, cut away: labels, black frames
 
 
 def prepare(pixels: NDArray) -> Prepared:
     """A film as the classifier sees it, shape (50, 50).
 
-    Clipped to its 5th and 95th percentile, its border cut away, shrunk, with mean 0 and spread 1.
+    Without bars at its borders, clipped to its 5th and 95th percentile, its border cut away,
+    shrunk, with mean 0 and spread 1.
     """
+    pixels = pixels[film_part(pixels)]
     rows, columns = (round(_BORDER * n) for n in pixels.shape)
     inner = pixels[rows : len(pixels) - rows, columns : pixels.shape[1] - columns].astype(float)
     clipped = np.clip(inner, *np.percentile(inner, [5, 95]))
@@ -151,7 +154,7 @@ def rule(films: Prepared) -> NDArray[np.float64]:
     In a film as it should be, the spine and the heart in the middle are brighter than the lungs
     beside them; inverted, darker. Shape (n, 50, 50) gives n scores, positive where inverted.
     """
-    height = slice(EDGE // 5, 3 * EDGE // 5)
+    height = slice(EDGE // 5, 4 * EDGE // 5)
     sides = np.r_[EDGE // 6 : 2 * EDGE // 5, 3 * EDGE // 5 : 5 * EDGE // 6]
     middle = films[:, height, 2 * EDGE // 5 + 2 : 3 * EDGE // 5 - 2].mean(axis=(1, 2))
     return (films[:, height][:, :, sides].mean(axis=(1, 2)) - middle).astype(float)
@@ -169,10 +172,11 @@ def framed(films: Prepared, inverted: NDArray, width: int) -> Prepared:
 def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
     """What is to be done about each film of a table.
 
-    A DICOM header's MONOCHROME1 is honored first; the network then looks at what is shown. Where
-    it still finds the film inverted, header and picture contradict each other: the film is turned
-    and marked. Where the network is not sure, with a probability from 0.2 to 0.8, the film stays
-    as its header says, and is marked too.
+    Headers are honored first (`read_film`); network and rule then look at what is shown. Only where
+    both find it inverted is it turned, and marked if a header said otherwise. Where they disagree,
+    or the network is not sure (0.2 to 0.8), it stays as its header says, and is marked to be looked
+    at. A network trained on the twin alone, on 229 real films: none is turned, 4 are marked; of
+    the same films inverted, 222 are turned and 7 marked; with black or white bars added, the same.
 
     Parameters
     ----------
@@ -196,15 +200,25 @@ def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
         except DataError as error:
             rows.append({**row, "inverted": False, "turned": False, "note": str(error)})
             continue
-        probability = float(predict(net, prepare(film.shown)[None])[0])
-        wrong, says = probability > _SURE, film.photometric
-        note = f"stored as {says}, but shown so it is inverted" if wrong and says else ""
-        if 1 - _SURE <= probability <= _SURE:
-            note = f"not sure ({probability:.2f}): look at it"
+        small = prepare(film.shown)[None]
+        probability, by_rule = float(predict(net, small)[0]), float(rule(small)[0])
+        note, wrong, says = _doubt(probability, by_rule), False, film.photometric
+        if not note and probability > _SURE:
+            wrong, note = True, f"stored as {says}, but shown so it is inverted" if says else ""
         row |= {"photometric": says or "", "note": note, "probability": probability}
         rows.append({**row, "inverted": wrong, "turned": wrong != (says == "MONOCHROME1")})
     columns = ["subject", "file", "photometric", "probability", "inverted", "turned", "note"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _doubt(probability: float, by_rule: float) -> str:
+    if 1 - _SURE <= probability <= _SURE:
+        return f"not sure ({probability:.2f}): look at it"
+    wrong = probability > _SURE
+    if (by_rule < 0) if wrong else (by_rule > _CLEAR):
+        one, other = ("inverted", "right") if wrong else ("right", "inverted")
+        return f"the network calls it {one} ({probability:.2f}), the rule {other}: look at it"
+    return ""
 
 
 def save_corrected(
@@ -240,8 +254,8 @@ def save_corrected(
 
 def _bones_bright(path: str, inverted: bool) -> NDArray[np.uint8] | NDArray[np.uint16]:
     film = read_film(path)
-    if film.photometric is None and film.pixels.max() <= 255:
-        return np.rint(255 - film.pixels if inverted else film.pixels).astype(np.uint8)
     pixels = -film.shown if inverted else film.shown
     low, high = float(pixels.min()), float(pixels.max())
+    if film.photometric is None and (pixels == np.rint(pixels)).all() and high - low <= 255:
+        return np.rint(pixels + 255 * inverted).astype(np.uint8)
     return np.rint((pixels.astype(float) - low) / (high - low) * 65535).astype(np.uint16)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nextaim_kit.data.cohort import require_labels
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.metrics import evaluate
+from nextaim_kit.learn.metrics import auc, evaluate
 from nextaim_kit.learn.splits import Rows, folds
 
 _MOST = 12  # hospitals that are told apart in a table
@@ -95,27 +95,42 @@ def leave_out(
 def with_prevalence(people: pd.DataFrame, share: float, *, seed: int) -> pd.DataFrame:
     """Patients (column ``y``), thinned out so that `share` of them has the outcome.
 
-    Raises
-    ------
-    DataError
-        If no patient of an outcome would be left.
+    Nobody, with a line that says why, where no patient of an outcome would be left.
     """
     y = people["y"].to_numpy(int)
     counts = np.array([(y == 0).sum(), (y == 1).sum()])
     odds = share / (1 - share)
     kept = np.minimum(counts, np.rint([counts[1] / odds, counts[0] * odds]).astype(int))
     if not kept.all():
-        raise DataError(
-            f"{len(y)} patients cannot be thinned to a share of {share:g}",
-            found=f"{counts[1]} of {len(y)} with the outcome",
-        )
+        print(f"{len(y)} patients, {counts[1]} severe, cannot be thinned to a share of {share:g}")
+        return people.iloc[:0]
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(y == k))[: kept[k]] for k in (0, 1)]
     return people.iloc[np.sort(np.concatenate(rows))]
 
 
+def auc_within(people: pd.DataFrame) -> pd.DataFrame:
+    """AUC (``auc``) among the patients of each hospital, the mean of these, and pooled.
+
+    Differences between hospitals help a pooled AUC, and none of the others. Hospitals with one
+    outcome only have none. ``n`` is the number of patients.
+    """
+    parts = [
+        (site, auc(one["y"], one["p"]), len(one))
+        for site, one in people.groupby(people["site"].astype(str))
+        if one["y"].nunique() == 2
+    ]
+    found = pd.DataFrame(parts, columns=["site", "auc", "n"])
+    total = found["n"].sum()
+    ends = [("mean within hospitals", found["auc"].mean(), total)]
+    ends += [("pooled", auc(people["y"], people["p"]), len(people))]
+    return pd.concat([found, pd.DataFrame(ends, columns=found.columns)], ignore_index=True)
+
+
 def compare_ways(ways: Mapping[str, pd.DataFrame], **options: Any) -> pd.DataFrame:
     """`evaluate` of patients (``y``, ``p``, ``threshold``) in several ways of testing them.
+
+    A way without patients of both outcomes is left out.
 
     Returns
     -------
@@ -127,6 +142,7 @@ def compare_ways(ways: Mapping[str, pd.DataFrame], **options: Any) -> pd.DataFra
             name=name, n=len(one), prevalence=float(one["y"].mean())
         )
         for name, one in ways.items()
+        if one["y"].nunique() == 2
     ]
     columns = ["name", "metric", "value", "low", "high", "n", "prevalence"]
     return pd.concat(tables, ignore_index=True)[columns]

@@ -22,6 +22,7 @@ from nextaim_kit.studies.cxr_severity.doubts import doubts
 from nextaim_kit.studies.cxr_severity.films import given
 from nextaim_kit.studies.cxr_severity.pixels import (
     Films,
+    Frame,
     Shape,
     at_size,
     load_even,
@@ -262,8 +263,8 @@ def summary(by_way: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> pd
 
 def twin_films(table: pd.DataFrame, size: int) -> tuple[LungFilms, LungFilms]:
     """Films of the synthetic twin to learn from, every fifth of them to validate on."""
-    films, shapes, _ = load_even(table["image"], size, inverted=table["truth_inverted"])
-    masks, _ = load_masks(table["lungs"], shapes)
+    films, frames, _ = load_even(table["image"], size, inverted=table["truth_inverted"])
+    masks, _ = load_masks(table["lungs"], frames)
     val = np.arange(len(table)) % 5 == 0
     train, held = (
         LungFilms(films[rows], [masks[k] for k in np.flatnonzero(rows)], augment=augment)
@@ -281,7 +282,7 @@ def outline(
     nets: Sequence[nn.Module],
     table: pd.DataFrame,
     films: Films,
-    shapes: Sequence[Shape],
+    frames: Sequence[Frame],
     *,
     unseen: NDArray[np.bool_],
 ) -> pd.DataFrame:
@@ -293,8 +294,8 @@ def outline(
     table : DataFrame
         The films' rows.
     films : array of shape (n, size, size)
-    shapes : sequence of (rows, columns)
-        The masks' sizes.
+    frames : sequence of Frame
+        Of the films: the outlines have the films' own sizes, bars included.
     unseen : array of bool, shape (nets, n)
         Which networks may speak of which films: one does not of a patient that it was trained
         on, unless all were.
@@ -312,7 +313,8 @@ def outline(
     mean = total / may.sum(0)[:, None, None]
     small = [lung_labels(one, one.shape) for one in mean]
     said = ["; ".join(doubts(film, lungs)) for film, lungs in zip(films, small, strict=True)]
-    labels = [lung_labels(p, shape) for p, shape in zip(mean, shapes, strict=True)]
+    pairs = zip(mean, frames, strict=True)
+    labels = [frame.back(lung_labels(p, frame.seen)) for p, frame in pairs]
     found = [one if one.any() else None for one in labels]
     lungs = pd.Series(found, table.index, dtype=object)
     heard = np.asarray(unseen.any(axis=0))

@@ -109,6 +109,12 @@ def test_folders_of_films_and_masks_are_a_cohort(films):
     assert said(table) == {"z": "in masks, but no film of that name"}
 
 
+def test_masks_in_a_folder_beside_the_films_are_no_films(films):
+    table = films("a.png", "b.png", "masks/a.png", "masks/b_mask.png", "ward/c.png")
+    assert table["subject"].tolist() == ["a", "b", "c"]
+    assert [path[-6:] for path in given(table, "mask")] == ["/a.png", "sk.png", ""]
+
+
 def test_rows_with_a_problem_are_named_by_the_first_and_some_row_must_be_left():
     table = pd.DataFrame({"subject": ["a", "b", "c"]})
     table.attrs["problems"] = [{"subject": "x", "problem": "a lateral film"}]

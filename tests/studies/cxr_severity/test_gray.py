@@ -211,6 +211,38 @@ def test_real_films_are_told_by_the_rule(real):
     assert (rule(pictures) < 0).mean() > 0.94
 
 
+class Wrong(nn.Module):
+    """A network that is sure of the opposite."""
+
+    def forward(self, x):
+        return -Dark()(x)
+
+
+def test_nothing_is_turned_where_network_and_rule_disagree(folder):
+    found = decide(Wrong(), loaded(folder)).set_index("subject")
+    assert not found["inverted"].any()
+    assert found.loc["right", "note"].startswith("the network calls it inverted (1.00), the rule")
+    assert found.loc["wrong", "note"].startswith("the network calls it right (0.00), the rule")
+
+
+def test_real_films_in_bars_are_told_by_the_rule_as_without(real):
+    films = [read_film(p).shown for p in sorted((real / "cxr_severity" / "images").iterdir())[::6]]
+    bars = ((90, 90), (0, 0)), ((0, 0), (150, 0)), ((40, 40), (40, 40))
+    bare = rule(np.stack([prepare(film) for film in films]))
+    for wide in bars:
+        for gray in (np.min, np.max):
+            padded = [np.pad(film, wide, constant_values=gray(film)) for film in films]
+            assert rule(np.stack([prepare(f) for f in padded])) == pytest.approx(bare, abs=0.1)
+
+
+def test_a_film_of_fractions_keeps_its_grays_when_it_is_turned(tmp_path):
+    Image.fromarray(chest(inverted=True) / np.float32(255)).save(tmp_path / "f.tif")
+    table = loaded(tmp_path)
+    save_corrected(table, decide(Dark(), table), tmp_path / "out", synthetic=False)
+    saved = read_film(tmp_path / "out" / "image" / "f.png").pixels
+    assert np.corrcoef(saved.ravel(), chest().ravel())[0, 1] > 0.9999
+
+
 class Unsure(nn.Module):
     """A network that has learned nothing."""
 

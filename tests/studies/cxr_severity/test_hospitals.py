@@ -89,9 +89,24 @@ def test_patients_are_thinned_to_a_share_and_no_more_than_needed(share):
     assert (found == 0).sum() == 60 or (found == 1).sum() == 40
 
 
-def test_too_few_patients_cannot_be_thinned():
-    with pytest.raises(DataError, match=r"cannot be thinned to a share of 0\.01"):
-        hospitals.with_prevalence(pd.DataFrame({"y": [0, 0, 1]}), 0.01, seed=0)
+def test_too_few_patients_are_not_thinned_and_the_way_is_left_out(capsys):
+    people = pd.DataFrame({"y": [0, 0, 1], "p": [0.1, 0.2, 0.9], "threshold": 0.5})
+    few = hospitals.with_prevalence(people, 0.01, seed=0)
+    assert few.empty
+    assert "cannot be thinned to a share of 0.01" in capsys.readouterr().out
+    found = hospitals.compare_ways({"all": people, "few": few}, n_boot=0, seed=0)
+    assert set(found["name"]) == {"all"}
+
+
+def test_a_difference_between_hospitals_helps_the_pooled_auc_alone():
+    rng = np.random.default_rng(0)
+    site = np.repeat(["A", "B", "C"], 400)
+    y = rng.random(1200) < np.repeat([0.2, 0.8, 1.0], 400)
+    p = np.repeat([0.2, 0.8, 0.9], 400) + 0.01 * rng.random(1200)
+    found = hospitals.auc_within(pd.DataFrame({"site": site, "y": y.astype(int), "p": p}))
+    assert found["site"].tolist() == ["A", "B", "mean within hospitals", "pooled"]
+    assert found["auc"].iloc[2] == pytest.approx(0.5, abs=0.05)
+    assert found["auc"].iloc[3] > 0.8
 
 
 def test_ways_of_testing_stand_beside_each_other_with_their_prevalence():

@@ -13,6 +13,7 @@ from nextaim_kit.learn.fit import load_weights, save_weights
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import lungs
 from nextaim_kit.studies.cxr_severity.films import load_films
+from nextaim_kit.studies.cxr_severity.pixels import Frame
 from nextaim_kit.studies.cxr_severity.unet import lung_net
 
 
@@ -142,9 +143,9 @@ class Everywhere(torch.nn.Module):
 
 def test_outlines_are_saved_with_films_and_doubts_as_a_cohort(chests, tmp_path):
     table, seen = chests.table.head(2), chests.seen[:2]
-    shapes = [mask.shape for mask in chests.masks[:2]]
+    frames = [Frame.of(mask) for mask in chests.masks[:2]]
     unseen = np.array([[True, False]])
-    found = lungs.outline([Everywhere(-9.0)], table, seen, shapes, unseen=unseen)
+    found = lungs.outline([Everywhere(-9.0)], table, seen, frames, unseen=unseen)
     assert found["lungs"].isna().all()
     assert found["lungs_unseen"].tolist() == [True, False]
     assert found["doubts"].str.contains("no lungs found").all()
@@ -157,13 +158,16 @@ def test_outlines_are_saved_with_films_and_doubts_as_a_cohort(chests, tmp_path):
     assert {"lesions", "doubts"} <= set(again)
 
 
+WHOLE = Frame((128, 128), (slice(0, 128), slice(0, 128)))
+
+
 def test_a_film_of_another_body_part_or_turned_is_doubted_by_its_lungs(chests, fitted):
     """The rules see what the network makes of such a film, not a mask drawn for them."""
     flat = np.random.default_rng(0).normal(size=chests.seen[:1].shape).astype(np.float32)
     turned = np.rot90(chests.seen[:6], axes=(1, 2)).copy()
     strange = np.concatenate([flat, turned])
     table = pd.concat([chests.table.head(7)])
-    found = lungs.outline([fitted[0].net], table, strange, [(128, 128)] * 7,
+    found = lungs.outline([fitted[0].net], table, strange, [WHOLE] * 7,
                           unseen=np.ones((1, 7), bool))  # fmt: skip
     assert found["doubts"].iloc[0]
     assert (found["doubts"].iloc[1:] != "").mean() > 0.5
