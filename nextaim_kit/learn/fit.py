@@ -112,7 +112,9 @@ def fit(
         Let the learning rate fall along half a cosine over all epochs (Loshchilov & Hutter 2017,
         arXiv:1608.03983), instead of `plateau`.
     accumulate : int
-        Batches whose gradients are added up before a step: less memory for the same step.
+        Batches whose gradients are added up before a step, with less memory. It is the same step
+        only where the loss is a mean over items and nothing else looks at a whole batch: a Dice
+        over the batch (`learn.losses`) and batch normalization then see a smaller one.
     amsgrad : bool
         Adam's variant (Reddi et al. 2018, arXiv:1904.09237).
     recompute : sequence of module types, optional
@@ -122,8 +124,9 @@ def fit(
         Train within what is free now, or within so many GB (10**9 bytes): blocks computed twice,
         smaller batches accumulated to `batch_size`, activations in the host's memory, in this
         order and only as far as needed (`machine.planning`). What is chosen is printed, and kept
-        in the folder. An epoch's last, incomplete update then weighs its items less. By default
-        nothing is planned.
+        in the folder. What `accumulate` says of the same step holds for accumulated batches here
+        too, and an epoch's last, incomplete update weighs its items less. By default nothing is
+        planned.
     workers : int, optional
         Loader processes; no more than memory and ``/dev/shm`` can bear. By default none on a CPU,
         whose cores train, and as many as can be beside a GPU.

@@ -44,7 +44,10 @@ class SegmentationLoss(nn.Module):
 
 
 def _dice(share: Tensor, target: Tensor) -> Tensor:
-    """One minus the mean over channels, each over the whole batch: few items have every class."""
+    """One minus the mean over channels, each over the whole batch: few items have every class.
+
+    So the loss of a batch is not the mean of its items' losses, and accumulation is not exact.
+    """
     axes = (0, *range(2, share.ndim))
     overlap, sizes = (share * target).sum(axes), share.sum(axes) + target.sum(axes)
     return 1 - torch.mean((2 * overlap + 1) / (sizes + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -250,8 +250,8 @@ def above(volumes: Volumes, lungs: Sequence[NDArray], level: float) -> list[NDAr
     ]
 
 
-def few_updates(way: Way, volumes: Volumes, how: Trick = "plain", *, updates: int = 2,
-                seed: int = 0) -> NDArray[np.float32]:  # fmt: skip
+def few_updates(way: Way, volumes: Volumes, how: Trick = "plain", *, loss: Any = _MEAN,
+                updates: int = 2, seed: int = 0) -> NDArray[np.float32]:  # fmt: skip
     """Weights after a few updates on the same batch, by tricks that ought not to change them.
 
     By plain gradient descent: Adam divides a gradient by its own size, so that it makes a step of
@@ -265,6 +265,8 @@ def few_updates(way: Way, volumes: Volumes, how: Trick = "plain", *, updates: in
     how : {"plain", "checkpointed", "accumulated", "two stages"}
         Blocks computed twice; gradients of single items added up; the two stages of
         `network.split_step`.
+    loss : callable, optional
+        Of logits and target. By default a mean over items, for which accumulation is exact.
     updates, seed : int
 
     Returns
@@ -284,8 +286,8 @@ def few_updates(way: Way, volumes: Volumes, how: Trick = "plain", *, updates: in
             descent.zero_grad()
             for a, b in zip(x.split(size), y.split(size), strict=True):
                 if how == "two stages":
-                    split_step(*halves, a, b, _MEAN)
+                    split_step(*halves, a, b, loss)
                 else:
-                    (_MEAN(net(a), b) * size / len(x)).backward()
+                    (loss(net(a), b) * size / len(x)).backward()
             descent.step()
     return torch.cat([p.detach().ravel() for p in net.parameters()]).numpy()

@@ -91,6 +91,12 @@ def test_accumulated_gradients_give_the_same_weights_up_to_rounding():
     assert not np.array_equal(plain, workarounds.few_updates(PLAIN, volumes(), seed=1))
 
 
+def test_with_a_dice_over_the_batch_accumulation_makes_another_update():
+    plain, added = (workarounds.few_updates(PLAIN, volumes(), how, loss=workarounds.loss)
+                    for how in ("plain", "accumulated"))  # fmt: skip
+    assert 1e-5 < np.abs(added - plain).max() < 1e-1
+
+
 def test_the_loss_is_least_where_all_is_right():
     target = volumes(1)[0][1][None]
     right, wrong = (workarounds.loss(sign * 20 * (2 * target - 1), target) for sign in (1, -1))
