@@ -97,8 +97,8 @@ def test_agreement_cannot_be_told_of_one_reader_or_one_value():
 
 @pytest.mark.parametrize("unit", [1.0, 1e6])
 def test_readers_that_differ_by_a_constant_have_an_icc_without_interval(unit):
-    value, *interval = icc_interval(unit * (np.arange(5.0)[:, None] + [0.0, 1.0]))
-    assert value == pytest.approx(5 / 6)
+    value, *interval = icc_interval(unit * (np.arange(5.0)[:, None] / 3 + [0.0, 0.1]))
+    assert value == pytest.approx(500 / 509)
     assert np.isnan(interval).all()
 
 
