@@ -32,8 +32,8 @@ def doubts(film: NDArray, lungs: NDArray) -> list[str]:
     list of str
         Empty for a usual film. Outlined by a network trained on the twin, of 229 real films 3 were
         called mirrored and none upside down; of the same films mirrored 24 % were called so, upside
-        down 44 %. The threshold for mirrored ones was set on half of the patients (2 of 121 films
-        called so, 24 % of mirrored ones); on the other half: 1 of 108, and 23 %.
+        down 44 %. By halves of the patients, both seen when the threshold was set: 2 of 121, 1 of
+        108 films called mirrored, 24 and 23 % of mirrored ones.
     """
     share, found = float((lungs > 0).mean()), [k for k in (1, 2) if (lungs == k).any()]
     if not found:

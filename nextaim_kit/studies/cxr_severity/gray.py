@@ -175,8 +175,8 @@ def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
     Headers are honored first (`read_film`); network and rule then look at what is shown. Only where
     both find it inverted is it turned, and marked if a header said otherwise. Where they disagree,
     or the network is not sure (0.2 to 0.8), it stays as its header says, and is marked to be looked
-    at. A network trained on the twin alone, on 229 real films: none is turned, 4 are marked; of
-    the same films inverted, 222 are turned and 7 marked; with black or white bars added, the same.
+    at. A network trained on the twin alone, on 229 real films: none is turned, 3 are marked; of
+    the same films inverted, 222 are turned and 7 marked.
 
     Parameters
     ----------
