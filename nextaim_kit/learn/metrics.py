@@ -366,7 +366,8 @@ def within_auc_interval(
     """
     names = np.unique(np.asarray(group))
     inside = np.where(np.asarray(group) == names[:, None], np.asarray(y, float), np.nan)
-    return mean_auc_interval(inside, [score] * len(names), n_boot=n_boot, seed=seed)
+    scores = np.tile(np.asarray(score, float), (len(names), 1))
+    return mean_auc_interval(inside, scores, n_boot=n_boot, seed=seed)
 
 
 def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
