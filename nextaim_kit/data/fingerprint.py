@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def _made_from_a_twin(path: Path) -> bool:
 
 
 def _of_path(path: Path) -> str:
-    if path.is_file() and path.suffix.lower() in _CELLS:
+    if path.is_file() and kind_of(path) in SHEETS:
         return _of_files([(path.name, path), *_named_files(path)])
     if path.is_file():
         return _of_files([(part.name, part) for part in files_of(path)])
@@ -87,7 +87,7 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
     An absolute cell counts by its last part alone, so that moved data stay the same: several of
     one name are told apart by their content.
     """
-    cells = {cell for cell in _CELLS[table.suffix.lower()](table) if _like_a_path(cell)}
+    cells = {cell for cell in _cells(table) if _like_a_path(cell)}
     files: list[tuple[str, Path]] = []
     for cell in cells:
         place, _ = split_choice(place_of(cell, table.parent))
@@ -99,27 +99,12 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
     return files
 
 
-def _csv_cells(table: Path) -> Iterator[str]:
-    # Where it is no table after all, its bytes alone count.
-    with (
-        table.open(newline="", encoding="utf-8-sig", errors="replace") as stream,
-        contextlib.suppress(csv.Error),
-    ):
-        for row in csv.reader(stream):
-            yield from row
-
-
-def _parquet_cells(table: Path) -> Iterator[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with contextlib.suppress(pa.ArrowInvalid):
-        for column in pq.read_table(table, partitioning=None).columns:
-            if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-                yield from (cell for cell in column.unique().to_pylist() if cell)
-
-
-_CELLS = {".csv": _csv_cells, ".parquet": _parquet_cells}
+def _cells(table: Path) -> Iterator[str]:
+    """Cells of text, header and all; none of what is no table, whose bytes alone count."""
+    with contextlib.suppress(KitError), warnings.catch_warnings(action="ignore"):
+        read = read_table(table)
+        for name, values in read.select_dtypes(exclude="number").items():
+            yield from (str(name), *values.dropna().astype(str).unique())
 
 
 def _like_a_path(cell: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import pandas as pd
@@ -45,11 +46,19 @@ def test_data_that_move_keep_their_fingerprint(table, tmp_path):
     assert str(tmp_path) not in json.dumps(before)
 
 
-def test_a_parquet_table_counts_the_files_it_names(table):
-    import pandas as pd
-
-    path = table.with_suffix(".parquet")
-    pd.read_csv(table).to_parquet(path)
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("cohort.parquet", pd.DataFrame.to_parquet),
+        ("cohort.xlsx", pd.DataFrame.to_excel),
+        ("cohort.csv.gz", pd.DataFrame.to_csv),
+        ("cohort.tsv", partial(pd.DataFrame.to_csv, sep="\t")),
+        ("semicolons.csv", partial(pd.DataFrame.to_csv, sep=";")),
+    ],
+)
+def test_a_table_of_any_form_counts_the_files_it_names(table, name, write):
+    path = table.with_name(name)
+    write(pd.read_csv(table), path, index=False)
     before = fingerprint(str(path))["sha256"]
     (table.parent / "ct" / "1.dcm").write_text("another slice")
     assert fingerprint(str(path))["sha256"] != before
