@@ -98,7 +98,7 @@ def load_table(
     schema.check(table[FIRST], name)
     numbers, doubts = _numeric(table, [*(c for c in beside if c in table), *features], name)
     raw = table
-    table, small = _large_sites(pd.concat([table[FIRST], numbers], axis=1), min_site_size)
+    table, small = large_sites(pd.concat([table[FIRST], numbers], axis=1), min_site_size)
     if table.empty:
         raise DataError(
             f"{name} holds no subject that can be used",
@@ -312,7 +312,8 @@ def _not_numeric(name: str, wrong: dict[Any, str]) -> DataError:
     )
 
 
-def _large_sites(table: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[Problem]]:
+def large_sites(table: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[Problem]]:
+    """Subjects of sites with at least `least` subjects, and the others as problems."""
     counts = table["site"].map(table["site"].value_counts())
     small = counts < least
     problems = [

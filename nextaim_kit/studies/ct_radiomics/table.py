@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit.data.feature_names import like_an_outcome, named_as_features
-from nextaim_kit.data.features import column_use, load_table
+from nextaim_kit.data.features import column_use, large_sites, load_table
 from nextaim_kit.data.source import SYNTHETIC
+from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.univariate import near_perfect
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.twin import make_twin
@@ -42,13 +43,7 @@ def feature_table(
         Features with a value in any subject, in the table's order.
     """
     if spec == SYNTHETIC:
-        twin = make_twin(n=patients, seed=seed)
-        table, failures = extract_cohort(twin)
-        table.attrs["problems"] = failures[["subject", "problem"]].to_dict("records")
-        named = named_as_features(map(str, table))
-        features = [name for name in named if table[name].notna().any()]
-        table.attrs["columns"] = [{"column": f, "use": "feature", "note": ""} for f in features]
-        return table, features
+        return _of_twin(patients, seed, **columns)
     table = load_table(spec, beside=(VOLUME, INVOLVEMENT), **columns)
     used = column_use(table).query("use == 'feature'")
     features = list(used["column"])
@@ -60,4 +55,31 @@ def feature_table(
             + ", ".join(doubtful[:8]),
             stacklevel=2,
         )
+    return table, features
+
+
+def _of_twin(
+    patients: int, seed: int, *, min_site_size: int = 1, **columns: Any
+) -> tuple[pd.DataFrame, list[str]]:
+    own = {name: name.removesuffix("_column") for name in columns if name != "feature_columns"}
+    named = [f"{n}={v!r}" for n, v in columns.items() if v and v != own.get(n)]
+    if named:
+        raise RequestError(
+            "the synthetic twin has columns of its own",
+            expected="its columns as they are",
+            found=", ".join(named),
+            mend="give your table too: features=...",
+        )
+    table, failures = extract_cohort(make_twin(n=patients, seed=seed))
+    table, small = large_sites(table, min_site_size)
+    if table.empty:
+        raise RequestError(
+            f"no site of the synthetic twin has {min_site_size} subjects",
+            found=small[0]["problem"],
+            mend="lower min_site_size, or take more patients",
+        )
+    named = named_as_features(map(str, table))
+    features = [name for name in named if table[name].notna().any()]
+    table.attrs["problems"] = failures[["subject", "problem"]].to_dict("records") + small
+    table.attrs["columns"] = [{"column": f, "use": "feature", "note": ""} for f in features]
     return table, features
