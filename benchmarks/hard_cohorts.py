@@ -1,7 +1,7 @@
 """Every notebook on five cohorts that are hard to be right about: done, or refused with a reason.
 
     python benchmarks/hard_cohorts.py  # 20 minutes; writes benchmarks/results/hard_cohorts.json
-    python benchmarks/hard_cohorts.py --only ct_lungquant/quantification
+    python benchmarks/hard_cohorts.py --only ct_lungquant/quantification  # one again
 
 Nothing is found in anybody; there is one subject; all are of one class; of one site; all are
 alike. Each notebook runs at its smoke profile on such a cohort of synthetic patients, given from a
@@ -17,6 +17,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,40 +75,71 @@ def without(*columns: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return lambda table: table.assign(**{c: table[c].map(blank) for c in columns if c in table})
 
 
-def cases() -> Iterator[tuple[str, str, Tables]]:
-    """Notebook, way of being hard, and tables for its parameters."""
+def cases(only: str) -> Iterator[tuple[str, str, Tables]]:
+    """Notebook whose name begins with `only`, way of being hard, and tables for its parameters."""
     # Not above: benchmarks/radiomics.py would be taken for the package of that name.
     sys.path[:] = [p for p in sys.path if Path(p).resolve() != Path(__file__).resolve().parent]
+    makers = {"challenges": on_scans, "ct_lungquant": on_scans}
+    makers |= {"ct_radiomics": on_radiomics, "cxr_severity": on_films}
+    wanted = {make: None for study, make in makers.items() if not only or only.startswith(study)}
+    for make in wanted:
+        for how in HARD:
+            for notebook, tables in make(how):
+                if notebook.startswith(only):
+                    yield notebook, how, tables
+
+
+def on_scans(how: str) -> Iterator[tuple[str, Tables]]:
+    """Notebooks of chest CTs."""
+    scans, healthy, values, readings = _scans()
+    for notebook in ("ct_lungquant/segmentation", "challenges/memory_budget"):
+        yield notebook, {"cohort": hard(scans, how, without("lesions"))}
+    yield "ct_lungquant/quantification", {"cohort": hard(scans, how, lambda _: healthy)}
+    measured, read = hard(values, how, _no_lesions), hard(readings, how, _no_lesions)
+    yield "ct_lungquant/multicenter", {"values": measured, "readings": read}
+    yield "ct_lungquant/structured_report", {"values": measured}
+
+
+@cache
+def _scans() -> tuple[pd.DataFrame, ...]:
+    size = (64, 48, 32)
+    scans = lungquant.make_twin(24, size=size)
+    healthy = lungquant.make_twin(60, size=size).query("truth_involvement == 0")
+    healthy = pd.concat([healthy] * 6).assign(subject=lambda t: [f"H-{k}" for k in range(len(t))])
+    return scans, healthy, quantify(scans)[0], read_panel(scans)
+
+
+def on_radiomics(how: str) -> Iterator[tuple[str, Tables]]:
+    """Notebooks of radiomic features."""
+    lesions, features = _lesions()
+    yield "ct_radiomics/extraction", {"cohort": hard(lesions, how, without("mask"))}
+    numbers = features.select_dtypes("number").columns.difference(["label"])
+    table = hard(features, how, lambda t: t.assign(**dict.fromkeys(numbers, np.nan)))
+    for stage in ("severity", "site_effect"):
+        yield f"ct_radiomics/{stage}", {"features": table}
+
+
+@cache
+def _lesions() -> tuple[pd.DataFrame, pd.DataFrame]:
     from nextaim_kit.studies.ct_radiomics import twin as radiomics
     from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 
-    small = {"size": (64, 48, 32)}
-    scans = lungquant.make_twin(24, **small)
-    healthy = lungquant.make_twin(60, **small).query("truth_involvement == 0")
-    healthy = pd.concat([healthy] * 6).assign(subject=lambda t: [f"H-{k}" for k in range(len(t))])
-    lesions = radiomics.make_twin(n=24)
-    features = extract_cohort(radiomics.make_twin(n=80))[0]
-    numbers = features.select_dtypes("number").columns.difference(["label"])
-    radiographs = films.make_twin(48, size=128).rename(columns={"truth_inverted": "inverted"})
-    values, readings = quantify(scans)[0], read_panel(scans)
-    for how in HARD:
-        for stage in ("segmentation", "quantification"):
-            empty = without("lesions") if stage == "segmentation" else lambda _: healthy
-            yield f"ct_lungquant/{stage}", how, {"cohort": hard(scans, how, empty)}
-        yield "challenges/memory_budget", how, {"cohort": hard(scans, how, without("lesions"))}
-        measured, read = hard(values, how, _no_lesions), hard(readings, how, _no_lesions)
-        yield "ct_lungquant/multicenter", how, {"values": measured, "readings": read}
-        yield "ct_lungquant/structured_report", how, {"values": measured}
-        yield "ct_radiomics/extraction", how, {"cohort": hard(lesions, how, without("mask"))}
-        nothing = features.assign(**dict.fromkeys(numbers, np.nan))
-        table = hard(features, how, lambda _, nothing=nothing: nothing)
-        yield "ct_radiomics/severity", how, {"features": table}
-        yield "ct_radiomics/site_effect", how, {"features": table}
-        plain = hard(radiographs, how, lambda t: t.assign(inverted=0))
-        yield "cxr_severity/gray_level", how, {"cohort": plain}
-        blind = hard(radiographs, how, without("lungs", "lesions"))
-        for stage in ("lung_segmentation", "severity"):
-            yield f"cxr_severity/{stage}", how, {"cohort": blind}
+    return radiomics.make_twin(n=24), extract_cohort(radiomics.make_twin(n=80))[0]
+
+
+def on_films(how: str) -> Iterator[tuple[str, Tables]]:
+    """Notebooks of chest films."""
+    radiographs = _films()
+    plain = hard(radiographs, how, lambda t: t.assign(inverted=0))
+    yield "cxr_severity/gray_level", {"cohort": plain}
+    blind = hard(radiographs, how, without("lungs", "lesions"))
+    for stage in ("lung_segmentation", "severity"):
+        yield f"cxr_severity/{stage}", {"cohort": blind}
+
+
+@cache
+def _films() -> pd.DataFrame:
+    return films.make_twin(48, size=128).rename(columns={"truth_inverted": "inverted"})
 
 
 def _no_lesions(table: pd.DataFrame) -> pd.DataFrame:
@@ -140,19 +172,20 @@ def outcome(notebook: str, tables: Tables) -> str:
 def main() -> None:
     """Run, print, write the result; exit code 1 where an error was raw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="one notebook")
+    parser.add_argument("--only", default="", help="notebooks of this name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
+    kept = options.out / "hard_cohorts.json"
+    before = json.loads(kept.read_text()) if options.only and kept.is_file() else {}
     found: dict[str, dict[str, str]] = {
-        n.id: {} for s in catalog.studies() for n in s.notebooks.values()
+        n.id: before.get(n.id, {}) for s in catalog.studies() for n in s.notebooks.values()
     }
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NEXTAIM_RUNS"] = f"{folder}/runs"
-        for notebook, how, tables in cases():
-            if options.only in ("", notebook):
-                found[notebook][how] = outcome(notebook, tables)
-                print(f"{notebook:32} {how:14} {found[notebook][how]}", flush=True)
-    write_text(options.out / "hard_cohorts.json", json.dumps(found, indent=1) + "\n")
+        for notebook, how, tables in cases(options.only):
+            found[notebook][how] = outcome(notebook, tables)
+            print(f"{notebook:32} {how:14} {found[notebook][how]}", flush=True)
+    write_text(kept, json.dumps(found, indent=1) + "\n")
     if any(end.startswith("raw") for ends in found.values() for end in ends.values()):
         raise SystemExit(1)
 
