@@ -111,15 +111,19 @@ def energy_in_lungs(nets: Nets, lungs: NDArray[np.bool_]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def films_again(twin: Callable[[], pd.DataFrame], table: pd.DataFrame, size: int) -> Films:
+def films_again(twin: Callable[..., pd.DataFrame], table: pd.DataFrame, size: int) -> Films:
     """Other films of the synthetic patients of a table, in its order.
+
+    They are made at the size of the table's own, and cut like them: electrodes that cross a border
+    change what looks like a bar there.
 
     Raises
     ------
     DataError
         If the twin does not have all of them, or others of these names.
     """
-    again = twin().set_index("subject")
+    frames = load_even(table["image"], size)[1]
+    again = twin(size=frames[0].shape[0]).set_index("subject")
     absent = [subject for subject in table["subject"] if subject not in again.index]
     if absent:
         raise DataError(
@@ -134,7 +138,7 @@ def films_again(twin: Callable[[], pd.DataFrame], table: pd.DataFrame, size: int
             "the twin's patients are others than those of the cohort",
             mend="give the seed of the run that made the cohort",
         )
-    return load_even(again["image"], size, inverted=again["truth_inverted"])[0]
+    return load_even(again["image"], size, inverted=again["truth_inverted"], cut=frames)[0]
 
 
 def shortcut(

@@ -58,7 +58,7 @@ def test_a_network_that_sees_only_lungs_does_not_notice_moved_cables(chests, ima
     """Within the lungs the other films are the same, so no number may change."""
     alone = lungs_only(chests.seen, chests.lungs)
     masked = severity.Inputs(chests.table, alone, chests.inputs.numbers)
-    again = partial(make_twin, 40, size=128, cables="mild")
+    again = partial(make_twin, 40, cables="mild")
     moved = attention.films_again(again, chests.table, chests.seen.shape[1])
     assert (moved != chests.seen).any()
     nets = {"whole film": (chests.inputs, image), "lungs only": (masked, image)}
@@ -71,9 +71,9 @@ def test_a_network_that_sees_only_lungs_does_not_notice_moved_cables(chests, ima
 
 def test_patients_that_the_twin_does_not_have_are_named(chests):
     with pytest.raises(DataError, match="not in the twin, such as"):
-        attention.films_again(partial(make_twin, 24, size=64), chests.table, 64)
+        attention.films_again(partial(make_twin, 24), chests.table, 64)
     with pytest.raises(DataError, match="others than those of the cohort"):
-        attention.films_again(partial(make_twin, 40, size=64, seed=7), chests.table, 64)
+        attention.films_again(partial(make_twin, 40, seed=7), chests.table, 64)
 
 
 def test_a_film_without_lungs_has_no_energy_in_them(chests, image):
