@@ -27,7 +27,9 @@ def test_an_answer_is_told_right_or_given_the_hint(capsys, monkeypatch, answer, 
     assert capsys.readouterr().out.strip() == said
 
 
-def test_headless_on_the_twin_a_wrong_solution_fails_and_an_open_exercise_does_not(monkeypatch, capsys):
+def test_headless_on_the_twin_a_wrong_solution_fails_and_an_open_exercise_does_not(
+    monkeypatch, capsys
+):
     monkeypatch.setenv("NEXTAIM_PROVE", "1")
     feedback(..., 1, hint="look")
     with pytest.raises(RunError, match="solution of an exercise is wrong"):

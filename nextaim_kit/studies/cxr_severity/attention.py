@@ -51,7 +51,7 @@ def maps_of_tests(folds: Sequence[Fold], inputs: Inputs, layer: str = CAM_LAYER)
     return np.concatenate([maps(fold, inputs, fold.test, layer=layer) for fold in folds])
 
 
-def right_then_wrong(y: NDArray, p: NDArray, *, each: int) -> list[int]:
+def correct_then_wrong(y: NDArray, p: NDArray, *, each: int) -> list[int]:
     """Rows that are predicted best, half of either outcome where there are, then the worst ones."""
     miss = np.abs(y - p)
     order = np.argsort(miss, kind="stable")
@@ -157,7 +157,8 @@ def shortcut(
     Returns
     -------
     DataFrame
-        ``name`` (cables as filmed, or moved), ``value, low, high``, ``group`` (the network).
+        ``name`` (cables as filmed, or moved), ``value, low, high``, ``n`` (films), ``group`` (the
+        network).
     """
     rows = []
     for group, (inputs, folds) in nets.items():
@@ -170,8 +171,8 @@ def shortcut(
             )
             who = inputs.patients[tested]
             found = auc_interval(inputs.y[tested], p, groups=who, n_boot=n_boot, seed=seed)
-            rows.append((name, *found, group))
-    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "group"])
+            rows.append((name, *found, len(tested), group))
+    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "n", "group"])
 
 
 def at_lesions(

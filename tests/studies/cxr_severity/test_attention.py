@@ -38,11 +38,11 @@ def test_there_is_a_map_for_each_test_film_of_its_size(chests, image):
     assert found.min() >= 0
 
 
-def test_right_ones_come_first_half_of_either_outcome_then_the_most_wrong():
+def test_correct_ones_come_first_half_of_either_outcome_then_the_most_wrong():
     y = np.array([1, 1, 1, 0, 0, 0])
     p = np.array([0.9, 0.8, 0.1, 0.2, 0.1, 0.7])
-    assert attention.right_then_wrong(y, p, each=2) == [0, 4, 2, 5]
-    assert attention.right_then_wrong(y, p, each=1) == [0, 2]
+    assert attention.correct_then_wrong(y, p, each=2) == [0, 4, 2, 5]
+    assert attention.correct_then_wrong(y, p, each=1) == [0, 2]
 
 
 def test_energy_in_the_lungs_is_a_share_beside_their_area(chests, image):
