@@ -258,6 +258,8 @@ def _kernel_environment(request: Request) -> AbstractContextManager[None]:
     return environ(
         {
             "NEXTAIM_RUN": str(request.folder),
+            # The tests prove the solutions on the twins; no solution ends a run on a user's data.
+            "NEXTAIM_PROVE": "1" if all(d["sha256"] is None for d in request.data) else "",
             "JUPYTER_PREFER_ENV_PATH": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",

@@ -28,7 +28,7 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
     Raises
     ------
     RunError
-        In a headless run, if an answer was given and is wrong: solutions must be right.
+        If an answer was given and is wrong in a headless run on the twin: its solutions are proven.
     """
     if expected is None or (isinstance(expected, float) and np.isnan(expected)):
         print("These data have no answer to this exercise; the synthetic ones have.")
@@ -37,7 +37,7 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
         print(f"Not answered yet. Hint: {hint}")
         return
     right = _same(answer, expected, tolerance)
-    if not right and os.environ.get("NEXTAIM_RUN"):
+    if not right and os.environ.get("NEXTAIM_PROVE"):
         raise RunError("the solution of an exercise is wrong", found=repr(answer))
     print("Right." if right else f"Not yet. Hint: {hint}")
 

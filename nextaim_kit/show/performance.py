@@ -310,7 +310,7 @@ def confusion(
     axis.set(xlabel="predicted", ylabel="true", title=title)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
-    said = [f"of {counts[i].sum()} {name} {counts[i, i]} right" for i, name in enumerate(labels)]
+    said = [f"of {counts[i].sum()} {name} {counts[i, i]} correct" for i, name in enumerate(labels)]
     return described(figure, f"Confusion matrix: {'; '.join(said)}.")
 
 

@@ -77,6 +77,14 @@ def test_the_identity_follows_the_content_of_data_and_not_their_place(toy, tmp_p
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_a_wrong_solution_ends_a_run_on_the_twin_but_none_on_a_users_own_data(toy, tmp_path):
+    toy("from nextaim_kit.show.feedback import feedback; feedback(2, 1, hint='look')")
+    (tmp_path / "own.csv").write_text("subject\nx\n")
+    assert execute(ask(cohort=str(tmp_path / "own.csv")))[0]["outcome"] == "complete"
+    with pytest.raises(RunError, match="solution of an exercise is wrong"):
+        execute(ask())
+
+
 @pytest.mark.parametrize("harm", ["missing", "changed", "record cut"])
 def test_a_damaged_run_is_run_again(toy, harm):
     toy()

@@ -22,16 +22,25 @@ from nextaim_kit.show.progress import ProgressLine
     ],
 )
 def test_an_answer_is_told_right_or_given_the_hint(capsys, monkeypatch, answer, expected, said):
-    monkeypatch.delenv("NEXTAIM_RUN", raising=False)
+    monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
     feedback(answer, expected, hint="look", tolerance=1e-3)
     assert capsys.readouterr().out.strip() == said
 
 
-def test_headless_a_wrong_solution_fails_and_an_open_exercise_does_not(monkeypatch, capsys):
-    monkeypatch.setenv("NEXTAIM_RUN", "1")
+def test_headless_on_the_twin_a_wrong_solution_fails_and_an_open_exercise_does_not(
+    monkeypatch, capsys
+):
+    monkeypatch.setenv("NEXTAIM_PROVE", "1")
     feedback(..., 1, hint="look")
     with pytest.raises(RunError, match="solution of an exercise is wrong"):
         feedback(2, 1, hint="look")
+
+
+def test_on_a_users_own_data_no_solution_ends_a_headless_run(monkeypatch, capsys):
+    monkeypatch.setenv("NEXTAIM_RUN", "1")
+    monkeypatch.setenv("NEXTAIM_PROVE", "")
+    feedback(2, 1, hint="look")
+    assert capsys.readouterr().out.strip() == "Not yet. Hint: look"
 
 
 def test_progress_in_a_log_tells_the_end_and_no_more_than_it_must(capsys):

@@ -51,7 +51,7 @@ def maps_of_tests(folds: Sequence[Fold], inputs: Inputs, layer: str = CAM_LAYER)
     return np.concatenate([maps(fold, inputs, fold.test, layer=layer) for fold in folds])
 
 
-def right_then_wrong(y: NDArray, p: NDArray, *, each: int) -> list[int]:
+def correct_then_wrong(y: NDArray, p: NDArray, *, each: int) -> list[int]:
     """Rows that are predicted best, half of either outcome where there are, then the worst ones."""
     miss = np.abs(y - p)
     order = np.argsort(miss, kind="stable")
@@ -111,15 +111,19 @@ def energy_in_lungs(nets: Nets, lungs: NDArray[np.bool_]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def films_again(twin: Callable[[], pd.DataFrame], table: pd.DataFrame, size: int) -> Films:
+def films_again(twin: Callable[..., pd.DataFrame], table: pd.DataFrame, size: int) -> Films:
     """Other films of the synthetic patients of a table, in its order.
+
+    They are made at the size of the table's own, and cut like them: electrodes that cross a border
+    change what looks like a bar there.
 
     Raises
     ------
     DataError
         If the twin does not have all of them, or others of these names.
     """
-    again = twin().set_index("subject")
+    frames = load_even(table["image"], size)[1]
+    again = twin(size=frames[0].shape[0]).set_index("subject")
     absent = [subject for subject in table["subject"] if subject not in again.index]
     if absent:
         raise DataError(
@@ -134,7 +138,7 @@ def films_again(twin: Callable[[], pd.DataFrame], table: pd.DataFrame, size: int
             "the twin's patients are others than those of the cohort",
             mend="give the seed of the run that made the cohort",
         )
-    return load_even(again["image"], size, inverted=again["truth_inverted"])[0]
+    return load_even(again["image"], size, inverted=again["truth_inverted"], cut=frames)[0]
 
 
 def shortcut(
@@ -153,7 +157,8 @@ def shortcut(
     Returns
     -------
     DataFrame
-        ``name`` (cables as filmed, or moved), ``value, low, high``, ``group`` (the network).
+        ``name`` (cables as filmed, or moved), ``value, low, high``, ``n`` (films), ``group`` (the
+        network).
     """
     rows = []
     for group, (inputs, folds) in nets.items():
@@ -166,8 +171,8 @@ def shortcut(
             )
             who = inputs.patients[tested]
             found = auc_interval(inputs.y[tested], p, groups=who, n_boot=n_boot, seed=seed)
-            rows.append((name, *found, group))
-    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "group"])
+            rows.append((name, *found, len(tested), group))
+    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "n", "group"])
 
 
 def at_lesions(

@@ -139,7 +139,7 @@ def compare_ways(ways: Mapping[str, pd.DataFrame], **options: Any) -> pd.DataFra
     """
     tables = [
         evaluate(one["y"], one["p"], threshold=one["threshold"], **options).assign(
-            name=name, n=len(one), prevalence=float(one["y"].mean())
+            name=name, prevalence=float(one["y"].mean())
         )
         for name, one in ways.items()
         if one["y"].nunique() == 2

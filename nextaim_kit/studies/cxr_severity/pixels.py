@@ -99,7 +99,11 @@ def shrunk(pixels: NDArray, size: int) -> Films:
 
 
 def load_even(
-    paths: Iterable[str | Path], size: int, *, inverted: ArrayLike | None = None
+    paths: Iterable[str | Path],
+    size: int,
+    *,
+    inverted: ArrayLike | None = None,
+    cut: Sequence[Frame] | None = None,
 ) -> tuple[Films, list[Frame], dict[int, str]]:
     """Films as the networks see them, without the bars at their borders.
 
@@ -110,6 +114,8 @@ def load_even(
         Edge in pixels.
     inverted : array-like of bool, optional
         Films known to be inverted when shown as their headers say: they are turned.
+    cut : sequence of Frame, optional
+        Of films of the same sizes that these are cut like; by default each by its own bars.
 
     Returns
     -------
@@ -129,7 +135,7 @@ def load_even(
         frames.append(Frame())
         try:
             shown = read_film(path).shown
-            frames[k] = Frame.of(shown)
+            frames[k] = cut[k] if cut else Frame.of(shown)
             films[k] = even((-shown if known[k] else shown)[frames[k].part], size)
         except DataError as error:
             problems[k] = str(error)

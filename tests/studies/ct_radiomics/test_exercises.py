@@ -14,7 +14,7 @@ from nextaim_kit.studies.ct_radiomics.subject import read_subject
 
 @pytest.fixture(autouse=True)
 def headless(monkeypatch):
-    monkeypatch.setenv("NEXTAIM_RUN", "a run")
+    monkeypatch.setenv("NEXTAIM_PROVE", "1")
 
 
 def test_the_volume_is_that_of_the_label_that_was_measured(tmp_path, capsys):

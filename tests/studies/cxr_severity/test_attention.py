@@ -38,11 +38,11 @@ def test_there_is_a_map_for_each_test_film_of_its_size(chests, image):
     assert found.min() >= 0
 
 
-def test_right_ones_come_first_half_of_either_outcome_then_the_most_wrong():
+def test_correct_ones_come_first_half_of_either_outcome_then_the_most_wrong():
     y = np.array([1, 1, 1, 0, 0, 0])
     p = np.array([0.9, 0.8, 0.1, 0.2, 0.1, 0.7])
-    assert attention.right_then_wrong(y, p, each=2) == [0, 4, 2, 5]
-    assert attention.right_then_wrong(y, p, each=1) == [0, 2]
+    assert attention.correct_then_wrong(y, p, each=2) == [0, 4, 2, 5]
+    assert attention.correct_then_wrong(y, p, each=1) == [0, 2]
 
 
 def test_energy_in_the_lungs_is_a_share_beside_their_area(chests, image):
@@ -58,7 +58,7 @@ def test_a_network_that_sees_only_lungs_does_not_notice_moved_cables(chests, ima
     """Within the lungs the other films are the same, so no number may change."""
     alone = lungs_only(chests.seen, chests.lungs)
     masked = severity.Inputs(chests.table, alone, chests.inputs.numbers)
-    again = partial(make_twin, 40, size=128, cables="mild")
+    again = partial(make_twin, 40, cables="mild")
     moved = attention.films_again(again, chests.table, chests.seen.shape[1])
     assert (moved != chests.seen).any()
     nets = {"whole film": (chests.inputs, image), "lungs only": (masked, image)}
@@ -71,9 +71,9 @@ def test_a_network_that_sees_only_lungs_does_not_notice_moved_cables(chests, ima
 
 def test_patients_that_the_twin_does_not_have_are_named(chests):
     with pytest.raises(DataError, match="not in the twin, such as"):
-        attention.films_again(partial(make_twin, 24, size=64), chests.table, 64)
+        attention.films_again(partial(make_twin, 24), chests.table, 64)
     with pytest.raises(DataError, match="others than those of the cohort"):
-        attention.films_again(partial(make_twin, 40, size=64, seed=7), chests.table, 64)
+        attention.films_again(partial(make_twin, 40, seed=7), chests.table, 64)
 
 
 def test_a_film_without_lungs_has_no_energy_in_them(chests, image):

@@ -113,7 +113,9 @@ def test_ways_of_testing_stand_beside_each_other_with_their_prevalence():
     rng = np.random.default_rng(0)
     people = pd.DataFrame({"y": [0, 1] * 30, "p": rng.random(60), "threshold": 0.5})
     found = hospitals.compare_ways({"all": people, "ten": people.head(10)}, n_boot=50, seed=0)
-    assert found.groupby("name")["n"].first().to_dict() == {"all": 60, "ten": 10}
+    n = found.set_index(["name", "metric"])["n"]
+    assert (n["all", "auc"], n["ten", "auc"]) == (60, 10)
+    assert n["all", "recall"] == 30  # of a share, those that it is of
     assert (found["prevalence"] == 0.5).all()
     assert {"auc", "calibration_intercept", "precision"} <= set(found["metric"])
 
