@@ -22,7 +22,7 @@ def check_worst(answer: Any, affected: pd.DataFrame) -> None:
     """Subject with the worst lesion Dice, and the error of its involvement in points."""
     expected = None
     for row in affected.nsmallest(1, "dsc_lesions").itertuples():
-        expected = f"{row.subject} {abs(row.involvement - row.truth_involvement):.2f}"
+        expected = f"{row.subject} {abs(float(row.involvement) - float(row.truth_involvement)):.2f}"
     hint = "nsmallest of dsc_lesions gives the row; the error is |involvement - truth_involvement|"
     given = answer if answer is Ellipsis else _pair(answer)
     feedback(given, expected, hint=hint)
