@@ -58,7 +58,7 @@ def histograms(
     reference_lines(axis, limits)
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title, xlim=(edges[0], edges[-1]))
     axis.set_ylim(bottom=0)
-    figure.legend(loc="outside lower center", ncols=4)
+    figure.legend(loc="outside lower center", ncols=3)
     marks = ", ".join(f"{name} {value:g}" for value, name in limits)
     return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}. Limits: {marks}.")
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.learn.agreement import bland_altman
+from nextaim_kit.learn.intervals import proportion_interval
 from nextaim_kit.learn.segmentation import mean_with_interval
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, count, kind
@@ -146,8 +147,8 @@ def summary(known: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.Dat
     Returns
     -------
     DataFrame
-        ``metric``, ``value``, ``low``, ``high`` (95 %: bootstrap over patients for means, Wilson
-        for shares), ``n``, ``unit``.
+        ``metric``, ``value``, ``low``, ``high`` (95 %: bootstrap over patients for means,
+        exact for shares), ``n``, ``unit``.
 
     Raises
     ------
@@ -165,7 +166,10 @@ def summary(known: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.Dat
         (name, *mean_with_interval(column, n_boot=n_boot, seed=seed), len(column), unit)
         for name, column, unit in _means(known)
     ]
-    shares = [(name, *share_with_interval(right), len(right), "") for name, right in _shares(known)]
+    shares = [
+        (name, *proportion_interval(sum(right), len(right)), len(right), "")
+        for name, right in _shares(known)
+    ]
     limits = bland_altman(
         known["involvement"], known["truth_involvement"], n_boot=n_boot, seed=seed
     ).set_index("metric")
@@ -197,14 +201,6 @@ def _shares(known: pd.DataFrame) -> list[tuple[str, Sequence[bool]]]:
     if "sides_right" in known and known["sides_right"].notna().any():
         shares.append(("sides_right", (known["sides_right"].dropna() >= SIDES_RIGHT).tolist()))
     return shares
-
-
-def share_with_interval(right: Sequence[bool]) -> tuple[float, float, float]:
-    """Share of what is true with Wilson's 95 % interval: value, low, high."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(sum(right), len(right), method="wilson")
-    return sum(right) / len(right), float(low), float(high)
 
 
 def moved(
@@ -242,7 +238,7 @@ def moved(
             if len(change):
                 value = mean_with_interval(change, n_boot=n_boot, seed=seed)
                 rows.append((group, name, metric, *value, len(change)))
-        share = share_with_interval((pairs["type"] != pairs["type_other"]).tolist())
+        share = proportion_interval((pairs["type"] != pairs["type_other"]).sum(), len(pairs))
         rows.append((group, "another type (%)", "type", *(100 * v for v in share), len(pairs)))
     return pd.DataFrame(rows, columns=["group", "name", "metric", "value", "low", "high", "n"])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from statsmodels.stats.proportion import proportion_confint
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant import against_truth
@@ -83,9 +84,10 @@ def test_a_constant_error_is_all_bias():
     assert found.loc["type_accuracy", "value"] == 1
 
 
-def test_nine_of_ten_have_the_interval_of_the_sheet():
-    value, low, high = against_truth.share_with_interval([True] * 9 + [False])
-    assert (value, round(low, 2), round(high, 2)) == (0.9, 0.60, 0.98)
+def test_three_of_four_in_the_correct_class_have_the_exact_interval():
+    found = against_truth.summary(known(np.full(4, 2.0)), n_boot=50).set_index("metric")
+    ends = found.loc["ct_ss_accuracy", ["low", "high"]].tolist()
+    assert ends == pytest.approx(proportion_confint(3, 4, method="beta"))
 
 
 def test_the_trivial_baseline_knows_the_others_only():

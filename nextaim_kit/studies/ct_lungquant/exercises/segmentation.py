@@ -20,9 +20,9 @@ def check_volume(answer: Any, mask: NDArray[np.bool_], spacing: tuple[float, ...
 
 def check_worst(answer: Any, affected: pd.DataFrame) -> None:
     """Subject with the worst lesion Dice, and the error of its involvement in points."""
-    expected = None
-    for row in affected.nsmallest(1, "dsc_lesions").itertuples():
-        expected = f"{row.subject} {abs(row.involvement - row.truth_involvement):.2f}"
+    worst = affected.nsmallest(1, "dsc_lesions")
+    error = (worst["involvement"] - worst["truth_involvement"]).abs()
+    expected = next((f"{s} {e:.2f}" for s, e in zip(worst["subject"], error, strict=True)), None)
     hint = "nsmallest of dsc_lesions gives the row; the error is |involvement - truth_involvement|"
     given = answer if answer is Ellipsis else _pair(answer)
     feedback(given, expected, hint=hint)

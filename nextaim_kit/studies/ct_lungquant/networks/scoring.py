@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.intervals import proportion_interval
 from nextaim_kit.learn.segmentation import agreement, mean_with_interval
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
@@ -132,7 +133,7 @@ def _values(found: tuple[NDArray, NDArray], known: Mapping, scan: Scan) -> dict[
 
 
 def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    """Means over patients with bootstrap intervals, CT-SS with Wilson's.
+    """Means over patients with bootstrap intervals, CT-SS with the exact one.
 
     Parameters
     ----------
@@ -145,8 +146,6 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     DataFrame
         ``way, metric, value, low, high, n``; ``dsc_lesions_affected``: over patients with lesions.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     rows = []
     for way, one in table.groupby("way", sort=False):
         error = (one["involvement"] - one["truth_involvement"]).abs()
@@ -157,8 +156,7 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
             found = mean_with_interval(values, n_boot=n_boot, seed=seed)
             rows.append((way, metric, *found, len(values)))
         right = int((one["ct_ss"] == one["truth_ct_ss"]).sum())
-        interval = proportion_confint(right, len(one), method="wilson")
-        rows.append((way, "ct_ss_accuracy", right / len(one), *interval, len(one)))
+        rows.append((way, "ct_ss_accuracy", *proportion_interval(right, len(one)), len(one)))
     return pd.DataFrame(rows, columns=["way", "metric", "value", "low", "high", "n"])
 
 

@@ -143,12 +143,17 @@ def _require_truth(cohort: pd.DataFrame) -> None:
 def _matched(values: pd.DataFrame, readings: pd.DataFrame, known: list[pd.DataFrame]) -> Material:
     both = set(values["subject"]) & set(readings["subject"])
     if len(both) < _FEWEST:
+        few = min(values["subject"].nunique(), readings["subject"].nunique()) < _FEWEST
         raise DataError(
-            "readings and values are hardly of the same subjects",
+            "too few subjects to compare readers and software"
+            if few
+            else "readings and values are hardly of the same subjects",
             expected=f"{_FEWEST} subjects or more in both tables",
             found=f"{len(both)}; values of {', '.join(values['subject'][:3])} and more, readings "
             f"of {', '.join(readings['subject'].unique()[:3])} and more",
-            mend="write the subjects in the same way in both tables",
+            mend="give values and readings of more subjects"
+            if few
+            else "write the subjects in the same way in both tables",
         )
     lonely = {
         "values, but no readings": set(values["subject"]) - both,

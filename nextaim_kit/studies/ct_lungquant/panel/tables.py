@@ -28,7 +28,7 @@ def checked_readings(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.D
     ----------
     table : DataFrame
         ``subject``, ``reader``, ``percent`` (0 to 100), ``ct_ss`` (1 to 5), and in words ``type``,
-        ``sides``, ``zones``; empty where not read.
+        ``sides``, ``zones``; empty where not read, empty or ``none`` where there is no lesion.
     name : str
         For the messages.
 
@@ -120,7 +120,7 @@ def _numbers(read: pd.DataFrame, column: str, found: Doubts) -> pd.Series:
 def _classes(read: pd.DataFrame, label: str, found: Doubts, name: str) -> pd.Series:
     known: dict[Any, Any] = {str(value): value for value in SCALES[label]}
     text = read[label].astype(object).map(_word, na_action="ignore")
-    given = text.notna() & (text != "")
+    given = text.notna() & ~text.isin(["", "none"])  # no lesion has no type and no place
     wrong = given & ~text.isin(list(known))
     if given.any() and (wrong | ~given).all():
         raise DataError(

@@ -131,7 +131,7 @@ def plant(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def caught(planted: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
-    """Share of each kind that was caught, with a 95 % patient-bootstrap interval.
+    """Share of each kind that was caught, with its 95 % interval over patients.
 
     Returns
     -------
@@ -142,7 +142,8 @@ def caught(planted: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
 
     rows = []
     for kind, part in planted.groupby("kind", sort=False):
-        share = mean_with_interval(100.0 * part["caught"], n_boot=n_boot, seed=seed)
-        rows.append({"name": kind, "n": len(part)} | dict(zip(BOUNDS, share, strict=True)))
+        share = mean_with_interval(part["caught"], n_boot=n_boot, seed=seed)
+        percent = dict(zip(BOUNDS, (100 * v for v in share), strict=True))
+        rows.append({"name": kind, "n": len(part)} | percent)
     table = pd.DataFrame(rows, columns=["name", "value", "low", "high", "n"])
     return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)

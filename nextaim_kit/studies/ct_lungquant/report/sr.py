@@ -1,8 +1,9 @@
 """The report as a DICOM SR of template TID 1500 (PS3.16).
 
 Each value is a measurement group (TID 1501) of its own, with tracking identifier, finding, place,
-algorithm, value and review status, so that a single value can be confirmed. The document is
-verified when every one is. The impression, with every doubt, is a text beside the measurements.
+algorithm, value and review status, so that a single value can be confirmed. An edited value is
+its reader's: the group names the reader as observer and no algorithm. The document is verified
+when every value is. The impression, with every doubt, is a text beside the measurements.
 """
 
 from __future__ import annotations
@@ -126,15 +127,11 @@ def _algorithm(report: Report) -> tuple[str, str]:
 
 
 def _content(report: Report) -> MeasurementReport:
-    person = None
-    if report.readers:
-        names = PersonObserverIdentifyingAttributes(name=f"{' '.join(report.readers)}^")
-        person = ObserverContext(dicom.DCM.Person, names)
     device = DeviceObserverIdentifyingAttributes(
         uid=uid(report.software), name=report.software, manufacturer_name=MAKER
     )
     context = ObservationContext(
-        observer_person_context=person,
+        observer_person_context=_observer(report.readers) if report.readers else None,
         observer_device_context=ObserverContext(dicom.DCM.Device, device),
     )
     content = MeasurementReport(
@@ -147,6 +144,11 @@ def _content(report: Report) -> MeasurementReport:
         content[0].ContentSequence.append(_text(dicom.DCM.Comment, text))
     content[0].ContentSequence.append(_text(dicom.DCM.Impression, impression(report)))
     return content
+
+
+def _observer(readers: list[str]) -> ObserverContext:
+    names = PersonObserverIdentifyingAttributes(name=f"{' '.join(readers)}^")
+    return ObserverContext(dicom.DCM.Person, names)
 
 
 def _text(name: Any, text: str) -> TextContentItem:
@@ -162,18 +164,21 @@ def _group(report: Report, one: Field) -> MeasurementsAndQualitativeEvaluations:
     ]
     status = QualitativeEvaluation(coded(codes.STATUS), coded(codes.STATUSES[one.status]))
     name, version = _algorithm(report)
+    algorithm = AlgorithmIdentification(name=name, version=version)
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=uid(report.site, report.subject, what.key), identifier=what.code.value
         ),
         finding_type=coded(what.finding),
-        algorithm_id=AlgorithmIdentification(name=name, version=version),
+        algorithm_id=None if one.status == "edited" else algorithm,
         finding_sites=[FindingSite(coded(what.site))],
         measurements=numbers,
         qualitative_evaluations=[*words, status],
     )
     if one.by:
         group[0].ContentSequence.append(_text(coded(codes.REVIEWER), one.by))
+    if one.status == "edited":
+        group[0].ContentSequence.extend(_observer([one.by]))
     return group
 
 

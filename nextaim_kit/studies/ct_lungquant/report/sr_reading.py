@@ -13,7 +13,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.report import codes
 from nextaim_kit.studies.ct_lungquant.report.codes import Code
 from nextaim_kit.studies.ct_lungquant.report.model import Field, Report
-from nextaim_kit.studies.ct_lungquant.report.sr import SYNTHETIC, UNKNOWN
+from nextaim_kit.studies.ct_lungquant.report.sr import SYNTHETIC
 from nextaim_kit.studies.ct_lungquant.report.template import BY_KEY, Quantity, Value
 
 Pair = tuple[str, str]  # coding scheme and value
@@ -28,7 +28,8 @@ class _Group:
     what: Quantity | None
     said: dict[Pair, Any]
     sites: list[Pair]
-    software: str
+    by_algorithm: bool
+    observer: str
     reviewer: str
 
     @property
@@ -96,16 +97,20 @@ def _group(group: Any) -> _Group:
     numbers = {_pair(m.name): m for m in group.get_measurements()}
     words = {_pair(e.name): e.value for e in group.get_qualitative_evaluations()}
     texts = _texts(group[0])
-    version = texts.get(_pair(dicom.DCM.AlgorithmVersion), [UNKNOWN])[0]
-    software = texts.get(_pair(dicom.DCM.AlgorithmName), [UNKNOWN])[0]
     return _Group(
         name=name,
         what=_BY_CODE.get(name),
         said=numbers | words,
         sites=[_pair(site.value) for site in group.finding_sites],
-        software=software if version == UNKNOWN else f"{software}, {version}",
+        by_algorithm=_pair(dicom.DCM.AlgorithmName) in texts,
+        observer=_observer(group[0]),
         reviewer="".join(texts.get(_key(codes.REVIEWER), [])),
     )
+
+
+def _observer(container: Any) -> str:
+    names = (item.value for item in container.ContentSequence if item.ValueType == "PNAME")
+    return "".join(str(name.family_name) for name in names)
 
 
 def _texts(container: Any) -> dict[Pair, list[str]]:
@@ -139,14 +144,18 @@ def _broken(group: _Group) -> Iterator[str]:
         yield "no review status"
     elif (group.status == "ai-derived") == bool(group.reviewer):
         yield "reviewed by nobody, or a reader without a review"
+    edited = group.status == "edited"
+    if (group.by_algorithm, group.observer) != (not edited, group.reviewer if edited else ""):
+        yield f"{group.status}, and made by another than it says"
 
 
 def _report(document: Any, groups: list[_Group]) -> Report:
+    device = document.content.get_observer_contexts(observer_type=dicom.DCM.Device)[0]
     comments = _texts(document.content[0]).get(_pair(dicom.DCM.Comment), [])
     return Report(
         subject=str(document.PatientID),
         site=str(document.get("InstitutionName") or ""),
-        software=groups[0].software,
+        software=device.observer_identifying_attributes.name,
         fields=tuple(_field(group) for group in groups),
         warnings=tuple(text for text in comments if text != SYNTHETIC),
         synthetic=SYNTHETIC in comments,

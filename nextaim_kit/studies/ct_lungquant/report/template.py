@@ -131,7 +131,7 @@ def _flag(key: str, label: str, code: str, how: str, **more: Any) -> Quantity:
     return Quantity(key, label, own(code, label), "flag", how, **more)
 
 
-LESION = {"finding": codes.LESION}
+LESION: dict[str, Any] = {"finding": codes.LESION}
 RIGHT, LEFT = {"site": codes.RIGHT_LUNG}, {"site": codes.LEFT_LUNG}
 SHARE = {"scale": 100.0, "digits": 1, "of_lesions": True, **LESION}
 _WORDS = dict(zip(TYPES, ("LQ-GG", "LQ-MIXED", "LQ-CONS"), strict=True)) | {"none": "LQ-NONE"}

@@ -87,6 +87,19 @@ def test_tables_of_different_subjects_are_refused(tmp_path, readings, values):
         load(tmp_path, readings, other)
 
 
+def test_one_subject_is_refused_as_too_few_and_not_as_another_name(tmp_path, readings, values):
+    one = values["subject"].iloc[0]
+    with pytest.raises(DataError, match="too few subjects"):
+        load(tmp_path, readings[readings["subject"] == one], values[:1])
+
+
+def test_readers_who_write_none_see_no_lesion(readings):
+    nobody = readings.assign(type="none", sides="none", zones="", ct_ss=1, percent=0.0)
+    read, doubts = checked_readings(nobody, "readings.csv")
+    assert read[["type", "sides", "zones"]].isna().all(axis=None)
+    assert doubts.empty
+
+
 def test_own_cts_need_own_readings(tmp_path, cohort):
     own = cohort[["subject", "site"]].assign(image=str(tmp_path / "ct.nii.gz"))
     (tmp_path / "ct.nii.gz").touch()

@@ -65,6 +65,39 @@ def test_a_reader_of_the_sr_sees_that_a_scan_was_incomplete(row, saved):
     assert any("volumes are lower bounds" in text for text in texts)
 
 
+def makers(path):
+    """Who made each value, by the items of its group: the names of algorithms and of persons."""
+    groups = pydicom.dcmread(path).ContentSequence[8].ContentSequence
+    named = {"111001": "TextValue", "121008": "PersonName"}
+    return {
+        group.ContentSequence[0].TextValue: [
+            str(item.get(named[code]))
+            for item in group.ContentSequence
+            if (code := item.ConceptNameCodeSequence[0].CodeValue) in named
+        ]
+        for group in groups
+    }
+
+
+def test_an_edited_value_is_its_readers_and_no_algorithms(report, saved):
+    edited = report.edit("involvement", 25.0, "reader-1").confirm_all("reader-2")
+    made = makers(saved(edited))
+    assert made.pop("LQ-INV") == ["reader-1^"]
+    assert set(map(tuple, made.values())) == {("LungQuant v2",)}
+
+
+@pytest.mark.parametrize("made", ["reader-1^", "111001"])
+def test_a_maker_that_does_not_fit_the_review_is_noticed(report, saved, made):
+    path = saved(report.edit("involvement", 25.0, "reader-1"))
+    document = pydicom.dcmread(path)
+    for element in document.ContentSequence[8].ContentSequence[:]:
+        for item in (e for e in element.iterall() if e.value == made):
+            item.value = {"reader-1^": "reader-9^", "111001": "111099"}[made]
+    document.save_as(path)
+    wrong = sr_reading.examine(sr_reading.read(path))[1]
+    assert any("made by another than it says" in one for one in wrong)
+
+
 def test_a_wrong_unit_is_noticed(report, saved):
     path = saved(report)
     document = pydicom.dcmread(path)

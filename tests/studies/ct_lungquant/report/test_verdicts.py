@@ -35,5 +35,5 @@ def test_the_figures_say_in_words_what_they_show(row, report):
     shares = pd.DataFrame(
         [{"wording": w} | words.survival(report.values, w) for w in words.WORDINGS]
     )
-    assert "in words: 0 % right" in figures.kept(shares).alt
+    assert "in words: 0 % correct" in figures.kept(shares).alt
     assert "A-001 has 10 % on the right and 32 %" in figures.sides(pd.DataFrame([row]), "A-001").alt
