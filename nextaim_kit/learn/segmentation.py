@@ -123,16 +123,17 @@ def mean_with_interval(
     """Mean of one value per film with its 95 % interval: value, low, high.
 
     Patients are resampled, films of one patient (`groups`) together, and the interval is widened
-    as few of them need it (`intervals.with_interval`); one patient has none. Where all values are
-    0 or 1 it is a proportion's and exact, unless patients have several films that differ.
+    as few of them need it (`intervals.with_interval`); one patient has none. Of yes and no (bool)
+    it is a proportion's and exact, unless patients have several films that differ.
     """
+    asked = np.asarray(values).dtype == bool
     table = pd.DataFrame({"value": np.asarray(values, float)})
     table["group"] = np.arange(len(table)) if groups is None else np.asarray(groups)
     if table.empty or table["value"].isna().any():
         raise DataError("a mean needs at least one value, and none missing")
     sums = table.groupby("group", dropna=False)["value"].agg(["sum", "size"]).to_numpy()
     n, mean = len(sums), float(table["value"].mean())
-    if n_boot and table["value"].isin([0, 1]).all() and (n == len(table) or mean in (0, 1)):
+    if n_boot and asked and (n == len(table) or mean in (0, 1)):
         return proportion_interval(mean * n, n)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1 / n), n_boot) @ sums

@@ -53,10 +53,11 @@ def test_one_patient_has_a_mean_and_no_interval():
     assert np.isnan(mean_with_interval([0.8])[1:]).all()
 
 
-def test_a_mean_of_zeros_and_ones_is_a_proportion():
+def test_the_mean_of_yes_and_no_is_a_proportion_and_that_of_numbers_is_none():
     assert mean_with_interval([True] * 11) == pytest.approx((1, 0.715, 1), abs=1e-3)
-    assert mean_with_interval([1.0] * 8 + [0.0] * 2) == proportion_interval(8, 10)
-    films, who = [1.0] * 22, np.repeat(range(11), 2)
+    assert mean_with_interval([True] * 8 + [False] * 2) == proportion_interval(8, 10)
+    assert mean_with_interval([0.0] * 4) == (0, 0, 0)  # a difference that nobody has
+    films, who = [True] * 22, np.repeat(range(11), 2)
     assert mean_with_interval(films, groups=who) == pytest.approx((1, 0.715, 1), abs=1e-3)
 
 
