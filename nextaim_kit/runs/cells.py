@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
+from itertools import groupby
 from typing import Any
 
 from nbconvert.filters import Highlight2HTML, ansi2html
@@ -82,19 +83,12 @@ def _code(cell: Any, tags: list[str]) -> Block:
 
 
 def _outputs(outputs: list[Any]) -> Iterator[Output]:
-    pending: tuple[str, str] = ("", "")  # stream name and text not yet given
-    for output in outputs:
-        if output.output_type == "stream":
-            name, text = pending
-            if name and name != output.name:
-                yield from _stream(name, text)
-                text = ""
-            pending = (output.name, text + output.text)
+    for name, group in groupby(outputs, lambda one: one.get("name")):  # only streams have one
+        if name:
+            yield from _stream(name, "".join(output.text for output in group))
             continue
-        yield from _stream(*pending)
-        pending = ("", "")
-        yield from _error(output) if output.output_type == "error" else _display(output)
-    yield from _stream(*pending)
+        for output in group:
+            yield from _error(output) if output.output_type == "error" else _display(output)
 
 
 def _stream(name: str, text: str) -> Iterator[Output]:

@@ -23,6 +23,11 @@ from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
 _EXECUTING = ".executing.ipynb"
 _KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
 _CHATTER = 3600  # seconds in which to hear all that a cell printed, once it has ended
+# For a kernel, warm or cold: its socket drops what waits behind 1000 messages, unless told not to.
+UNHEARD_IS_KEPT = (
+    "--IPKernelApp.exec_lines=(lambda thread: thread.schedule(lambda: "
+    "setattr(thread.socket, 'sndhwm', 0)))(get_ipython().kernel.iopub_thread)"
+)
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -113,7 +118,7 @@ def _run(request: Request, observer: Observer) -> None:
                 kernel_name=_kernel(),
                 language="python",
                 progress_bar=False,
-                extra_arguments=["--log-level=CRITICAL"],
+                extra_arguments=["--log-level=CRITICAL", UNHEARD_IS_KEPT],
                 iopub_timeout=_CHATTER,
                 cwd=str(notebook.path.parent),
                 observer=observer,

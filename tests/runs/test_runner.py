@@ -12,11 +12,12 @@ import time
 
 import nbformat
 import pytest
+from jupyter_client.manager import run_kernel
 
 from nextaim_kit.errors import KernelDied, RequestError, RunError
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.request import prepare
-from nextaim_kit.runs.runner import Observer, execute
+from nextaim_kit.runs.runner import UNHEARD_IS_KEPT, Observer, execute
 
 
 def ask(**given):
@@ -307,12 +308,29 @@ def test_a_record_names_the_machine_but_no_gpu_that_nothing_asked_for(toy):
     assert "gpu" not in record
 
 
-def test_a_cell_that_prints_faster_than_it_is_heard_runs_to_its_end(toy):
+def test_a_cell_that_prints_faster_than_it_is_heard_runs_to_its_end_and_is_whole(toy):
     toy("for number in range(500): print('line', number, flush=True)")
 
     class Slow(Observer):
         def printed(self, line):
             time.sleep(0.01)
 
-    record, _ = execute(ask(), observer=Slow())
+    record, _ = execute(request := ask(), observer=Slow())
     assert record["outcome"] == "complete"
+    outputs = nbformat.read(request.folder / "notebook.ipynb", 4).cells[-3].outputs
+    printed = "".join(one["text"] for one in outputs).splitlines()
+    assert printed == [f"line {number}" for number in range(500)]
+
+
+def test_a_kernel_keeps_all_that_nobody_has_heard_yet():
+    count = 2300  # more than the queues of both sides hold by themselves
+    with run_kernel(kernel_name="python3", extra_arguments=[UNHEARD_IS_KEPT]) as kernel:
+        asked = kernel.execute(f"for n in range({count}): print(n, '.' * 20_000, flush=True)")
+        while kernel.get_shell_msg(timeout=60)["parent_header"].get("msg_id") != asked:
+            pass
+        heard = []
+        while not heard or heard[-1].get("execution_state") != "idle":
+            said = kernel.get_iopub_msg(timeout=20)
+            heard += [said["content"]] * (said["parent_header"].get("msg_id") == asked)
+    printed = "".join(content.get("text", "") for content in heard)
+    assert [int(line.split()[0]) for line in printed.splitlines()] == list(range(count))

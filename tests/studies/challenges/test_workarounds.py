@@ -87,14 +87,14 @@ def test_computed_twice_or_in_two_stages_the_weights_are_the_same_bits():
 def test_accumulated_gradients_give_the_same_weights_up_to_rounding():
     plain = workarounds.few_updates(PLAIN, volumes())
     added = workarounds.few_updates(PLAIN, volumes(), "accumulated")
-    assert added == pytest.approx(plain, abs=1e-4)
+    assert added == pytest.approx(plain, abs=1e-6)
     assert not np.array_equal(plain, workarounds.few_updates(PLAIN, volumes(), seed=1))
 
 
 def test_with_a_dice_over_the_batch_accumulation_makes_another_update():
     plain, added = (workarounds.few_updates(PLAIN, volumes(), how, loss=workarounds.loss)
                     for how in ("plain", "accumulated"))  # fmt: skip
-    assert 1e-5 < np.abs(added - plain).max() < 1e-1
+    assert 1e-5 < np.abs(added - plain).max() < 1e-2
 
 
 def test_the_loss_is_least_where_all_is_right():
