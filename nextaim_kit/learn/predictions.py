@@ -52,7 +52,9 @@ def auc_over_folds(predictions: pd.DataFrame) -> Interval:
         if patients["y"].nunique() == 2:
             aucs.append(auc(patients["y"], patients["p"]))
     n, test = predictions["subject"].nunique(), float(np.mean(tested))
-    return over_folds(aucs, test / (n - test) if n > test else np.inf)
+    found = over_folds(aucs, test / (n - test) if n > test else np.inf)
+    low, high = np.clip(found[1:], 0, 1)  # Student's t knows no bounds
+    return found[0], float(low), float(high)
 
 
 def of_patients(subject: NDArray, values: NDArray) -> NDArray[np.float64]:

@@ -74,21 +74,17 @@ def example_values(n: int, seed: int) -> pd.DataFrame:
 
 
 def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
-    """Draw a synthetic patient's CT with outlines of lungs and lesions; the path as text."""
-    import SimpleITK as sitk
-
+    """Draw a synthetic patient's CT, lungs outlined and lesions filled; the path as text."""
     from nextaim_kit.data.files import atomic_path
-    from nextaim_kit.show.mosaic import mosaic
+    from nextaim_kit.show.volume import volume
     from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
-    twin = make_twin(n, size=SIZE, seed=seed).set_index("subject")
-    ill = ["lesions"] if twin["truth_lesions_ml"][subject] > 0 else []
-    image = twin["image"][subject]
-    masks = {what: sitk.ReadImage(twin[what][subject]) > 0 for what in ("lungs", *ill)}
-    tiles = [(image, mask, f"Synthetic CT of {subject}: {what}") for what, mask in masks.items()]
-    figure = mosaic(tiles, width=3.6)
+    patient = make_twin(n, size=SIZE, seed=seed).set_index("subject").loc[subject]
+    marked = ["lungs", "lesions"] if patient["truth_lesions_ml"] > 0 else ["lungs"]
+    masks = {what: patient[what] for what in marked}
+    shown = volume(patient["image"], masks, title=f"Synthetic CT of {subject}")
     with atomic_path(path) as partial:
-        figure.savefig(partial, metadata={"Software": None}, bbox_inches="tight")
+        shown.still().savefig(partial, metadata={"Software": None}, bbox_inches="tight")
     return str(path)
 
 
