@@ -449,10 +449,12 @@ def main() -> None:
             print(kind.read(Path(kind.file).resolve()))
         return
     began = time.perf_counter()
-    result = {name: fuzz(kind, options.cases) for name, kind in chosen.items()}
+    kept = options.out / "fuzz.json"
+    result = json.loads(kept.read_text()) if options.only and kept.is_file() else {}
+    result |= {name: fuzz(kind, options.cases) for name, kind in chosen.items()}
     print(json.dumps(result, indent=1))
-    print(f"{len(result)} readers in {time.perf_counter() - began:.0f} s")
-    write_text(options.out / "fuzz.json", json.dumps(result, indent=1) + "\n")
+    print(f"{len(chosen)} readers in {time.perf_counter() - began:.0f} s")
+    write_text(kept, json.dumps(result, indent=1) + "\n")
     if any(found["foreign"] for found in result.values()):
         raise SystemExit(1)
 

@@ -52,7 +52,10 @@ def read_sheet(path: Path, text: Collection[str], names: Collection[str]) -> pd.
     """
     kind = kind_of(path)
     if kind == ".parquet":
-        table = pd.read_parquet(path)
+        import pyarrow.parquet as pq
+
+        pq.read_table(path, partitioning=None).validate(full=True)  # pandas reads text only later
+        table = pd.read_parquet(path, partitioning=None)
         _refuse_repeated([str(column) for column in table])
         return table.reset_index() if table.index.name else table
     rows = _excel(path) if kind == ".xlsx" else _split(_decoded(path), kind)
