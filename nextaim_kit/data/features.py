@@ -200,7 +200,7 @@ def _layout(
 def _other(known: Column, column: str) -> Column:
     """Another column of a data set's second table; the names belong to the first."""
     kept = {key: value for key, value in known.items() if key != "names"}
-    return {**kept, "column": column}  # type: ignore[typeddict-item]
+    return {**kept, "column": column}  # type: ignore[typeddict-item]  # any column of it
 
 
 def _joined(
