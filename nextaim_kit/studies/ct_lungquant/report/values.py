@@ -81,8 +81,8 @@ def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
 
     patient = make_twin(n, size=SIZE, seed=seed).set_index("subject").loc[subject]
     marked = ["lungs", "lesions"] if patient["truth_lesions_ml"] > 0 else ["lungs"]
-    masks = {what: patient[what] for what in marked}
-    shown = volume(patient["image"], masks, title=f"Synthetic CT of {subject}")
+    masks = {what: str(patient[what]) for what in marked}
+    shown = volume(str(patient["image"]), masks, title=f"Synthetic CT of {subject}")
     with atomic_path(path) as partial:
         shown.still().savefig(partial, metadata={"Software": None}, bbox_inches="tight")
     return str(path)
