@@ -9,6 +9,7 @@ Altman 1999, doi:10.1177/096228029900800204.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +17,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.intervals import Interval, with_interval
+from nextaim_kit.learn.intervals import (
+    BOUNDS,
+    Interval,
+    Measure,
+    Weights,
+    interval,
+    resampled,
+    with_interval,
+)
 
 _LEAST = 3  # pairs of values, below which a spread is no spread
 
@@ -40,7 +49,7 @@ def kappa_matrix(codes: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Readers by readers; NaN on the diagonal and where a pair's kappa does not exist.
     """
-    pairs = list(combinations(range(codes.shape[1]), 2))
+    pairs = _pairs(codes)
     found = _kappas(np.ones((1, len(codes))), codes.to_numpy(float), pairs)[0]
     matrix = np.full((codes.shape[1], codes.shape[1]), np.nan)
     for (i, j), kappa in zip(pairs, found, strict=True):
@@ -50,7 +59,8 @@ def kappa_matrix(codes: pd.DataFrame) -> pd.DataFrame:
 
 def mean_kappa(codes: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> Interval:
     """Mean weighted kappa over all pairs of readers with its 95 % interval over patients."""
-    return with_interval(_mean_of_known(_resampled_kappas(codes, n_boot, seed)[0]))
+    kappas = partial(_kappas, codes=codes.to_numpy(float), pairs=_pairs(codes))
+    return interval(lambda w: _mean_of_known(kappas(w)), len(codes), n_boot=n_boot, seed=seed)
 
 
 def kappa_as_reader(
@@ -72,7 +82,8 @@ def kappa_as_reader(
         (all pairs without `one`), ``one`` (all pairs with it) and ``difference`` (the second
         less the first, paired).
     """
-    kappas, pairs = _resampled_kappas(codes, n_boot, seed)
+    pairs, measure = _pairs(codes), partial(_kappas, codes=codes.to_numpy(float))
+    kappas = resampled(partial(measure, pairs=pairs), len(codes), n_boot=n_boot, seed=seed)
     with_one = np.array([one in (codes.columns[i], codes.columns[j]) for i, j in pairs])
     readers, own = (_mean_of_known(kappas[:, chosen]) for chosen in (~with_one, with_one))
     parts = {"readers": readers, "one": own, "difference": own - readers}
@@ -149,26 +160,47 @@ def bland_altman(
             found=f"shapes {a.shape} and {b.shape}, {int(np.isnan(np.r_[a, b]).sum())} missing",
             mend="keep the patients that both have measured",
         )
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(a), (n_boot, len(a)))
-    rows = np.array([_limits(a[k], b[k]) for k in [np.arange(len(a)), *drawn]])
-    names = ("bias", "limit_low", "limit_high", "widening")
-    means = {name: len(a) for name in names[:3]}
-    found = [
-        (name, *with_interval(column, mean_of=means.get(name)))
-        for name, column in zip(names, rows.T, strict=True)
-    ]
-    return pd.DataFrame(found, columns=["metric", "value", "low", "high"])
+    rows, how = [], {"n_boot": n_boot, "seed": seed}
+    for name, side in (("bias", 0.0), ("limit_low", -1.96), ("limit_high", 1.96)):
+        measure = partial(_limit, off=a - b, side=side)
+        rows.append((name, *interval(measure, len(a), mean_of=len(a), **how)))
+    rows.append(("widening", *interval(rank_correlation(np.abs(a - b), a + b), len(a), **how)))
+    return pd.DataFrame(rows, columns=["metric", *BOUNDS])
 
 
-def _limits(a: NDArray, b: NDArray) -> tuple[float, float, float, float]:
-    from scipy.stats import rankdata
+def _limit(w: Weights, off: NDArray, side: float) -> NDArray:
+    """Mean difference and so many standard deviations from it."""
+    middle = off.mean()
+    n, away = w.sum(axis=1), w @ (off - middle) / w.sum(axis=1)
+    variance = (w @ (off - middle) ** 2 - n * away**2) / (n - 1)
+    return middle + away + side * np.sqrt(variance.clip(0))
 
-    off = a - b
-    bias, wide = off.mean(), 1.96 * off.std(ddof=1)
-    ranks = np.stack([rankdata(np.abs(off)), rankdata(a + b)])
-    varied = ranks.std(axis=1).min() > 0
-    return bias, bias - wide, bias + wide, np.corrcoef(ranks)[0, 1] if varied else np.nan
+
+def rank_correlation(one: ArrayLike, other: ArrayLike) -> Measure:
+    """Spearman's rank correlation as a measure of `learn.intervals`; NaN where one is constant."""
+    ranks = [_ranks(np.asarray(values, float)) for values in (one, other)]
+
+    def measure(w: Weights) -> NDArray:
+        n = w.sum(axis=1, keepdims=True)
+        a, b = (rank(w) - (n + 1) / 2 for rank in ranks)
+        spread = (w * a**2).sum(axis=1) * (w * b**2).sum(axis=1)
+        product = (w * a * b).sum(axis=1)
+        return np.divide(product, np.sqrt(spread), out=np.full(len(w), np.nan), where=spread > 0)
+
+    return measure
+
+
+def _ranks(values: NDArray) -> Measure:
+    """Ranks among the rows as often as they are drawn, equal ones with their middle rank."""
+    _, member = np.unique(values, return_inverse=True)
+    order = np.argsort(member, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(member[order]) > 0])
+
+    def rank(w: Weights) -> NDArray:
+        alike = np.add.reduceat(w[:, order], starts, axis=1)
+        return (np.cumsum(alike, axis=1) - (alike - 1) / 2)[:, member]
+
+    return rank
 
 
 def _mean_squares(ratings: NDArray) -> tuple[float, float, float]:
@@ -181,16 +213,11 @@ def _mean_squares(ratings: NDArray) -> tuple[float, float, float]:
     return float(between), float(readers), float(rest)
 
 
-def _resampled_kappas(
-    codes: pd.DataFrame, n_boot: int, seed: int
-) -> tuple[NDArray, list[tuple[int, int]]]:
-    """Kappas of all pairs, of the patients as they are and of each resample of them."""
-    n, pairs = len(codes), list(combinations(range(codes.shape[1]), 2))
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_boot)
-    return _kappas(np.vstack([np.ones((1, n)), drawn]), codes.to_numpy(float), pairs), pairs
+def _pairs(codes: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(combinations(range(codes.shape[1]), 2))
 
 
-def _kappas(weights: NDArray, codes: NDArray, pairs: list[tuple[int, int]]) -> NDArray:
+def _kappas(weights: Weights, codes: NDArray, pairs: list[tuple[int, int]]) -> NDArray:
     """Weighted kappa by weights of the subjects, shape (weights, pairs)."""
     one, other = (codes[:, [pair[k] for pair in pairs]] for k in (0, 1))
     both = ~(np.isnan(one) | np.isnan(other))

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.intervals import with_interval
+from nextaim_kit.learn.intervals import Measure, Weights, interval, resampled
 
 _CLIP = 0.1  # %, the nearest to 0 and 100 that a logit is taken of: a curve keeps both nearly
 
@@ -121,19 +121,21 @@ def compare_curves(
         of the fit to all (normal errors of one spread, as in `statsmodels`' OLS up to a constant).
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    drawn = np.random.default_rng(seed).integers(0, len(x), (n_boot, len(x)))
-    squares = {f: (y - out_of_fold(f, x, y, folds=folds, seed=seed)) ** 2 for f in FORMS}
-    error = {
-        f: np.sqrt(np.r_[s.mean(), s[drawn].mean(axis=1)]) for f, s in squares.items()
-    }  # of all, then of each resample
+    told = {f: out_of_fold(f, x, y, folds=folds, seed=seed) for f in FORMS}
+
+    def error(form: str) -> Measure:
+        squares = (y - told[form]) ** 2
+        return lambda w: np.sqrt(w @ squares / w.sum(axis=1))
+
+    how = {"n_boot": n_boot, "seed": seed}
     rows = []
     for name, form in FORMS.items():
         a, *rest = fit_curve(name, x, y)
         residual = y - draw_curve(name, (a, *rest), x)
         aic = len(x) * np.log((residual**2).mean()) + 2 * (len(form.start) + 1)
-        gain = with_interval(error["straight line"] - error[name])
-        b = rest[0] if rest else np.nan
-        rows.append((name, form.text, a, b, *with_interval(error[name]), *gain, float(aic)))
+        found = interval(error(name), len(x), **how)
+        gain = interval(error("straight line"), len(x), paired=error(name), **how)
+        rows.append((name, form.text, a, rest[0] if rest else np.nan, *found, *gain, float(aic)))
     columns = ["form", "formula", "a", "b", "value", "low", "high",
                "less_than_line", "gain_low", "gain_high", "aic"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
@@ -144,7 +146,11 @@ def curve_band(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Height of the fitted curve at the places `at` and its 95 % band, patients resampled."""
     x, y = np.asarray(x, float), np.asarray(y, float)
-    drawn = np.random.default_rng(seed).integers(0, len(x), (n_boot, len(x)))
-    curves = [draw_curve(form, fit_curve(form, x[k], y[k]), at) for k in drawn]
-    low, high = np.percentile(curves, [2.5, 97.5], axis=0)
-    return draw_curve(form, fit_curve(form, x, y), at), low, high
+
+    def drawn(weights: Weights) -> NDArray:
+        rows = [np.repeat(np.arange(len(x)), w.astype(int)) for w in weights]
+        return np.stack([draw_curve(form, fit_curve(form, x[k], y[k]), at) for k in rows])
+
+    curve, *others = resampled(drawn, len(x), n_boot=n_boot, seed=seed)
+    low, high = np.percentile(others, [2.5, 97.5], axis=0)
+    return curve, low, high

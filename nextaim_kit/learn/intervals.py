@@ -1,13 +1,179 @@
-"""95 % intervals: of proportions, of what was resampled, and over the folds of a validation."""
+"""95 % intervals: of proportions, of any measure by resampled patients, and over folds.
+
+A measure is a function of weights, shape (resamples, n), that gives a value for each resample (or
+several, in columns). The value itself, all weights one, and its thousand resamples, the weights
+being how often a patient was drawn, are so the same code.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from nextaim_kit.errors import DataError
 
 Interval = tuple[float, float, float]
-_LEVEL = (2.5, 97.5)
+Weights = NDArray[np.float64]
+Measure = Callable[[Weights], NDArray]
+BOUNDS = ["value", "low", "high"]
 Z95 = 1.959964
+_LEVEL = (2.5, 97.5)
+_CELLS = 2**20  # weights in memory at a time: 8 MB
+
+
+def resamples(
+    n: int,
+    *,
+    groups: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> Iterator[Weights]:
+    """How often each of `n` rows is drawn, a few resamples at a time; the first one is all ones.
+
+    Parameters
+    ----------
+    n : int
+    groups : array-like of shape (n,), optional
+        Patient of each row, where a patient has several: they are drawn together.
+    classes : array-like of shape (n,), optional
+        The shares of the classes vary as they would in another cohort, but each is there: a
+        resample without one, of which no measure exists, is drawn again.
+    n_boot : int
+        Resamples.
+    seed : int
+
+    Yields
+    ------
+    array of shape (some, n)
+        Together 1 + `n_boot` rows.
+    """
+    rng = np.random.default_rng(seed)
+    names, member = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
+    kinds = np.zeros((n, 1)) if classes is None else np.asarray(classes)[:, None]
+    kinds = (kinds == np.unique(kinds)).astype(float)
+    yield np.ones((1, n))
+    some = max(1, _CELLS // max(n, 1))
+    for start in range(0, n_boot, some):
+        drawn = np.empty((min(some, n_boot - start), n))
+        missing = np.arange(len(drawn))
+        while len(missing):
+            drawn[missing] = _counts(rng, len(missing), len(names))[:, member]
+            missing = missing[(drawn[missing] @ kinds == 0).any(axis=1)]
+        yield drawn
+
+
+def _counts(rng: np.random.Generator, resamples: int, n: int) -> NDArray[np.int64]:
+    drawn = rng.integers(0, n, (resamples, n)) + n * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
+
+
+def resampled(measure: Measure, n: int, **how: Any) -> NDArray:
+    """A measure of `n` rows and of each of their `resamples`, shape (1 + n_boot, ...)."""
+    return np.concatenate([measure(weights) for weights in resamples(n, **how)])
+
+
+def interval(
+    measure: Measure,
+    n: int,
+    *,
+    paired: Measure | None = None,
+    mean_of: int | None = None,
+    **how: Any,
+) -> Interval:
+    """Any measure of `n` rows with its 95 % interval, patients resampled: value, low, high.
+
+    Parameters
+    ----------
+    measure : callable
+        Weights of shape (resamples, n) to values of shape (resamples,).
+    n : int
+    paired : callable, optional
+        Another measure of the same rows: the interval is of what the first has more.
+    mean_of : int, optional
+        As for `with_interval`.
+    **how
+        ``groups``, ``classes``, ``n_boot`` and ``seed`` of `resamples`.
+
+    Examples
+    --------
+    >>> ages = np.array([61.0, 70, 48, 55, 66])
+    >>> value, low, high = interval(lambda w: w @ ages / w.sum(axis=1), len(ages))
+    >>> value
+    60.0
+    """
+    if paired is None:
+        return with_interval(resampled(measure, n, **how), mean_of=mean_of)
+    other = paired
+    return with_interval(resampled(lambda w: measure(w) - other(w), n, **how), mean_of=mean_of)
+
+
+def mean_interval(
+    values: ArrayLike, *, groups: ArrayLike | None = None, n_boot: int = 1000, seed: int = 0
+) -> Interval:
+    """Mean of one value per row with its 95 % interval over patients: value, low, high.
+
+    Patients are resampled, rows of one patient (`groups`) together, and the interval is widened
+    as few of them need it (`with_interval`); one patient has none. Of yes and no (bool) it is a
+    proportion's and exact, unless patients have several rows that differ.
+
+    Raises
+    ------
+    DataError
+        If there is no value, or one is missing.
+    """
+    asked, values = np.asarray(values).dtype == bool, np.asarray(values, float)
+    if not len(values) or np.isnan(values).any():
+        raise DataError("a mean needs at least one value, and none missing")
+    patients = len(values) if groups is None else pd.Series(groups).nunique(dropna=False)
+    mean = float(values.mean())
+    if n_boot and asked and (patients == len(values) or mean in (0, 1)):
+        return proportion_interval(mean * patients, patients)
+    how = {"groups": groups, "n_boot": n_boot, "seed": seed, "mean_of": patients}
+    return interval(lambda w: w @ values / w.sum(axis=1), len(values), **how)
+
+
+def summary(
+    table: pd.DataFrame,
+    by: str | Sequence[str],
+    *,
+    groups: str | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Means of a table's columns in each group of its rows, with their 95 % intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row per patient, or per film of one; numbers and yes or no in the columns that count.
+    by : str or sequence of str
+        What tells the groups apart; they stay in the order in which they come.
+    groups : str, optional
+        Column of the patient, where one has several rows.
+    n_boot, seed : int
+
+    Returns
+    -------
+    DataFrame
+        The columns of `by`, ``metric``, ``value``, ``low``, ``high`` (`mean_interval`), and ``n``,
+        the rows that have a value: a column without any in a group is left out there.
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    counted = table.drop(columns=[*by, *filter(None, [groups])]).select_dtypes(["number", "bool"])
+    rows = []
+    for names, part in table.groupby(by, sort=False):
+        for metric in counted:
+            known = part[part[metric].notna()]
+            if len(known):
+                who = known[groups] if groups else None
+                found = mean_interval(known[metric], groups=who, n_boot=n_boot, seed=seed)
+                rows.append((*names, metric, *found, len(known)))
+    return pd.DataFrame(rows, columns=[*by, "metric", *BOUNDS, "n"])
 
 
 def proportion_interval(hits: float, n: int) -> Interval:

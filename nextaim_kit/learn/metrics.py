@@ -1,7 +1,6 @@
 """Discrimination, calibration and utility of a binary prediction, each with its interval.
 
-Every measure is written for weighted patients, so that the value itself (all weights one) and
-its thousand bootstrap resamples (weights: how often a patient was drawn) are the same code.
+Every measure is written for weighted patients (`learn.intervals`).
 Where a prediction was repeated, a measure is taken of each repetition and averaged: an average of
 predictions would be another, better model.
 
@@ -14,7 +13,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,13 +20,22 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.intervals import Interval, proportion_interval, with_interval
+from nextaim_kit.learn.intervals import (
+    BOUNDS,
+    Interval,
+    Measure,
+    Weights,
+    interval,
+    proportion_interval,
+    resampled,
+    with_interval,
+)
 
-_Weights = NDArray[np.float64]
-_Measure = Callable[[_Weights], NDArray]
 _PROPORTIONS = ("accuracy", "precision", "recall", "specificity", "npv", "f1")
+_COLUMNS = ["metric", *BOUNDS, "n", "interval", "note"]
 _FAR_BELOW = 0.4
 _CLIP = 1e-6
+_CLOSE = 1e-10  # of a step of Newton's method: it doubles its digits
 
 
 def evaluate(
@@ -71,11 +78,11 @@ def evaluate(
     DataFrame
         ``metric``, ``value``, ``low``, ``high`` (95 %), ``n`` (rows that the metric is of: for
         recall those with the outcome, for precision those called positive, over repeats their
-        mean) and ``interval`` (exact, bootstrap or none), for discrimination (auc,
-        average_precision), classification at the threshold (accuracy, balanced_accuracy,
-        precision, recall, specificity, npv, f1), and calibration (brier, ece with 15 bins,
-        calibration_intercept, calibration_slope). The ece has no interval: it is above 0 for a
-        calibrated model too, more so in every resample.
+        mean), ``interval`` (exact, bootstrap or none) and ``note`` (`below_chance`), for
+        discrimination (auc, average_precision), classification at the threshold (accuracy,
+        balanced_accuracy, precision, recall, specificity, npv, f1), and calibration (brier, ece
+        with 15 bins, calibration_intercept, calibration_slope). The ece has no interval: it is
+        above 0 for a calibrated model too, more so in every resample.
 
     Warns
     -----
@@ -104,10 +111,11 @@ def evaluate(
     who = np.arange(len(y)) if groups is None else np.asarray(groups)
     once = p.shape[1] == 1 and len(np.unique(who)) == len(y)
     repeats = [_measures(y, *pc, act_at) for pc in zip(p.T, called.T, strict=True)]
-    drawn = _resamples(y, groups, n_boot, seed)
+    how = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
+    drawn = resampled(_columns(repeats), len(y), **how)
     rows = []
-    for name in repeats[0]:
-        found = _interval(_averaged([measures[name] for measures in repeats]), drawn)
+    for name, column in zip(repeats[0], drawn.T, strict=True):
+        found = with_interval(column)
         n, units = _counts(name, y, called, who)
         kind = "bootstrap"
         if name == "ece" or not n_boot:
@@ -116,9 +124,9 @@ def evaluate(
             found, kind = _exact(name, found[0], units), "exact"
         elif found[1] == found[2]:  # every resample is alike: nothing is known
             found, kind = (found[0], np.nan, np.nan), "none"
-        rows.append((name, *found, n, kind))
+        rows.append((name, *found, n, kind, below_chance(found) if name == "auc" else ""))
     _flag(rows[0][1:4])
-    return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "interval"])
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def evaluate_by(
@@ -148,19 +156,19 @@ def evaluate_by(
             found = evaluate(y[rows], p[rows], threshold=cut[rows], **options)
             found.insert(0, "group", name)
             tables.append(found)
-    columns = ["group", "metric", "value", "low", "high", "n", "interval"]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    empty = pd.DataFrame(columns=["group", *_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else empty
 
 
-def _measures(y: NDArray, p: NDArray, called: NDArray, act_at: float | None) -> dict[str, _Measure]:
-    measures: dict[str, _Measure] = {
-        "auc": lambda w: _auc(w, y, p),
-        "average_precision": lambda w: _average_precision(w, y, p),
+def _measures(y: NDArray, p: NDArray, called: NDArray, act_at: float | None) -> dict[str, Measure]:
+    measures: dict[str, Measure] = {
+        "auc": _auc_of(y, p),
+        "average_precision": _average_precision_of(y, p),
         **_counted(y, called),
         "brier": lambda w: w @ (p - y) ** 2 / w.sum(1),
         "ece": lambda w: _ece(w, y, p),
-        "calibration_intercept": lambda w: _recalibration(w, y, p, slope=False)[:, 0],
-        "calibration_slope": lambda w: _recalibration(w, y, p, slope=True)[:, 1],
+        "calibration_intercept": _recalibration_of(y, p, slope=False),
+        "calibration_slope": _recalibration_of(y, p, slope=True),
     }
     if act_at is not None:
         gain = (p >= act_at) * (y - (1 - y) * act_at / (1 - act_at))
@@ -168,8 +176,14 @@ def _measures(y: NDArray, p: NDArray, called: NDArray, act_at: float | None) -> 
     return measures
 
 
-def _averaged(measures: Sequence[_Measure]) -> _Measure:
-    return lambda w: np.mean([measure(w) for measure in measures], axis=0)
+def _columns(repeats: Sequence[Mapping[str, Measure]]) -> Measure:
+    """All measures beside each other, each the mean over the repeats."""
+    every = [_averaged([measures[name] for measures in repeats]) for name in repeats[0]]
+    return lambda w: np.stack([measure(w) for measure in every], axis=1)
+
+
+def _averaged(measures: Sequence[Measure]) -> Measure:
+    return lambda w: sum(measure(w) for measure in measures) / len(measures)
 
 
 def auc(y: ArrayLike, score: ArrayLike) -> float:
@@ -181,25 +195,38 @@ def auc(y: ArrayLike, score: ArrayLike) -> float:
         If outcomes are of one class only, lengths differ, or a score is missing.
     """
     y, score = _checked(y, score)
-    return float(_auc_of(y, score)(np.ones((1, len(y))))[0])
+    return float(_mean_auc_of(y, score)(np.ones((1, len(y))))[0])
 
 
 def auc_interval(
     y: ArrayLike,
     score: ArrayLike,
     *,
+    other: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """AUC of any score with its 95 % patient-bootstrap interval: value, low, high.
 
-    `score` has the shape (n,), or (n, repeats): then the mean AUC of the repetitions counts. An
-    AUC of 0 or 1 has the exact interval of `evaluate`, and one far below 0.5 is warned about.
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Outcomes 0/1.
+    score : array-like of shape (n,) or (n, repeats)
+        The mean AUC of the repeats counts. An AUC of 0 or 1 has the exact interval of `evaluate`,
+        and one far below 0.5 is warned about.
+    other : array-like of shape (n,) or (n, repeats), optional
+        Scores of another model for the same rows: what its AUC is less by is given, paired.
+    groups, n_boot, seed
+        As for `evaluate`.
     """
     y, score = _checked(y, score)
-    drawn = _resamples(y, groups, n_boot, seed)
-    found = _sure(_interval(_auc_of(y, score), drawn), y, groups)
+    how = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
+    if other is not None:
+        paired = _mean_auc_of(*_checked(y, other))
+        return interval(_mean_auc_of(y, score), len(y), paired=paired, **how)
+    found = _sure(interval(_mean_auc_of(y, score), len(y), **how), y, groups)
     _flag(found)
     return found
 
@@ -219,25 +246,6 @@ def _flag(found: Interval) -> None:
     said = below_chance(found)
     if said:
         warnings.warn(f"AUC {found[0]:.2f} lies {said}", stacklevel=3)
-
-
-def difference(
-    y: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    n_boot: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """AUC of `first` less that of `second` on the same patients, with its paired interval.
-
-    Both have the shape (n,) or (n, repeats).
-    """
-    y, first = _checked(y, first)
-    _, second = _checked(y, second)
-    one, other = _auc_of(y, first), _auc_of(y, second)
-    return _interval(lambda w: one(w) - other(w), _resamples(y, groups, n_boot, seed))
 
 
 def macro_auc(y: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
@@ -280,19 +288,17 @@ def macro_auc_interval(
     """
     y, classes = np.asarray(y), np.asarray(classes)
 
-    def macro(scores: ArrayLike) -> _Measure:
-        single = [
-            partial(_auc, y=(y == c).astype(float), score=score[:, k])
+    def macro(scores: ArrayLike) -> Measure:
+        return _averaged([
+            _auc_of((y == c).astype(float), score[:, k])
             for score in np.asarray(scores, float)
             for k, c in enumerate(classes)
-        ]
-        return _averaged(single)
+        ])  # fmt: skip
 
-    one, drawn = macro(scores), _resamples(y, groups, n_boot, seed)
-    if other is None:
-        return _sure(_interval(one, drawn), y, groups)
-    two = macro(other)
-    return _interval(lambda w: one(w) - two(w), drawn)
+    how = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
+    if other is not None:
+        return interval(macro(scores), len(y), paired=macro(other), **how)
+    return _sure(interval(macro(scores), len(y), **how), y, groups)
 
 
 def mean_auc_interval(
@@ -320,28 +326,30 @@ def mean_auc_interval(
     DataError
         If no version has both outcomes.
     """
-    versions = np.asarray(outcomes, float)
-    one = np.asarray(scores, float)
-    two = np.zeros_like(one) if other is None else np.asarray(other, float)
+    versions, one = np.asarray(outcomes, float), np.asarray(scores, float)
     both = [{0.0, 1.0} <= set(y[~np.isnan(y)]) for y in versions]
     if not any(both):
         raise DataError("a mean AUC needs a version with both outcomes", found=f"{len(both)} none")
-
-    def measure(w: _Weights) -> NDArray:
-        total, count = np.zeros(len(w)), np.zeros(len(w))
-        for y, first, second in zip(versions[both], one[both], two[both], strict=True):
-            known = ~np.isnan(y)
-            with np.errstate(invalid="ignore"):  # a resample without one of the outcomes: NaN
-                found = _auc(w[:, known], y[known], first[known])
-                if other is not None:
-                    found = found - _auc(w[:, known], y[known], second[known])
-            total, count = total + np.nan_to_num(found), count + ~np.isnan(found)
-        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-
-    found = _interval(measure, _resamples(np.zeros(versions.shape[1]), None, n_boot, seed))
+    how = {"n_boot": n_boot, "seed": seed}
+    n, measure = versions.shape[1], _auc_of_versions(versions[both], one[both])
     if other is not None:
-        return found
-    return _sure(found, min((y[~np.isnan(y)] for y in versions[both]), key=_pairs))
+        paired = _auc_of_versions(versions[both], np.asarray(other, float)[both])
+        return interval(measure, n, paired=paired, **how)
+    rarest = min((y[~np.isnan(y)] for y in versions[both]), key=_pairs)
+    return _sure(interval(measure, n, **how), rarest)
+
+
+def _auc_of_versions(outcomes: NDArray, scores: NDArray) -> Measure:
+    """Mean over the versions that have an AUC in a resample; NaN where none has."""
+    known = [~np.isnan(y) for y in outcomes]
+    each = [_auc_of(y[k], s[k]) for y, s, k in zip(outcomes, scores, known, strict=True)]
+
+    def measure(w: Weights) -> NDArray:
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mean of empty slice")
+            return np.nanmean([auc(w[:, k]) for auc, k in zip(each, known, strict=True)], axis=0)
+
+    return measure
 
 
 def within_auc_interval(
@@ -390,8 +398,9 @@ def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
     if len(scores) == 1:
         return float(scores[0])
     between = (scores[:-1] + scores[1:]) / 2
-    called = p[None, :] >= between[:, None]
-    hits, passes = called @ y, (~called) @ (1 - y)
+    at = np.searchsorted(scores, p)
+    below = np.cumsum([np.bincount(at, weights=w) for w in (y, 1 - y)], axis=1)[:, :-1]
+    hits, passes = y.sum() - below[0], below[1]
     gain = hits / y.sum() + passes / (1 - y).sum() if rule == "youden" else hits + passes
     return float(between[np.argmax(gain)])
 
@@ -454,22 +463,6 @@ def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray, NDArray]:
     return outcome, score.reshape(len(outcome), -1)
 
 
-def _resamples(y: NDArray, groups: ArrayLike | None, n_boot: int, seed: int) -> _Weights:
-    """How often each row is drawn, shape (1 + n_boot, n); the first row is all ones."""
-    rng = np.random.default_rng(seed)
-    names, member = np.unique(np.arange(len(y)) if groups is None else groups, return_inverse=True)
-    drawn = np.ones((1 + n_boot, len(y)))
-    classes = (y[:, None] == np.unique(y)).astype(float)
-    missing = np.arange(1, 1 + n_boot)
-    # The classes' shares vary as they would in another cohort. Where one is not drawn at all there
-    # is no measure, and the resample is drawn again.
-    while len(missing):
-        even = np.full(len(names), 1 / len(names))
-        drawn[missing] = rng.multinomial(len(names), even, len(missing))[:, member]
-        missing = missing[(drawn[missing] @ classes == 0).any(axis=1)]
-    return drawn
-
-
 def _pairs(y: NDArray, groups: ArrayLike | None = None) -> int:
     """Patients of the rarest outcome: as many pairs of patients share no patient."""
     who = np.arange(len(y)) if groups is None else np.asarray(groups)
@@ -505,34 +498,49 @@ def _counts(name: str, y: NDArray, called: NDArray, who: NDArray) -> tuple[int, 
     return len(y), _pairs(y, who) if name in ("auc", "balanced_accuracy") else 0
 
 
-def _interval(measure: Callable[[_Weights], NDArray], drawn: _Weights) -> Interval:
-    return with_interval(measure(drawn))
-
-
-def _by_score(w: _Weights, y: NDArray, score: NDArray) -> tuple[NDArray, NDArray]:
-    """Weights of positives and negatives at each distinct score, ascending."""
+def _by_score(y: NDArray, score: NDArray) -> Callable[[Weights], tuple[NDArray, NDArray]]:
+    """Weights of positives and negatives at each distinct score, ascending; sorted only once."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    y, w = y[order], w[:, order]
-    return np.add.reduceat(w * y, starts, axis=1), np.add.reduceat(w * (1 - y), starts, axis=1)
+    y = y[order]
+
+    def split(w: Weights) -> tuple[NDArray, NDArray]:
+        positive = w[:, order]
+        negative = positive * (1 - y)
+        positive *= y
+        if len(starts) < len(y):
+            positive, negative = (np.add.reduceat(a, starts, axis=1) for a in (positive, negative))
+        return positive, negative
+
+    return split
 
 
-def _auc_of(y: NDArray, scores: NDArray) -> _Measure:
-    return _averaged([partial(_auc, y=y, score=score) for score in scores.T])
+def _auc_of(y: NDArray, score: NDArray) -> Measure:
+    split = _by_score(y, score)
+
+    def measure(w: Weights) -> NDArray:
+        positive, negative = split(w)
+        below = np.cumsum(negative, axis=1) - negative / 2
+        return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+
+    return measure
 
 
-def _auc(w: _Weights, y: NDArray, score: NDArray) -> NDArray:
-    positive, negative = _by_score(w, y, score)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    return (positive * below).sum(1) / (positive.sum(1) * negative.sum(1))
+def _mean_auc_of(y: NDArray, scores: NDArray) -> Measure:
+    return _averaged([_auc_of(y, score) for score in scores.T])
 
 
-def _average_precision(w: _Weights, y: NDArray, score: NDArray) -> NDArray:
-    positive, negative = (a[:, ::-1] for a in _by_score(w, y, score))
-    hits = np.cumsum(positive, axis=1)
-    called = hits + np.cumsum(negative, axis=1)
-    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-    return (precision * positive).sum(1) / positive.sum(1)
+def _average_precision_of(y: NDArray, score: NDArray) -> Measure:
+    split = _by_score(y, -score)
+
+    def measure(w: Weights) -> NDArray:
+        positive, negative = split(w)
+        hits = np.cumsum(positive, axis=1)
+        called = hits + np.cumsum(negative, axis=1)
+        precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+        return (precision * positive).sum(1) / positive.sum(1)
+
+    return measure
 
 
 def _among(y: NDArray, called: NDArray) -> dict[str, NDArray]:
@@ -548,13 +556,15 @@ def _among(y: NDArray, called: NDArray) -> dict[str, NDArray]:
     }
 
 
-def _counted(y: NDArray, called: NDArray) -> dict[str, _Measure]:
+def _counted(y: NDArray, called: NDArray) -> dict[str, Measure]:
     """Shares of right calls, and what is computed from them."""
     right = called == (y == 1)
 
-    def share(among: NDArray) -> _Measure:
-        def measure(w: _Weights) -> NDArray:
-            hits, whole = w @ (among & right), w @ among
+    def share(among: NDArray) -> Measure:
+        counted = np.stack([among & right, among], axis=1).astype(float)
+
+        def measure(w: Weights) -> NDArray:
+            hits, whole = (w @ counted).T
             return np.divide(hits, whole, out=np.full_like(hits, np.nan), where=whole > 0)
 
         return measure
@@ -570,32 +580,42 @@ def _counted(y: NDArray, called: NDArray) -> dict[str, _Measure]:
     }
 
 
-def _ece(w: _Weights, y: NDArray, p: NDArray, bins: int = 15) -> NDArray:
+def _ece(w: Weights, y: NDArray, p: NDArray, bins: int = 15) -> NDArray:
     member = np.minimum((p * bins).astype(int), bins - 1)
     gaps = np.zeros((len(p), bins))
     gaps[np.arange(len(p)), member] = p - y
     return np.abs(w @ gaps).sum(1) / w.sum(1)
 
 
-def _recalibration(w: _Weights, y: NDArray, p: NDArray, *, slope: bool) -> NDArray:
-    """Intercept and slope of the outcome's logistic regression on the prediction's logit.
+def _recalibration_of(y: NDArray, p: NDArray, *, slope: bool) -> Measure:
+    """Slope of the outcome's logistic regression on the prediction's logit, or its intercept.
 
-    Without `slope` it is held at one: calibration in the large. Newton's method on all
-    resamples at once; shape (resamples, 2).
+    The intercept is that with the slope held at one: calibration in the large. Newton's method on
+    all resamples at once.
     """
     p = np.clip(p, _CLIP, 1 - _CLIP)
     logit = np.log(p / (1 - p))
-    beta = np.tile([0.0, 1.0], (len(w), 1))
-    for _ in range(25):
-        now = 1 / (1 + np.exp(-np.clip(beta[:, :1] + beta[:, 1:] * logit, -30, 30)))
-        residual, curvature = w * (y - now), w * now * (1 - now) + 1e-12
-        gradient = np.stack([residual.sum(1), residual @ logit], 1)
-        if not slope:
-            step = np.stack([gradient[:, 0] / curvature.sum(1), np.zeros(len(w))], 1)
-        else:
-            off = curvature @ logit
-            hessian = np.stack([curvature.sum(1), off, off, curvature @ logit**2], 1)
-            ridge = 1e-9 * np.eye(2)
-            step = np.linalg.solve(hessian.reshape(-1, 2, 2) + ridge, gradient[..., None])[..., 0]
-        beta = beta + np.clip(step, -5, 5)
-    return beta
+
+    def measure(w: Weights) -> NDArray:
+        beta = np.tile([0.0, 1.0], (len(w), 1))
+        for _ in range(25):
+            now = 1 / (1 + np.exp(-np.clip(beta[:, :1] + beta[:, 1:] * logit, -30, 30)))
+            residual, curvature = w * (y - now), w * now * (1 - now) + 1e-12
+            step = _newton(residual, curvature, logit, slope=slope)
+            beta += np.clip(step, -5, 5)
+            if np.abs(step).max() < _CLOSE:
+                break
+        return beta[:, int(slope)]
+
+    return measure
+
+
+def _newton(residual: NDArray, curvature: NDArray, logit: NDArray, *, slope: bool) -> NDArray:
+    """One step of intercept and slope, shape (resamples, 2)."""
+    first, even = residual.sum(1), curvature.sum(1)
+    if not slope:
+        return np.stack([first / even, np.zeros(len(first))], 1)
+    off = curvature @ logit
+    hessian = np.stack([even, off, off, curvature @ logit**2], 1).reshape(-1, 2, 2)
+    gradient = np.stack([first, residual @ logit], 1)
+    return np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient[..., None])[..., 0]

@@ -5,12 +5,16 @@ Its columns are ``subject, site, fold, repeat, y, p, threshold``: a row per test
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.learn.intervals import Interval, over_folds
-from nextaim_kit.learn.metrics import auc
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.intervals import BOUNDS, Interval, over_folds
+from nextaim_kit.learn.metrics import auc, auc_interval, evaluate
 
 
 def by_repeat(predictions: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
@@ -55,6 +59,61 @@ def auc_over_folds(predictions: pd.DataFrame) -> Interval:
     found = over_folds(aucs, test / (n - test) if n > test else np.inf)
     low, high = np.clip(found[1:], 0, 1)  # Student's t knows no bounds
     return found[0], float(low), float(high)
+
+
+def compare_models(
+    predictions: Mapping[str, pd.DataFrame],
+    *,
+    act_at: float | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure several models on the same patients, and the first one against each other.
+
+    Parameters
+    ----------
+    predictions : mapping of str to DataFrame
+        By the models' names, in order: the first is the one that is compared with the others.
+    act_at, n_boot, seed
+        As for `evaluate`.
+
+    Returns
+    -------
+    models : DataFrame
+        ``name``, then the columns of `evaluate`; after its metrics ``auc_over_folds``.
+    differences : DataFrame
+        ``comparison``, ``difference`` in AUC with ``low`` and ``high`` (paired), ``verdict``.
+
+    Raises
+    ------
+    DataError
+        If the models were not tested on the same patients.
+    """
+    tables = {name: by_repeat(one) for name, one in predictions.items()}
+    (first, (y, p, _)), *others = tables.items()
+    tested = {name: set(one["subject"]) for name, one in predictions.items()}
+    apart = [name for name in tested if tested[name] != tested[first]]
+    if apart:
+        raise DataError(
+            f"{apart[0]} and {first} cannot be compared",
+            expected="models that were tested on the same patients",
+            found=f"{len(tested[apart[0]] ^ tested[first])} patients of one only",
+        )
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    measured, gains = [], []
+    for name, (_, q, threshold) in tables.items():
+        found = evaluate(y, q, threshold=threshold, act_at=act_at, **how)
+        over = (*auc_over_folds(predictions[name]), len(y), "over folds", "")
+        found.loc[len(found)] = ["auc_over_folds", *over]
+        measured.append(found.assign(name=name))
+    for name, (_, q, _) in others:
+        gain = auc_interval(y, p, other=q, **how)
+        verdict = "better" if gain[1] > 0 else "worse" if gain[2] < 0 else "not shown to differ"
+        gains.append((f"{first} - {name}", *gain, verdict))
+    models = pd.concat(measured, ignore_index=True)
+    models.insert(0, "name", models.pop("name"))
+    columns = ["comparison", "difference", *BOUNDS[1:], "verdict"]
+    return models, pd.DataFrame(gains, columns=columns)
 
 
 def of_patients(subject: NDArray, values: NDArray) -> NDArray[np.float64]:

@@ -6,12 +6,10 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.intervals import proportion_interval, with_interval
 
 Mask = NDArray[np.bool_]
 
@@ -111,30 +109,3 @@ def largest_parts(mask: ArrayLike, n: int) -> NDArray[np.int64]:
     for number, k in enumerate(kept, 1):
         parts[labels == k] = number
     return parts
-
-
-def mean_with_interval(
-    values: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    n_boot: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Mean of one value per film with its 95 % interval: value, low, high.
-
-    Patients are resampled, films of one patient (`groups`) together, and the interval is widened
-    as few of them need it (`intervals.with_interval`); one patient has none. Of yes and no (bool)
-    it is a proportion's and exact, unless patients have several films that differ.
-    """
-    asked = np.asarray(values).dtype == bool
-    table = pd.DataFrame({"value": np.asarray(values, float)})
-    table["group"] = np.arange(len(table)) if groups is None else np.asarray(groups)
-    if table.empty or table["value"].isna().any():
-        raise DataError("a mean needs at least one value, and none missing")
-    sums = table.groupby("group", dropna=False)["value"].agg(["sum", "size"]).to_numpy()
-    n, mean = len(sums), float(table["value"].mean())
-    if n_boot and asked and (n == len(table) or mean in (0, 1)):
-        return proportion_interval(mean * n, n)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), n_boot) @ sums
-    return with_interval(np.r_[mean, drawn[:, 0] / drawn[:, 1]], mean_of=n)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,29 @@ class Run:
         written = f"{value}" if isinstance(value, Integral) else f"{value:.3f}"
         print(f"{name} = {written}{spread} {unit}".rstrip())
 
+    def metrics(
+        self, table: pd.DataFrame, *, only: Sequence[str] | None = None, **alike: Any
+    ) -> None:
+        """Record one number per row of a table, as `metric` does.
+
+        Parameters
+        ----------
+        table : DataFrame
+            ``metric``, ``value``, where it has them ``low``, ``high``, ``n``, ``unit``, ``note``,
+            ``name``, as of a model, which ends the metric's name. A row without a value is
+            left out.
+        only : sequence of str, optional
+            Metrics to record; by default all.
+        **alike
+            What all rows share: ``n``, ``unit``, ``note``.
+        """
+        rows = table if only is None else table[table["metric"].isin(only)]
+        for row in rows[rows["value"].notna()].to_dict("records"):
+            label = "_".join(str(row[k]) for k in ("metric", "name") if row.get(k))
+            beside = alike | {k: row[k] for k in ("n", "unit", "note") if k in row}
+            ends = (row["low"], row["high"]) if "low" in row else None
+            self.metric(slug(label), row["value"], interval=ends, **beside)
+
     def table(self, table: pd.DataFrame, name: str, *, show: int = 10) -> None:
         """Keep a table as ``<name>.csv`` and show its first rows, or that it has none."""
         import pandas as pd
@@ -189,6 +213,11 @@ class Run:
     def _put(self, kind: str, entry: dict[str, Any]) -> None:
         kept = [e for e in self._result[kind] if e["name"] != entry["name"]]
         self._result[kind] = [*kept, entry]
+
+
+def slug(words: str) -> str:
+    """Words as a metric's name: small letters and underscores."""
+    return re.sub(r"[\s\-]+", "_", words.lower()).replace(",", "")
 
 
 def missing_outputs(notebook: catalog.Notebook, result: Mapping, folder: Path) -> list[str]:

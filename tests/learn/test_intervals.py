@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
-from nextaim_kit.learn.intervals import over_folds, proportion_interval, with_interval
-from nextaim_kit.learn.segmentation import mean_with_interval
+from nextaim_kit.learn.intervals import (
+    interval,
+    mean_interval,
+    over_folds,
+    proportion_interval,
+    resamples,
+    summary,
+    with_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +45,7 @@ def test_the_mean_of_ten_patients_is_covered_nineteen_times_in_twenty():
 
 def test_the_interval_of_many_patients_is_the_percentile_bootstrap():
     values = np.random.default_rng(1).exponential(size=2000)
-    _, low, high = mean_with_interval(values)
+    _, low, high = mean_interval(values)
     known = bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0)
     assert (low, high) == pytest.approx(known.confidence_interval, abs=0.01)
 
@@ -49,16 +57,16 @@ def test_the_widening_of_three_patients_is_that_of_student_s_t():
 
 
 def test_one_patient_has_a_mean_and_no_interval():
-    assert mean_with_interval([0.8])[0] == 0.8
-    assert np.isnan(mean_with_interval([0.8])[1:]).all()
+    assert mean_interval([0.8])[0] == 0.8
+    assert np.isnan(mean_interval([0.8])[1:]).all()
 
 
 def test_the_mean_of_yes_and_no_is_a_proportion_and_that_of_numbers_is_none():
-    assert mean_with_interval([True] * 11) == pytest.approx((1, 0.715, 1), abs=1e-3)
-    assert mean_with_interval([True] * 8 + [False] * 2) == proportion_interval(8, 10)
-    assert mean_with_interval([0.0] * 4) == (0, 0, 0)  # a difference that nobody has
+    assert mean_interval([True] * 11) == pytest.approx((1, 0.715, 1), abs=1e-3)
+    assert mean_interval([True] * 8 + [False] * 2) == proportion_interval(8, 10)
+    assert mean_interval([0.0] * 4) == (0, 0, 0)  # a difference that nobody has
     films, who = [True] * 22, np.repeat(range(11), 2)
-    assert mean_with_interval(films, groups=who) == pytest.approx((1, 0.715, 1), abs=1e-3)
+    assert mean_interval(films, groups=who) == pytest.approx((1, 0.715, 1), abs=1e-3)
 
 
 def test_the_interval_over_folds_is_nadeau_and_bengio_s():
@@ -68,3 +76,45 @@ def test_the_interval_over_folds_is_nadeau_and_bengio_s():
     assert (value, low, high) == pytest.approx((0.8, 0.8 - margin, 0.8 + margin), abs=1e-6)
     assert over_folds([0.7, np.nan, 0.9], 0.5)[0] == pytest.approx(0.8)
     assert np.isnan(over_folds([0.7], 1 / 4)[1:]).all()
+
+
+def test_a_measure_s_interval_is_that_of_scipy_and_memory_does_not_grow_with_it():
+    values = np.random.default_rng(2).lognormal(size=400)
+    spread = interval(lambda w: np.sqrt(w @ values**2 / 400), 400, n_boot=4000)
+    known = bootstrap(
+        (values,), lambda v, axis: np.sqrt((v**2).mean(axis)), method="percentile", rng=0
+    )
+    assert spread[1:] == pytest.approx(known.confidence_interval, abs=0.05)
+    sizes = [w.nbytes for w in resamples(20_000, n_boot=500)]
+    assert max(sizes) <= 8 * 2**20 < sum(sizes)
+
+
+def test_paired_measures_share_their_resamples():
+    values = np.random.default_rng(3).normal(size=50)
+
+    def mean(shift):
+        return lambda w: w @ (values + shift) / w.sum(axis=1)
+
+    assert interval(mean(0.5), 50, paired=mean(0)) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_rows_of_a_patient_are_drawn_together_and_every_class_is_there():
+    who, y = np.repeat(range(6), 2), np.repeat([1, 0, 0, 0, 0, 0], 2)
+    first, *others = np.concatenate(list(resamples(12, groups=who, classes=y, n_boot=200)))
+    assert (first == 1).all()
+    assert all((w[::2] == w[1::2]).all() and w.sum() == 12 for w in others)
+    assert all(w[y == 1].sum() > 0 for w in others)
+
+
+def test_a_summary_has_the_mean_of_each_column_by_group_with_its_n():
+    table = pd.DataFrame({
+        "way": ["b", "b", "b", "a", "a"], "patient": [1, 1, 2, 3, 4],
+        "dsc": [0.5, 0.7, 0.9, np.nan, 0.4], "right": [True, True, True, True, False],
+    })  # fmt: skip
+    found = summary(table, "way", groups="patient", n_boot=50)
+    assert found[["way", "metric", "n"]].to_numpy().tolist() == [
+        ["b", "dsc", 3], ["b", "right", 3], ["a", "dsc", 1], ["a", "right", 2]
+    ]  # fmt: skip
+    assert found["value"].tolist() == pytest.approx([0.7, 1, 0.4, 0.5])
+    assert found.loc[3, ["low", "high"]].tolist() == list(proportion_interval(1, 2)[1:])
+    assert np.isnan(found.loc[2, "low"])

@@ -16,7 +16,6 @@ from nextaim_kit.learn.metrics import (
     auc_interval,
     below_chance,
     decision_curve,
-    difference,
     evaluate,
     evaluate_by,
     macro_auc,
@@ -117,13 +116,13 @@ def test_the_same_seed_gives_the_same_intervals():
 
 def test_a_model_does_not_differ_from_itself():
     y, p = patients()
-    assert difference(y, p, p) == (0.0, 0.0, 0.0)
+    assert auc_interval(y, p, other=p) == (0.0, 0.0, 0.0)
 
 
 def test_a_paired_difference_is_tighter_than_two_intervals():
     y, p = patients()
     worse = p + np.random.default_rng(0).normal(0, 0.05, len(p))
-    _, low, high = difference(y, p, worse)
+    _, low, high = auc_interval(y, p, other=worse)
     _, alone_low, alone_high = auc_interval(y, p)
     assert high - low < alone_high - alone_low
 
@@ -196,7 +195,7 @@ def test_repeated_predictions_are_measured_each_and_averaged():
     assert both["auc"] == pytest.approx((one["auc"] + two["auc"]) / 2, abs=1e-12)
     assert both["f1"] == pytest.approx((one["f1"] + two_at["f1"]) / 2, abs=1e-12)
     assert auc_interval(y, np.c_[p, q])[0] == pytest.approx(both["auc"], abs=1e-12)
-    assert difference(y, np.c_[p, p], p) == (0.0, 0.0, 0.0)
+    assert auc_interval(y, np.c_[p, p], other=p) == (0.0, 0.0, 0.0)
 
 
 def test_net_benefit_is_that_of_the_decision_curve():

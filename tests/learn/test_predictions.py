@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.learn.predictions import auc_over_folds, by_repeat, of_patients, pooled
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.metrics import auc_interval, evaluate
+from nextaim_kit.learn.predictions import (
+    auc_over_folds,
+    by_repeat,
+    compare_models,
+    of_patients,
+    pooled,
+)
 
 
 def table(rows) -> pd.DataFrame:
@@ -84,3 +92,31 @@ def test_the_auc_over_folds_is_of_each_fold_s_patients_and_leaves_out_one_outcom
     margin = 4.302653 * np.sqrt((1 / 3 + 4 / 12) * np.var([0.75, 0.75, 1], ddof=1))
     assert (value, low) == pytest.approx((5 / 6, 5 / 6 - margin), abs=1e-5)
     assert 5 / 6 + margin > high == 1  # no AUC is above 1
+
+
+@pytest.fixture
+def two_models():
+    rng, n = np.random.default_rng(5), 60
+    y = np.tile([0, 1], n // 2)
+    good, bad = (1 / (1 + np.exp(-(rng.normal(size=n) + g * (y - 0.5)))) for g in (3, 0))
+    plain = {"subject": range(n), "site": "A", "repeat": 0, "fold": np.arange(n) % 3, "y": y}
+    return {k: pd.DataFrame({**plain, "p": p, "threshold": 0.5})
+            for k, p in {"good": good, "bad": bad}.items()}  # fmt: skip
+
+
+def test_models_are_measured_as_one_by_one_and_the_first_is_compared_with_the_others(two_models):
+    models, gains = compare_models(two_models, act_at=0.3, n_boot=100)
+    y, p, threshold = by_repeat(two_models["bad"])
+    alone = evaluate(y, p, threshold=threshold, act_at=0.3, n_boot=100)
+    bad = models[models["name"] == "bad"].drop(columns="name").reset_index(drop=True)
+    pd.testing.assert_frame_equal(bad.iloc[:-1], alone)
+    assert bad.iloc[-1]["metric"] == "auc_over_folds"
+    assert tuple(bad.iloc[-1][["value", "low", "high"]]) == auc_over_folds(two_models["bad"])
+    better = auc_interval(y, by_repeat(two_models["good"])[1], other=p, n_boot=100)
+    assert gains.to_numpy().tolist() == [["good - bad", *better, "better"]]
+
+
+def test_models_of_other_patients_are_not_compared(two_models):
+    fewer = two_models | {"bad": two_models["bad"].iloc[4:]}
+    with pytest.raises(DataError, match=r"bad and good cannot be compared[\s\S]*4 patients"):
+        compare_models(fewer, n_boot=10)

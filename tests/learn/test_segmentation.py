@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_with_interval
+from nextaim_kit.learn.intervals import mean_interval
+from nextaim_kit.learn.segmentation import agreement, largest_parts
 
 
 def square(top, left, edge, size=40):
@@ -87,20 +88,20 @@ def test_an_island_in_a_hole_belongs_to_what_surrounds_it():
 
 def test_the_interval_of_a_mean_is_as_wide_as_known():
     values = np.random.default_rng(0).normal(0.9, 0.1, 400)
-    mean, low, high = mean_with_interval(values)
+    mean, low, high = mean_interval(values)
     assert mean == pytest.approx(values.mean())
     assert low < mean < high
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
-    assert mean_with_interval(values) == (mean, low, high)
-    assert np.isnan(mean_with_interval(values, n_boot=0)[1:]).all()
+    assert mean_interval(values) == (mean, low, high)
+    assert np.isnan(mean_interval(values, n_boot=0)[1:]).all()
 
 
 def test_many_films_of_one_patient_make_nobody_surer():
     values = np.random.default_rng(0).normal(0.9, 0.1, 50)
     films, patients = np.repeat(values, 4), np.repeat(np.arange(50), 4)
-    expected = mean_with_interval(values)
-    assert mean_with_interval(films, groups=patients) == pytest.approx(expected)
-    _, low, high = mean_with_interval(films)
+    expected = mean_interval(values)
+    assert mean_interval(films, groups=patients) == pytest.approx(expected)
+    _, low, high = mean_interval(films)
     assert high - low < 0.6 * (expected[2] - expected[1])
 
 
@@ -113,4 +114,4 @@ def test_many_films_of_one_patient_make_nobody_surer():
 )
 def test_there_is_no_mean_of_nothing_or_of_a_missing_value(values):
     with pytest.raises(DataError, match="at least one value, and none missing"):
-        mean_with_interval(values)
+        mean_interval(values)

@@ -18,9 +18,10 @@ from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, in
 from torch.utils.data import Dataset
 
 from nextaim_kit.learn.fit import Fitted, fit
+from nextaim_kit.learn.intervals import mean_interval
 from nextaim_kit.learn.losses import SegmentationLoss
 from nextaim_kit.learn.recompute import recomputing
-from nextaim_kit.learn.segmentation import agreement, mean_with_interval
+from nextaim_kit.learn.segmentation import agreement
 from nextaim_kit.machine.dry_run import dry_run
 from nextaim_kit.machine.measuring import measure
 from nextaim_kit.machine.memory import Device, Step
@@ -228,8 +229,8 @@ def compare(
     means = {name: np.atleast_2d(dsc).mean(axis=0) for name, dsc in by_way.items()}
     plain, rows = next(iter(means.values())), []
     for name, dsc in means.items():
-        own = mean_with_interval(dsc, n_boot=n_boot, seed=seed)
-        less = mean_with_interval(dsc - plain, n_boot=n_boot, seed=seed)
+        own = mean_interval(dsc, n_boot=n_boot, seed=seed)
+        less = mean_interval(dsc - plain, n_boot=n_boot, seed=seed)
         rows.append((name, *own, *less, dsc[small].mean() if small.any() else np.nan))
     columns = ["name", "value", "low", "high", "difference", "difference_low", "difference_high"]
     return pd.DataFrame(rows, columns=[*columns, "small"])

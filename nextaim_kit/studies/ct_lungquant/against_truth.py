@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.learn.agreement import bland_altman
-from nextaim_kit.learn.intervals import proportion_interval
-from nextaim_kit.learn.segmentation import mean_with_interval
+from nextaim_kit.learn.intervals import BOUNDS
+from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, count, kind
 
@@ -161,46 +161,32 @@ def summary(known: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.Dat
             expected=f"{_FEWEST} or more",
             found=str(len(known)),
         )
-    n = len(known)
-    mean = [
-        (name, *mean_with_interval(column, n_boot=n_boot, seed=seed), len(column), unit)
-        for name, column, unit in _means(known)
-    ]
-    shares = [
-        (name, *proportion_interval(sum(right), len(right)), len(right), "")
-        for name, right in _shares(known)
-    ]
-    limits = bland_altman(
-        known["involvement"], known["truth_involvement"], n_boot=n_boot, seed=seed
-    ).set_index("metric")
-    spread = [
-        (f"involvement_{name}", *limits.loc[name, ["value", "low", "high"]], n, "points")
-        for name in ("bias", "limit_low", "limit_high")
-    ]
-    columns = ["metric", "value", "low", "high", "n", "unit"]
-    return pd.DataFrame([*mean, *shares, *spread], columns=columns)
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    means = mean_summary(_counted_of(known).assign(all=True), "all", **how).drop(columns="all")
+    limits = bland_altman(known["involvement"], known["truth_involvement"], **how)
+    limits = limits[limits["metric"] != "widening"].assign(n=len(known))
+    limits["metric"] = "involvement_" + limits["metric"]
+    table = pd.concat([means, limits], ignore_index=True)
+    units = {"lung_volume_error": "%"} | dict.fromkeys(
+        ["involvement_mae", *limits["metric"]], "points"
+    )
+    return table.assign(unit=table["metric"].map(units).fillna(""))
 
 
-def _means(known: pd.DataFrame) -> list[tuple[str, pd.Series, str]]:
-    means = [
-        ("involvement_mae", known["error"].abs(), "points"),
-        ("lung_volume_error", known["volume_error"].abs(), "%"),
-    ]
-    masks = [
-        (name, known[name].dropna(), "") for name in ("dsc_lungs", "dsc_lesions") if name in known
-    ]
-    return means + [one for one in masks if len(one[1])]
-
-
-def _shares(known: pd.DataFrame) -> list[tuple[str, Sequence[bool]]]:
-    shares: list[tuple[str, Sequence[bool]]] = [
-        (f"{name}_accuracy", (known[name] == known[f"truth_{name}"]).tolist())
-        for name in ("ct_ss", "type")
-        if f"truth_{name}" in known
-    ]
-    if "sides_right" in known and known["sides_right"].notna().any():
-        shares.append(("sides_right", (known["sides_right"].dropna() >= SIDES_RIGHT).tolist()))
-    return shares
+def _counted_of(known: pd.DataFrame) -> pd.DataFrame:
+    """What is averaged over the patients: errors, overlaps, and whether a value is right."""
+    counted = {
+        "involvement_mae": known["error"].abs(),
+        "lung_volume_error": known["volume_error"].abs(),
+        **{name: known[name] for name in ("dsc_lungs", "dsc_lesions") if name in known},
+    }
+    for name in ("ct_ss", "type"):
+        if f"truth_{name}" in known:
+            counted[f"{name}_accuracy"] = known[name] == known[f"truth_{name}"]
+    if "sides_right" in known:
+        sides = known["sides_right"]
+        counted["sides_right"] = (sides >= SIDES_RIGHT).astype("boolean").where(sides.notna())
+    return pd.DataFrame(counted)
 
 
 def moved(
@@ -230,23 +216,28 @@ def moved(
         ``value``, ``low``, ``high``, ``n``. Last, by group, the share of the patients in % that
         get another type.
     """
-    rows: list[tuple] = []
-    for group, values in others.items():
-        pairs = reference.merge(values, on="subject", suffixes=("", "_other"))
-        for metric, name, change in _changes(pairs):
-            change = change.abs().dropna()
-            if len(change):
-                value = mean_with_interval(change, n_boot=n_boot, seed=seed)
-                rows.append((group, name, metric, *value, len(change)))
-        share = proportion_interval((pairs["type"] != pairs["type_other"]).sum(), len(pairs))
-        rows.append((group, "another type (%)", "type", *(100 * v for v in share), len(pairs)))
-    return pd.DataFrame(rows, columns=["group", "name", "metric", "value", "low", "high", "n"])
+    changes = pd.concat({group: _changes(reference, v) for group, v in others.items()})
+    table = changes.reset_index(0, names="group")
+    found = mean_summary(table, "group", n_boot=n_boot, seed=seed)
+    found.loc[found["metric"] == "type", BOUNDS] *= 100
+    found.insert(1, "name", found["metric"].map(_CHANGED))
+    return found
 
 
-def _changes(pairs: pd.DataFrame) -> list[tuple[str, str, pd.Series]]:
-    return [
-        ("volume", "lung volume (%)", 100 * (pairs["lungs_ml_other"] / pairs["lungs_ml"] - 1)),
-        ("involvement", "involvement (points)", pairs["involvement_other"] - pairs["involvement"]),
-        ("consolidation", "consolidation (points)",
-         100 * (pairs["consolidation_other"] - pairs["consolidation"]).astype(float)),
-    ]  # fmt: skip
+_CHANGED = {
+    "volume": "lung volume (%)",
+    "involvement": "involvement (points)",
+    "consolidation": "consolidation (points)",
+    "type": "another type (%)",
+}
+
+
+def _changes(reference: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    both = reference.merge(others, on="subject", suffixes=("", "_other"))
+    consolidation = (both["consolidation_other"] - both["consolidation"]).astype(float)
+    return pd.DataFrame({
+        "volume": 100 * (both["lungs_ml_other"] / both["lungs_ml"] - 1).abs(),
+        "involvement": (both["involvement_other"] - both["involvement"]).abs(),
+        "consolidation": 100 * consolidation.abs(),
+        "type": both["type"] != both["type_other"],
+    })  # fmt: skip

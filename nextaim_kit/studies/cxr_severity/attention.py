@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.metrics import auc_interval
+from nextaim_kit.learn.intervals import BOUNDS
+from nextaim_kit.learn.metrics import auc_interval, below_chance
 from nextaim_kit.learn.saliency import (
     Maps,
     by_chance,
@@ -158,7 +159,7 @@ def shortcut(
     -------
     DataFrame
         ``name`` (cables as filmed, or moved), ``value, low, high``, ``n`` (films), ``group`` (the
-        network).
+        network), ``note`` (`below_chance`).
     """
     rows = []
     for group, (inputs, folds) in nets.items():
@@ -171,8 +172,8 @@ def shortcut(
             )
             who = inputs.patients[tested]
             found = auc_interval(inputs.y[tested], p, groups=who, n_boot=n_boot, seed=seed)
-            rows.append((name, *found, len(tested), group))
-    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "n", "group"])
+            rows.append((name, *found, len(tested), group, below_chance(found)))
+    return pd.DataFrame(rows, columns=["name", *BOUNDS, "n", "group", "note"])
 
 
 def at_lesions(

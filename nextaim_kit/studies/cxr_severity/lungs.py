@@ -16,7 +16,8 @@ from torch.utils.data import Dataset
 
 from nextaim_kit.data.cohort import save_cohort
 from nextaim_kit.learn.fit import Fitted, fit, load_weights
-from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_with_interval
+from nextaim_kit.learn.intervals import summary as mean_summary
+from nextaim_kit.learn.segmentation import agreement, largest_parts
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.studies.cxr_severity.doubts import doubts
 from nextaim_kit.studies.cxr_severity.films import given
@@ -250,15 +251,10 @@ def scores(table: pd.DataFrame, labels: Sequence[NDArray], masks: Sequence[Mask]
 
 
 def summary(by_way: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> pd.DataFrame:
-    """Means with patient-bootstrap intervals: ``way, metric, value, low, high, n``."""
-    rows = []
-    for way, table in by_way.items():
-        for metric in ("dsc", "surface_dsc", "hd95"):
-            found = mean_with_interval(
-                table[metric], groups=table["patient"], n_boot=n_boot, seed=seed
-            )
-            rows.append((way, metric, *found, len(table)))
-    return pd.DataFrame(rows, columns=["way", "metric", "value", "low", "high", "n"])
+    """Means over patients with their intervals: ``way, metric, value, low, high, n``."""
+    table = pd.concat(by_way, names=["way"]).reset_index("way")
+    kept = ["way", "patient", "dsc", "surface_dsc", "hd95"]
+    return mean_summary(table[kept], "way", groups="patient", n_boot=n_boot, seed=seed)
 
 
 def twin_films(table: pd.DataFrame, size: int) -> tuple[LungFilms, LungFilms]:

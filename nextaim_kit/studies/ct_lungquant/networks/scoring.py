@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.intervals import proportion_interval
-from nextaim_kit.learn.segmentation import agreement, mean_with_interval
+from nextaim_kit.learn.intervals import summary as mean_summary
+from nextaim_kit.learn.segmentation import agreement
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID
@@ -146,18 +146,13 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     DataFrame
         ``way, metric, value, low, high, n``; ``dsc_lesions_affected``: over patients with lesions.
     """
-    rows = []
-    for way, one in table.groupby("way", sort=False):
-        error = (one["involvement"] - one["truth_involvement"]).abs()
-        named = {c: one[c] for c in one if str(c).startswith(("dsc_", "surface_dsc_"))}
-        ill = one.loc[one["truth_involvement"] > 0, "dsc_lesions"]
-        named |= {"dsc_lesions_affected": ill} if len(ill) else {}
-        for metric, values in {**named, "involvement_mae": error}.items():
-            found = mean_with_interval(values, n_boot=n_boot, seed=seed)
-            rows.append((way, metric, *found, len(values)))
-        right = int((one["ct_ss"] == one["truth_ct_ss"]).sum())
-        rows.append((way, "ct_ss_accuracy", *proportion_interval(right, len(one)), len(one)))
-    return pd.DataFrame(rows, columns=["way", "metric", "value", "low", "high", "n"])
+    named = ["way", *(c for c in table if str(c).startswith(("dsc_", "surface_dsc_")))]
+    counted = table[named].assign(
+        dsc_lesions_affected=table["dsc_lesions"].where(table["truth_involvement"] > 0),
+        involvement_mae=(table["involvement"] - table["truth_involvement"]).abs(),
+        ct_ss_accuracy=table["ct_ss"] == table["truth_ct_ss"],
+    )
+    return mean_summary(counted, "way", n_boot=n_boot, seed=seed)
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from nextaim_kit.learn.agreement import rank_correlation
 from nextaim_kit.learn.curves import logit
-from nextaim_kit.learn.metrics import auc, with_interval
+from nextaim_kit.learn.intervals import BOUNDS, interval, with_interval
+from nextaim_kit.learn.metrics import auc
 from nextaim_kit.studies.ct_lungquant.panel.consensus import RARE, Rule
 from nextaim_kit.studies.ct_lungquant.panel.questions import Question, questions
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES
@@ -122,15 +123,10 @@ def reasons(disputed: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> 
     for name, table in disputed.items():
         if len(table) < RARE:
             continue
-        drawn = np.random.default_rng(seed).integers(0, len(table), (n_boot, len(table)))
         for column, reason in _REASONS.items():
             if column not in table or table[column].isna().any():
                 continue
-            pair = table[["divided", column]].rank().to_numpy()
-            found = [_correlation(pair[k]) for k in [np.arange(len(pair)), *drawn]]
-            rows.append((name, reason, *with_interval(found), len(table)))
-    return pd.DataFrame(rows, columns=["question", "reason", "value", "low", "high", "n"])
-
-
-def _correlation(pair: NDArray) -> float:
-    return float(np.corrcoef(pair.T)[0, 1]) if pair.std(axis=0).min() > 0 else np.nan
+            correlation = rank_correlation(table["divided"], table[column])
+            found = interval(correlation, len(table), n_boot=n_boot, seed=seed)
+            rows.append((name, reason, *found, len(table)))
+    return pd.DataFrame(rows, columns=["question", "reason", *BOUNDS, "n"])

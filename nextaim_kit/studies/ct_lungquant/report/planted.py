@@ -94,7 +94,6 @@ KINDS: dict[str, Callable[[Row], Row]] = {
     "half of each lesion missed": _half_missed,
     "densities taken for each other": _density_misread,
 }
-BOUNDS = ("value", "low", "high")
 WRONG_PATIENT = "values of another patient"
 
 
@@ -138,12 +137,9 @@ def caught(planted: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     DataFrame
         ``name``, ``value``, ``low``, ``high`` in %, ``n``; most often caught first.
     """
-    from nextaim_kit.learn.segmentation import mean_with_interval
+    from nextaim_kit.learn.intervals import BOUNDS, summary
 
-    rows = []
-    for kind, part in planted.groupby("kind", sort=False):
-        share = mean_with_interval(part["caught"], n_boot=n_boot, seed=seed)
-        percent = dict(zip(BOUNDS, (100 * v for v in share), strict=True))
-        rows.append({"name": kind, "n": len(part)} | percent)
-    table = pd.DataFrame(rows, columns=["name", "value", "low", "high", "n"])
+    table = summary(planted[["kind", "caught"]], "kind", n_boot=n_boot, seed=seed)
+    table[BOUNDS] *= 100
+    table = table.rename(columns={"kind": "name"}).drop(columns="metric")
     return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
