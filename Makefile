@@ -51,6 +51,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/memory.py
 	@echo "==> benchmarks/cache.py"
 	@$(BIN)/python benchmarks/cache.py
+	@echo "==> benchmarks/intervals.py"
+	@$(BIN)/python benchmarks/intervals.py
 	@echo "==> benchmarks/fuzz.py"
 	@$(BIN)/python benchmarks/fuzz.py
 	@echo "==> benchmarks/hard_cohorts.py"
