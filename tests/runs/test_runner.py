@@ -146,6 +146,20 @@ def test_an_interval_that_could_not_be_computed_is_none(toy):
     assert (found["value"], found["low"], found["high"], found["n"]) == (1.0, None, None, 3)
 
 
+def test_the_rows_of_a_table_are_metrics_and_one_without_a_value_is_none(toy):
+    toy("""
+import pandas as pd
+rows = [("auc", "", 0.8, 0.7, "M"), ("auc", "Logistic, L2", 0.6, 0.5, ""),
+        ("ece", "", None, None, ""), ("brier", "", 0.2, 0.1, "")]
+table = pd.DataFrame(rows, columns=["metric", "name", "value", "low", "note"]).assign(high=0.9)
+run.metrics(table, only=["auc", "ece"], n=5)""")
+    record, _ = execute(ask())
+    found = {m["name"]: m for m in record["metrics"] if m["name"] != "mean"}
+    assert list(found) == ["auc", "auc_logistic_l2"]
+    assert found["auc"] | {"low": 0.7, "high": 0.9, "n": 5, "note": "M"} == found["auc"]
+    assert found["auc_logistic_l2"]["value"] == 0.6
+
+
 def test_a_killed_kernel_is_told_apart_and_has_its_own_exit_code(toy):
     toy("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(KernelDied, match="was killed") as caught:
