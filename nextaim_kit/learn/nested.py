@@ -171,6 +171,50 @@ def nested_cv(
     )
 
 
+def external_test(
+    table: pd.DataFrame, external: pd.DataFrame, features: Sequence[str], **method: Any
+) -> NestedResult:
+    """Train a model on all of one table, and test it once on another.
+
+    Selection, hyper-parameters and threshold are chosen by inner folds of `table`. The patients
+    of `external` take no part in anything that is fitted.
+
+    Parameters
+    ----------
+    table, external : DataFrame
+        As for `nested_cv`; of `external` only the columns of `table` are used.
+    features : sequence of str
+    **method
+        Further parameters of `nested_cv`, but for those of its outer folds.
+
+    Raises
+    ------
+    DataError
+        If the external table lacks a feature, has an infinite one or one that is not numeric,
+        patients of both outcomes are not there, or a subject is in both tables.
+    """
+    missing = [name for name in features if name not in external]
+    if missing:
+        raise DataError(
+            f"the external table lacks {len(missing)} of {len(features)} features",
+            expected="all features that the model learns from",
+            found="absent: " + ", ".join(missing[:5]),
+            mend="measure both cohorts alike, or name the features of both in feature_columns",
+        )
+    both = sorted(set(table["subject"].astype(str)) & set(external["subject"].astype(str)))
+    if both:
+        raise DataError(
+            f"{len(both)} subjects of the external table are in the table too",
+            expected="other patients",
+            found=", ".join(both[:5]),
+            mend="take them out of one table; where they are others, give them other names",
+        )
+    _labeled(external)
+    every = pd.concat([table, external[[c for c in table if c in external]]], ignore_index=True)
+    split = np.split(np.arange(len(every)), [len(table)])
+    return nested_cv(every, features, splits={"external": (split[0], split[1])}, **method)
+
+
 def shuffled_aucs(
     table: pd.DataFrame, features: Sequence[str], *, permutations: int, seed: int = 0, **method: Any
 ) -> list[float]:

@@ -10,7 +10,13 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn import nested
 from nextaim_kit.learn.harmonization import ComBat
 from nextaim_kit.learn.metrics import auc, operating_point
-from nextaim_kit.learn.nested import NestedResult, check_features, nested_cv, shuffled_aucs
+from nextaim_kit.learn.nested import (
+    NestedResult,
+    check_features,
+    external_test,
+    nested_cv,
+    shuffled_aucs,
+)
 from nextaim_kit.learn.splits import folds, leave_one_site_out
 
 FEATURES = [f"f{k}" for k in range(6)]
@@ -347,3 +353,39 @@ def test_on_shuffled_outcomes_a_model_that_tells_them_is_at_chance():
     assert np.mean(found) == pytest.approx(0.5, abs=0.15)
     assert shuffled_aucs(table, FEATURES, permutations=1, seed=1, **options) == found[:1]
     assert min(found) < max(found) < run(table, selectors=("none",)).auc_over_folds()[1]
+
+
+SMALL = {"model": "logistic", "ks": (1, 3), "grid": {"C": [0.1]}, "inner": 2, "n_jobs": 1}
+
+
+def elsewhere(seed=1, **options) -> pd.DataFrame:
+    other = cohort(seed=seed, **options)
+    return other.assign(subject="E" + other["subject"], site="Elsewhere")
+
+
+def test_an_external_cohort_takes_no_part_in_what_is_fitted():
+    here, there = cohort(effect=2), elsewhere(effect=2)
+    found = external_test(here, there, FEATURES, **SMALL)
+    assert found.predictions["subject"].tolist() == there["subject"].tolist()
+    assert set(found.predictions["fold"]) == {"external"}
+    assert pooled_auc(found) > 0.8
+    swapped = there.assign(label=1 - there["label"])
+    swapped.loc[5:, FEATURES] *= 3
+    again = external_test(here, swapped, FEATURES, **SMALL)
+    kept = ["p", "threshold"]
+    assert again.predictions[kept].head(5).equals(found.predictions[kept].head(5))
+    assert again.chosen.equals(found.chosen)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.drop(columns="f1"), "lacks 1 of 6 features[\\s\\S]*absent: f1"),
+        (lambda t: t.assign(subject=t["subject"].str[1:]), "60 subjects .* are in the table too"),
+        (lambda t: t.assign(label=1), "two classes apart"),
+        (lambda t: t.assign(f1=np.inf), "f1"),
+    ],
+)
+def test_an_external_cohort_that_cannot_be_tested_is_refused(change, words):
+    with pytest.raises(DataError, match=words):
+        external_test(cohort(), change(elsewhere()), FEATURES, **SMALL)
