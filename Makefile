@@ -29,10 +29,11 @@ test: environment ## run all tests
 	@echo "==> testing"
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-lint: environment ## check style, types, the layout of imports, and that notebooks hold no outputs
+lint: environment ## check style, types, imports, the size of studies, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "==> mypy" && $(BIN)/mypy
 	@echo "==> import contracts" && $(BIN)/lint-imports
+	@echo "==> lines of code by room" && $(BIN)/python .ci/lines.py
 	@echo "==> notebooks" && find notebooks -name '*.ipynb' -not -path '*/.*' \
 	    -exec $(BIN)/nbstripout --verify --keep-id {} +
 

@@ -128,3 +128,21 @@ def test_notebooks_hold_no_outputs():
     for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
         cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
         assert not any(c["outputs"] or c["execution_count"] for c in cells), path.name
+
+
+def test_a_study_that_is_too_long_needs_a_reason_in_contributing(tmp_path):
+    study = tmp_path / "nextaim_kit" / "studies" / "long"
+    study.mkdir(parents=True)
+    (study / "a.py").write_text('"""Doc\n\nstring."""\n\n# why\n' + "x = 1\n" * 1501)
+    (tmp_path / ".ci").mkdir()
+    script = tmp_path / ".ci" / "lines.py"
+    script.write_text((PROJECT / ".ci" / "lines.py").read_text())
+
+    def run(reasons):
+        (tmp_path / "CONTRIBUTING.md").write_text(reasons)
+        return subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+
+    silent = run("| `longer` | reason |")
+    assert silent.returncode == 1
+    assert "studies/long has 1,501 lines of code" in silent.stdout
+    assert run("| `long` | reason |").returncode == 0
