@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nextaim_kit.data.feature_names import like_an_outcome, named_as_features
@@ -16,6 +17,7 @@ from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.twin import make_twin
 
 VOLUME, INVOLVEMENT = "lesion_volume_ml", "involvement_percent"
+SIMPLE = {"lesion volume": VOLUME, "involvement": INVOLVEMENT}  # baselines of one number
 
 
 def feature_table(
@@ -56,6 +58,12 @@ def feature_table(
             stacklevel=2,
         )
     return table, features
+
+
+def with_logarithms(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``lesion volume`` and ``involvement``, log(1 + x), where they are known."""
+    known = {n: c for n, c in SIMPLE.items() if c in table and table[c].notna().any()}
+    return table.assign(**{name: np.log1p(table[column]) for name, column in known.items()})
 
 
 def _of_twin(
