@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 import dask
@@ -21,7 +22,6 @@ import pytest
 from distributed import LocalCluster
 from joblib import delayed
 
-from nextaim_kit.data import twins
 from nextaim_kit.data.files import sha256_of
 from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.learn import nested
@@ -95,10 +95,8 @@ def cohort(tmp_path_factory):
 
 
 def made(folder, **options) -> pd.DataFrame:
-    make = partial(twin._make, seed=1)
-    patients = twin.patients(20, seed=1).iloc[::5]
-    files, what = twin._FILES, "synthetic CT"
-    return twins.make_files(patients, files, folder, make, what=what, progress=quiet, **options)
+    few = replace(twin.twin(1), counts={"Milan": (1, 1), "Pisa": (1, 1)})
+    return few.make(4, folder=folder, progress=quiet, **options)
 
 
 def quiet(done, total, subject):
@@ -150,21 +148,17 @@ def test_extraction_gives_the_local_tables(cohort, spread, here):
 
 def test_twins_are_the_same_files(cohort, spread, tmp_path):
     ours = made(tmp_path)
-    for name in twin._FILES:
+    for name in ("image", "mask", "lungs"):
         assert [*map(sha256_of, ours[name])] == [*map(sha256_of, cohort[name])]
 
 
 def test_twins_that_lie_where_this_machine_does_not_see_them_are_refused(spread, tmp_path):
-    unseen = twin.patients(20, seed=1).head(2)
+    def nothing(drawn, rng, paths):
+        pass
+
+    unseen = replace(twin.twin(1), counts={"Milan": (1, 1)}, write=partial(nothing))
     with pytest.raises(DataError, match=r"does not see it\n.*2 files in(.|\n)*set NEXTAIM_CACHE"):
-        twins.make_files(
-            unseen,
-            {"image": ".nii"},
-            tmp_path,
-            lambda subject, *_: subject,
-            what="",
-            progress=quiet,
-        )
+        unseen.make(2, folder=tmp_path, progress=quiet)
 
 
 def test_a_killed_worker_costs_only_its_own_subject(cohort, spread, monkeypatch):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.data import twins
 from nextaim_kit.data.files import write_text
+from nextaim_kit.data.twins import Progress, Twin, Who
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant import truth
 from nextaim_kit.studies.ct_lungquant.chest import (
@@ -98,13 +99,7 @@ def patients(
     RequestError
         If `n`, `slice_mm` or `kernel` cannot be.
     """
-    rows = []
-    for subject, site, label in twins.roster(COUNTS, n):
-        disease, scan, _ = _draw(subject, site, label, slice_mm, kernel, seed)
-        ill = disease.consolidation if disease.involvement else np.nan
-        known = {"truth_involvement": 100 * disease.involvement, "truth_consolidation": ill}
-        rows.append({"subject": subject, "site": site, "label": label} | vars(scan) | known)
-    return pd.DataFrame(rows).astype({"label": "Int64"})
+    return twin(seed, slice_mm=slice_mm, kernel=kernel).patients(n)
 
 
 def make_twin(
@@ -116,7 +111,7 @@ def make_twin(
     axes: str = "LPS",
     seed: int = 2024,
     workers: int | None = None,
-    progress: twins.Progress | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Make the twin's CTs and masks, or take those that are in the cache already.
 
@@ -131,7 +126,7 @@ def make_twin(
         Where the axes of the stored array point to: L or R, P or A, S or I, in any order. The
         affine says it too, so that voxels keep their place in the patient.
     workers, progress
-        As for `twins.make_files`.
+        As for `Twin.make`.
 
     Returns
     -------
@@ -145,17 +140,27 @@ def make_twin(
     RequestError
         If an option cannot be.
     """
-    table = patients(n, slice_mm=slice_mm, kernel=kernel, seed=seed)
-    size = _checked_size(size)
-    check_axes(axes)
-    sources = [*_SOURCES, sys.modules[__name__]]
-    folder = twins.twin_folder("ct_lungquant", sources, size, slice_mm, kernel, axes, seed)
-    make = partial(_make, size=size, slice_mm=slice_mm, kernel=kernel, axes=axes, seed=seed)
-    table = twins.make_files(
-        table, _FILES, folder, make, what="synthetic CT", workers=workers, progress=progress
-    )
+    made = twin(seed, slice_mm=slice_mm, kernel=kernel, size=_checked_size(size), axes=axes)
+    table = made.make(n, workers=workers, progress=progress)
     counted = pd.DataFrame([json.loads(Path(path).read_text()) for path in table["truth"]])
     return table.drop(columns="truth").assign(**counted.add_prefix("truth_"))
+
+
+def twin(
+    seed: int,
+    *,
+    slice_mm: float | None = None,
+    kernel: Kernel | None = None,
+    size: Size = SIZE,
+    axes: str = "LPS",
+) -> Twin:
+    """The three sites' patients."""
+    check_axes(axes)
+    return Twin(
+        "ct_lungquant", COUNTS, partial(_draw, slice_mm=slice_mm, kernel=kernel),
+        partial(_write, size=size, axes=axes), _FILES, seed,
+        sources=_SOURCES, what="synthetic CT",
+    )  # fmt: skip
 
 
 def _checked_size(size: Size) -> Size:
@@ -174,17 +179,18 @@ def _checked_size(size: Size) -> Size:
 
 
 def _draw(
-    subject: str, site: str, label: int, slice_mm: float | None, kernel: Kernel | None, seed: int
-) -> tuple[Disease, Scan, np.random.Generator]:
-    rng = twins.chance(seed, subject)
-    disease, hospital = _draw_disease(label, rng), SITES[site]
+    who: Who, rng: np.random.Generator, *, slice_mm: float | None, kernel: Kernel | None
+) -> tuple[dict[str, Any], tuple[Disease, Scan]]:
+    disease, hospital = _draw_disease(who.label, rng), SITES[who.site]
     own_mm, sharp = rng.choice(hospital.slices_mm), rng.random() < hospital.sharp
     scan = Scan(
         slice_mm=float(own_mm if slice_mm is None else slice_mm),
         kernel=kernel or ("sharp" if sharp else "smooth"),
         noise_hu=float(hospital.noise_hu * np.exp(rng.normal(0, 0.2))),
     )
-    return disease, scan, rng
+    dense = disease.consolidation if disease.involvement else np.nan
+    known = {"truth_involvement": 100 * disease.involvement, "truth_consolidation": dense}
+    return vars(scan) | known, (disease, scan)
 
 
 def _draw_disease(label: int, rng: np.random.Generator) -> Disease:
@@ -204,27 +210,21 @@ def _draw_disease(label: int, rng: np.random.Generator) -> Disease:
     )
 
 
-def _make(
-    subject: str,
-    site: str,
-    label: int,
-    folder: Path,
+def _write(
+    drawn: tuple[Disease, Scan],
+    rng: np.random.Generator,
+    paths: Mapping[str, Path],
     *,
     size: Size,
-    slice_mm: float | None,
-    kernel: Kernel | None,
     axes: str,
-    seed: int,
-) -> str:
-    disease, scan, rng = _draw(subject, site, label, slice_mm, kernel, seed)
+) -> None:
+    disease, scan = drawn
     body, place, noise = rng.spawn(3)
     chest = draw_chest(size, body)
-    ill = plant(chest, disease, place)
+    affected = plant(chest, disease, place)
     add_branches(chest)
     save = partial(save_volume, grid=chest.grid, axes=axes)
-    save(chest.lungs, folder / f"{subject}{_FILES['lungs']}")
-    save(ill, folder / f"{subject}{_FILES['lesions']}")
-    write_text(folder / f"{subject}{_FILES['truth']}", json.dumps(truth.known(chest, ill)))
-    image = acquire(chest.hu, chest.grid, scan, noise)
-    save(image, folder / f"{subject}{_FILES['image']}")
-    return subject
+    save(chest.lungs, paths["lungs"])
+    save(affected, paths["lesions"])
+    write_text(paths["truth"], json.dumps(truth.known(chest, affected)))
+    save(acquire(chest.hu, chest.grid, scan, noise), paths["image"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nextaim_kit.data import twins
 from nextaim_kit.data.files import atomic_path
+from nextaim_kit.data.twins import Progress, Twin, Who
 from nextaim_kit.studies.ct_radiomics import phantom, scanner
 from nextaim_kit.studies.ct_radiomics.phantom import Disease
 from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan
@@ -49,12 +49,7 @@ def patients(n: int = TOTAL, *, seed: int = 2024) -> pd.DataFrame:
         ``truth_consolidation``, ``truth_grain_mm``, ``truth_kernel_mm``, ``truth_noise_hu``,
         ``truth_offset_hu``, ``truth_thickness_mm``. A subject is the same whatever `n`.
     """
-    rows = []
-    for subject, site, label in twins.roster(COUNTS, n):
-        disease, scan, _ = _draw(subject, site, label, seed)
-        truth = {f"truth_{k}": v for k, v in (vars(disease) | vars(scan)).items()}
-        rows.append({"subject": subject, "site": site, "label": label, **truth})
-    return pd.DataFrame(rows).astype({"label": "Int64"})
+    return twin(seed).patients(n)
 
 
 def make_twin(
@@ -62,7 +57,7 @@ def make_twin(
     *,
     seed: int = 2024,
     workers: int | None = None,
-    progress: twins.Progress | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Make the twin's CT volumes and masks, or take those that are in the cache already.
 
@@ -71,44 +66,48 @@ def make_twin(
     n, seed : int
         As for `patients`.
     workers, progress
-        As for `twins.make_files`.
+        As for `Twin.make`.
 
     Returns
     -------
     DataFrame
         The cohort: that of `patients` with the paths ``image``, ``mask`` and ``lungs``.
     """
-    folder = twins.twin_folder("ct_radiomics", [phantom, scanner, sys.modules[__name__]], seed)
-    return twins.make_files(
-        patients(n, seed=seed), _FILES, folder, partial(_make, seed=seed),
-        what="synthetic CT", workers=workers, progress=progress,
+    return twin(seed).make(n, workers=workers, progress=progress)
+
+
+def twin(seed: int = 2024) -> Twin:
+    """The five sites' patients."""
+    return Twin(
+        "ct_radiomics", COUNTS, partial(_draw), partial(_write), _FILES, seed,
+        sources=[phantom, scanner], what="synthetic CT",
     )  # fmt: skip
 
 
-def _draw(
-    subject: str, site: str, label: int, seed: int
-) -> tuple[Disease, Scan, np.random.Generator]:
-    rng = twins.chance(seed, subject)
-    logit = rng.normal(CONSOLIDATION[label], _CONSOLIDATION_SPREAD)
+def _draw(who: Who, rng: np.random.Generator) -> tuple[dict[str, float], tuple[Disease, Scan]]:
+    logit = rng.normal(CONSOLIDATION[who.label], _CONSOLIDATION_SPREAD)
     disease = Disease(
-        volume_ml=float(np.exp(rng.normal(LOG_VOLUME[label], _LOG_SPREAD))),
+        volume_ml=float(np.exp(rng.normal(LOG_VOLUME[who.label], _LOG_SPREAD))),
         consolidation=float(1 / (1 + np.exp(-logit))),
-        grain_mm=float(np.clip(rng.normal(GRAIN_MM[label], _GRAIN_SPREAD), 2.5, 10)),
+        grain_mm=float(np.clip(rng.normal(GRAIN_MM[who.label], _GRAIN_SPREAD), 2.5, 10)),
     )
-    return disease, SITES[site].draw(rng), rng
+    scan = SITES[who.site].draw(rng)
+    truth = {f"truth_{k}": v for k, v in (vars(disease) | vars(scan)).items()}
+    return truth, (disease, scan)
 
 
-def _make(subject: str, site: str, label: int, folder: Path, *, seed: int) -> str:
-    disease, scan, rng = _draw(subject, site, label, seed)
+def _write(
+    drawn: tuple[Disease, Scan], rng: np.random.Generator, paths: Mapping[str, Path]
+) -> None:
+    disease, scan = drawn
     hu, lesions, lungs = phantom.chest(scan.spacing, disease, rng)
     volumes = {
         "mask": lesions.astype(np.uint8),
         "lungs": lungs.astype(np.uint8),
         "image": scanner.acquire(hu, scan, rng),
     }
-    for name in _FILES:
+    for name, path in paths.items():
         image = sitk.GetImageFromArray(volumes[name])
         image.SetSpacing(scan.spacing)
-        with atomic_path(folder / f"{subject}_{name}.nii.gz") as unfinished:
+        with atomic_path(path) as unfinished:
             sitk.WriteImage(image, str(unfinished), useCompression=True)
-    return subject

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from nextaim_kit.data import twins
 from nextaim_kit.data.files import atomic_path
+from nextaim_kit.data.twins import Progress, Twin, Who, chance
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.cxr_severity import bones, chest, clinic, film, organs, shapes, wires
 from nextaim_kit.studies.cxr_severity.chest import Disease, draw_chest
@@ -48,11 +47,11 @@ _FILES = {"lungs": "_lungs.png", "lesions": "_lesions.png", "image": "_film.png"
 class Patient:
     """What is drawn of a patient before the film is taken."""
 
+    site: str
     disease: Disease
     cables: int
     tilt: float
     inverted: bool
-    clinical: dict[str, float]
 
 
 def patients(n: int = TOTAL, *, seed: int = 2024, cables: Cables = "severe") -> pd.DataFrame:
@@ -78,19 +77,7 @@ def patients(n: int = TOTAL, *, seed: int = 2024, cables: Cables = "severe") -> 
     RequestError
         If `n` or `cables` cannot be.
     """
-    _known("cables", cables, CABLES)
-    rows = []
-    for subject, site, label in twins.roster(COUNTS, n):
-        patient, _ = _draw(subject, site, label, cables, seed)
-        truth = {
-            "truth_extent": patient.disease.extent,
-            "truth_density": patient.disease.density,
-            "truth_cables": patient.cables,
-            "truth_inverted": patient.inverted,
-        }
-        row = {"subject": subject, "site": site, "label": label}
-        rows.append(row | patient.clinical | truth)
-    return pd.DataFrame(rows).astype({"label": "Int64"})
+    return twin(seed, cables=cables).patients(n)
 
 
 def make_twin(
@@ -101,7 +88,7 @@ def make_twin(
     outline: Outline = "aerated",
     seed: int = 2024,
     workers: int | None = None,
-    progress: twins.Progress | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Make the twin's films and lung masks, or take those that are in the cache already.
 
@@ -115,7 +102,7 @@ def make_twin(
         What the lungs' masks cover: lung beside the shadow of the heart and its vessels, or also
         what that hides, as many readers draw it. The films are the same.
     workers, progress
-        As for `twins.make_files`.
+        As for `Twin.make`.
 
     Returns
     -------
@@ -131,13 +118,18 @@ def make_twin(
         If an option cannot be.
     """
     _known("outline", outline, OUTLINES)
-    table = patients(n, seed=seed, cables=cables)
-    sources = [bones, chest, clinic, film, organs, shapes, wires, sys.modules[__name__]]
-    folder = twins.twin_folder("cxr_severity", sources, size, cables, outline, seed)
-    make = partial(_make, size=size, cables=cables, outline=outline, seed=seed)
-    return twins.make_files(
-        table, _FILES, folder, make, what="synthetic films", workers=workers, progress=progress
-    )
+    made = twin(seed, cables=cables, size=size, outline=outline)
+    return made.make(n, workers=workers, progress=progress)
+
+
+def twin(seed: int, *, cables: Cables, size: int = 256, outline: Outline = "aerated") -> Twin:
+    """The six hospitals' patients."""
+    _known("cables", cables, CABLES)
+    return Twin(
+        "cxr_severity", COUNTS, partial(_draw, cables=cables, seed=seed),
+        partial(_write, size=size, outline=outline), _FILES, seed,
+        sources=[bones, chest, clinic, film, organs, shapes, wires], what="synthetic films",
+    )  # fmt: skip
 
 
 def _known(name: str, value: str, choices: Iterable[str]) -> None:
@@ -148,44 +140,44 @@ def _known(name: str, value: str, choices: Iterable[str]) -> None:
 
 
 def _draw(
-    subject: str, site: str, label: int, cables: str, seed: int
-) -> tuple[Patient, np.random.Generator]:
-    rng = twins.chance(seed, subject)
+    who: Who, rng: np.random.Generator, *, cables: str, seed: int
+) -> tuple[dict[str, Any], Patient]:
     burden = rng.normal()
-    logit = EXTENT[label] + _EXTENT_SPREAD * burden
+    logit = EXTENT[who.label] + _EXTENT_SPREAD * burden
     # The count has a chance of its own, so that nothing else depends on who wears electrodes.
-    count = twins.chance(seed, f"{subject} cables").poisson(CABLES[cables][label])
+    count = chance(seed, f"{who.subject} cables").poisson(CABLES[cables][who.label])
     patient = Patient(
+        site=who.site,
         disease=Disease(float(1 / (1 + np.exp(-logit))), float(rng.uniform(0.3, 0.75))),
         cables=int(count),
         tilt=float(rng.normal(0, 2.0)),
-        inverted=bool(rng.random() < ROOMS[site].inverted),
-        clinical=clinic.clinical(site, label, burden, rng),
+        inverted=bool(rng.random() < ROOMS[who.site].inverted),
     )
-    return patient, rng
+    row = clinic.clinical(who.site, who.label, burden, rng) | {
+        "truth_extent": patient.disease.extent,
+        "truth_density": patient.disease.density,
+        "truth_cables": patient.cables,
+        "truth_inverted": patient.inverted,
+    }
+    return row, patient
 
 
-def _make(
-    subject: str,
-    site: str,
-    label: int,
-    folder: Path,
+def _write(
+    patient: Patient,
+    rng: np.random.Generator,
+    paths: Mapping[str, Path],
     *,
     size: int,
-    cables: str,
     outline: str,
-    seed: int,
-) -> str:
-    patient, rng = _draw(subject, site, label, cables, seed)
-    drawn = draw_chest(size, patient.disease, rng)
-    taken = expose(drawn, ROOMS[site], cables=patient.cables, tilt=patient.tilt, rng=rng)
+) -> None:
+    drawn, room = draw_chest(size, patient.disease, rng), ROOMS[patient.site]
+    taken = expose(drawn, room, cables=patient.cables, tilt=patient.tilt, rng=rng)
     lungs = taken.lungs if outline == "aerated" else taken.whole
     pictures = {
         "lungs": lungs,
         "lesions": (taken.lesions & (lungs > 0)).astype(np.uint8),
         "image": 255 - taken.film if patient.inverted else taken.film,
     }
-    for name, end in _FILES.items():
-        with atomic_path(folder / f"{subject}{end}") as unfinished:
+    for name, path in paths.items():
+        with atomic_path(path) as unfinished:
             Image.fromarray(pictures[name]).save(unfinished, format="PNG", compress_level=1)
-    return subject
