@@ -279,6 +279,10 @@ def probe(folder, before, changes, **kept):
     ("", {"PYTHONIOENCODING": "latin-1:replace", "PYTHONSAFEPATH": "1", "PYTHONPATH": "{folder}",
           "PYTHONWARNINGS": "error::ImportWarning", "HOME": "{folder}/new"}),
     ("", {"PYTHONDEVMODE": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}),
+    ("umask 027; ulimit -c 0; ulimit -S -s 4096; ulimit -t 500; trap '' TERM USR1;", {}),
+    ("", {"LC_ALL": "C.UTF-8", "LC_NUMERIC": "C", "LANGUAGE": "de", "PYTHONWARNINGS": "ignore"}),
+    ("renice -n 9 $$ >/dev/null; ulimit -u 4000;", {"PYTHONINTMAXSTRDIGITS": "0", "TZ": "UTC-3"}),
+    ("", {"PYTHONPATH": "{folder}/new:{folder}", "PYTHONNODEBUGRANGES": "1", "PYTHONVERBOSE": ""}),
 ])  # fmt: skip
 def test_what_is_settled_at_a_process_s_start_is_as_in_a_cold_one(warm, tmp_path, before, changes):
     cold, forked = probe(tmp_path, before, changes, NEXTAIM_WARM_IMPORTS="numpy,threadpoolctl")
@@ -299,6 +303,12 @@ def shared(tmp_path_factory):
     ({"TZ": "Asia/Kolkata", "TMPDIR": "{folder}/new", "SOME": "OTHER", "TERM": "dumb"}, ""),
     ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "1", "MPLBACKEND": "svg"}, ""),
     ({"OMP_NUM_THREADS": "1,1"}, "lines.linewidth: 7"),
+    ({"OF_THE_ÜSER": "äöü\n = x", "EMPTY": "", "NEXTAIM_RUNS": "{folder}/ü"}, ""),
+    ({"TZ": ":America/St_Johns", "LINES": "10", "COLUMNS": "33"}, ""),
+    ({"TMP": "{folder}/new", "TEMP": "/", "PATH": "/usr/bin:/bin"}, "font.size: 3"),
+    ({"MPLBACKEND": "agg", "OMP_NUM_THREADS": "2", "NEXTAIM_CACHE": "{folder}/new"}, ""),
+    ({"TZ": "CET-1CEST", "TMPDIR": "{folder}/new", "MPLBACKEND": "module://nowhere"}, ""),
+    ({"CUDA_VISIBLE_DEVICES": "", "NEXTAIM_DATA": "~/a b", "XYZ": "'\"$(id)"}, "axes.grid: True"),
 ])  # fmt: skip
 def test_what_can_be_handed_to_a_fork_takes_no_other_server(shared, tmp_path, changes, rc):
     if rc:
