@@ -62,7 +62,7 @@ KEPT = ("subject", "site", "reader", "patient")
 def blank(path: str) -> str:
     """A mask of the same size in which nothing is marked, in a folder of its own."""
     place = Path(path)
-    other = Path(_blanks()) / place.name
+    other = Path(_blanks().name) / place.name
     if place.suffix == ".png":
         Image.fromarray(np.zeros(np.asarray(Image.open(place)).shape, np.uint8)).save(other)
     else:
@@ -71,8 +71,8 @@ def blank(path: str) -> str:
 
 
 @cache
-def _blanks() -> str:
-    return tempfile.mkdtemp()
+def _blanks() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory()
 
 
 def without(*columns: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
