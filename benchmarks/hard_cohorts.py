@@ -60,14 +60,19 @@ KEPT = ("subject", "site", "reader", "patient")
 
 
 def blank(path: str) -> str:
-    """A mask of the same size in which nothing is marked, beside the one given."""
+    """A mask of the same size in which nothing is marked, in a folder of its own."""
     place = Path(path)
-    other = place.with_name(f"blank_{place.name}")
+    other = Path(_blanks().name) / place.name
     if place.suffix == ".png":
         Image.fromarray(np.zeros(np.asarray(Image.open(place)).shape, np.uint8)).save(other)
     else:
         sitk.WriteImage(sitk.ReadImage(path) * 0, str(other))
     return str(other)
+
+
+@cache
+def _blanks() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory()
 
 
 def without(*columns: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
