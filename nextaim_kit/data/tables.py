@@ -73,8 +73,6 @@ def check_columns(there: list[str], columns: Sequence[str], path: Path) -> None:
     )
     meant = [t for t in there if near and str(t).strip().lower() == near[0]]
     mend = f"rename the column {meant[0]!r} to {name!r}" if meant else f"add the column {name!r}"
-    if len(there) == 1 and ";" in str(there[0]):
-        mend = "save the table with commas between its columns, not semicolons"
     raise DataError(
         f"{path.name} has no column {name!r}",
         expected="the columns " + ", ".join(("subject", *columns)) + "; site and label if known",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,6 +21,7 @@ _ROUNDED = 0.01  # degrees that are said
 # Named, since ITK itself knows MetaImage by small letters only.
 _ITKS = dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO")
 _ITKS |= dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
+NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 _EDGES = re.compile(
     rb"^\s*(spacings|space directions|ElementSpacing|ElementSize)\s*[:=](?!.*nan)", re.M | re.I
@@ -43,7 +46,7 @@ def read_volume(path: Path) -> sitk.Image:
             mend="copy that there, or save the volume again as one file (.nii.gz, .nrrd, .mha)",
         )
     try:
-        if path.name.lower().endswith((".nii", ".nii.gz", ".hdr", ".img")):
+        if path.name.lower().endswith(NIFTI):
             image = read_nifti(path)
         else:
             image = sitk.ReadImage(str(path), imageIO=_ITKS.get(path.suffix.lower(), ""))
@@ -58,6 +61,26 @@ def read_volume(path: Path) -> sitk.Image:
         ) from error
     _require_edges(image, path)
     return _upright(image, path)
+
+
+def stored_size(path: Path) -> tuple[int, np.dtype]:
+    """Voxels of a volume's file and the type of each, by its header alone; (0, int16) if unread.
+
+    What is wrong with the file is told by `read_volume`.
+    """
+    import nibabel
+
+    try:
+        if path.name.lower().endswith(NIFTI):
+            header: Any = nibabel.load(path)
+            return math.prod(header.shape), header.get_data_dtype()
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        one = sitk.GetArrayViewFromImage(sitk.Image([1, 1], reader.GetPixelID()))
+        return math.prod(reader.GetSize()), one.dtype
+    except Exception:  # a damaged file can make the parsers raise anything
+        return 0, np.dtype(np.int16)
 
 
 def _require_edges(image: sitk.Image, path: Path) -> None:

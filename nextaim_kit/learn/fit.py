@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import save_on_cpu
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from nextaim_kit.data.files import atomic_path, write_text
+from nextaim_kit.data.files import atomic_path, write_json
 from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.learn.recompute import recomputing
 from nextaim_kit.learn.room import Budget, make_room
@@ -173,7 +173,7 @@ def fit(
             batch_size=batch_size, accumulate=accumulate, recompute=recompute, amsgrad=amsgrad,
         )  # fmt: skip
         chosen = room.record() if room.rows else before["plan"]
-        write_text(folder / _ASKED, json.dumps(asked | {"plan": chosen}, indent=1))
+        write_json(folder / _ASKED, asked | {"plan": chosen})
         batch_size, accumulate = room.step.batch_size, room.step.accumulate
         recompute, offload = room.step.recompute, room.step.offload
     adam = {"lr": learning_rate, "amsgrad": amsgrad}
@@ -209,15 +209,15 @@ def fit(
         going_on = last if last.is_file() else None
         with recomputing(net, tuple(recompute)):
             trainer.fit(task, *loaders, ckpt_path=going_on, weights_only=False)
-    rows = {"history": history.rows, "best_epoch": history.best(mode)}
-    write_text(folder / _HISTORY, json.dumps(rows, indent=1))
+    finite = [{k: v if math.isfinite(v) else None for k, v in r.items()} for r in history.rows]
+    write_json(folder / _HISTORY, {"history": finite, "best_epoch": history.best(mode)})
     return _finished(net, folder)
 
 
 def _check_same_request(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """What was asked when this training began, and chosen then; refuse anything else."""
     if not path.is_file():
-        write_text(path, json.dumps(asked, indent=1))
+        write_json(path, asked)
         return asked
     before = json.loads(path.read_text(encoding="utf-8"))
     differing = [name for name in asked if before.get(name) != asked[name]]
@@ -236,7 +236,8 @@ def _finished(net: nn.Module, folder: Path) -> Fitted:
     weights = _weights(folder / _BEST)
     _check_same_network(net, weights, f"{folder.name}/{_BEST}")
     net.load_state_dict(weights)
-    return Fitted(net.cpu().eval(), pd.DataFrame(described["history"]), described["best_epoch"])
+    history = pd.DataFrame(described["history"], dtype=float).astype({"epoch": int})
+    return Fitted(net.cpu().eval(), history, described["best_epoch"])
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

@@ -76,7 +76,7 @@ def roc(
 def calibration(
     y: ArrayLike, p: ArrayLike, *, name: str = "model", bins: int = 10, title: str = ""
 ) -> Figure:
-    """Calibration curve in quantile bins with Wilson intervals, above the predictions' histogram.
+    """Calibration curve in quantile bins with exact intervals, above the predictions' histogram.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _calibration_bins(y: np.ndarray, p: np.ndarray, bins: int) -> pd.DataFrame:
     groups = pd.DataFrame({"y": y, "p": p}).groupby(where)
     table = groups.agg(predicted=("p", "mean"), observed=("y", "mean"), n=("y", "size"))
     counts = table.observed * table.n
-    table["low"], table["high"] = proportion_confint(counts, table.n, method="wilson")
+    table["low"], table["high"] = proportion_confint(counts, table.n, method="beta")
     return table
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.data.images import read_image
+from nextaim_kit.data.volumes import stored_size
 from nextaim_kit.errors import DataError
 
 NRRD_EDGES = b"space directions: (2,0,0) (0,1.5,0) (0,0,3)\n"
@@ -84,3 +86,13 @@ def test_capitals_in_a_suffix_make_no_difference(write, stored, suffix):
     path = write(suffix.lower())
     image = read_image(path.rename(path.with_name(f"V.{suffix}")))
     assert np.array_equal(sitk.GetArrayFromImage(image), stored)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_the_size_of_a_volume_is_known_from_its_header(tmp_path, write, stored, kind):
+    path = tmp_path / "a.nii.gz"
+    nibabel.save(kind(np.zeros((4, 5, 6), np.float32), np.eye(4)), path)
+    assert stored_size(path) == (120, np.float32)
+    assert stored_size(write("nrrd")) == (stored.size, np.uint16)
+    path.write_bytes(b"no header")
+    assert stored_size(path)[0] == 0

@@ -199,6 +199,16 @@ def test_a_loss_that_is_no_number_ends_training_with_its_epoch(tmp_path):
         trained(tmp_path, train=broken)
 
 
+def test_a_metric_that_does_not_exist_in_an_epoch_is_empty_in_a_history_that_is_json(tmp_path):
+    values = iter([float("nan"), 0.5, float("inf")])
+    trained(tmp_path, epochs=3, metrics={"share": lambda *_: next(values)})
+    text = (tmp_path / "history.json").read_text()
+    rows = json.loads(text, parse_constant=pytest.fail)["history"]
+    assert [row["val_share"] for row in rows] == [None, 0.5, None]
+    again = trained(tmp_path, epochs=3, metrics={"share": pytest.fail}).history["val_share"]
+    assert again.isna().tolist() == [True, False, True]
+
+
 def test_progress_is_told_at_the_end(tmp_path, capsys):
     trained(tmp_path, epochs=2)
     assert capsys.readouterr().out.startswith("epoch 2 of 2: loss 0.")

@@ -26,7 +26,7 @@ import numpy as np
 from nextaim_kit.data.cache.identity import digest
 from nextaim_kit.data.cache.room import GB, keep_to_quota, quota, steps_folder, warn
 from nextaim_kit.data.files import atomic_path
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, mend_of
 
 _SMALL = 1024  # bytes of an array that is not worth chunks of its own
 _CHUNK = 125_000  # values: 50 x 50 x 50, 354 x 354
@@ -90,8 +90,12 @@ class Entry:
                     raise OSError(errno.EDQUOT, f"more than NEXTAIM_CACHE_GB, {quota() / GB:g} GB")
             keep_to_quota()
         except (DataError, OSError) as error:
-            why = error.found if isinstance(error, DataError) else error.strerror
-            mend = "make room (nextaim data cache prune), or choose another folder by NEXTAIM_CACHE"
+            if isinstance(error, DataError):
+                why, mend = error.found, error.mend
+            else:
+                why, mend = error.strerror, mend_of(error, "set NEXTAIM_CACHE to another folder")
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            mend = f"nextaim data cache prune makes room; or {mend}" if full else mend
             warn(f"steps are done anew each time, not kept: {why} in {steps_folder()}; {mend}")
 
 

@@ -7,6 +7,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nextaim_kit.data.images import check_geometry, read_image
+from nextaim_kit.errors import gathered_warnings
 
 OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said
 
@@ -32,16 +33,16 @@ def read_masks(
     lesions : array of uint8, shape (z, y, x)
         0 or 1, within the lungs.
     remarks : list of str
-        What was mended: sides exchanged, lesions outside the lungs.
+        What the readers warned of, and what was mended: sides exchanged, lesions outside the lungs.
 
     Raises
     ------
     DataError
         If a file cannot be read, or lies on another grid than the CT.
     """
-    sides, ill = (_labels(path, like, subject) for path in (lungs, lesions))
+    with gathered_warnings() as remarks:
+        sides, ill = (_labels(path, like, subject) for path in (lungs, lesions))
     sides[sides > 2] = 0
-    remarks = []
     columns = [np.flatnonzero((sides == k).any(axis=(0, 1))) for k in (1, 2)]
     if all(len(c) for c in columns) and columns[0].mean() > columns[1].mean():
         remarks.append("1 marks the left lung in its mask: taken as 2")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nextaim_kit.data import dicom
 from nextaim_kit.data.images import read_image
 from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.volumes import stored_size
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.machine.memory import GB
@@ -88,16 +89,8 @@ def _check_header(place: Path, series: str) -> None:
     if place.is_dir() or dicom.is_dicom(place):
         _check_dicom(place, series)
     elif place.is_file():
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(place))
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            return
-        stored = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
-        floating = reader.GetPixelID() in (sitk.sitkFloat32, sitk.sitkFloat64)
-        voxels = float(np.prod(reader.GetSize()))
-        _check_room(voxels, stored, dicom.named(place), floating=floating)
+        voxels, kind = stored_size(place)
+        _check_room(voxels, kind.itemsize, dicom.named(place), floating=kind.kind == "f")
 
 
 def _check_dicom(place: Path, series: str) -> None:

@@ -129,21 +129,12 @@ def _workers(rows: list[dict[str, Any]], wanted: int | None) -> int:
 
 def _voxels(row: dict[str, Any]) -> int:
     """Voxels of a subject's image, from its header; of a folder, by its bytes; else none."""
-    import SimpleITK as sitk
+    from nextaim_kit.data.volumes import stored_size
 
     place, _ = split_choice(str(row["image"]))
     if place.is_dir():
         return sum(file.stat().st_size for file in place.rglob("*") if file.is_file()) // 2
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(place))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return 0  # the subject will be in the failures
-    voxels = 1
-    for size in reader.GetSize():
-        voxels *= size
-    return voxels
+    return stored_size(place)[0]
 
 
 def _run(

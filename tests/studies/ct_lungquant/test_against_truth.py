@@ -11,7 +11,9 @@ from statsmodels.stats.proportion import proportion_confint
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant import against_truth
 from nextaim_kit.studies.ct_lungquant.against_truth import Truth
+from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.quantification import quantify
+from nextaim_kit.studies.ct_lungquant.scans import read_ct
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,21 @@ def test_errors_are_measured_less_true(table, values):
 def test_masks_are_on_the_right_side_and_overlap(values):
     assert (values["sides_right"] > 0.99).all()
     assert (values["dsc_lungs"] > 0.75).all()
+
+
+def test_what_the_reader_of_a_mask_warns_of_is_told(table, tmp_path):
+    import nibabel
+
+    mask = nibabel.load(table["lungs"].iloc[0])
+    turned = mask.affine.copy()
+    turned[0, 3] += 30
+    mask.set_qform(turned, 1)
+    nibabel.save(mask, tmp_path / "lungs.nii.gz")
+    ct = read_ct(table["image"].iloc[0]).image
+    remarks = read_masks(str(tmp_path / "lungs.nii.gz"), table["lesions"].iloc[0], ct)[2]
+    assert len(remarks) == 1
+    assert "lungs.nii.gz" in remarks[0]
+    assert "qform" in remarks[0]
 
 
 def test_without_a_table_the_masks_tell_the_same_truth(table, values):
