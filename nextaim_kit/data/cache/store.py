@@ -90,12 +90,13 @@ class Entry:
                     raise OSError(errno.EDQUOT, f"more than NEXTAIM_CACHE_GB, {quota() / GB:g} GB")
             keep_to_quota()
         except (DataError, OSError) as error:
-            if isinstance(error, DataError):
-                why, mend = error.found, error.mend
-            else:
-                why, mend = error.strerror, mend_of(error, "set NEXTAIM_CACHE to another folder")
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            mend = f"nextaim data cache prune makes room; or {mend}" if full else mend
+            cause = error if isinstance(error, OSError) else error.__cause__
+            why = getattr(cause, "strerror", "") or str(error)
+            mend = "set NEXTAIM_CACHE to another folder"
+            if isinstance(cause, OSError):
+                mend = mend_of(cause, mend)
+                if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    mend = f"nextaim data cache prune makes room; or {mend}"
             warn(f"steps are done anew each time, not kept: {why} in {steps_folder()}; {mend}")
 
 
