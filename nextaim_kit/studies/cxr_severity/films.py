@@ -34,7 +34,11 @@ ALIASES = {
 }
 _OUTCOMES = ("severity", "Prognosis")
 _SEVERE = {"severe": 1, "mild": 0, "lieve": 0, "unknown": None, "": None}
-_ENDING = r"[_-](mask|masks|lungs|lung|label|seg)$"  # of a mask's name after its film's
+# The end of a mask's name after its film's, and the column that it belongs to.
+_ENDINGS = dict.fromkeys(("mask", "masks", "label", "seg"), "mask")
+_ENDINGS |= {"lung": "lungs", "lungs": "lungs", "lesion": "lesions", "lesions": "lesions"}
+_ENDING = rf"[_-]({'|'.join(_ENDINGS)})$"
+_OF_FILM = r"[_-](film|image|cxr)$"
 _FOLDERS = {"images": "image", "masks": "mask", "lungs": "lungs", "lesions": "lesions"}
 _NOT_FRONTAL = dict.fromkeys(("l", "ll", "rl", "llat", "rlat"), "a lateral film")
 _NOT_FRONTAL |= dict.fromkeys(("axial", "coronal", "sagittal"), "a slice of a CT, not a film")
@@ -160,12 +164,12 @@ def _folder(folder: Path) -> pd.DataFrame:
     beside = {folder / n: c for n, c in _FOLDERS.items() if n != "images" and (folder / n).is_dir()}
     table = film_table(images, without=beside)
     problems = table.attrs["problems"]
-    table = table.assign(site="unknown")
+    table = _with_masks(table).assign(site="unknown")
     table["label"] = pd.Series(pd.NA, index=table.index, dtype="Int64")
     for where, column in beside.items():
         masks = film_table(where).set_index("subject")["image"]
         masks.index = masks.index.str.replace(_ENDING, "", regex=True)
-        table[column] = table["subject"].map(masks).fillna("")
+        table[column] = table["subject"].map(masks).fillna(table.get(column, ""))
         problems += [
             {"subject": subject, "problem": f"in {where.name}, but no film of that name"}
             for subject in sorted(set(masks.index) - set(table["subject"]))
@@ -174,6 +178,27 @@ def _folder(folder: Path) -> pd.DataFrame:
         table = _with_patients(table, _adapted(read_table(path)))
     table.attrs["problems"] = problems
     return table
+
+
+def _with_masks(table: pd.DataFrame) -> pd.DataFrame:
+    """The films of a table; those that are named as the masks of others become columns."""
+    roles = _mask_roles(table["subject"])
+    films = table[roles.isna()].reset_index(drop=True)
+    keys = films["subject"].str.replace(_OF_FILM, "", regex=True)
+    for column, masks in table["image"].groupby(roles):
+        stems = table["subject"][masks.index].str.replace(_ENDING, "", regex=True)
+        own = dict(zip(stems, masks, strict=True))
+        films[column] = films["subject"].map(own).fillna(keys.map(own)).fillna("")
+    films.attrs = table.attrs
+    return films
+
+
+def _mask_roles(names: pd.Series) -> pd.Series:
+    """By a film's name the column that it is a mask for; NaN where no film has the name before."""
+    ends = names.str.extract(_ENDING)[0]
+    films = set(names) | set(names[ends.isna()].str.replace(_OF_FILM, "", regex=True))
+    stems = names.str.replace(_ENDING, "", regex=True)
+    return ends.map(_ENDINGS).where(stems.isin(films))
 
 
 def _with_patients(table: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
@@ -189,10 +214,11 @@ def _strangers(table: pd.DataFrame, source: Path) -> list[dict[str, str]]:
         return []
     folders = {Path(path).parent for path in table["image"] if path}
     named = {str(path) for column in PATHS if column in table for path in table[column]}
-    known = [p for f in sorted(folders) if f.is_dir() for p in _films_of(f) if p not in named]
+    there = pd.Series([p for f in sorted(folders) if f.is_dir() for p in _films_of(f)], dtype=str)
+    roles = _mask_roles(there.map(lambda path: Path(path).stem))
     return [
         {"subject": Path(path).stem, "problem": "a film without a row in the table"}
-        for path in known
+        for path in there[roles.isna() & ~there.isin(named)]
     ]
 
 

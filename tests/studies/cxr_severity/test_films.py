@@ -185,6 +185,15 @@ def test_what_is_no_frontal_film_is_named_and_left_out(films, view, problem):
     assert problem in said(table)["b"]
 
 
+def test_masks_among_the_films_of_a_flat_folder_are_theirs_and_no_films(films):
+    table = films("a.png", "a_lungs.png", "a_lesions.png", "b_film.png", "b-mask.png", "c_mask.png")
+    assert table["subject"].tolist() == ["a", "b_film", "c_mask"]
+    ends = {c: [path.rpartition("/")[2] for path in given(table, c)] for c in ("lungs", "mask")}
+    assert ends == {"lungs": ["a_lungs.png", "", ""], "mask": ["", "b-mask.png", ""]}
+    table = films("a.png", "a_lungs.png", "b.png", "b_mask.png", text="image\na.png")
+    assert sorted(said(table)) == ["b", "b_film", "c_mask"]  # the latter two are those of before
+
+
 def test_a_mask_may_have_an_ending_after_its_films_name(films):
     table = films("images/a.png", "images/b.png", "masks/a_mask.png", "masks/b.png")
     assert [path.rpartition("/")[2] for path in table["mask"]] == ["a_mask.png", "b.png"]
