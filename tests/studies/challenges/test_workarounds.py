@@ -99,7 +99,8 @@ def test_with_a_dice_over_the_batch_accumulation_makes_another_update():
 
 def test_with_batch_norm_accumulation_at_batch_1_makes_another_update():
     way = replace(PLAIN, norm="batch")
-    plain, added = (workarounds.few_updates(way, volumes(), how) for how in ("plain", "accumulated"))
+    plain, added = (workarounds.few_updates(way, volumes(), how)
+                    for how in ("plain", "accumulated"))  # fmt: skip
     assert 1e-5 < np.abs(added - plain).max() < 1e-2
 
 
