@@ -64,6 +64,8 @@ def mosaic(
             sick.append(title)
             axis.text(0.5, 0.5, _wrapped(error.what), fontsize=7, color=VERMILION,
                       ha="center", va="center", transform=axis.transAxes)  # fmt: skip
+    shapes = [a.get_data_ratio() * a.get_aspect() for a in axes.flat if a.get_aspect() != "auto"]
+    figure.set_figheight((width * max(shapes, default=1) + 0.22) * rows)  # no gaps between rows
     failed = f" Could not be shown: {', '.join(sick)}." if sick else ""
     return described(
         figure,
