@@ -1,4 +1,4 @@
-"""Feedback to an exercise: right, not yet, and a hint, without any network."""
+"""Feedback to an exercise: correct, not yet, and a hint, without any network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
         A list is compared without regard to order. None or NaN: these data have no answer, as a
         cohort without lesions has none to a question about them; it is said, and nothing is wrong.
     hint : str
-        Shown until the answer is right.
+        Shown until the answer is correct.
     tolerance : float
         Relative tolerance for numbers.
 
@@ -39,7 +39,7 @@ def feedback(answer: Any, expected: Any, *, hint: str, tolerance: float = 0.0) -
     right = _same(answer, expected, tolerance)
     if not right and os.environ.get("NEXTAIM_PROVE"):
         raise RunError("the solution of an exercise is wrong", found=repr(answer))
-    print("Right." if right else f"Not yet. Hint: {hint}")
+    print("Correct." if right else f"Not yet. Hint: {hint}")
 
 
 def _same(answer: Any, expected: Any, tolerance: float) -> bool:

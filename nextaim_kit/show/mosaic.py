@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from nextaim_kit.errors import KitError, RequestError
 from nextaim_kit.show.planes import Plane, draw
-from nextaim_kit.show.style import ORANGE, VERMILION, described, new_figure, styled
+from nextaim_kit.show.style import ORANGE, VERMILION, close_rows, described, new_figure, styled
 from nextaim_kit.show.viewers.scene import Mask, Scene, Source, read_scene
 from nextaim_kit.show.windows import Window, limits
 
@@ -64,6 +64,7 @@ def mosaic(
             sick.append(title)
             axis.text(0.5, 0.5, _wrapped(error.what), fontsize=7, color=VERMILION,
                       ha="center", va="center", transform=axis.transAxes)  # fmt: skip
+    close_rows(figure, axes, width, 0.22)
     failed = f" Could not be shown: {', '.join(sick)}." if sick else ""
     return described(
         figure,

@@ -189,9 +189,12 @@ def intervals(
     """
     df = df.rename(columns={} if "name" in df else {"metric": "name"})
     groups = list(dict.fromkeys(df["group"])) if "group" in df else [None]
-    figure, axes = new_figure(6.4, 1.3 + 0.32 * len(df) + 0.2 * (len(reference) + len(groups)))
+    first = df["name"].ne(df["name"].shift())  # lines of one name stand close, the name once
+    height = first.map({True: 1.0, False: 0.7}).cumsum().to_numpy()
+    key = 0.2 * (len(reference) + len(groups))
+    figure, axes = new_figure(6.4, 1.3 + 0.32 * height.max(initial=1) + key)
     axis = axes[0, 0]
-    for at, row in enumerate(df.to_dict("records")):
+    for at, row in zip(height, df.to_dict("records"), strict=True):
         color, mark = _of_group(groups, row.get("group"))
         low, high = row.get("low", np.nan), row.get("high", np.nan)
         axis.plot([low, high], [at, at], color=color, linewidth=2, solid_capstyle="round")
@@ -200,8 +203,9 @@ def intervals(
         color, mark = _of_group(groups, group)
         axis.plot([], [], f"{mark}-", color=color, label=str(group))
     reference_lines(axis, reference)
-    axis.set_yticks(range(len(df)), [str(n) for n in df["name"]])
-    axis.set(ylim=(len(df) - 0.4, -0.6), xlabel=xlabel, title=title)
+    places = pd.Series(height).groupby(first.cumsum().to_numpy()).mean()
+    axis.set_yticks(places, df["name"][first].astype(str))
+    axis.set(ylim=(height.max(initial=1) + 0.6, 0.4), xlabel=xlabel, title=title)
     if log:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:g}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.planes import mark
-from nextaim_kit.show.style import described, looks, new_figure, styled
+from nextaim_kit.show.style import close_rows, described, looks, new_figure, styled
 
 # From nothing to opaque: what is under a weak map stays visible.
 _HEAT = LinearSegmentedColormap.from_list(
@@ -69,6 +69,7 @@ def gallery(
             _draw_heat(axis, np.asarray(heat[k]), extent)
         for name, mask in outlines[k].items() if outlines else ():
             mark(axis, np.asarray(mask) > 0, drawn[name], extent)
+    close_rows(figure, axes, 1.9, 0.25, legend)
     if outlines:
         handles = [look.handle(name) for name, look in drawn.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=3)

@@ -122,6 +122,15 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False, **subplots)
 
 
+def close_rows(
+    figure: Figure, axes: np.ndarray, tile: float, title: float, below: float = 0.0
+) -> None:
+    """Lower a figure of pictures, `tile` inches wide and flat, so that no gaps part their rows."""
+    shapes = [a.get_data_ratio() * a.get_aspect() for a in axes.flat if a.get_aspect() != "auto"]
+    high = tile * min(1, max(shapes, default=1))
+    figure.set_figheight((high + title) * len(axes) + below)
+
+
 def described(figure: Figure, text: str) -> Figure:
     """Attach the alternative text as ``figure.alt``; where a run keeps the figure, it is used."""
     figure.alt = " ".join(text.split())  # type: ignore[attr-defined]  # our own

@@ -15,9 +15,9 @@ from nextaim_kit.show.progress import ProgressLine
         (..., 1, "Not answered yet. Hint: look"),
         (2, 1, "Not yet. Hint: look"),
         ("x", 1.0, "Not yet. Hint: look"),
-        (1.0004, 1, "Right."),
-        (" Pavia", "pavia", "Right."),
-        (["b", "a"], ["a", "b"], "Right."),
+        (1.0004, 1, "Correct."),
+        (" Pavia", "pavia", "Correct."),
+        (["b", "a"], ["a", "b"], "Correct."),
         (["a"], ["a", "b"], "Not yet. Hint: look"),
     ],
 )

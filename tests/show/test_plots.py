@@ -222,3 +222,10 @@ def test_groups_of_a_forest_plot_differ_by_mark_as_well_as_by_color():
     ]
     legend = plots.intervals(pd.DataFrame(rows)).legends[0]
     assert len({line.get_marker() for line in legend.get_lines()}) == 3
+
+
+def test_lines_of_one_name_stand_close_and_have_it_once():
+    rows = [{"name": n, "group": g, "value": 0.5} for n in "ab" for g in "xy"]
+    axis = plots.intervals(pd.DataFrame(rows)).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
+    assert axis.get_yticks() == pytest.approx([1.35, 3.05])

@@ -13,7 +13,7 @@ from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
 from PIL import Image
 
 from nextaim_kit.show.plots import Segmented, gallery, overlays, volume
-from nextaim_kit.show.style import ORANGE, SKY, looks
+from nextaim_kit.show.style import ORANGE, SKY, close_rows, looks, new_figure
 from nextaim_kit.show.viewers.frame import legend
 from nextaim_kit.show.viewers.itk import ItkViewer
 from nextaim_kit.show.viewers.niivue import Niivue
@@ -105,3 +105,11 @@ def test_a_structure_has_its_color_whatever_its_place_and_its_neighbors(names):
     assert {found[n].color for n in names if n.lower().startswith("lesion")} == {ORANGE}
     assert {found[n].color for n in names if n.lower().startswith("lung")} == {SKY}
     assert len({look.color for look in found.values()}) == len(names)
+
+
+@pytest.mark.parametrize(("shape", "height"), [((30, 60), 2.5), ((60, 60), 4.5), ((90, 60), 4.5)])
+def test_rows_of_flat_pictures_have_no_gaps(shape, height):
+    figure, axes = new_figure(4, 4.5, 2, 2)
+    axes[0, 0].imshow(np.zeros(shape))
+    close_rows(figure, axes, 2.0, 0.25)
+    assert figure.get_figheight() == pytest.approx(height)

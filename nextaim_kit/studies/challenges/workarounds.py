@@ -221,7 +221,7 @@ def compare(
     -------
     DataFrame
         ``name``, ``value``, ``low``, ``high``; ``difference``, ``difference_low`` and ``_high``;
-        ``small``, the mean over the half of the ill patients with the smaller lesions.
+        ``small``, the mean over that half of the affected patients whose lesions are smaller.
     """
     size = np.array([float(mask.sum()) for _, mask in volumes])
     ill = size > 0

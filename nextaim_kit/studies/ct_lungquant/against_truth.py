@@ -18,7 +18,7 @@ from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, count, kind
 
 KNOWN = ("right_ml", "left_ml", "lesions_ml", "involvement", "ct_ss", "consolidation", "type")
-SIDES_RIGHT = 0.99  # of a patient's lungs, from which its sides count as right
+SIDES_CORRECT = 0.99  # of a patient's lungs, from which its sides count as right
 _FEWEST = 3
 
 
@@ -44,7 +44,7 @@ class Truth:
         Returns
         -------
         dict
-            Empty where nothing is known. ``dsc_lungs``, ``dsc_lesions`` and ``sides_right``, the
+            Empty where nothing is known. ``dsc_lungs``, ``dsc_lesions`` and ``sides_correct``, the
             share of the lungs' voxels that are on the side where they were found, with masks only;
             masks that cannot be used are named in ``warnings``.
         """
@@ -80,7 +80,7 @@ def _overlap(found: Found, lungs: NDArray, lesions: NDArray) -> dict[str, float]
     return {
         "dsc_lungs": _dice(lungs > 0, found.lungs > 0),
         "dsc_lesions": _dice(lesions > 0, found.lesions > 0),
-        "sides_right": right / common if common else np.nan,
+        "sides_correct": right / common if common else np.nan,
     }
 
 
@@ -115,7 +115,7 @@ def compared(values: pd.DataFrame) -> pd.DataFrame:
 
 def without_truth(values: pd.DataFrame) -> pd.DataFrame:
     """Measured values without what is known beside them: what goes to other notebooks."""
-    beside = [c for c in values if str(c).startswith(("truth_", "dsc_")) or c == "sides_right"]
+    beside = [c for c in values if str(c).startswith(("truth_", "dsc_")) or c == "sides_correct"]
     return values.drop(columns=beside)
 
 
@@ -183,9 +183,9 @@ def _counted_of(known: pd.DataFrame) -> pd.DataFrame:
     for name in ("ct_ss", "type"):
         if f"truth_{name}" in known:
             counted[f"{name}_accuracy"] = known[name] == known[f"truth_{name}"]
-    if "sides_right" in known:
-        sides = known["sides_right"]
-        counted["sides_right"] = (sides >= SIDES_RIGHT).astype("boolean").where(sides.notna())
+    if "sides_correct" in known:
+        sides = known["sides_correct"]
+        counted["sides_correct"] = (sides >= SIDES_CORRECT).astype("boolean").where(sides.notna())
     return pd.DataFrame(counted)
 
 

@@ -161,7 +161,7 @@ def rule(films: Prepared) -> NDArray[np.float64]:
 
 
 def framed(films: Prepared, inverted: NDArray, width: int) -> Prepared:
-    """Prepared films with a frame of `width` pixels, bright where a film is right, else dark."""
+    """Prepared films with a frame of `width` pixels, bright where a film is correct, else dark."""
     framed = films.copy()
     inside = np.zeros(films.shape[1:], bool)
     inside[width : EDGE - width, width : EDGE - width] = True
@@ -226,7 +226,7 @@ def save_corrected(
 ) -> Path:
     """Write films with bones bright as a cohort that can be moved; give its table's path.
 
-    A picture that is right is copied as it is, any other film written as PNG, of 8 bits if its
+    A picture that is correct is copied as it is, any other film written as PNG, of 8 bits if its
     values are, else of 16. Masks go along, films that cannot be read do not. What was known of
     the encoding before (``truth_inverted``) is no longer true, and is left out.
 

@@ -362,7 +362,7 @@ def doubt_and_error(
     doubt : array of shape (n, size, size)
         Entropy of each pixel in bits, 0 to 1.
     told : array of shape (n,)
-        How well a film's doubt tells its wrong pixels from its right ones, as AUC; NaN where none
+        How well a film's doubt tells its wrong pixels from its correct ones, as AUC; NaN where none
         is wrong.
     near : array of shape (n,)
         How well nearness to the network's own border tells them, without any probability.

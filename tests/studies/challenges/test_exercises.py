@@ -26,6 +26,10 @@ COSTS = pd.DataFrame({"way": ["plain", "patches", "smaller"], "measured_mb": [9.
 )
 def test_an_exercise_tells_right_from_wrong(capsys, monkeypatch, check, given, right, wrong):
     monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
-    for answer, said in ((right, "Right."), (wrong, "Not yet. Hint:"), (..., "Not answered yet.")):
+    for answer, said in (
+        (right, "Correct."),
+        (wrong, "Not yet. Hint:"),
+        (..., "Not answered yet."),
+    ):
         check(answer, *given)
         assert capsys.readouterr().out.startswith(said)

@@ -97,6 +97,13 @@ def test_with_a_dice_over_the_batch_accumulation_makes_another_update():
     assert 1e-5 < np.abs(added - plain).max() < 1e-2
 
 
+def test_with_batch_norm_accumulation_at_batch_1_makes_another_update():
+    way = replace(PLAIN, norm="batch")
+    plain, added = (workarounds.few_updates(way, volumes(), how)
+                    for how in ("plain", "accumulated"))  # fmt: skip
+    assert 1e-5 < np.abs(added - plain).max() < 1e-2
+
+
 def test_the_loss_is_least_where_all_is_right():
     target = volumes(1)[0][1][None]
     right, wrong = (workarounds.loss(sign * 20 * (2 * target - 1), target) for sign in (1, -1))

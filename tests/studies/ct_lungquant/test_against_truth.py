@@ -34,7 +34,7 @@ def test_errors_are_measured_less_true(table, values):
 
 
 def test_masks_are_on_the_right_side_and_overlap(values):
-    assert (values["sides_right"] > 0.99).all()
+    assert (values["sides_correct"] > 0.99).all()
     assert (values["dsc_lungs"] > 0.75).all()
 
 
@@ -79,7 +79,7 @@ def test_without_a_truth_nothing_is_compared(table):
 
 def test_what_goes_on_to_other_notebooks_has_no_truth(values):
     left = set(values) - set(against_truth.without_truth(values))
-    assert {"truth_involvement", "dsc_lungs", "sides_right"} <= left
+    assert {"truth_involvement", "dsc_lungs", "sides_correct"} <= left
     assert "involvement" not in left
 
 
@@ -88,7 +88,7 @@ def known(error):
     return pd.DataFrame({
         "truth_involvement": truth, "involvement": truth + error, "error": error,
         "volume_error": 5.0, "ct_ss": [1, 2, 3, 4], "truth_ct_ss": [1, 2, 3, 5],
-        "type": "mixed", "truth_type": "mixed", "sides_right": [1.0, 1.0, 1.0, 0.2],
+        "type": "mixed", "truth_type": "mixed", "sides_correct": [1.0, 1.0, 1.0, 0.2],
     })  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_a_constant_error_is_all_bias():
     for name in ("involvement_mae", "involvement_bias", "involvement_limit_low"):
         assert found.loc[name, "value"] == pytest.approx(2)
     assert found.loc["lung_volume_error", "value"] == pytest.approx(5)
-    assert found.loc[["ct_ss_accuracy", "sides_right"], "value"].tolist() == [0.75, 0.75]
+    assert found.loc[["ct_ss_accuracy", "sides_correct"], "value"].tolist() == [0.75, 0.75]
     assert found.loc["type_accuracy", "value"] == 1
 
 

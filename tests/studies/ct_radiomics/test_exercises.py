@@ -27,7 +27,7 @@ def test_the_volume_is_that_of_the_label_that_was_measured(tmp_path, capsys):
         sitk.WriteImage(image, file)
     _, lesion = read_subject(files | {"mask_label": 2})
     exercises.check_volume(12 * 10 / 1000, lesion)
-    assert capsys.readouterr().out == "Right.\n"
+    assert capsys.readouterr().out == "Correct.\n"
     with pytest.raises(RunError, match="solution of an exercise is wrong"):
         exercises.check_volume(0.42, lesion)
 
@@ -36,7 +36,7 @@ def test_the_precision_elsewhere_is_that_of_bayes(capsys):
     exercises.check_ppv_elsewhere(0.08 / (0.08 + 0.18), 0.8, 0.8)
     exercises.check_ppv_elsewhere(float("nan"), 0.0, 1.0)
     assert capsys.readouterr().out.splitlines() == [
-        "Right.",
+        "Correct.",
         "Nobody is called severe: there is nothing to answer.",
     ]
 

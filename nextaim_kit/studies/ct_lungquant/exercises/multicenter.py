@@ -17,7 +17,7 @@ def check_unanimous(answer: Any, agreed: pd.DataFrame) -> None:
 
 
 def check_paradox(answer: Any) -> None:
-    """Kappa of two readers who agree on 90 of 100 subjects, of whom each calls 10 ill."""
+    """Kappa of two readers who agree on 90 of 100 subjects, of whom each calls 10 affected."""
     hint = "by chance they agree on 0.9 * 0.9 + 0.1 * 0.1; (0.9 - chance) / (1 - chance)"
     feedback(answer, 0.08 / 0.18, tolerance=0.01, hint=hint)
 

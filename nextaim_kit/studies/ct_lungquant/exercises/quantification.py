@@ -21,9 +21,11 @@ def check_volume(answer: Any, found: Found) -> None:
 
 def check_consolidation(answer: Any, found: Found, hu: float) -> None:
     """Share of the lesions' voxels from some HU on."""
-    ill = sitk.GetArrayViewFromImage(found.scan.image)[found.lesions > 0]
+    affected = sitk.GetArrayViewFromImage(found.scan.image)[found.lesions > 0]
     hint = "take the HU where found.lesions > 0; which share of them is at least the limit?"
-    feedback(answer, float((ill >= hu).mean()) if ill.size else None, tolerance=1e-6, hint=hint)
+    feedback(
+        answer, float((affected >= hu).mean()) if affected.size else None, tolerance=1e-6, hint=hint
+    )
 
 
 def check_near_border(answer: Any, values: pd.DataFrame, points: float, borders: Any) -> None:
@@ -35,7 +37,7 @@ def check_near_border(answer: Any, values: pd.DataFrame, points: float, borders:
 
 def check_whole_patient(answer: Any, row: pd.Series) -> None:
     """Involvement of a patient from that of each lung: weighted by their volumes; NaN without."""
-    ill = row["involvement_right"] * row["right_ml"] + row["involvement_left"] * row["left_ml"]
-    expected = ill / (row["right_ml"] + row["left_ml"])
+    affected = row["involvement_right"] * row["right_ml"] + row["involvement_left"] * row["left_ml"]
+    expected = affected / (row["right_ml"] + row["left_ml"])
     hint = "lungs differ in size: weight each side's involvement by its volume"
     feedback(answer, float(expected), tolerance=1e-6, hint=hint)

@@ -33,7 +33,7 @@ def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 8)
     Notes
     -----
     Batch norm, not the usual instance norm: that one takes away how dense a patch is on the
-    whole, which tells ill lungs from healthy ones.
+    whole, which tells affected lungs from healthy ones.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def large_enough(lesions: NDArray[np.float32], spacing: Sequence[float]) -> NDAr
 def with_lesions(
     right: NDArray[np.float32], left: NDArray[np.float32], lesions: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lungs with what is ill where U-net1 doubts: consolidation that it takes for the wall."""
+    """Lungs with what is affected where U-net1 doubts: consolidation that it takes for the wall."""
     share = np.where((right + left >= LIKELY) & (lesions >= 0.5), lesions, 0)
     is_left = left > right
     return np.maximum(right, share * ~is_left), np.maximum(left, share * is_left)

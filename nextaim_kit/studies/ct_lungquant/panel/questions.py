@@ -86,7 +86,7 @@ def questions(
         ("involvement", "ct_ss", k, f"{limit['ct_ss'][k - 1]:g} % of the lungs or more affected",
          "% of the lungs"),
         ("type", "type", t, kind, "consolidation, % of the lesions"),
-        ("sides", "sides", 1, "both lungs affected", "in the lesser lung, % of the lesions"),
+        ("sides", "sides", 1, "both lungs affected", "in the lung with less, % of the lesions"),
         ("zones", "zones", z, place, "in the upper half, % of the lesions"),
     ]  # fmt: skip
     made = {}

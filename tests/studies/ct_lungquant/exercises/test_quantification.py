@@ -32,6 +32,10 @@ ROW = pd.Series({"involvement_right": 10, "involvement_left": 40, "right_ml": 3,
 )
 def test_an_exercise_tells_right_from_wrong(capsys, monkeypatch, check, given, right, wrong):
     monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
-    for answer, said in ((right, "Right."), (wrong, "Not yet. Hint:"), (..., "Not answered yet.")):
+    for answer, said in (
+        (right, "Correct."),
+        (wrong, "Not yet. Hint:"),
+        (..., "Not answered yet."),
+    ):
         check(answer, *given)
         assert capsys.readouterr().out.startswith(said)

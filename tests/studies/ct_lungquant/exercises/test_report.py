@@ -23,6 +23,10 @@ CAUGHT = pd.DataFrame({"name": ["a", "b", "c"], "value": [100.0, 0.0, 0.0]})
 )
 def test_an_exercise_tells_right_from_wrong(capsys, monkeypatch, check, given, right, wrong):
     monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
-    for answer, said in ((right, "Right."), (wrong, "Not yet. Hint:"), (..., "Not answered yet.")):
+    for answer, said in (
+        (right, "Correct."),
+        (wrong, "Not yet. Hint:"),
+        (..., "Not answered yet."),
+    ):
         check(answer, *given)
         assert capsys.readouterr().out.startswith(said)
