@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nextaim_kit.data.cache import room
-from nextaim_kit.data.files import write_text
+from nextaim_kit.data.cache import space
+from nextaim_kit.files import write_text
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
@@ -55,7 +55,7 @@ def by_the_kit(cohort: pd.DataFrame) -> int:
     """Bytes that the whole path leaves in the cache."""
     for spacing, _ in EXPERIMENTS:
         preparing.prepare(cohort, spacing)
-    return sum(entry.bytes for entry in room.held())
+    return sum(entry.bytes for entry in space.held())
 
 
 def by_copies(cohort: pd.DataFrame) -> tuple[int, int]:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from distributed import LocalCluster
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.learn.nested import NestedResult, nested_cv
 from nextaim_kit.machine.cluster import disconnect
 from nextaim_kit.machine.limits import cpu_count

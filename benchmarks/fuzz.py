@@ -54,10 +54,10 @@ from pydicom.uid import (
 from nextaim_kit.data import films
 from nextaim_kit.data.cohort import load_cohort
 from nextaim_kit.data.features import load_table
-from nextaim_kit.data.files import write_text
 from nextaim_kit.data.images import read_image, read_mask
 from nextaim_kit.data.manifest import load_manifest
 from nextaim_kit.errors import KitError
+from nextaim_kit.files import write_text
 from nextaim_kit.runs.sweep.spec import read_sweep
 
 CASES, SECONDS, MEMORY = 1000, 20, 3_000_000_000

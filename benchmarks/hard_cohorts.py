@@ -27,8 +27,8 @@ import SimpleITK as sitk
 from PIL import Image
 
 from nextaim_kit import catalog, errors
-from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import KitError
+from nextaim_kit.files import write_text
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 from nextaim_kit.studies.ct_lungquant import twin as lungquant

@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 
 SIZES, RESAMPLES, TURNS = (300, 10_000), 1000, 3
 

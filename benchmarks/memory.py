@@ -20,14 +20,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from nextaim_kit.data.files import write_text
-from nextaim_kit.machine.dry_run import block_kinds, dry_run
+from nextaim_kit.files import write_text
 from nextaim_kit.machine.gpu import find_gpu
 from nextaim_kit.machine.limits import cpu_count
-from nextaim_kit.machine.measuring import measure, train
-from nextaim_kit.machine.memory import GB, Device, Memory, Step
-from nextaim_kit.machine.planning import Plan, plan
 from nextaim_kit.machine.seeds import seed_everything
+from nextaim_kit.memory.dry_run import block_kinds, dry_run
+from nextaim_kit.memory.measuring import measure, train
+from nextaim_kit.memory.planning import Plan, plan
+from nextaim_kit.memory.step import GB, Device, Memory, Step
 
 SLICE_GB, GRID = 9.5, 16
 BRATS = (4, 240, 240, 144)

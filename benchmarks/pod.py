@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.machine.limits import cpu_count, memory_limit
 from nextaim_kit.runs.chain import feeders
 from nextaim_kit.runs.record import FILES, RECORD, read_record

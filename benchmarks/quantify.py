@@ -34,10 +34,10 @@ TURNS = 3
 
 def write_ct(size: tuple[int, int, int], folder: Path) -> None:
     """A chest with a third of its lungs ill, as a DICOM series."""
-    from nextaim_kit.studies.ct_lungquant.chest.acquisition import Scan, acquire
-    from nextaim_kit.studies.ct_lungquant.chest.anatomy import add_branches, draw_chest
-    from nextaim_kit.studies.ct_lungquant.chest.lesions import Disease, plant
-    from nextaim_kit.studies.ct_lungquant.chest.volumes import save_volume
+    from nextaim_kit.studies.ct_lungquant.phantom.acquisition import Scan, acquire
+    from nextaim_kit.studies.ct_lungquant.phantom.anatomy import add_branches, draw_chest
+    from nextaim_kit.studies.ct_lungquant.phantom.lesions import Disease, plant
+    from nextaim_kit.studies.ct_lungquant.phantom.volumes import save_volume
 
     body, place, noise = np.random.default_rng(1).spawn(3)
     chest = draw_chest(size, body)
@@ -95,7 +95,7 @@ def kit(folder: Path, out: Path, weights: str) -> dict[str, Any]:
 
 def write_report(row: dict[str, Any], folder: Path, out: Path) -> None:
     """The structured report, which refers to the very series."""
-    from nextaim_kit.data.files import write_text
+    from nextaim_kit.files import write_text
     from nextaim_kit.studies.ct_lungquant.report import fhir, page, sr
     from nextaim_kit.studies.ct_lungquant.report.evidence import read_evidence
     from nextaim_kit.studies.ct_lungquant.report.values import make_report
@@ -181,7 +181,7 @@ def main() -> None:
     if given.child:
         child(given.child, given.series, given.out, given.weights)
         return
-    from nextaim_kit.data.files import write_text
+    from nextaim_kit.files import write_text
     from nextaim_kit.machine.limits import cpu_count
 
     ways = [way for way in WAYS if way != "LungQuant" or given.weights]

@@ -29,7 +29,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.machine import limits
 
 SPACING = (0.7, 0.7, 2.5)  # mm, x y z

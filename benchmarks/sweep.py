@@ -27,7 +27,7 @@ import nbformat
 import papermill
 import yaml
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.runs.warm.client import hold, stop
 from nextaim_kit.runs.warm.place import KERNEL

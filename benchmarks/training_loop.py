@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.learn.fit import fit
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything

@@ -283,7 +283,7 @@ def gallery(
 @app.command()
 def doctor() -> None:
     """Say what works on this machine, what does not, and how to mend it."""
-    from nextaim_kit.machine.doctor import examine
+    from nextaim_kit.doctor import examine
     from nextaim_kit.runs.record import runs_folder
     from nextaim_kit.terminal.tables import print_findings
 

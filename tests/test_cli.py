@@ -243,7 +243,7 @@ def sized(toy, **resources):
 def test_a_profile_that_cannot_fit_is_refused_with_the_next_before_a_kernel_starts(
     toy, capsys, monkeypatch
 ):
-    monkeypatch.setattr("nextaim_kit.machine.fitting.device_sizes", lambda: [int(10e9)])
+    monkeypatch.setattr("nextaim_kit.memory.fitting.device_sizes", lambda: [int(10e9)])
     sized(toy, smoke=(1, 0), paper=(2, 30))
     assert main(["run", "toy/draw", "--profile", "paper"]) == 2
     said = capsys.readouterr().err
@@ -253,9 +253,9 @@ def test_a_profile_that_cannot_fit_is_refused_with_the_next_before_a_kernel_star
 
 
 def test_a_profile_for_a_gpu_runs_without_one_and_says_so(toy, capsys, monkeypatch):
-    monkeypatch.setattr("nextaim_kit.machine.fitting.device_sizes", list)
+    monkeypatch.setattr("nextaim_kit.memory.fitting.device_sizes", list)
     sized(toy, smoke=(1, 9))
     assert main(["run", "toy/draw", "--profile", "smoke"]) == 0
     assert "trains on the CPU" in capsys.readouterr().out
-    monkeypatch.setattr("nextaim_kit.machine.fitting.memory_limit", lambda: 10**6)
+    monkeypatch.setattr("nextaim_kit.memory.fitting.memory_limit", lambda: 10**6)
     assert main(["run", "toy/draw", "--profile", "smoke"]) == 0  # done already: nothing to refuse

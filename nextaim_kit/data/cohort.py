@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nextaim_kit.data.files import atomic_path
 from nextaim_kit.data.fingerprint import fingerprint
 from nextaim_kit.data.source import SYNTHETIC, Source, find_source
 from nextaim_kit.data.tables import FIRST, PATHS, check_columns, missing_files, read_table, resolved
 from nextaim_kit.errors import DataError, KitError, RequestError
+from nextaim_kit.files import atomic_path
 
 if TYPE_CHECKING:
     from nextaim_kit.data.manifest import Layout

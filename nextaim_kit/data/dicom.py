@@ -18,8 +18,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from nextaim_kit.data.files import files_below
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import files_below
 
 SUFFIXES = {".dcm", ".dicom", ".ima"}
 MASKS = {"RTSTRUCT", "SEG"}

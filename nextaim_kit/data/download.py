@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nextaim_kit.data.files import write_json
 from nextaim_kit.errors import DataError, mend_of
+from nextaim_kit.files import write_json
 
 if TYPE_CHECKING:
     from requests import Response

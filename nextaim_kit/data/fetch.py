@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from nextaim_kit.data.download import UnreachableError
-from nextaim_kit.data.files import data_folder, sha256_of
 from nextaim_kit.data.manifest import File, Manifest, load_manifest
 from nextaim_kit.data.transfer import Progress, transfer
 from nextaim_kit.data.unpack import unpack
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.files import data_folder, sha256_of
 
 State = Literal["ok", "missing", "wrong size", "wrong hash", "present, not verifiable"]
 Hashes = Callable[[Path], str] | None
@@ -126,7 +126,7 @@ def _state(file: File, path: Path, hashed: Hashes) -> FileState:
 
 
 def _known_hash(path: Path) -> str:
-    from nextaim_kit.data.fingerprint import content_hashes
+    from nextaim_kit.data.hashes import content_hashes
 
     return content_hashes([path])[0]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nextaim_kit.data import dicom
-from nextaim_kit.data.files import files_below
 from nextaim_kit.data.layouts import Subject, group
 from nextaim_kit.data.patients import patients_of, place_of_series, series_of
 from nextaim_kit.data.source import files_of, is_volume, split_choice
+from nextaim_kit.files import files_below
 
 Row = dict[str, str]
 _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")

@@ -9,8 +9,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from nextaim_kit.data.files import take_place
 from nextaim_kit.errors import DataError, mend_of
+from nextaim_kit.files import take_place
 
 
 def unpack(archive: Path) -> Path:

@@ -14,12 +14,12 @@ from nextaim_kit.launcher.controls import LABELS, WIDE, Control
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import style
 from nextaim_kit.launcher.watch import Watch
-from nextaim_kit.machine.fitting import GB, check_fits
 from nextaim_kit.machine.limits import memory_available
+from nextaim_kit.memory.fitting import GB, check_fits
 from nextaim_kit.runs.background import Job, begin, jobs
 from nextaim_kit.runs.chain import before, command_line
 from nextaim_kit.runs.compare import Reference
-from nextaim_kit.runs.estimate import expect, minutes_text
+from nextaim_kit.runs.expected import expect, minutes_text
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.record import runs_folder
 

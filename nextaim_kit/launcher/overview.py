@@ -10,17 +10,16 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from nextaim_kit import catalog
+from nextaim_kit import catalog, doctor
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import OUTCOMES, moment, style
 from nextaim_kit.launcher.result import frame, link, reachable
-from nextaim_kit.machine import doctor
-from nextaim_kit.machine.fitting import check_fits
+from nextaim_kit.memory.fitting import check_fits
 from nextaim_kit.runs.background import Job, jobs
 from nextaim_kit.runs.board import Row, board_page, collect, render_board
 from nextaim_kit.runs.cards import cards
-from nextaim_kit.runs.estimate import age, minutes_text
+from nextaim_kit.runs.expected import age, minutes_text
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder
 

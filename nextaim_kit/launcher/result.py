@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from nextaim_kit.catalog import project_folder, study_of
 from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.compare import comparison_html
+from nextaim_kit.runs.chart import comparison_html
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, read_record
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,7 +161,8 @@ def bland_altman(
             found=f"shapes {a.shape} and {b.shape}, {int(np.isnan(np.r_[a, b]).sum())} missing",
             mend="keep the patients that both have measured",
         )
-    rows, how = [], {"n_boot": n_boot, "seed": seed}
+    rows: list[tuple[Any, ...]] = []
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
     for name, side in (("bias", 0.0), ("limit_low", -1.96), ("limit_high", 1.96)):
         measure = partial(_limit, off=a - b, side=side)
         rows.append((name, *interval(measure, len(a), mean_of=len(a), **how)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,7 +128,7 @@ def compare_curves(
         squares = (y - told[form]) ** 2
         return lambda w: np.sqrt(w @ squares / w.sum(axis=1))
 
-    how = {"n_boot": n_boot, "seed": seed}
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
     rows = []
     for name, form in FORMS.items():
         a, *rest = fit_curve(name, x, y)

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.autograd.graph import save_on_cpu
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from nextaim_kit.data.files import atomic_path, write_json
 from nextaim_kit.errors import DataError, RequestError, RunError
-from nextaim_kit.learn.recompute import recomputing
-from nextaim_kit.learn.room import Budget, make_room
+from nextaim_kit.files import atomic_path, write_json
 from nextaim_kit.machine.limits import loader_workers
+from nextaim_kit.memory.recompute import recomputing
+from nextaim_kit.memory.training import Budget, make_room
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]

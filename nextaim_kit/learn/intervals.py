@@ -133,7 +133,7 @@ def mean_interval(
     mean = float(values.mean())
     if n_boot and asked and (patients == len(values) or mean in (0, 1)):
         return proportion_interval(mean * patients, patients)
-    how = {"groups": groups, "n_boot": n_boot, "seed": seed, "mean_of": patients}
+    how: dict[str, Any] = {"groups": groups, "n_boot": n_boot, "seed": seed, "mean_of": patients}
     return interval(lambda w: w @ values / w.sum(axis=1), len(values), **how)
 
 

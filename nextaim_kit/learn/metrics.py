@@ -111,7 +111,7 @@ def evaluate(
     who = np.arange(len(y)) if groups is None else np.asarray(groups)
     once = p.shape[1] == 1 and len(np.unique(who)) == len(y)
     repeats = [_measures(y, *pc, act_at) for pc in zip(p.T, called.T, strict=True)]
-    how = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
+    how: dict[str, Any] = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
     drawn = resampled(_columns(repeats), len(y), **how)
     rows = []
     for name, column in zip(repeats[0], drawn.T, strict=True):
@@ -183,7 +183,7 @@ def _columns(repeats: Sequence[Mapping[str, Measure]]) -> Measure:
 
 
 def _averaged(measures: Sequence[Measure]) -> Measure:
-    return lambda w: sum(measure(w) for measure in measures) / len(measures)
+    return lambda w: np.sum([measure(w) for measure in measures], axis=0) / len(measures)
 
 
 def auc(y: ArrayLike, score: ArrayLike) -> float:
@@ -222,7 +222,7 @@ def auc_interval(
         As for `evaluate`.
     """
     y, score = _checked(y, score)
-    how = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
+    how: dict[str, Any] = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
     if other is not None:
         paired = _mean_auc_of(*_checked(y, other))
         return interval(_mean_auc_of(y, score), len(y), paired=paired, **how)
@@ -295,7 +295,7 @@ def macro_auc_interval(
             for k, c in enumerate(classes)
         ])  # fmt: skip
 
-    how = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
+    how: dict[str, Any] = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
     if other is not None:
         return interval(macro(scores), len(y), paired=macro(other), **how)
     return _sure(interval(macro(scores), len(y), **how), y, groups)
@@ -330,7 +330,7 @@ def mean_auc_interval(
     both = [{0.0, 1.0} <= set(y[~np.isnan(y)]) for y in versions]
     if not any(both):
         raise DataError("a mean AUC needs a version with both outcomes", found=f"{len(both)} none")
-    how = {"n_boot": n_boot, "seed": seed}
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
     n, measure = versions.shape[1], _auc_of_versions(versions[both], one[both])
     if other is not None:
         paired = _auc_of_versions(versions[both], np.asarray(other, float)[both])

@@ -103,9 +103,9 @@ def compare_models(
     measured, gains = [], []
     for name, (_, q, threshold) in tables.items():
         found = evaluate(y, q, threshold=threshold, act_at=act_at, **how)
-        over = (*auc_over_folds(predictions[name]), len(y), "over folds", "")
-        found.loc[len(found)] = ["auc_over_folds", *over]
-        measured.append(found.assign(name=name))
+        over = ("auc_over_folds", *auc_over_folds(predictions[name]), len(y), "over folds", "")
+        row = pd.DataFrame([over], columns=found.columns)
+        measured.append(pd.concat([found, row]).assign(name=name))
     for name, (_, q, _) in others:
         gain = auc_interval(y, p, other=q, **how)
         verdict = "better" if gain[1] > 0 else "worse" if gain[2] < 0 else "not shown to differ"

@@ -23,8 +23,8 @@ from distributed.utils import LoopRunner, sync
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.machine.jobs import Job, WorkerKilled
 from nextaim_kit.machine.kit import kit_version
-from nextaim_kit.machine.workers import Job, WorkerKilled
 
 _PAUSE = 5.0  # seconds between two looks whether there are workers
 _clients: dict[str, Client] = {}

@@ -23,28 +23,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Literal
 
 from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.machine.jobs import Job, WorkerKilled
 from nextaim_kit.machine.limits import process_count
-
-Job = tuple[Callable[..., Any], tuple, dict[str, Any]]  # as joblib's `delayed` makes it
-
-
-class WorkerKilled(RunError):
-    """A worker process was killed, most often for memory."""
-
-    @classmethod
-    def since(cls, found: str) -> WorkerKilled:
-        """The error, with what is known of this case."""
-        return cls(
-            "a worker process was killed, most often for memory",
-            expected="workers that live until their task is done",
-            found=found,
-            mend="give each worker more memory, or run fewer of them at once",
-        )
 
 
 def parallel(

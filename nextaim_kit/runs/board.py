@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextaim_kit.catalog import Notebook, Study
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.runs.compare import Comparison, compare, data_text, is_synthetic
 from nextaim_kit.runs.record import RECORD, REPORT, is_done, read_record
 

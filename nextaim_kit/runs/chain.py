@@ -10,7 +10,7 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import KitError, RunError
-from nextaim_kit.machine.fitting import check_fits
+from nextaim_kit.memory.fitting import check_fits
 from nextaim_kit.runs.parameters import read_parameters, refuse_unknown
 from nextaim_kit.runs.record import FILES, is_done
 from nextaim_kit.runs.request import Request, prepare

@@ -1,14 +1,22 @@
-"""A small chart of one metric: our value and interval above the published ones, as inline SVG."""
+"""A run beside the published numbers: a table, and a small chart of each metric as inline SVG."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nextaim_kit.runs.compare import Comparison, measured_interval, number, published_interval
+from nextaim_kit.catalog import Study
+from nextaim_kit.runs.compare import (
+    Comparison,
+    compare,
+    is_synthetic,
+    measured_interval,
+    number,
+    published_interval,
+)
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -103,3 +111,26 @@ def _mark(p: _Point, x: Scale, y: float) -> str:
 def _spoken(p: _Point) -> str:
     interval = f", from {number(p.low)} to {number(p.high)}" if p.high > p.low else ""
     return f"{p.name}: {number(p.value)}{interval}"
+
+
+def comparison_html(record: Mapping[str, Any], study: Study, *, style: bool = True) -> str:
+    """Put a run beside the published numbers, as an HTML table.
+
+    Parameters
+    ----------
+    record : mapping
+        A run record.
+    study : Study
+    style : bool
+        Put the table's own style before it, for a notebook; a page has it already.
+    """
+    from nextaim_kit.runs.pages import render
+
+    return render(
+        "comparison.html.j2",
+        comparisons=compare(record, study),
+        synthetic=is_synthetic(record),
+        style=style,
+        board=False,
+        chart=interval_chart,
+    )

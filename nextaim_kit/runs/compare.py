@@ -228,27 +228,3 @@ def is_synthetic(record: Mapping[str, Any]) -> bool:
 def data_text(record: Mapping[str, Any]) -> str:
     """Names of the data that a run used."""
     return ", ".join(str(d["name"]) for d in record["data"]) or "none"
-
-
-def comparison_html(record: Mapping[str, Any], study: Study, *, style: bool = True) -> str:
-    """Put a run beside the published numbers, as an HTML table.
-
-    Parameters
-    ----------
-    record : mapping
-        A run record.
-    study : Study
-    style : bool
-        Put the table's own style before it, for a notebook; a page has it already.
-    """
-    from nextaim_kit.runs.chart import interval_chart
-    from nextaim_kit.runs.pages import render
-
-    return render(
-        "comparison.html.j2",
-        comparisons=compare(record, study),
-        synthetic=is_synthetic(record),
-        style=style,
-        board=False,
-        chart=interval_chart,
-    )

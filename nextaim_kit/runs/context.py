@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import atomic_path, write_json
 from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.files import atomic_path, write_json
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.injected import taken
 from nextaim_kit.runs.parameters import read_parameters
@@ -189,7 +189,7 @@ class Run:
         """
         from IPython.display import HTML, display
 
-        from nextaim_kit.runs.compare import comparison_html
+        from nextaim_kit.runs.chart import comparison_html
 
         missing = self.missing()
         if missing:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook, Study
-from nextaim_kit.data.files import cache_folder, data_folder, take_place, write_json, write_text
 from nextaim_kit.errors import DataError, KitError, RequestError, mend_of
+from nextaim_kit.files import cache_folder, data_folder, take_place, write_json, write_text
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs.board import render_board, rows_of
 from nextaim_kit.runs.cards import Card, Entry, card
 from nextaim_kit.runs.chain import Ending
-from nextaim_kit.runs.estimate import minutes_text
+from nextaim_kit.runs.expected import minutes_text
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, hardware, read_record
 from nextaim_kit.runs.runner import without_paths

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook, project_folder
-from nextaim_kit.data.files import sha256_of, write_json
 from nextaim_kit.errors import KitError, RequestError, RunError, mend_of
+from nextaim_kit.files import sha256_of, write_json
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.places import folder, placed
 

@@ -10,10 +10,11 @@ import nbformat
 from markupsafe import Markup
 
 from nextaim_kit.catalog import Study
-from nextaim_kit.data.files import write_text
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.files import write_text
 from nextaim_kit.runs.cells import Block, blocks
-from nextaim_kit.runs.compare import comparison_html, data_text, is_synthetic
+from nextaim_kit.runs.chart import comparison_html
+from nextaim_kit.runs.compare import data_text, is_synthetic
 from nextaim_kit.runs.markup import Outline
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.parameters import Parameter, parse_cell

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import write_json
+from nextaim_kit.files import write_json
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import resolve

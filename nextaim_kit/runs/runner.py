@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import KernelDied, KitError, RunError, mend_of
+from nextaim_kit.files import atomic_path
 from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.context import compose, headings, machine, missing_outputs

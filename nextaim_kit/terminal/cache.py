@@ -10,30 +10,32 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nextaim_kit.data.cache import room
-from nextaim_kit.data.cache.room import Held
+from nextaim_kit.data.cache import space
+from nextaim_kit.data.cache.space import Held
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def show_list(console: Console) -> None:
     """Print what is kept of each step."""
-    entries = room.held()
+    entries = space.held()
     if entries:
         _show(console, entries)
     else:
-        console.print(f"nothing is kept in {escape(str(room.steps_folder()))}")
+        console.print(f"nothing is kept in {escape(str(space.steps_folder()))}")
 
 
 def show_size(console: Console) -> None:
     """Print what the cache takes and may take."""
-    kept = sum(one.bytes for one in room.held())
+    kept = sum(one.bytes for one in space.held())
     table = Table("", "size", "", box=None)
-    total, free = room.disk()
-    allowed = f"of {size(room.quota())} (NEXTAIM_CACHE_GB; else a tenth of the disk, at most 50 GB)"
+    total, free = space.disk()
+    allowed = (
+        f"of {size(space.quota())} (NEXTAIM_CACHE_GB; else a tenth of the disk, at most 50 GB)"
+    )
     table.add_row("steps", size(kept), allowed)
     table.add_row("disk", size(free), f"free of {size(total)}")
-    console.print(escape(str(room.cache_folder())))
+    console.print(escape(str(space.cache_folder())))
     console.print(table)
 
 
@@ -41,9 +43,9 @@ def prune(
     console: Console, step: str | None, older_than: float | None, to: float | None, yes: bool
 ) -> None:
     """Say what would be removed, ask, and remove it."""
-    chosen = room.to_remove(step=step, older_than=older_than, to=to)
+    chosen = space.to_remove(step=step, older_than=older_than, to=to)
     if not chosen:
-        room.remove([])
+        space.remove([])
         console.print("nothing to remove")
         return
     _show(console, chosen)
@@ -53,7 +55,7 @@ def prune(
     if not yes and not typer.confirm("Remove them? They are made again when needed"):
         console.print("nothing was removed")
         return
-    console.print(f"removed {size(room.remove(chosen))}")
+    console.print(f"removed {size(space.remove(chosen))}")
 
 
 def _show(console: Console, chosen: list[Held]) -> None:

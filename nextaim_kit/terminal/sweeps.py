@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.estimate import minutes_text
+from nextaim_kit.runs.expected import minutes_text
 from nextaim_kit.runs.record import REPORT
 from nextaim_kit.runs.sweep import controller, results, scripts
 from nextaim_kit.runs.sweep.controller import Engine

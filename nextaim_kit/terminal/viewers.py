@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 from re import fullmatch
 
-from nextaim_kit.data.files import take_place
 from nextaim_kit.errors import DataError, RequestError, mend_of
+from nextaim_kit.files import take_place
 from nextaim_kit.show.viewers.available import ITK_FOLDER
 
 PACKAGE, VERSION = "itk-vtk-viewer", "14.51.0"

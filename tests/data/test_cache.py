@@ -21,7 +21,7 @@ import torch
 import zarr
 
 from nextaim_kit.cli import main
-from nextaim_kit.data.cache import cached, lazy, room
+from nextaim_kit.data.cache import cached, lazy, space
 from nextaim_kit.data.cache.identity import digest, said
 from nextaim_kit.data.fingerprint import fingerprint
 from nextaim_kit.errors import DataError, RequestError
@@ -32,7 +32,7 @@ calls: deque[str] = deque()
 @pytest.fixture(autouse=True)
 def nothing_done():
     calls.clear()
-    room._warned.clear()
+    space._warned.clear()
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def given(*, what):
 
 
 def entries():
-    return [one.path for one in room.held()]
+    return [one.path for one in space.held()]
 
 
 def test_a_step_is_done_once_and_read_from_then_on(ct):
@@ -279,7 +279,7 @@ def test_a_disk_that_is_full_costs_only_time(worker):
     assert ended.stdout.split() == ["ready", "done"]
     assert ended.stderr.count("UserWarning: steps are done anew each time") == 1
     assert "nextaim data cache prune" in ended.stderr
-    assert not [path for path in room.steps_folder().rglob("*") if path.is_file()]
+    assert not [path for path in space.steps_folder().rglob("*") if path.is_file()]
 
 
 def test_processes_that_are_killed_while_they_write_leave_nothing_torn(worker):
@@ -296,7 +296,7 @@ def test_processes_that_are_killed_while_they_write_leave_nothing_torn(worker):
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day():
-    folder = room.steps_folder() / "step"
+    folder = space.steps_folder() / "step"
     folder.mkdir(parents=True)
     for name, age in ((".partial-old.zip", 90_000), (".partial-new.zip", 60)):
         (folder / name).write_bytes(b"half")
@@ -328,7 +328,7 @@ def test_the_least_recently_used_goes_first_when_the_quota_is_reached(monkeypatc
     cached(noise, np.array([0]))  # used now
     cached(noise, np.array([9]))
     assert {0, 9} <= set(kept()) <= {0, 2, 3, 4, 9}
-    assert sum(one.bytes for one in room.held()) <= room.quota()
+    assert sum(one.bytes for one in space.held()) <= space.quota()
 
 
 def test_an_entry_larger_than_the_quota_is_not_kept(monkeypatch):
@@ -340,13 +340,13 @@ def test_an_entry_larger_than_the_quota_is_not_kept(monkeypatch):
     assert not entries()
     monkeypatch.setenv("NEXTAIM_CACHE_GB", "ten")
     with pytest.raises(RequestError, match="NEXTAIM_CACHE_GB is no size"):
-        room.quota()
+        space.quota()
 
 
 def test_only_the_user_may_look_and_no_name_or_path_is_told(ct):
     cached(windowed, ct)
-    assert room.steps_folder().stat().st_mode & 0o077 == 0
-    for path in room.cache_folder().rglob("*"):
+    assert space.steps_folder().stat().st_mode & 0o077 == 0
+    for path in space.cache_folder().rglob("*"):
         assert "Rossi" not in path.name
     assert b"Rossi" not in entries()[0].read_bytes()
 

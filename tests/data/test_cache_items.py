@@ -25,7 +25,7 @@ from monai.transforms import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from nextaim_kit.data.cache import room
+from nextaim_kit.data.cache import space
 from nextaim_kit.data.cache.items import CachedItems
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.fit import fit
@@ -75,7 +75,7 @@ def test_fixed_transforms_run_once_and_random_ones_each_time(files):
     first, second = data[0]["image"], data[0]["image"]
     assert len(done) == 1
     assert not torch.equal(first, second)
-    assert len(room.held()) == 1
+    assert len(space.held()) == 1
 
 
 def test_an_item_is_what_the_pipeline_alone_gives(files):
@@ -111,7 +111,7 @@ def test_loader_processes_share_the_cache_and_draw_their_own_chance(files):
     data = CachedItems([files[0]] * 4, pipeline(), take=KEYS)
     loader = DataLoader(data, batch_size=1, num_workers=2)
     images = [image for image, _ in loader] + [image for image, _ in loader]
-    assert len(room.held()) == 1
+    assert len(space.held()) == 1
     assert len({image.numpy().tobytes() for image in images}) == 8
 
 
@@ -148,7 +148,7 @@ def test_a_transform_that_holds_what_cannot_be_told_is_refused_by_its_name(files
 
 def test_neither_subject_nor_path_is_kept(files, tmp_path):
     CachedItems(files, pipeline())[0]
-    (path,) = (one.path for one in room.held())
+    (path,) = (one.path for one in space.held())
     pickled = zarr.open_group(zarr.ZipStore(str(path), mode="r"), mode="r")["value"][...].tobytes()
     for text in (b"Rossi", tmp_path.name.encode(), b"descrip"):
         assert text not in pickled

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.data import fingerprint as module
-from nextaim_kit.data.files import cache_folder
-from nextaim_kit.data.fingerprint import MARK, content_hashes, fingerprint
+from nextaim_kit.data.fingerprint import MARK, fingerprint
+from nextaim_kit.data.hashes import content_hashes
 from nextaim_kit.data.source import Source
 from nextaim_kit.errors import RequestError
+from nextaim_kit.files import cache_folder
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nextaim_kit.data import files as walking
+from nextaim_kit import files as walking
 from nextaim_kit.data.folders import subjects_in
 
 TWO = ("1", "2")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nextaim_kit.learn.copies import ALIKE, copies_between, planted_copies
-from nextaim_kit.studies.cxr_severity.pixels import load_even
+from nextaim_kit.studies.cxr_severity.preprocessing import load_even
 from nextaim_kit.studies.cxr_severity.twin import make_twin
 
 

@@ -10,7 +10,7 @@ from monai.losses import DiceCELoss
 from torch import nn
 
 from nextaim_kit.learn.losses import SegmentationLoss
-from nextaim_kit.machine.memory import predict
+from nextaim_kit.memory.predict import predict
 
 
 def test_dice_of_four_voxels_is_as_worked_out_by_hand():

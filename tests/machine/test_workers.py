@@ -22,14 +22,15 @@ import pytest
 from distributed import LocalCluster
 from joblib import delayed
 
-from nextaim_kit.data.files import sha256_of
 from nextaim_kit.errors import DataError, RequestError, RunError
+from nextaim_kit.files import sha256_of
 from nextaim_kit.learn import nested
 from nextaim_kit.learn.harmonization import ComBat
 from nextaim_kit.learn.nested import nested_cv
 from nextaim_kit.learn.splits import leave_one_site_out
 from nextaim_kit.machine import cluster as remote
-from nextaim_kit.machine.workers import WorkerKilled, parallel, scheduler
+from nextaim_kit.machine.jobs import WorkerKilled
+from nextaim_kit.machine.workers import parallel, scheduler
 from nextaim_kit.studies.ct_radiomics import extraction, twin
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.subject import extract_subject

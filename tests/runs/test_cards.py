@@ -13,7 +13,7 @@ from PIL import Image
 
 from nextaim_kit import catalog
 from nextaim_kit.runs.cards import cards
-from nextaim_kit.runs.estimate import Expected, minutes_text
+from nextaim_kit.runs.expected import Expected, minutes_text
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}

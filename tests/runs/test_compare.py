@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from nextaim_kit.catalog import Published, Study
-from nextaim_kit.runs.chart import interval_chart
+from nextaim_kit.runs.chart import comparison_html, interval_chart
 from nextaim_kit.runs.compare import (
     NO_RUN,
     Comparison,
     Reference,
     compare,
-    comparison_html,
     difference,
     in_words,
     measured_text,

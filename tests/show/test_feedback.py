@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nextaim_kit.errors import RunError
+from nextaim_kit.progress import ProgressLine
 from nextaim_kit.show.feedback import feedback
-from nextaim_kit.show.progress import ProgressLine
 
 
 @pytest.mark.parametrize(

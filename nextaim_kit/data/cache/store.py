@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from nextaim_kit.data.cache.identity import digest
-from nextaim_kit.data.cache.room import GB, keep_to_quota, quota, steps_folder, warn
-from nextaim_kit.data.files import atomic_path
+from nextaim_kit.data.cache.space import GB, keep_to_quota, quota, steps_folder, warn
 from nextaim_kit.errors import DataError, mend_of
+from nextaim_kit.files import atomic_path
 
 _SMALL = 1024  # bytes of an array that is not worth chunks of its own
 _CHUNK = 125_000  # values: 50 x 50 x 50, 354 x 354

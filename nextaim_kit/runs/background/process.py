@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from nextaim_kit.data.files import write_json
 from nextaim_kit.errors import KitError
+from nextaim_kit.files import write_json
 from nextaim_kit.runs.background.job import PULSE, STATE, State
 from nextaim_kit.runs.chain import run_row
 from nextaim_kit.runs.request import Request

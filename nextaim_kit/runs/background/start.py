@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import write_json
 from nextaim_kit.errors import RequestError, RunError, mend_of
+from nextaim_kit.files import write_json
 from nextaim_kit.machine.limits import memory_kills
 from nextaim_kit.places import absolute
 from nextaim_kit.runs.background.job import (

@@ -15,8 +15,8 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.catalog import Resources
-from nextaim_kit.data.files import write_json, write_text
 from nextaim_kit.errors import RequestError
+from nextaim_kit.files import write_json, write_text
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.chain import feeders, share_out

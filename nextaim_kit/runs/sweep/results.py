@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.files import atomic_path
+from nextaim_kit.files import atomic_path
 from nextaim_kit.runs.compare import in_words, is_synthetic, number
 from nextaim_kit.runs.record import REPORT, read_record
 from nextaim_kit.runs.request import data_name

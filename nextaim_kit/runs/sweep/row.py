@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.data.files import sha256_of, write_text
 from nextaim_kit.errors import KernelDied, KitError, RequestError, RunError
+from nextaim_kit.files import sha256_of, write_text
 from nextaim_kit.machine.limits import cpu_count, memory_kills
 from nextaim_kit.runs.record import FILES, NOTEBOOK, RECORD, locked_file, read_record
 from nextaim_kit.runs.request import Request, data_name, prepare

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from nextaim_kit.data.files import sha256_of, write_json
+from nextaim_kit.files import sha256_of, write_json
 from nextaim_kit.places import absolute
 from nextaim_kit.runs.record import RECORD
 from nextaim_kit.runs.sweep.plan import Plan, Row

@@ -20,11 +20,11 @@ from torch.utils.data import Dataset
 from nextaim_kit.learn.fit import Fitted, fit
 from nextaim_kit.learn.intervals import mean_interval
 from nextaim_kit.learn.losses import SegmentationLoss
-from nextaim_kit.learn.recompute import recomputing
 from nextaim_kit.learn.segmentation import agreement
-from nextaim_kit.machine.dry_run import dry_run
-from nextaim_kit.machine.measuring import measure
-from nextaim_kit.machine.memory import Device, Step
+from nextaim_kit.memory.dry_run import dry_run
+from nextaim_kit.memory.measuring import measure
+from nextaim_kit.memory.recompute import recomputing
+from nextaim_kit.memory.step import Device, Step
 from nextaim_kit.studies.challenges.network import (
     Decoder,
     Encoder,

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nextaim_kit.studies.ct_lungquant.chest.tree import LEFT, RIGHT
+from nextaim_kit.studies.ct_lungquant.definitions import LEFT, RIGHT
 from nextaim_kit.studies.ct_lungquant.measures import (
     PLAUSIBLE_ML,
     PLAUSIBLE_RATIO,

@@ -7,8 +7,8 @@ import pandas as pd
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
+from nextaim_kit.studies.ct_lungquant.definitions import CT_SS_LIMITS
 from nextaim_kit.studies.ct_lungquant.measures import Found
-from nextaim_kit.studies.ct_lungquant.truth import CT_SS_LIMITS
 
 EDGES = np.arange(-1024, 201, 12)  # HU
 

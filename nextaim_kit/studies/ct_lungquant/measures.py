@@ -11,15 +11,16 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from nextaim_kit.studies.ct_lungquant.chest.tree import LEFT, RIGHT
-from nextaim_kit.studies.ct_lungquant.resampling import slabs
-from nextaim_kit.studies.ct_lungquant.scans import Scan, save_mask
-from nextaim_kit.studies.ct_lungquant.truth import (
+from nextaim_kit.studies.ct_lungquant.definitions import (
     BILATERAL_SHARE,
+    LEFT,
     PERIPHERAL_MM,
+    RIGHT,
     ct_ss,
     lesion_type,
 )
+from nextaim_kit.studies.ct_lungquant.resampling import slabs
+from nextaim_kit.studies.ct_lungquant.scans import Scan, save_mask
 
 AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
 PLAUSIBLE_ML = (1500.0, 9000.0)  # both lungs of an adult who has breathed in [guess]

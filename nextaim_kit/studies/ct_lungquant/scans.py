@@ -19,7 +19,7 @@ from nextaim_kit.data.source import split_choice
 from nextaim_kit.data.volumes import stored_size
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.machine.limits import memory_available
-from nextaim_kit.machine.memory import GB
+from nextaim_kit.memory.step import GB
 
 AIR, DENSE = -1024, 3071  # HU that 12 bits hold; below is padding, such as -3024
 _FEWEST = 8  # slices: below, no height can be told
@@ -182,7 +182,7 @@ def sample(image: sitk.Image) -> NDArray[np.int16]:
 
 def save_mask(mask: NDArray[np.uint8], like: sitk.Image, path: Path) -> None:
     """Write a label volume of shape (z, y, x) on the grid of an image, whole or not at all."""
-    from nextaim_kit.data.files import atomic_path
+    from nextaim_kit.files import atomic_path
 
     image = sitk.GetImageFromArray(mask)
     image.CopyInformation(like)

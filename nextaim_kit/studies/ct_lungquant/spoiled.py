@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nextaim_kit.data.files import atomic_path
 from nextaim_kit.data.images import read_image
+from nextaim_kit.files import atomic_path
 from nextaim_kit.studies.ct_lungquant.scans import AIR
 
 PADDING = -3024  # HU, which some scanners write outside their circle

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.data.files import write_text
-from nextaim_kit.data.twins import Progress, Twin, Who
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant import truth
-from nextaim_kit.studies.ct_lungquant.chest import (
+from nextaim_kit.files import write_text
+from nextaim_kit.studies.ct_lungquant import definitions
+from nextaim_kit.studies.ct_lungquant.phantom import (
     acquisition,
     anatomy,
     bones,
@@ -26,18 +25,21 @@ from nextaim_kit.studies.ct_lungquant.chest import (
     organs,
     slices,
     tree,
+    truth,
     tubes,
     volumes,
 )
-from nextaim_kit.studies.ct_lungquant.chest.acquisition import Kernel, Scan, acquire
-from nextaim_kit.studies.ct_lungquant.chest.anatomy import add_branches, draw_chest
-from nextaim_kit.studies.ct_lungquant.chest.lesions import Disease, plant
-from nextaim_kit.studies.ct_lungquant.chest.volumes import check_axes, save_volume
+from nextaim_kit.studies.ct_lungquant.phantom.acquisition import Kernel, Scan, acquire
+from nextaim_kit.studies.ct_lungquant.phantom.anatomy import add_branches, draw_chest
+from nextaim_kit.studies.ct_lungquant.phantom.lesions import Disease, plant
+from nextaim_kit.studies.ct_lungquant.phantom.volumes import check_axes, save_volume
+from nextaim_kit.twins.twin import Progress, Twin, Who
 
 Size = tuple[int, int, int]
 SIZE: Size = (200, 150, 100)
 _SOURCES = [
-    acquisition, anatomy, bones, build, grid, lesions, organs, slices, tree, truth, tubes, volumes,
+    acquisition, anatomy, bones, build, definitions, grid, lesions, organs, slices, tree, truth,
+    tubes, volumes,
 ]  # fmt: skip
 # Patients of whose lungs a quarter or more is ill, and the others, by site.
 COUNTS = {"A": (24, 46), "B": (28, 42), "C": (18, 42)}

@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit.data.feature_names import named_as_features
-from nextaim_kit.data.files import cache_folder
 from nextaim_kit.data.source import split_choice
 from nextaim_kit.errors import RequestError
+from nextaim_kit.files import cache_folder
 from nextaim_kit.machine import limits
-from nextaim_kit.machine.workers import WorkerKilled, parallel, scheduler
-from nextaim_kit.show.progress import ProgressLine
+from nextaim_kit.machine.jobs import WorkerKilled
+from nextaim_kit.machine.workers import parallel, scheduler
+from nextaim_kit.progress import ProgressLine
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 from nextaim_kit.studies.ct_radiomics.subject import Failure, extract_subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.data.twins import smooth_noise
+from nextaim_kit.twins.noise import smooth_noise
 
 AIR, LUNG, FAT, SOFT, BONE = -1000.0, -860.0, -90.0, 40.0, 450.0
 GROUND_GLASS, CONSOLIDATION = -520.0, 0.0

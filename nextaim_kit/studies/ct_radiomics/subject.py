@@ -16,11 +16,11 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
-from nextaim_kit.data.files import sha256_of, write_text
-from nextaim_kit.data.fingerprint import below, content_hashes
+from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.errors import DataError, KitError, gathered_warnings
+from nextaim_kit.files import sha256_of, write_text
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings

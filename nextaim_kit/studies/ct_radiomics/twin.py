@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nextaim_kit.data.files import atomic_path
-from nextaim_kit.data.twins import Progress, Twin, Who
+from nextaim_kit.files import atomic_path
 from nextaim_kit.studies.ct_radiomics import phantom, scanner
 from nextaim_kit.studies.ct_radiomics.phantom import Disease
 from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan
+from nextaim_kit.twins.twin import Progress, Twin, Who
 
 # Severe and not severe patients by site, as in the project's talk.
 COUNTS = {

@@ -21,9 +21,9 @@ from nextaim_kit.learn.saliency import (
     pointing_hits,
 )
 from nextaim_kit.learn.splits import Rows
-from nextaim_kit.studies.cxr_severity import films as cohorts
+from nextaim_kit.studies.cxr_severity import cohorts
 from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER
-from nextaim_kit.studies.cxr_severity.pixels import (
+from nextaim_kit.studies.cxr_severity.preprocessing import (
     Films,
     at_size,
     load_even,

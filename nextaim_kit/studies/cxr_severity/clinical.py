@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nextaim_kit.catalog import near_miss
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.cxr_severity.clinic import NAMES, SIGNS, VARIABLES
+from nextaim_kit.studies.cxr_severity.variables import NAMES, SIGNS, VARIABLES
 
 Problem = dict[str, str]
 _COMMON = 5  # films that a view must have to be a view of its own

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.cxr_severity.pixels import Films, jitter
+from nextaim_kit.studies.cxr_severity.preprocessing import Films, jitter
 
 Backbone = Literal["small", "resnet18", "resnet34"]
 CAM_LAYER = "image.0.layer3"  # its maps are twice as fine as the last ones

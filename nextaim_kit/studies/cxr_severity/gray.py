@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 from nextaim_kit.data.cohort import save_cohort
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.cxr_severity.films import given
-from nextaim_kit.studies.cxr_severity.pixels import film_part, jitter
+from nextaim_kit.studies.cxr_severity.cohorts import given
+from nextaim_kit.studies.cxr_severity.preprocessing import film_part, jitter
 
 Prepared = NDArray[np.float32]
 

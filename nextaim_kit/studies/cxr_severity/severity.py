@@ -22,7 +22,7 @@ from nextaim_kit.learn.predictions import of_patients
 from nextaim_kit.learn.splits import Rows, Split
 from nextaim_kit.studies.cxr_severity.clinical import Standard
 from nextaim_kit.studies.cxr_severity.fusion import Backbone, Patients, SeverityNet, logits
-from nextaim_kit.studies.cxr_severity.pixels import Films
+from nextaim_kit.studies.cxr_severity.preprocessing import Films
 
 Rotation = tuple[Rows, Rows, Rows]
 

@@ -12,12 +12,21 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from nextaim_kit.data.files import atomic_path
-from nextaim_kit.data.twins import Progress, Twin, Who, chance
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.cxr_severity import bones, chest, clinic, film, organs, shapes, wires
-from nextaim_kit.studies.cxr_severity.chest import Disease, draw_chest
-from nextaim_kit.studies.cxr_severity.film import ROOMS, expose
+from nextaim_kit.files import atomic_path
+from nextaim_kit.studies.cxr_severity import variables
+from nextaim_kit.studies.cxr_severity.phantom import (
+    bones,
+    chest,
+    exposure,
+    laboratory,
+    organs,
+    shapes,
+    wires,
+)
+from nextaim_kit.studies.cxr_severity.phantom.chest import Disease, draw_chest
+from nextaim_kit.studies.cxr_severity.phantom.exposure import ROOMS, expose
+from nextaim_kit.twins.twin import Progress, Twin, Who, chance
 
 # Severe and mild patients by hospital, as released.
 COUNTS = {
@@ -128,7 +137,8 @@ def twin(seed: int, *, cables: Cables, size: int = 256, outline: Outline = "aera
     return Twin(
         "cxr_severity", COUNTS, partial(_draw, cables=cables, seed=seed),
         partial(_write, size=size, outline=outline), _FILES, seed,
-        sources=[bones, chest, clinic, film, organs, shapes, wires], what="synthetic films",
+        sources=[bones, chest, exposure, laboratory, organs, shapes, variables, wires],
+        what="synthetic films",
     )  # fmt: skip
 
 
@@ -153,7 +163,7 @@ def _draw(
         tilt=float(rng.normal(0, 2.0)),
         inverted=bool(rng.random() < ROOMS[who.site].inverted),
     )
-    row = clinic.clinical(who.site, who.label, burden, rng) | {
+    row = laboratory.clinical(who.site, who.label, burden, rng) | {
         "truth_extent": patient.disease.extent,
         "truth_density": patient.disease.density,
         "truth_cables": patient.cables,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.cli import main
-from nextaim_kit.data.files import sha256_of
+from nextaim_kit.files import sha256_of
 from nextaim_kit.runs.sweep import results
 from nextaim_kit.runs.sweep.plan import expand, freeze
 from nextaim_kit.runs.sweep.state import Ending, progress, write_ending

@@ -11,8 +11,8 @@ import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from nextaim_kit.studies.ct_lungquant.chest.anatomy import Chest, add_branches, draw_chest
-from nextaim_kit.studies.ct_lungquant.chest.lesions import Disease, plant
+from nextaim_kit.studies.ct_lungquant.phantom.anatomy import Chest, add_branches, draw_chest
+from nextaim_kit.studies.ct_lungquant.phantom.lesions import Disease, plant
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 SMALL = (100, 75, 50)

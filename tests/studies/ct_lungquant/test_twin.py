@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from nextaim_kit.data.cohort import load_cohort, problems
 from nextaim_kit.data.images import check_geometry, read_image
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant.truth import ct_ss
+from nextaim_kit.studies.ct_lungquant.definitions import ct_ss
 from nextaim_kit.studies.ct_lungquant.twin import COUNTS, SITES, TOTAL, make_twin, patients
 
 PATHS = ("image", "lungs", "lesions")

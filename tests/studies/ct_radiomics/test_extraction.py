@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.data.files import cache_folder, sha256_of
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.files import cache_folder, sha256_of
 from nextaim_kit.studies.ct_radiomics import engine, extraction, subject
 from nextaim_kit.studies.ct_radiomics.extraction import (
     Settings,

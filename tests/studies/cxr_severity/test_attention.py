@@ -12,7 +12,7 @@ from PIL import Image
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import attention, severity
-from nextaim_kit.studies.cxr_severity.pixels import lungs_only
+from nextaim_kit.studies.cxr_severity.preprocessing import lungs_only
 from nextaim_kit.studies.cxr_severity.twin import make_twin
 
 

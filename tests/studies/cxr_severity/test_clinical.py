@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.cxr_severity.clinic import NAMES
 from nextaim_kit.studies.cxr_severity.clinical import (
     Standard,
     missingness,
@@ -15,8 +14,9 @@ from nextaim_kit.studies.cxr_severity.clinical import (
     read_clinical,
     views,
 )
-from nextaim_kit.studies.cxr_severity.films import load_films
+from nextaim_kit.studies.cxr_severity.cohorts import load_films
 from nextaim_kit.studies.cxr_severity.twin import patients
+from nextaim_kit.studies.cxr_severity.variables import NAMES
 
 
 def rows(**columns):

@@ -11,7 +11,7 @@ from torch import nn
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.fit import fit
-from nextaim_kit.studies.cxr_severity.films import load_films
+from nextaim_kit.studies.cxr_severity.cohorts import load_films
 from nextaim_kit.studies.cxr_severity.gray import (
     Encodings,
     classifier,

@@ -12,8 +12,8 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.fit import load_weights, save_weights
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import lungs
-from nextaim_kit.studies.cxr_severity.films import load_films
-from nextaim_kit.studies.cxr_severity.pixels import Frame
+from nextaim_kit.studies.cxr_severity.cohorts import load_films
+from nextaim_kit.studies.cxr_severity.preprocessing import Frame
 from nextaim_kit.studies.cxr_severity.unet import lung_net
 
 

@@ -13,10 +13,10 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.metrics import auc
-from nextaim_kit.studies.cxr_severity.chest import LESION_SHARE, Disease, draw_chest
-from nextaim_kit.studies.cxr_severity.clinic import NAMES, SIGNS, VARIABLES
-from nextaim_kit.studies.cxr_severity.film import ROOMS, expose
+from nextaim_kit.studies.cxr_severity.phantom.chest import LESION_SHARE, Disease, draw_chest
+from nextaim_kit.studies.cxr_severity.phantom.exposure import ROOMS, expose
 from nextaim_kit.studies.cxr_severity.twin import COUNTS, make_twin, patients
+from nextaim_kit.studies.cxr_severity.variables import NAMES, SIGNS, VARIABLES
 
 
 @pytest.fixture(scope="module")

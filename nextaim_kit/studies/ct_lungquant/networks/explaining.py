@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from matplotlib.figure import Figure
 
 from nextaim_kit.show.style import BLUE, VERMILION, described, new_figure, styled
-from nextaim_kit.studies.ct_lungquant.chest.tree import RIGHT
+from nextaim_kit.studies.ct_lungquant.definitions import RIGHT
 from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, count
 from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, masks_of

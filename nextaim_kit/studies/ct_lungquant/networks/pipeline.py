@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nextaim_kit.data.files import atomic_path
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.files import atomic_path
 from nextaim_kit.learn.fit import Fitted, fit
 from nextaim_kit.studies.ct_lungquant.measures import Maps
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks

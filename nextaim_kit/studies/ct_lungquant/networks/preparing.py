@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nextaim_kit.data.cache import cached, lazy
 from nextaim_kit.data.cohort import load_cohort
-from nextaim_kit.data.fingerprint import below, content_hashes
+from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError

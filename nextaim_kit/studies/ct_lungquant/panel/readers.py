@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.data import twins
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.ct_lungquant.truth import (
+from nextaim_kit.studies.ct_lungquant.definitions import (
     BILATERAL_SHARE,
     CT_SS_LIMITS,
     TYPE_LIMITS,
     TYPES,
 )
+from nextaim_kit.twins.twin import chance
 
 READERS = 14  # of the multicenter evaluation, doi:10.1186/s41747-023-00334-z
 # What each label can be, in the order in which it is counted.
@@ -137,10 +137,10 @@ def read_panel(
 def _read(
     name: str, subjects: list[str], truth: Mapping[str, NDArray], panel: Panel, seed: int
 ) -> pd.DataFrame:
-    reader = twins.chance(seed, name)
+    reader = chance(seed, name)
     bias = dict(zip(SCALES, reader.normal(size=4), strict=True))
     moved = dict(zip(SCALES, reader.normal(size=(4, 4)) * panel.limits, strict=True))
-    chances = [twins.chance(seed, f"{name} {subject}") for subject in subjects]
+    chances = [chance(seed, f"{name} {subject}") for subject in subjects]
     errors = np.array([c.normal(size=4) for c in chances]).T
     left_out = panel.missing > np.array([c.random(4) for c in chances]).T
     seen = {

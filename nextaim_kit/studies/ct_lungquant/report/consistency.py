@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nextaim_kit.studies.ct_lungquant.definitions import BILATERAL_SHARE, ct_ss, lesion_type
 from nextaim_kit.studies.ct_lungquant.measures import PLAUSIBLE_ML, PLAUSIBLE_RATIO
 from nextaim_kit.studies.ct_lungquant.report.model import Report
 from nextaim_kit.studies.ct_lungquant.report.template import BY_KEY
-from nextaim_kit.studies.ct_lungquant.truth import BILATERAL_SHARE, ct_ss, lesion_type
 
 # What rounding leaves between two values that belong together: ml, percentage points.
 ML, POINTS = 0.25, 0.25

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
-from nextaim_kit.data.files import write_text
+from nextaim_kit.files import write_text
 from nextaim_kit.studies.ct_lungquant.report import fhir
 from nextaim_kit.studies.ct_lungquant.report.model import Report
 

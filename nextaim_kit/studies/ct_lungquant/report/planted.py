@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from nextaim_kit.studies.ct_lungquant.definitions import ct_ss, lesion_type
 from nextaim_kit.studies.ct_lungquant.report.consistency import doubts
 from nextaim_kit.studies.ct_lungquant.report.values import Row, make_report, records
-from nextaim_kit.studies.ct_lungquant.truth import ct_ss, lesion_type
 
 
 def _ten_times(row: Row) -> Row:

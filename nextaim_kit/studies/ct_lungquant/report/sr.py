@@ -35,7 +35,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 from pydicom.valuerep import DT
 
-from nextaim_kit.data.files import atomic_path
+from nextaim_kit.files import atomic_path
 from nextaim_kit.studies.ct_lungquant.report import codes, fhir
 from nextaim_kit.studies.ct_lungquant.report.codes import Code
 from nextaim_kit.studies.ct_lungquant.report.evidence import NO_DATE, NO_TIME, uid

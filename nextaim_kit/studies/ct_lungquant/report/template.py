@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.studies.ct_lungquant.definitions import TYPES
 from nextaim_kit.studies.ct_lungquant.report import codes
 from nextaim_kit.studies.ct_lungquant.report.codes import Code, own
-from nextaim_kit.studies.ct_lungquant.truth import TYPES
 
 Value = float | int | bool | str
 

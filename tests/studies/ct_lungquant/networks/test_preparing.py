@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import torch
 from torch.nn.functional import max_pool3d
 
-from nextaim_kit.data.cache import room
+from nextaim_kit.data.cache import space
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.networks import preparing
 from nextaim_kit.studies.ct_lungquant.networks.items import BoxItems, Patches, fill, rounded
@@ -201,4 +201,4 @@ def test_hu_become_numbers_around_zero():
 
 def test_what_is_kept_is_smaller_than_the_cts(cohort, cases):
     raw = sum(Path(path).stat().st_size for path in cohort["image"])
-    assert 0 < sum(entry.bytes for entry in room.held()) < raw
+    assert 0 < sum(entry.bytes for entry in space.held()) < raw

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.ct_lungquant.definitions import ct_ss, lesion_type
 from nextaim_kit.studies.ct_lungquant.panel.agreement import agreement
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, Panel, read_panel
-from nextaim_kit.studies.ct_lungquant.truth import ct_ss, lesion_type
 from nextaim_kit.studies.ct_lungquant.twin import patients
 
 NOTHING = dict.fromkeys(SCALES, 0.0)

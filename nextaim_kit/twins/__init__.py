@@ -1,0 +1,1 @@
+"""What synthetic patients of all studies share."""
