@@ -34,10 +34,10 @@ TURNS = 3
 
 def write_ct(size: tuple[int, int, int], folder: Path) -> None:
     """A chest with a third of its lungs ill, as a DICOM series."""
-    from nextaim_kit.studies.ct_lungquant.phantom.acquisition import Scan, acquire
-    from nextaim_kit.studies.ct_lungquant.phantom.anatomy import add_branches, draw_chest
-    from nextaim_kit.studies.ct_lungquant.phantom.lesions import Disease, plant
-    from nextaim_kit.studies.ct_lungquant.phantom.volumes import save_volume
+    from nextaim_kit.twins.chest_ct.acquisition import Scan, acquire
+    from nextaim_kit.twins.chest_ct.anatomy import add_branches, draw_chest
+    from nextaim_kit.twins.chest_ct.lesions import Disease, plant
+    from nextaim_kit.twins.chest_ct.volumes import save_volume
 
     body, place, noise = np.random.default_rng(1).spawn(3)
     chest = draw_chest(size, body)

@@ -146,3 +146,28 @@ def test_a_study_that_is_too_long_needs_a_reason_in_contributing(tmp_path):
     assert silent.returncode == 1
     assert "studies/long has 1,501 lines of code" in silent.stdout
     assert run("| `long` | reason |").returncode == 0
+
+
+def test_a_notebook_imports_public_rooms_and_no_other_study():
+    rooms = "data errors launcher learn memory progress runs show studies twins".split()
+    for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
+        for name in kit_imports(path):
+            room, _, rest = name.removeprefix("nextaim_kit.").partition(".")
+            assert room in rooms, f"{path.name} imports {name}"
+            study = rest.partition(".")[0] if room == "studies" else path.parent.name
+            assert study == path.parent.name, f"{path.name} imports another study: {name}"
+
+
+def kit_imports(path: Path) -> set[str]:
+    """Modules of the kit that a notebook's code imports."""
+    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    nodes = [n for c in cells for n in ast.walk(ast.parse("".join(c["source"])))]
+    found = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    found |= {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+    found |= {
+        f"{node.module}.{a.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("studies")
+        for a in node.names
+    }
+    return {name for name in found if name.partition(".")[0] == "nextaim_kit"}

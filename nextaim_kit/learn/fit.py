@@ -119,11 +119,11 @@ def fit(
         Adam's variant (Reddi et al. 2018, arXiv:1904.09237).
     recompute : sequence of module types, optional
         Blocks whose inner activations are computed again in the backward pass instead of kept:
-        less memory, more time, the same numbers (`learn.recompute`).
+        less memory, more time, the same numbers (`memory.recompute`).
     memory : "auto" or float, optional
         Train within what is free now, or within so many GB (10**9 bytes): blocks computed twice,
         smaller batches accumulated to `batch_size`, activations in the host's memory, in this
-        order and only as far as needed (`machine.planning`). What is chosen is printed, and kept
+        order and only as far as needed (`memory.planning`). What is chosen is printed, and kept
         in the folder. What `accumulate` says of the same step holds for accumulated batches here
         too, and an epoch's last, incomplete update weighs its items less. By default nothing is
         planned.

@@ -1,7 +1,7 @@
 """Losses of segmentation that look at no values, so that the memory of a training can be planned.
 
 MONAI's do the same, but check their target's values on the way, which a dry run
-(`machine.memory`) does not have.
+(`memory.dry_run`) does not have.
 """
 
 from __future__ import annotations

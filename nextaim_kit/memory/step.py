@@ -45,7 +45,7 @@ class Step:
     mixed : bool
         bfloat16 where torch's automatic mixed precision allows it.
     recompute : tuple of module types
-        Blocks that are computed twice (`learn.recompute`).
+        Blocks that are computed twice (`memory.recompute`).
     offload : bool
         Saved activations wait in the host's memory.
     amsgrad : bool

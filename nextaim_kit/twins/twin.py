@@ -163,16 +163,14 @@ class Twin:
     @property
     def folder(self) -> Path:
         """Where the files lie: other options or another version of the code have another place."""
-        modules = [inspect.getmodule(part.func) for part in (self.draw, self.write)]
-        code = {str(m.__file__) for m in (*self.sources, *modules, sys.modules[__name__]) if m}
-        said = [self.seed, sorted(self.draw.keywords.items() | self.write.keywords.items())]
-        said += sorted(map(sha256_of, code))
-        return (
-            cache_folder()
-            / "twins"
-            / self.study
-            / hashlib.sha256(repr(said).encode()).hexdigest()[:12]
-        )
+        options = {**self.draw.keywords, **self.write.keywords}
+        parts = [self.draw.func, self.write.func, *filter(callable, options.values())]
+        modules = [*self.sources, *map(inspect.getmodule, parts), sys.modules[__name__]]
+        code = {str(module.__file__) for module in modules if module}
+        said = {k: getattr(v, "__qualname__", v) for k, v in sorted(options.items())}
+        text = repr([self.seed, said, sorted(map(sha256_of, code))])
+        name = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return cache_folder() / "twins" / self.study / name
 
     def _drawn(self, who: Who) -> tuple[dict[str, Any], Any, np.random.Generator]:
         rng = chance(self.seed, who.subject)

@@ -22,7 +22,7 @@ from nextaim_kit.studies.ct_lungquant.panel.consensus import (
 )
 from nextaim_kit.studies.ct_lungquant.panel.questions import questions
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, Panel, read_panel
-from nextaim_kit.studies.ct_lungquant.twin import patients
+from nextaim_kit.twins.chest_ct.cohort import patients
 
 NOTHING = dict.fromkeys(SCALES, 0.0)
 SURE = Panel(readers=3, bias=NOTHING, error=NOTHING, limits=0.0, missing=0.0)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nextaim_kit.studies.ct_lungquant.definitions import LEFT, RIGHT
-from nextaim_kit.studies.ct_lungquant.phantom import organs
-from nextaim_kit.studies.ct_lungquant.phantom.bones import collar_bones, paint_bones
-from nextaim_kit.studies.ct_lungquant.phantom.build import Build, draw_build
-from nextaim_kit.studies.ct_lungquant.phantom.grid import (
+from nextaim_kit.twins.chest_ct import organs
+from nextaim_kit.twins.chest_ct.bones import collar_bones, paint_bones
+from nextaim_kit.twins.chest_ct.build import Build, draw_build
+from nextaim_kit.twins.chest_ct.grid import (
     Grid,
     Labels,
     Plane,
@@ -19,9 +18,9 @@ from nextaim_kit.studies.ct_lungquant.phantom.grid import (
     cover,
     paint,
 )
-from nextaim_kit.studies.ct_lungquant.phantom.slices import Slice, open_slice, tubes_on_table
-from nextaim_kit.studies.ct_lungquant.phantom.tree import draw_pipes
-from nextaim_kit.studies.ct_lungquant.phantom.tubes import Points, Tubes, draw_tubes
+from nextaim_kit.twins.chest_ct.slices import Slice, open_slice, tubes_on_table
+from nextaim_kit.twins.chest_ct.tree import LEFT, RIGHT, draw_pipes
+from nextaim_kit.twins.chest_ct.tubes import Points, Tubes, draw_tubes
 
 _SKETCH = (64, 52, 54)  # voxels of the sketch in which vessels find their way
 _FROM_BORDER_MM = 6.0  # vessels end before they reach the pleura

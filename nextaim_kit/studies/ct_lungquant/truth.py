@@ -14,9 +14,9 @@ from nextaim_kit.studies.ct_lungquant.definitions import (
     ct_ss,
     lesion_type,
 )
-from nextaim_kit.studies.ct_lungquant.phantom.anatomy import Chest
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Labels
-from nextaim_kit.studies.ct_lungquant.phantom.lesions import CONSOLIDATION
+from nextaim_kit.twins.chest_ct.anatomy import Chest
+from nextaim_kit.twins.chest_ct.grid import Labels
+from nextaim_kit.twins.chest_ct.lesions import CONSOLIDATION
 
 
 def known(chest: Chest, lesions: Labels) -> dict[str, Any]:

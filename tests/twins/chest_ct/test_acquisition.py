@@ -9,8 +9,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant.phantom.acquisition import Scan, acquire
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Grid
+from nextaim_kit.twins.chest_ct.acquisition import Scan, acquire
+from nextaim_kit.twins.chest_ct.grid import Grid
 
 GRID = Grid.of((64, 48, 60))  # slices 5.7 mm apart
 FINE = Grid.of((320, 240, 16))  # pixels of 1.25 mm

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant.phantom.anatomy import Chest
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Labels, Texture, Volume
-from nextaim_kit.studies.ct_lungquant.phantom.organs import lung_hu
+from nextaim_kit.twins.chest_ct.anatomy import Chest
+from nextaim_kit.twins.chest_ct.grid import Labels, Texture, Volume
+from nextaim_kit.twins.chest_ct.organs import lung_hu
 
 GLASS, CONSOLIDATION = 1, 2  # in masks
 GLASS_HU, CONSOLIDATION_HU = -540.0, 22.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Grid, Plane, Volume
+from nextaim_kit.twins.chest_ct.grid import Grid, Plane, Volume
 
 Kernel = Literal["smooth", "sharp"]
 LOWEST, HIGHEST = -1024, 3071  # HU that a CT stores

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nextaim_kit.studies.ct_lungquant.phantom import build as measures
-from nextaim_kit.studies.ct_lungquant.phantom.build import ANGLES, Build, Ring
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Grid, Plane
-from nextaim_kit.studies.ct_lungquant.phantom.tubes import Points, Tubes
+from nextaim_kit.twins.chest_ct import build as measures
+from nextaim_kit.twins.chest_ct.build import ANGLES, Build, Ring
+from nextaim_kit.twins.chest_ct.grid import Grid, Plane
+from nextaim_kit.twins.chest_ct.tubes import Points, Tubes
 
 AIR = -1000.0
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Grid
+from nextaim_kit.twins.chest_ct.grid import Grid
 
 
 def check_axes(axes: str) -> None:

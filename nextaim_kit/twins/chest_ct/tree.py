@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nextaim_kit.studies.ct_lungquant.definitions import LEFT, RIGHT
-from nextaim_kit.studies.ct_lungquant.phantom.build import Build, spine_y
-from nextaim_kit.studies.ct_lungquant.phantom.tubes import Points, Tubes
+from nextaim_kit.twins.chest_ct.build import Build, spine_y
+from nextaim_kit.twins.chest_ct.tubes import Points, Tubes
+
+RIGHT, LEFT = 1, 2  # of the patient, in masks
 
 Place = tuple[float, float, float]
 _FORKS = {"arteries": 10, "veins": 9}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nextaim_kit.studies.ct_lungquant.phantom.build import Build, middle_y, narrowing, spine_y
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Plane, cover, paint
-from nextaim_kit.studies.ct_lungquant.phantom.slices import Slice
-from nextaim_kit.studies.ct_lungquant.phantom.tubes import Tubes
+from nextaim_kit.twins.chest_ct.build import Build, middle_y, narrowing, spine_y
+from nextaim_kit.twins.chest_ct.grid import Plane, cover, paint
+from nextaim_kit.twins.chest_ct.slices import Slice
+from nextaim_kit.twins.chest_ct.tubes import Tubes
 
 CORTEX, MARROW, CARTILAGE, DISC, CORD = 780.0, 260.0, 115.0, 85.0, 35.0
 

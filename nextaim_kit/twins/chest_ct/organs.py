@@ -7,14 +7,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.studies.ct_lungquant.phantom.build import (
+from nextaim_kit.twins.chest_ct.build import (
     SKIN_MM,
     middle_y,
     narrowing,
     spine_y,
 )
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Grid, Labels, Plane, cover, paint
-from nextaim_kit.studies.ct_lungquant.phantom.slices import AIR, Slice
+from nextaim_kit.twins.chest_ct.grid import Grid, Labels, Plane, cover, paint
+from nextaim_kit.twins.chest_ct.slices import AIR, Slice
 
 FAT, MUSCLE, BLOOD, GULLET, LIVER, SPLEEN, STOMACH = -102.0, 52.0, 44.0, 34.0, 57.0, 49.0, 28.0
 HEART, SKIN, LUNG = 45.0, 15.0, -926.0

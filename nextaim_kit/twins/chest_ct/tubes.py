@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.studies.ct_lungquant.phantom.grid import Grid, Labels
+from nextaim_kit.twins.chest_ct.grid import Grid, Labels
 
 _AT_ONCE = 2_000_000  # voxels that are stamped in one go
 Points = NDArray[np.floating]

@@ -7,8 +7,8 @@ import pytest
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant.definitions import ct_ss, lesion_type
-from nextaim_kit.studies.ct_lungquant.phantom.lesions import Disease
-from nextaim_kit.studies.ct_lungquant.phantom.truth import known
+from nextaim_kit.studies.ct_lungquant.truth import known
+from nextaim_kit.twins.chest_ct.lesions import Disease
 
 
 @pytest.mark.parametrize(("involvement", "consolidation"), [(0.01, 0.0), (0.3, 0.25), (0.9, 1.0)])

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion, label
 
-from nextaim_kit.studies.ct_lungquant.phantom.anatomy import draw_chest
-from nextaim_kit.studies.ct_lungquant.phantom.build import draw_build
-from nextaim_kit.studies.ct_lungquant.phantom.grid import FIELD_MM, Grid, Texture
-from nextaim_kit.studies.ct_lungquant.phantom.lesions import Disease
-from nextaim_kit.studies.ct_lungquant.phantom.tubes import Tubes, draw_tubes
+from nextaim_kit.twins.chest_ct.anatomy import draw_chest
+from nextaim_kit.twins.chest_ct.build import draw_build
+from nextaim_kit.twins.chest_ct.grid import FIELD_MM, Grid, Texture
+from nextaim_kit.twins.chest_ct.lesions import Disease
+from nextaim_kit.twins.chest_ct.tubes import Tubes, draw_tubes
 
 
 def place(chest, mask):
