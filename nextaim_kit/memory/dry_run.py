@@ -5,8 +5,8 @@ and Adam run on them as on real ones, and each allocation is written down with i
 tensors even where a GPU is asked about: torch without CUDA cannot differentiate others. What is
 different on a GPU is put in its place: rounding, Adam over all weights at once, offload.
 
-What torch does not promise to outsiders is used here, in `allocations` and `cpu_workspace`, and nowhere
-else in the kit; `tests/memory/test_step.py` holds it.
+What torch does not promise to outsiders is used here, in `allocations` and `cpu_workspace`, and
+nowhere else in the kit; `tests/memory/test_step.py` holds it.
 """
 
 from __future__ import annotations
