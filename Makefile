@@ -10,7 +10,7 @@ PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run gallery test lint lab hub bench lock clean clean-runs
+.PHONY: help environment run gallery test test-rest lint lab hub bench lock clean clean-runs
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is to make
@@ -25,9 +25,13 @@ gallery: environment ## run every notebook, then write all results as a site: ga
 	@echo "==> running every notebook (three quarters of an hour the first time)"
 	@$(BIN)/nextaim gallery --out gallery
 
-test: environment ## run all tests
+test: environment ## run the tests that need no service, with a notebook of each study
 	@echo "==> testing"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not rest"
+
+test-rest: environment ## run all other tests: hub, browser, Slurm, killed processes, most notebooks
+	@echo "==> testing the rest"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m rest
 
 lint: environment ## check style, types, imports, the size of studies, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -58,6 +62,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/fuzz.py
 	@echo "==> benchmarks/hard_cohorts.py"
 	@$(BIN)/python benchmarks/hard_cohorts.py
+	@echo "==> twenty kills of a sweep"
+	@NEXTAIM_KILLS=20 $(BIN)/python -m pytest -q tests/runs/sweep/test_kills.py
 	@echo "==> benchmarks/quantify.py"
 	@$(BIN)/python benchmarks/quantify.py
 	@echo "==> benchmarks/dask_workers.py"

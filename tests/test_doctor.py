@@ -4,7 +4,8 @@ from importlib.metadata import version
 
 import pytest
 
-from nextaim_kit.machine import doctor, limits
+from nextaim_kit import doctor
+from nextaim_kit.machine import limits
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.show.viewers import available
 

@@ -14,6 +14,8 @@ from jupyter_client.session import Session
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from websocket import create_connection
 
+pytestmark = [pytest.mark.rest, pytest.mark.xdist_group("hub")]
+
 PROJECT = Path(__file__).resolve().parents[2]
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 LONG = "'x' * 11_000_000"
@@ -84,7 +86,7 @@ def test_the_server_answers_and_opens_the_start_page(served):
 def test_the_kit_in_the_server_sees_the_profile_s_limits_and_promise(served, wait_until, tmp_path):
     said = tmp_path / "said.json"
     code = (
-        "import json, os; from nextaim_kit.machine import limits, doctor;"
+        "import json, os; from nextaim_kit import doctor; from nextaim_kit.machine import limits;"
         "print(json.dumps([limits.memory_limit(), *map(os.environ.get, "
         "['MEM_LIMIT', 'NEXTAIM_EXPECTS'])]))"
     )

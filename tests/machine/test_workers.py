@@ -35,6 +35,8 @@ from nextaim_kit.studies.ct_radiomics import extraction, twin
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.subject import extract_subject
 
+pytestmark = pytest.mark.rest
+
 UNORDERED = "generator_unordered"
 
 

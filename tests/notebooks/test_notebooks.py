@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 
 import pytest
 
@@ -12,9 +13,14 @@ from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
+from nextaim_kit.studies.ct_radiomics.table import feature_table
 
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
+# One of each study is run by `make test`, the others by `make test-rest`.
+FIRST = {"challenges/memory_budget", "ct_lungquant/structured_report", "ct_radiomics/extraction",
+         "cxr_severity/gray_level"}  # fmt: skip
+COLD = ("ct_radiomics/extraction", "cxr_severity/gray_level")  # one that trains, one that does not
 
 
 def cells(notebook, kind="code"):
@@ -28,15 +34,20 @@ def cells(notebook, kind="code"):
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory):
-    """The twin is made and measured once for all notebooks."""
-    return tmp_path_factory.mktemp("cache")
+    """The twins are made and measured once for all notebooks and all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "twins"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.mark.notebook
-@every_notebook
-def test_it_runs_at_smoke_leaves_what_it_declared_and_a_cold_kernel_gives_the_same_numbers(
-    notebook, shared_cache, monkeypatch
-):
+@pytest.mark.parametrize(
+    "notebook",
+    [pytest.param(n, marks=() if n.id in FIRST else pytest.mark.rest) for n in NOTEBOOKS],
+    ids=lambda n: n.id,
+)
+def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, monkeypatch):
     monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
     record, fresh = execute(prepare(notebook.id, "smoke", {}))
     assert fresh
@@ -47,9 +58,37 @@ def test_it_runs_at_smoke_leaves_what_it_declared_and_a_cold_kernel_gives_the_sa
     assert records.is_done(prepare(notebook.id, "smoke", {}).folder)
     assert all(d["synthetic"] for d in record["data"])
     assert all(f["alt"] for f in record["figures"])
+
+
+@pytest.mark.rest
+@pytest.mark.notebook
+@pytest.mark.parametrize("name", COLD)
+def test_a_cold_kernel_gives_the_same_numbers(name, shared_cache, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
+    warm, _ = execute(prepare(name, "smoke", {}))
     monkeypatch.setenv("NEXTAIM_WARM", "0")
-    cold, _ = execute(prepare(notebook.id, "smoke", {}), force=True)
-    assert cold["metrics"] == record["metrics"]
+    cold, _ = execute(prepare(name, "smoke", {}), force=True)
+    assert cold["metrics"] == warm["metrics"]
+
+
+@pytest.mark.rest
+@pytest.mark.notebook
+def test_a_model_of_four_sites_is_tested_once_on_the_fifth_s_table(
+    shared_cache, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
+    table, _ = feature_table("synthetic", patients=80)
+    there = table["site"] == "Pisa"
+    places = {"features": tmp_path / "four.csv", "external": tmp_path / "fifth.csv"}
+    for place, rows in zip(places.values(), (~there, there), strict=True):
+        table[rows].to_csv(place, index=False)
+    given = {name: str(place) for name, place in places.items()}
+    record, _ = execute(prepare("ct_radiomics/severity", "smoke", given))
+    found = {m["name"]: m for m in record["metrics"]}
+    for name in ("external_auc", "external_brier", "external_auc_lesion_volume"):
+        assert found[name]["n"] == there.sum()
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+    assert found["auc"]["n"] == (~there).sum()
 
 
 @every_notebook

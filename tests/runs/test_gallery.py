@@ -147,6 +147,7 @@ def test_what_is_no_gallery_is_never_replaced(tmp_path, kind):
         require_place(to)
 
 
+@pytest.mark.rest
 @pytest.mark.browser
 def test_it_opens_from_the_file_system_asks_for_nothing_and_fits_a_telephone(site):
     index = site() / "index.html"
@@ -160,6 +161,7 @@ def test_it_opens_from_the_file_system_asks_for_nothing_and_fits_a_telephone(sit
         assert page.get_by_role("heading", name="Result board").is_visible()
 
 
+@pytest.mark.rest
 @pytest.mark.notebook
 def test_the_command_runs_every_study_and_exits_with_1_where_one_failed(toy, tmp_path, capsys):
     path = toy("assert kind == 'sum', 'torn'")

@@ -22,6 +22,8 @@ from nextaim_kit.errors import RunError
 from nextaim_kit.runs.warm import place, server, settled
 from nextaim_kit.runs.warm.client import Fork, hold, stop
 
+pytestmark = pytest.mark.rest
+
 
 @pytest.fixture
 def warm(tmp_path_factory, monkeypatch):

@@ -94,6 +94,7 @@ def test_unknown_viewers_and_windows_are_refused(phantom):
         volume(phantom[0], window=(0, 0))
 
 
+@pytest.mark.rest
 @pytest.mark.notebook
 def test_a_notebook_that_is_run_by_a_program_shows_the_figure():
     code = (

@@ -20,6 +20,8 @@ from nextaim_kit.runs.sweep.state import progress, read_ending
 from tests.conftest import absent
 from tests.runs.sweep.conftest import command, folder, nextaim, records
 
+pytestmark = pytest.mark.rest
+
 BOTH = ["toy/draw", "toy/double"]
 NOTE = """\
 import time, pathlib

@@ -132,6 +132,7 @@ def test_the_report_has_figures_once_there_is_something_to_compare(toy, sweep, c
     assert "1. mean 0.8" in capsys.readouterr().out
 
 
+@pytest.mark.rest
 @pytest.mark.browser
 def test_the_page_with_figures_and_failures_has_no_barrier(toy, sweep):
     toy()

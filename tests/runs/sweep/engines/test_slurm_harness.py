@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.runs.sweep.engines.slurm import until
+
+pytestmark = [pytest.mark.rest, pytest.mark.xdist_group("slurm")]
 
 
 def test_a_job_runs_and_is_told_of_one_gpu(slurm, tmp_path):

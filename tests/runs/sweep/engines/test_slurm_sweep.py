@@ -14,6 +14,8 @@ import pytest
 from tests.runs.sweep.conftest import command
 from tests.runs.sweep.engines.slurm import PARTITION, Slurm
 
+pytestmark = [pytest.mark.rest, pytest.mark.xdist_group("slurm")]
+
 BODY = """\
 import os, time
 time.sleep(1)

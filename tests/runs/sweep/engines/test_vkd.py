@@ -17,6 +17,8 @@ from nextaim_kit.runs.sweep.controller import WORKFLOW, Engine
 from nextaim_kit.runs.workflow import vkd
 from tests.runs.sweep.conftest import command, folder, nextaim, records
 
+pytestmark = pytest.mark.rest
+
 
 @pytest.fixture
 def platform(tmp_path, monkeypatch) -> Path:
