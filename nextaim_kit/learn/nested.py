@@ -160,7 +160,7 @@ def nested_cv(
     if leaky:
         plan.rankings.update(_rankings(plan, rows, seed))
     tasks = _tasks(table, rows, outer, repeats, seed, splits, by)
-    done = parallel((delayed(_outer)(plan, *task) for task in tasks), n_jobs=n_jobs)
+    done = parallel((delayed(outer_fold)(plan, *task) for task in tasks), n_jobs=n_jobs)
     predictions, chosen, models, tested = zip(*done, strict=True)
     return NestedResult(
         predictions=pd.concat(predictions, ignore_index=True),
@@ -366,13 +366,14 @@ def _seed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1)[0] % 2**31)
 
 
-def _outer(
+def outer_fold(
     plan: _Plan, name: Any, repeat: int, split: Split, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Any], Pipeline, NDArray[np.int64]]:
+    """Choose on the training part, fit it once more, and predict the tested part."""
     # One thread of linear algebra: sums in another order would change the last digits.
     with threadpool_limits(1):
         train, test = split
-        setting, inner_auc, threshold = _choose(plan, train, seed)
+        setting, inner_auc, threshold = choose(plan, train, seed)
         fitted = _pipeline(plan, setting, seed).fit(*_rows(plan, train))
         X, y = _rows(plan, test)
         p = fitted.predict_proba(X)[:, 1].astype(float)
@@ -383,7 +384,7 @@ def _outer(
     return predictions, {**chosen, **setting["hyper"], "inner_auc": inner_auc}, fitted, test
 
 
-def _choose(plan: _Plan, train: NDArray[np.int64], seed: int) -> tuple[Setting, float, float]:
+def choose(plan: _Plan, train: NDArray[np.int64], seed: int) -> tuple[Setting, float, float]:
     """Best setting by inner AUC, that AUC, and the threshold on its left-out predictions."""
     parts = folds(plan.table.iloc[train], plan.inner, seed=seed, by=plan.by)
     p = np.empty((len(plan.settings), len(train)))

@@ -179,6 +179,20 @@ class Run:
         if caption:
             display(HTML(f"<p class='caption'><em>{caption}</em></p>"))
 
+    def source(self, thing: Any) -> None:
+        """Show the true source of a function or class, folded, here and in the report.
+
+        Raises
+        ------
+        RequestError
+            If it is not written in Python.
+        """
+        from IPython.display import Markdown, display
+
+        from nextaim_kit.runs.source import source_markdown
+
+        display(Markdown(source_markdown(thing)))
+
     def finish(self) -> None:
         """Check that all that was declared is there, keep the result, show it beside the published.
 

@@ -188,7 +188,7 @@ def test_a_killed_worker_ends_nested_cross_validation_with_a_clear_error(
     def outer(*task):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(nested, "_outer", outer)
+    monkeypatch.setattr(nested, "outer_fold", outer)
     with pytest.raises(RunError, match=r"a worker process was killed(.|\n)*give each worker more"):
         validate(n_jobs=2)
 

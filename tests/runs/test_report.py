@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
 from nbformat import v4
 
 from nextaim_kit.catalog import Published, Study
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.nested import nested_cv, outer_fold
 from nextaim_kit.runs.formula import formula
 from nextaim_kit.runs.markup import clean
 from nextaim_kit.runs.report import render_report
+from nextaim_kit.runs.source import source_markdown
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 HOSTILE = "<script>alert(1)</script>"
@@ -235,3 +238,30 @@ def test_a_notebook_that_cannot_be_read_is_named(tmp_path):
 def test_tables_keep_their_structure_when_cleaned():
     table = '<table class="dataframe"><tr><th scope="row">a</th><td colspan="2">1</td></tr></table>'
     assert clean(table).replace("<tbody>", "").replace("</tbody>", "") == table
+
+
+def test_the_source_of_a_function_is_shown_folded_and_highlighted(page):
+    text = source_markdown(partial(outer_fold, None))
+    assert text.startswith(
+        "<details open><summary><code>nextaim_kit.learn.nested.outer_fold</code>"
+    )
+    assert "fitted = _pipeline(plan, setting, seed).fit(*_rows(plan, train))" in text
+    cell = v4.new_code_cell("run.source(f)")
+    cell.outputs = [v4.new_output("display_data", {"text/markdown": text, "text/plain": "<M>"})]
+    shown = page(cell)
+    assert "details" in [tag for tag, _ in shown.elements]
+    assert '<span class="k">with</span>' in shown.text
+    assert "~~~" not in shown.text
+
+
+def test_a_long_docstring_is_cut_to_its_first_line_and_the_code_is_whole():
+    text = source_markdown(nested_cv)
+    assert '    """Test a model on patients that had no part in any of its choices."""\n' in text
+    assert "Parameters\n" not in text
+    assert "done = parallel(" in text
+
+
+def test_what_has_no_source_is_refused():
+    for thing in (len, 3):
+        with pytest.raises(RequestError, match="no source to show"):
+            source_markdown(thing)
