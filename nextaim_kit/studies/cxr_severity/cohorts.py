@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ _SEVERE = {"severe": 1, "mild": 0, "lieve": 0, "unknown": None, "": None}
 # The end of a mask's name after its film's, and the column that it belongs to.
 _ENDINGS = dict.fromkeys(("mask", "masks", "label", "seg"), "mask")
 _ENDINGS |= {"lung": "lungs", "lungs": "lungs", "lesion": "lesions", "lesions": "lesions"}
+_SEEN = "a patient of this name is in the first cohort: not tested"
 _ENDING = rf"[_-]({'|'.join(_ENDINGS)})$"
 _OF_FILM = r"[_-](film|image|cxr)$"
 _FOLDERS = {"images": "image", "masks": "mask", "lungs": "lungs", "lesions": "lesions"}
@@ -118,6 +119,22 @@ def usable(table: pd.DataFrame, *found: Mapping[int, str]) -> NDArray[np.bool_]:
             "cxr_severity/lung_segmentation makes masks of lungs",
         )
     return keep
+
+
+def never_seen(others: pd.DataFrame, patients: Iterable[str]) -> pd.DataFrame:
+    """The films of an external cohort but those of patients who are in the first one too.
+
+    These are named in the table's problems: a name tells a patient, whatever the folder.
+
+    Raises
+    ------
+    DataError
+        If none is left.
+    """
+    known = others["patient"].isin(set(patients))
+    return others[usable(others, dict.fromkeys(np.flatnonzero(known), _SEEN))].reset_index(
+        drop=True
+    )
 
 
 def problems(table: pd.DataFrame) -> pd.DataFrame:

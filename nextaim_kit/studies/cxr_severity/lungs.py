@@ -250,6 +250,16 @@ def scores(table: pd.DataFrame, labels: Sequence[NDArray], masks: Sequence[Mask]
     return pd.concat([who, pd.DataFrame(rows, columns=["dsc", "surface_dsc", "hd95"])], axis=1)
 
 
+def score_ways(
+    ways: Mapping[str, Sequence[NDArray]], table: pd.DataFrame, masks: Sequence[Mask]
+) -> dict[str, pd.DataFrame]:
+    """`scores` of each way's probabilities of lung, which have the size that networks see."""
+    return {
+        way: scores(table, [lung_labels(p, m.shape) for p, m in zip(ps, masks, strict=True)], masks)
+        for way, ps in ways.items()
+    }
+
+
 def summary(by_way: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> pd.DataFrame:
     """Means over patients with their intervals: ``way, metric, value, low, high, n``."""
     table = pd.concat(by_way, names=["way"]).reset_index("way")

@@ -165,12 +165,6 @@ class Recipe:
         )  # fmt: skip
         return _set(found.net, standard, inputs, (val, test), found.history)
 
-    def outside(self, inputs: Inputs, rotation: Rotation, folder: Path) -> Fold:
-        """The fusion of both branches, which are trained first, for one division of the rows."""
-        image = self.train(inputs, rotation, folder / "image", clinical=False)
-        table = self.train(inputs, rotation, folder / "clinical", image=False)
-        return self.train(inputs, rotation, folder / "fusion", branches=(image.net, table.net))
-
 
 def _blocks() -> tuple[type[nn.Module], ...]:
     from monai.networks.nets.resnet import ResNetBlock
@@ -221,6 +215,16 @@ def cross_validate(
         )
         for k, rotation in enumerate(rotations)
     ]  # fmt: skip
+
+
+def all_three(
+    recipe: Recipe, inputs: Inputs, rotations: Sequence[Rotation], folder: Path
+) -> dict[str, list[Fold]]:
+    """Image and clinical branch, each trained alone, and the fusion that begins with both."""
+    image = cross_validate(recipe, inputs, rotations, folder / "image", clinical=False)
+    table = cross_validate(recipe, inputs, rotations, folder / "clinical", image=False)
+    fusion = cross_validate(recipe, inputs, rotations, folder / "fusion", branches=(image, table))
+    return {"fusion": fusion, "image branch": image, "clinical branch": table}
 
 
 def framed(table: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
