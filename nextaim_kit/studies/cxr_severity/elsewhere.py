@@ -58,7 +58,7 @@ def joined(
     problems = cohorts.problems(table)
     table, seen = table[keep].reset_index(drop=True), seen[keep]
     films = lungs_only(seen, at_size(lungs, size)[keep]) if masked else seen
-    known = [name for name in inputs.numbers if name in table]
+    known = [str(name) for name in inputs.numbers if name in table]
     numbers, _, set_aside = read_clinical(table, known)
     lacking = [name for name in inputs.numbers if name not in known]
     absent = [{"subject": "all", "problem": f"no column {name}"} for name in lacking]
