@@ -65,6 +65,17 @@ def describe(table: pd.DataFrame, numbers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(parts)
 
 
+def to_leave_out(table: pd.DataFrame, site: str) -> str:
+    """Name of the hospital that is meant by a name, ``largest`` (patients) or ``none`` (empty).
+
+    Of one hospital alone none can be left out.
+    """
+    patients = table.groupby(table["site"].astype(str))["patient"].nunique()
+    if site == "largest":
+        return str(patients.idxmax()) if len(patients) > 1 else ""
+    return "" if site == "none" else site
+
+
 def leave_out(
     table: pd.DataFrame, site: str, n_splits: int, *, seed: int
 ) -> tuple[Rows, Rows, Rows] | None:

@@ -123,3 +123,13 @@ def test_ways_of_testing_stand_beside_each_other_with_their_prevalence():
 def test_a_table_without_any_outcome_says_what_is_expected():
     with pytest.raises(DataError, match=r"no film has an outcome(.|\n)*severity or Prognosis"):
         hospitals.by_outcome(films([None, None]))
+
+
+def test_the_hospital_to_leave_out_is_a_name_the_largest_or_none():
+    table = pd.DataFrame({"site": ["A", "B", "B", "A", "A"], "patient": [1, 2, 3, 4, 4]})
+    assert hospitals.to_leave_out(table, "largest") == "A"
+    table.loc[4, ["site", "patient"]] = ["B", 5]
+    assert hospitals.to_leave_out(table, "largest") == "B"
+    assert hospitals.to_leave_out(table, "A") == "A"
+    assert hospitals.to_leave_out(table, "none") == ""
+    assert hospitals.to_leave_out(table.assign(site="A"), "largest") == ""
