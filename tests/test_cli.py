@@ -98,6 +98,7 @@ def test_missing_data_are_named_before_a_kernel_starts(toy, capsys):
     assert not runs_folder().exists()
 
 
+@pytest.mark.rest
 def test_ctrl_c_exits_with_130_ends_the_kernel_and_leaves_no_record(toy, tmp_path):
     pid = str(tmp_path / "pid")
     toy(f"import os, time; open({pid!r}, 'w').write(str(os.getpid())); time.sleep(60)")

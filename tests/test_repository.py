@@ -149,7 +149,7 @@ def test_a_study_that_is_too_long_needs_a_reason_in_contributing(tmp_path):
 
 
 def test_a_notebook_imports_public_rooms_and_no_other_study():
-    rooms = {"data", "errors", "launcher", "learn", "memory", "progress", "runs", "show"}
+    rooms = {"data", "errors", "files", "launcher", "learn", "memory", "progress", "runs", "show"}
     for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
         for name in kit_imports(path):
             room, _, rest = name.removeprefix("nextaim_kit.").partition(".")
@@ -162,12 +162,9 @@ def kit_imports(path: Path) -> set[str]:
     """Modules of the kit that a notebook's code imports."""
     cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
     nodes = [n for c in cells for n in ast.walk(ast.parse("".join(c["source"])))]
-    found = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    found |= {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
-    found |= {
-        f"{node.module}.{a.name}"
-        for node in nodes
-        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("studies")
-        for a in node.names
-    }
+    found = {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    for node in (n for n in nodes if isinstance(n, ast.ImportFrom)):
+        whole = str(node.module)
+        package = whole in ("nextaim_kit", "nextaim_kit.studies")
+        found |= {f"{whole}.{alias.name}" for alias in node.names} if package else {whole}
     return {name for name in found if name.partition(".")[0] == "nextaim_kit"}

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.data import fingerprint as module
+from nextaim_kit.data import hashes
 from nextaim_kit.data.fingerprint import MARK, fingerprint
 from nextaim_kit.data.hashes import content_hashes
 from nextaim_kit.data.source import Source
@@ -108,7 +109,7 @@ def test_a_feature_table_is_taken_by_its_bytes(tmp_path):
 
 def test_a_file_seen_before_is_not_read_again(table, monkeypatch):
     before = fingerprint(str(table))
-    monkeypatch.setattr(module, "sha256_of", lambda path: pytest.fail(f"read {path} again"))
+    monkeypatch.setattr(hashes, "sha256_of", lambda path: pytest.fail(f"read {path} again"))
     assert fingerprint(str(table)) == before
 
 

@@ -23,6 +23,8 @@ from nextaim_kit.runs.record import runs_folder, write_record
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 
+pytestmark = pytest.mark.rest
+
 
 @pytest.fixture(autouse=True)
 def cold(monkeypatch):

@@ -165,6 +165,7 @@ def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
     torch.testing.assert_close(first.net(x), again.net(x))
 
 
+@pytest.mark.rest
 def test_a_killed_training_goes_on_to_the_numbers_of_an_undisturbed_one(tmp_path):
     def run(name, fatal):
         command = [sys.executable, "-c", SETUP, str(tmp_path / name), str(fatal)]

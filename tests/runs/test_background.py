@@ -16,6 +16,8 @@ from nextaim_kit.runs.background.job import JOB, LOG, STATE
 from nextaim_kit.runs.record import is_done, runs_folder
 from nextaim_kit.runs.request import prepare
 
+pytestmark = pytest.mark.rest
+
 SLOW = "import time; print('ready', flush=True); time.sleep(60)"
 
 

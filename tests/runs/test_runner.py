@@ -263,6 +263,7 @@ def test_a_parameter_is_refused_before_anything_is_written(toy):
     assert not records.runs_folder().exists()
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("moment", [0.5, 3.0, 5.0])
 def test_a_run_killed_at_any_moment_and_repeated_is_done(toy, moment):
     toy("import time; time.sleep(3)")
@@ -292,6 +293,7 @@ def test_force_forgets_the_checkpoints_too(toy):
     assert '"old' not in (request.folder / "notebook.ipynb").read_text()
 
 
+@pytest.mark.rest
 def test_a_home_that_is_the_root_leaves_texts_and_figures_alone(toy, monkeypatch):
     monkeypatch.setenv("HOME", "/")
     toy("from IPython.display import Image; import matplotlib.pyplot as plt; "
@@ -302,6 +304,7 @@ def test_a_home_that_is_the_root_leaves_texts_and_figures_alone(toy, monkeypatch
     assert "a/b" in (request.folder / "notebook.ipynb").read_text()
 
 
+@pytest.mark.rest
 def test_a_run_told_to_end_leaves_no_path_behind(toy, tmp_path):
     toy("import time; print('ready', flush=True); time.sleep(60)")
     command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw", "--profile", "smoke"]
@@ -322,6 +325,7 @@ def test_a_record_names_the_machine_but_no_gpu_that_nothing_asked_for(toy):
     assert "gpu" not in record
 
 
+@pytest.mark.rest
 def test_a_cell_that_prints_faster_than_it_is_heard_runs_to_its_end_and_is_whole(toy):
     toy("for number in range(500): print('line', number, flush=True)")
 

@@ -20,6 +20,8 @@ from nextaim_kit.runs.sweep.row import SLOTS, run_row
 from nextaim_kit.runs.sweep.state import CANCELED, forget, progress, read_ending
 from tests.runs.sweep.conftest import command, folder, records
 
+pytestmark = pytest.mark.rest
+
 BOTH = ["toy/draw", "toy/double"]
 
 

@@ -12,6 +12,8 @@ from nextaim_kit.runs.sweep.controller import Engine, engines
 from nextaim_kit.runs.sweep.plan import expand, freeze
 from nextaim_kit.runs.sweep.row import run_row
 
+pytestmark = pytest.mark.rest
+
 BOTH = ["toy/draw", "toy/double"]
 
 

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.rest
+
 
 def test_the_quick_benchmark_measures_the_same_lungs_in_both_ways(project, tmp_path):
     done = subprocess.run(

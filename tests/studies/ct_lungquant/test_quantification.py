@@ -29,6 +29,7 @@ def hu(image):
     return sitk.GetArrayFromImage(image)
 
 
+@pytest.mark.rest
 @pytest.mark.parametrize("axes", ["RPS", "LAI", "SPL", "AIR", "PSL"])
 def test_a_ct_stored_with_other_axes_has_the_very_same_values(twin_of, measured, axes):
     other, _ = quantify(twin_of(axes=axes))

@@ -7,6 +7,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.rest
+
 
 def test_the_quick_benchmark_finds_equal_values_and_writes_a_table(project, tmp_path):
     command = [sys.executable, "benchmarks/radiomics.py", "--quick"]

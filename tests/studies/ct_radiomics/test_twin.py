@@ -151,6 +151,7 @@ def test_a_thick_slice_has_less_noise_by_the_square_root_of_its_photons():
     assert thick.kernel_mm == thin.kernel_mm
 
 
+@pytest.mark.rest
 def test_each_planted_effect_comes_back_out_of_the_features(cache, monkeypatch):
     monkeypatch.setenv("NEXTAIM_CACHE", str(cache))
     twin = make_twin(200)

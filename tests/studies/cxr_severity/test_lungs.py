@@ -48,6 +48,7 @@ def test_weights_of_another_architecture_are_refused_by_name(tmp_path):
         load_weights(lung_net("residual_unet"), tmp_path / "unet.pt")
 
 
+@pytest.mark.rest
 def test_a_network_finds_lungs_better_than_the_mean_shape(chests, parts, fitted):
     train, _, test = parts[0]
     truth = [chests.masks[k] for k in test]

@@ -18,6 +18,8 @@ from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, Recipe
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
+pytestmark = pytest.mark.rest
+
 SIZE = (64, 48, 40)
 COARSE = Recipe(spacing=(6.25, 6.25, 8.5), patch=(32, 32, 32))
 
