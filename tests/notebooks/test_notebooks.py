@@ -60,6 +60,11 @@ def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, mo
     assert all(f["alt"] for f in record["figures"])
 
 
+def test_one_notebook_of_every_study_runs_with_make_test():
+    assert sorted(name.partition("/")[0] for name in FIRST) == [s.id for s in catalog.studies()]
+    assert {n.id for n in NOTEBOOKS} >= {*FIRST, *COLD}
+
+
 @pytest.mark.rest
 @pytest.mark.notebook
 @pytest.mark.parametrize("name", COLD)
