@@ -18,7 +18,7 @@ from nextaim_kit.show.style import ORANGE, SKY
 from tests.binder.visit import Visit
 from tests.browser import chromium, launch, violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.rest, pytest.mark.xdist_group("hub")]
+pytestmark = [pytest.mark.browser, pytest.mark.rest]
 PARTS = ("nextaim_kit", "notebooks", "binder", "docs", "data_manifests")
 START = "notebooks/start_here.ipynb"
 PROGRESS = "document.querySelector('.nextaim-job progress')"

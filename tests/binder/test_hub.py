@@ -14,7 +14,7 @@ from jupyter_client.session import Session
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from websocket import create_connection
 
-pytestmark = [pytest.mark.rest, pytest.mark.xdist_group("hub")]
+pytestmark = pytest.mark.rest
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROTOCOL = "v1.kernel.websocket.jupyter.org"

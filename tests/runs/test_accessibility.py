@@ -17,7 +17,7 @@ from nextaim_kit.runs.record import hardware, write_record
 from nextaim_kit.runs.report import render_report
 from tests.browser import barriers
 
-pytestmark = [pytest.mark.browser, pytest.mark.rest, pytest.mark.xdist_group("hub")]
+pytestmark = [pytest.mark.browser, pytest.mark.rest]
 LONG = "for number in range(100): print('a line of code that is longer than a telephone is wide')"
 PARAMETERS = 'size: int = 2  # numbers to draw [1, 9]\nkind: str = "a"  # of what'
 FEW = "<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>"

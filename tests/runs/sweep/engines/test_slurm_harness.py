@@ -8,7 +8,7 @@ import pytest
 
 from tests.runs.sweep.engines.slurm import until
 
-pytestmark = [pytest.mark.rest, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.rest
 
 
 def test_a_job_runs_and_is_told_of_one_gpu(slurm, tmp_path):

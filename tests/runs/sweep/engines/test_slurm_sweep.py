@@ -14,7 +14,7 @@ import pytest
 from tests.runs.sweep.conftest import command
 from tests.runs.sweep.engines.slurm import PARTITION, Slurm
 
-pytestmark = [pytest.mark.rest, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.rest
 
 BODY = """\
 import os, time
