@@ -94,6 +94,12 @@ def save_dicom():
     return save
 
 
+@pytest.fixture(scope="session")
+def shared_cache(pytestconfig) -> Path:
+    """A cache in which twins are made and measured once, for all processes and all later tests."""
+    return pytestconfig.cache.mkdir("twins")
+
+
 PARAMETERS = """\
 from typing import Literal
 

@@ -51,12 +51,13 @@ def copy(tmp_path_factory, project):
 
 
 @pytest.fixture(scope="module")
-def ada(copy, start_hub, tmp_path_factory):
+def ada(copy, start_hub, shared_cache, tmp_path_factory):
     """Somebody who logged in, chose a slice, ran the start page and a notebook from its form."""
     screens = Path(os.environ.get("NEXTAIM_SCREENS") or tmp_path_factory.mktemp("screens"))
     screens.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with start_hub(project=copy, NEXTAIM_RUNS=str(copy / "runs")) as hub, chromium() as browser:
+    places = {"NEXTAIM_RUNS": str(copy / "runs"), "NEXTAIM_CACHE": str(shared_cache)}
+    with start_hub(project=copy, **places) as hub, chromium() as browser:
         visit = Visit(browser, hub, screens)
         visit.log_in()
         visit.choose("GPU slice of 10 GB MIG")

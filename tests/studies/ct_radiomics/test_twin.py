@@ -152,8 +152,8 @@ def test_a_thick_slice_has_less_noise_by_the_square_root_of_its_photons():
 
 
 @pytest.mark.rest
-def test_each_planted_effect_comes_back_out_of_the_features(cache, monkeypatch):
-    monkeypatch.setenv("NEXTAIM_CACHE", str(cache))
+def test_each_planted_effect_comes_back_out_of_the_features(shared_cache, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
     twin = make_twin(200)
     features, failures = extract_cohort(twin)
     assert not len(failures)
