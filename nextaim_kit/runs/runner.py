@@ -18,6 +18,7 @@ from nextaim_kit.files import atomic_path
 from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.context import compose, headings, machine, missing_outputs
+from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
 
 _EXECUTING = ".executing.ipynb"
@@ -120,6 +121,7 @@ def _run(request: Request, observer: Observer) -> None:
                 progress_bar=False,
                 extra_arguments=["--log-level=CRITICAL", UNHEARD_IS_KEPT],
                 iopub_timeout=_CHATTER,
+                skip_cells_with_tag="solution",  # `check` runs them, beside the notebook's names
                 cwd=str(notebook.path.parent),
                 observer=observer,
                 stdout_file=_LastLine(observer.printed),
@@ -263,13 +265,22 @@ def _kernel_environment(request: Request) -> AbstractContextManager[None]:
     return environ(
         {
             "NEXTAIM_RUN": str(request.folder),
-            # The tests prove the solutions on the twins; no solution ends a run on a user's data.
-            "NEXTAIM_PROVE": "1" if all(d["sha256"] is None for d in request.data) else "",
+            "NEXTAIM_PROVE": "1" if _proves(request) else "",
             "JUPYTER_PREFER_ENV_PATH": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
     )
+
+
+def _proves(request: Request) -> bool:
+    """Whether the solutions must have answers: a profile as it is declared, on the twin.
+
+    No exercise ends a run on a user's own data or with parameters of a user's own.
+    """
+    synthetic = all(d["sha256"] is None for d in request.data)
+    declared = resolve(catalog.find(request.notebook), request.profile, {})
+    return synthetic and request.parameters == declared
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Figures in one style, volumes and masks to look at, feedback to exercises."""
+"""Figures in one style, volumes and masks to look at, checks of exercises."""

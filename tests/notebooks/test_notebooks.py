@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+from itertools import pairwise
 
 import pytest
 
@@ -13,6 +14,7 @@ from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
+from nextaim_kit.show.exercises import hint_of
 from nextaim_kit.studies.ct_radiomics.table import feature_table
 
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
@@ -133,19 +135,48 @@ def test_it_has_the_chapters_that_a_reader_expects(notebook):
         assert f"`{profile}`" in text
 
 
-@every_notebook
-def test_it_has_three_exercises_each_with_a_check_and_a_folded_solution(notebook):
+def exercises(notebook):
+    """The exercise cells and the cells right after them."""
     document = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
-    tags = [set(c["metadata"].get("tags", [])) for c in document]
-    exercises = [i for i, t in enumerate(tags) if "exercise" in t]
-    assert len(exercises) >= 3
-    for i in exercises:
-        assert "..." in "".join(document[i]["source"])
-        assert "check_" in "".join(document[i]["source"])
-        assert "solution" in tags[i + 1]
-        assert document[i + 1]["metadata"]["jupyter"]["source_hidden"]
-        # A folded cell shows its first line.
-        assert "".join(document[i + 1]["source"]).startswith("#")
+    tagged = ("exercise" in cell["metadata"].get("tags", []) for cell in document)
+    return [pair for pair, is_one in zip(pairwise(document), tagged, strict=False) if is_one]
+
+
+def names_of(source, context=ast.expr_context):
+    found = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
+    return [node.id for node in found if isinstance(node.ctx, context)]
+
+
+@every_notebook
+def test_it_has_three_exercises_each_with_one_check_of_a_hint_of_its_own(notebook):
+    stubs = [stub for stub, _ in exercises(notebook)]
+    hints = [hint_of(stub) for stub in stubs]
+    assert len(stubs) >= 3
+    assert all(isinstance(hint, str) for hint in hints)
+    assert len(set(hints)) == len(hints)
+    for stub in stubs:
+        source = "".join(stub["source"])
+        assert "\nanswer = ...\ncheck(" in f"\n{source}"
+        assert names_of(source).count("check") == 1
+
+
+@every_notebook
+def test_a_folded_solution_follows_each_exercise_and_leaves_an_answer_and_no_check(notebook):
+    assert sum("solution" in tags for tags, _ in cells(notebook)) == len(exercises(notebook))
+    for _, folded in exercises(notebook):
+        source = "".join(folded["source"])
+        assert "solution" in folded["metadata"]["tags"]
+        assert folded["metadata"]["jupyter"]["source_hidden"]
+        assert source.startswith("#")  # a folded cell shows its first line
+        assert "answer" in names_of(source, ast.Store)
+        assert "check" not in names_of(source)
+
+
+@every_notebook
+def test_no_cell_uses_what_a_solution_leaves_but_the_answer(notebook):
+    others = [names_of(source) for tags, source in cells(notebook) if "solution" not in tags]
+    solved = [names_of(s, ast.Store) for tags, s in cells(notebook) if "solution" in tags]
+    assert set().union(*solved) & set().union(*others) == {"answer"}
 
 
 def test_published_metrics_name_what_their_notebook_measures():

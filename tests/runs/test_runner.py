@@ -78,12 +78,35 @@ def test_the_identity_follows_the_content_of_data_and_not_their_place(toy, tmp_p
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_a_wrong_solution_ends_a_run_on_the_twin_but_none_on_a_users_own_data(toy, tmp_path):
-    toy("from nextaim_kit.show.feedback import feedback; feedback(2, 1, hint='look')")
+def exercise_of(path, solved):
+    """Put an exercise with this solution into a toy notebook, before its end."""
+    stub = "from nextaim_kit.show.exercises import check\n\nanswer = ...\ncheck(answer, 'look')"
+    document = nbformat.read(path, 4)
+    document.cells[5:5] = [
+        nbformat.v4.new_code_cell(stub, metadata={"tags": ["exercise"]}, id="stub"),
+        nbformat.v4.new_code_cell(solved, metadata={"tags": ["solution"]}, id="folded"),
+    ]
+    nbformat.write(document, path)
+
+
+def test_a_solution_without_an_answer_ends_a_profile_on_the_twin_and_no_run_of_a_users_own(
+    toy, tmp_path
+):
+    exercise_of(toy(), "answer = float('nan') * size")
     (tmp_path / "own.csv").write_text("subject\nx\n")
     assert execute(ask(cohort=str(tmp_path / "own.csv")))[0]["outcome"] == "complete"
-    with pytest.raises(RunError, match="solution of an exercise is wrong"):
+    assert execute(ask(size=5))[0]["outcome"] == "complete"
+    with pytest.raises(RunError, match="the exercise 'look' has no answer"):
         execute(ask())
+
+
+def test_a_headless_run_runs_solutions_beside_its_names_and_nothing_depends_on_them(toy):
+    exercise_of(toy("assert answer is ... and size == 2"), "size = 5\nanswer = size")
+    request = ask()
+    assert execute(request)[0]["outcome"] == "complete"
+    ran = {c.id: c for c in nbformat.read(request.folder / "notebook.ipynb", 4).cells}
+    assert ran["stub"].outputs[0].text == "Not answered yet.\n"
+    assert ran["folded"].outputs == []
 
 
 @pytest.mark.parametrize("harm", ["missing", "changed", "record cut"])

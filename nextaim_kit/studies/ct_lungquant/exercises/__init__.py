@@ -1,1 +1,0 @@
-"""What the exercises of the study's notebooks expect, one module per notebook."""
