@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,12 +70,25 @@ class LungFilms(Dataset):
             return film, mask
         # The chance of a training is torch's, so that a resumed one draws the same again.
         self._vary.set_random_state(int(torch.randint(2**31, ())))
-        varied = self._vary({"film": film, "mask": mask})
+        with _plain_tensors():
+            varied = self._vary({"film": film, "mask": mask})
         return varied["film"], (varied["mask"] > 0.5).float()
 
 
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """MONAI's transforms note where a film came from; here nobody asks, and it takes time."""
+    from monai.data import get_track_meta, set_track_meta
+
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
+
+
 def _variation(size: int) -> Any:
-    from monai.data import set_track_meta
     from monai.transforms import (
         Compose,
         RandAdjustContrastd,
@@ -85,7 +99,6 @@ def _variation(size: int) -> Any:
         RandGaussianSmoothd,
     )
 
-    set_track_meta(False)
     both = ["film", "mask"]
     return Compose([
         RandAffined(both, prob=0.8, rotate_range=0.2, translate_range=0.08 * size, scale_range=0.15,
