@@ -31,7 +31,7 @@ test: environment ## run the tests that need no service, with a notebook of each
 
 test-rest: environment ## run all other tests: hub, browser, Slurm, killed processes, most notebooks
 	@echo "==> testing the rest"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m rest
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope -m rest
 
 lint: environment ## check style, types, imports, the size of studies, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .

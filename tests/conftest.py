@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -15,6 +16,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NEXTAIM_WARM_LINGER", "20")  # the tests' server goes with the tests
 REQUIRE_ALL = os.environ.get("NEXTAIM_REQUIRE") == "all"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole files, whose tests share fixtures; but notebooks one by one.
+
+    There is one Slurm on a machine: all its tests go to one process.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0])
+            if file.name.startswith("test_slurm"):
+                return "slurm"
+            return nodeid if file.name == "test_notebooks.py" else str(file)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def absent(what: str) -> None:

@@ -18,7 +18,7 @@ from nextaim_kit.runs.sweep.row import run_row
 from nextaim_kit.runs.sweep.state import ALIVE, ending_path, progress
 from tests.runs.sweep.conftest import command, folder, nextaim, records
 
-KILLS = int(os.environ.get("NEXTAIM_KILLS", "6"))  # make bench: 20
+KILLS = int(os.environ.get("NEXTAIM_KILLS", "4"))  # make bench: 20
 ROWS = 4 * KILLS
 pytestmark = pytest.mark.rest
 
@@ -50,7 +50,7 @@ def test_kills_lose_no_row_and_run_none_twice(toy, sweep, capsys):
     for number in range(1, KILLS + 1):
         process = subprocess.Popen(command("run", file), stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)  # fmt: skip
-        seconds = moment.uniform(0.2, 6.0)
+        seconds = moment.uniform(0.2, 5.0)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -10,7 +10,7 @@ from tests.conftest import absent
 from tests.runs.sweep.engines.slurm import Slurm, missing
 
 
-@pytest.fixture(scope="module")  # not session: another worker of xdist waits until we leave
+@pytest.fixture(scope="package")  # not session: another process would wait until this one ends
 def slurm(tmp_path_factory) -> Iterator[Slurm]:
     """A Slurm that runs, the only one on this machine."""
     if lacking := missing():

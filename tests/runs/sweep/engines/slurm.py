@@ -138,8 +138,15 @@ class Slurm:
 
     def kill_job(self, job: str) -> list[int]:
         """Kill the processes of a running job, as the kernel does when memory ends."""
-        listed = self.run("scontrol", "listpids", job).splitlines()[1:]
-        return _signal([int(line.split()[0]) for line in listed], signal.SIGKILL)
+        until(lambda: self._processes(job), 20, lambda: f"job {job}: {self.state(job)}")
+        return _signal(self._processes(job), signal.SIGKILL)
+
+    def _processes(self, job: str) -> list[int]:
+        """Of its steps; a job that has just begun has none yet."""
+        with suppress(SlurmError):
+            rows = self.run("scontrol", "listpids", job).splitlines()[1:]
+            return [pid for row in rows if (pid := int(row.split()[0])) > 0]
+        return []
 
     def listening(self) -> list[tuple[str, int]]:
         """Address and port of all that the daemons, steps and jobs listen to by TCP."""
@@ -318,7 +325,6 @@ def _alive(pid: int) -> bool:
 
 
 def _signal(pids: list[int], number: int) -> list[int]:
-    pids = [pid for pid in pids if pid > 0]
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
