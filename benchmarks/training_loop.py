@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from nextaim_kit.files import write_text
-from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.recipe import Recipe
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import train as train_task
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything
 
@@ -79,7 +81,8 @@ def plain(train: TensorDataset, val: TensorDataset, loss: Clocked) -> None:
 def kit(train: TensorDataset, val: TensorDataset, loss: Clocked) -> None:
     """The same by the kit's one call."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        fit(network, loss, train, val, folder=Path(folder), epochs=EPOCHS, batch_size=BATCH)
+        task = Task(network, loss, train, val)
+        train_task(task, Recipe(EPOCHS, BATCH), folder=Path(folder))
 
 
 def steps(loss: Clocked) -> list[float]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from nextaim_kit.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Mask = NDArray[np.bool_]
 
@@ -76,6 +80,18 @@ def agreement(
         "surface_dsc": float(near / (len(one) + len(other))),
         "hd95": float(max(np.percentile(one, 95), np.percentile(other, 95))),
     }
+
+
+def mean_dice(logits: Tensor, truth: Tensor) -> float:
+    """Mean Dice coefficient of items, all foreground of an item together; 1 if neither has any.
+
+    Of logits, shape (n, c, ...), and labels, shape (n, 1, ...), as `learn.losses` takes them.
+    """
+    from monai.metrics import compute_dice
+
+    several = logits.shape[1] > 1
+    called = logits.argmax(1, keepdim=True) > 0 if several else logits > 0
+    return float(compute_dice(called, truth > 0, ignore_empty=False).mean())
 
 
 def _common_box(mask: Mask) -> tuple[slice, ...]:

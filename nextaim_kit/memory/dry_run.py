@@ -92,7 +92,7 @@ def _updates(step: Step, net: nn.Module, fake: FakeTensorMode, stack: ExitStack)
     if isinstance(loss, nn.Module):
         loss = stack.enter_context(_placed(loss, fake))
     weights = [p for p in net.parameters() if p.requires_grad]
-    adam = torch.optim.Adam(weights, amsgrad=step.amsgrad, foreach=step.device == "cuda")
+    adam = (step.optimizer or torch.optim.Adam)(weights, foreach=step.device == "cuda")
     book = Book(step.device)
     book.write("parameters", *net.parameters())
     book.write("buffers", *net.buffers())

@@ -95,7 +95,7 @@ def train(step: Step, updates: int = 2, seconds: list[float] | None = None) -> N
     """Real updates by a plain loop, in Lightning's order; `seconds` gets the time of each."""
     device = torch.device(step.device)
     net = step.build().to(device).train()
-    adam = torch.optim.Adam(net.parameters(), amsgrad=step.amsgrad)
+    adam = (step.optimizer or torch.optim.Adam)(net.parameters())
     given = [*step.inputs, step.target or _like_output(step)]
     with recomputing(net, step.recompute):
         for _ in range(updates):

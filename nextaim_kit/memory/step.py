@@ -48,8 +48,8 @@ class Step:
         Blocks that are computed twice (`memory.recompute`).
     offload : bool
         Saved activations wait in the host's memory.
-    amsgrad : bool
-        Adam's variant, with a third state.
+    optimizer : callable, optional
+        Of the weights; makes the optimizer, by default Adam.
     """
 
     build: Callable[[], nn.Module]
@@ -62,7 +62,7 @@ class Step:
     mixed: bool = False
     recompute: tuple[type, ...] = ()
     offload: bool = False
-    amsgrad: bool = False
+    optimizer: Callable[..., Any] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import torch
-from torch import nn
 from torch.utils.data import Dataset, default_collate
 
 from nextaim_kit.errors import DataError, RequestError
@@ -20,49 +19,30 @@ _SHARE = 0.9  # of a CPU's free memory; the rest is for loading and for what els
 Budget = Literal["auto"] | float
 
 
-def make_room(
-    build: Callable[[], nn.Module],
-    loss: Callable[..., Any],
-    train: Dataset,
-    memory: Budget,
-    before: Mapping[str, Any] | None = None,
-    *,
-    mixed: bool,
-    batch_size: int,
-    accumulate: int,
-    recompute: Sequence[type[nn.Module]] = (),
-    amsgrad: bool = False,
-) -> Plan:
-    """Plan a training that fits, as its first item shows what it takes, and say what was chosen.
+def make_room(asked: Step, memory: Budget, before: Mapping[str, Any] | None = None) -> Plan:
+    """Plan a training that fits, and say what was chosen.
 
     Parameters
     ----------
-    build, loss, train, batch_size, accumulate, recompute, amsgrad
-        As `fit` has them.
+    asked : Step
+        As the training would run without a plan.
     memory : "auto" or float
         What is free now, or GB of 10**9 bytes.
     before : mapping, optional
         What was chosen when this training began (`Plan.record`); kept as long as it fits.
-    mixed : bool
-        Whether training is in mixed precision, plan or no plan.
 
     Raises
     ------
     RequestError
         If nothing fits that leaves input and network as they are.
     """
-    inputs, target = _item(train)
-    options: dict[str, Any] = {
-        "target": target, "loss": loss, "amsgrad": amsgrad, "recompute": tuple(recompute),
-    }  # fmt: skip
-    device: Literal["cuda", "cpu"] = "cuda" if torch.cuda.is_available() else "cpu"
     budget = _budget_gb(memory)
-    asked = Step(build, inputs, device=device, mixed=mixed, batch_size=batch_size,
-                 accumulate=accumulate, **options)  # fmt: skip
     found = _again(asked, before, budget) if before else None
     found = found or plan(
-        build, inputs, budget_gb=budget, device=device, mixed="on" if mixed else "off",
-        batch_size=batch_size, accumulate=accumulate, **options,
+        asked.build, asked.inputs, budget_gb=budget, device=asked.device,
+        mixed="on" if asked.mixed else "off", batch_size=asked.batch_size,
+        accumulate=asked.accumulate, target=asked.target, loss=asked.loss,
+        optimizer=asked.optimizer, recompute=asked.recompute,
     )  # fmt: skip
     if not found.fits:
         raise RequestError(
@@ -76,9 +56,18 @@ def make_room(
     return found
 
 
-def _item(train: Dataset) -> tuple[tuple[Shaped, ...], Shaped]:
+def item_shapes(
+    train: Dataset, collate: Callable[[list[Any]], Any] | None = None
+) -> tuple[tuple[Shaped, ...], Shaped]:
+    """What one item takes: shapes and types of its inputs and of its target, as `Step` has them.
+
+    Raises
+    ------
+    DataError
+        If they are no tensors.
+    """
     with torch.random.fork_rng(devices=[]):
-        inputs, target = default_collate([train[0]])
+        inputs, target = (collate or default_collate)([train[0]])
     several = inputs if isinstance(inputs, list | tuple) else [inputs]
     if not all(isinstance(one, torch.Tensor) for one in (*several, target)):
         raise DataError(

@@ -28,7 +28,9 @@ from torch.utils.data import DataLoader
 from nextaim_kit.data.cache import space
 from nextaim_kit.data.cache.items import CachedItems
 from nextaim_kit.errors import RequestError
-from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.recipe import Recipe
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import train
 
 KEYS = ("image", "label")
 done: deque[str] = deque()
@@ -120,9 +122,9 @@ def test_a_training_has_the_same_numbers_from_a_cold_and_a_warm_cache(files, tmp
         return nn.Conv3d(1, 1, 3, padding=1)
 
     parts = [CachedItems(part, pipeline(), take=KEYS) for part in (files[:4], files[4:])]
+    task = Task(build, nn.BCEWithLogitsLoss(), *parts)
     histories = [
-        fit(build, nn.BCEWithLogitsLoss(), *parts, folder=tmp_path / name, epochs=2).history
-        for name in ("cold", "warm")
+        train(task, Recipe(2), folder=tmp_path / name).history for name in ("cold", "warm")
     ]
     assert len(done) == len(files)
     assert histories[0].equals(histories[1])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import mean_interval
-from nextaim_kit.learn.segmentation import agreement, largest_parts
+from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_dice
 
 
 def square(top, left, edge, size=40):
@@ -115,3 +116,13 @@ def test_many_films_of_one_patient_make_nobody_surer():
 def test_there_is_no_mean_of_nothing_or_of_a_missing_value(values):
     with pytest.raises(DataError, match="at least one value, and none missing"):
         mean_interval(values)
+
+
+def test_the_mean_dice_of_items_counts_two_empty_masks_as_agreeing():
+    truth = torch.zeros(2, 1, 4, 4, 4)
+    truth[0, :, :2] = 1
+    logits = torch.full_like(truth, -5)
+    logits[0, :, 1:3] = 5
+    assert mean_dice(logits, truth) == pytest.approx((0.5 + 1) / 2)
+    classes = torch.cat([-logits, logits - 1, logits], 1)  # which foreground it is does not matter
+    assert mean_dice(classes, 2 * truth) == pytest.approx((0.5 + 1) / 2)

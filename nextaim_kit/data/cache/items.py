@@ -32,8 +32,8 @@ class CachedItems(Dataset):
     up to the first that is random or no ``Transform``. What they give is kept as `cached` keeps
     it, with the affine and history of MONAI's tensors but not the rest of a file's header, which
     may name the patient; what comes after is done for each item anew, with chance from torch's
-    generator, so that `learn.fit` draws the same again from the same seed. Put what is large and
-    random, such as a crop, after what is slow.
+    generator, so that `learn.training.train` draws the same again from the same seed. Put what is
+    large and random, such as a crop, after what is slow.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class CachedItems(Dataset):
     transform : callable
         A MONAI transform or ``Compose`` of dictionary transforms.
     take : sequence of two keys, optional
-        Give ``(inputs, target)``, two tensors, as `learn.fit` wants; by default the whole dict.
+        Give ``(inputs, target)``, two tensors, as a `Task` wants them; by default the whole dict.
 
     Raises
     ------

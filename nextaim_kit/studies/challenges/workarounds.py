@@ -10,17 +10,19 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 import torch
-from monai.inferers import sliding_window_inference
 from monai.networks.nets import DynUNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, interpolate
 from torch.utils.data import Dataset
 
-from nextaim_kit.learn.fit import Fitted, fit
+from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.intervals import mean_interval
 from nextaim_kit.learn.losses import SegmentationLoss
+from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.segmentation import agreement
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.memory.dry_run import dry_run
 from nextaim_kit.memory.measuring import measure
 from nextaim_kit.memory.recompute import recomputing
@@ -137,28 +139,21 @@ def shrunk(pair: tuple[Tensor, Tensor], factor: int) -> tuple[Tensor, Tensor]:
     return image, (mask >= 0.5).float()
 
 
-def train(way: Way, parts: tuple[Volumes, Volumes], folder: Path, *, epochs: int,
-          learning_rate: float, seed: int) -> Fitted:  # fmt: skip
+def train_way(way: Way, parts: tuple[Volumes, Volumes], folder: Path, *, epochs: int,
+              learning_rate: float, seed: int) -> Fitted:  # fmt: skip
     """Train one way on the training part; the best epoch is chosen on the validation part."""
-    first, second = (Patients(part, way) for part in parts)
-    return fit(way.build, loss, first, second, folder=folder, epochs=epochs,
-               batch_size=way.batch_size, learning_rate=learning_rate, recompute=way.blocks,
-               seed=seed)  # fmt: skip
+    task = Task(way.build, loss, *(Patients(part, way) for part in parts))
+    recipe = Recipe(epochs, way.batch_size, learning_rate)
+    return train(task, recipe, folder=folder, recompute=way.blocks, seed=seed)
 
 
 def probability(net: nn.Module, way: Way, image: Tensor) -> NDArray[np.float32]:
     """What a network says of a whole volume, at the volume's own size, shape (x, y, z)."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    net, whole = net.to(device), image[None].to(device)
+    whole = image[None]
     small = avg_pool3d(whole, way.shrink) if way.shrink > 1 else whole
-    with torch.no_grad():
-        if way.patch > 1:
-            edges = [n // way.patch for n in small.shape[2:]]
-            logits = sliding_window_inference(small, edges, 4, net, overlap=0.5, mode="gaussian")
-        else:
-            logits = net(small)
-    logits = interpolate(cast(Tensor, logits), whole.shape[2:], mode="trilinear")
-    return torch.sigmoid(logits)[0, 0].cpu().numpy()
+    window = [n // way.patch for n in small.shape[2:]] if way.patch > 1 else None
+    logits = apply(net, small, batch_size=4, window=window, overlap=0.5)
+    return interpolate(logits, whole.shape[2:], mode="trilinear").sigmoid()[0, 0].numpy()
 
 
 def costs(ways: Sequence[Way], size: Sequence[int], patients: int, *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.learn.inference import apply
 from nextaim_kit.studies.cxr_severity.preprocessing import Films, jitter
 
 Backbone = Literal["small", "resnet18", "resnet34"]
@@ -123,13 +124,4 @@ class Patients(Dataset):
 
 def logits(net: nn.Module, films: Films, clinical: NDArray[np.float32]) -> NDArray[np.float64]:
     """What the network gives for each row, shape (n,)."""
-    device: Any = "cuda" if torch.cuda.is_available() else "cpu"
-    net = net.to(device).eval()
-    parts = []
-    with torch.inference_mode():
-        for k in range(0, len(films), 64):
-            film = torch.from_numpy(films[k : k + 64])[:, None].to(device)
-            values = torch.from_numpy(clinical[k : k + 64]).to(device)
-            parts.append(net(film, values)[:, 0].double().cpu().numpy())
-    net.cpu()
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return apply(net, (films[:, None], clinical), batch_size=64)[:, 0].double().numpy()

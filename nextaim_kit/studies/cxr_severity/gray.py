@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from nextaim_kit.data.cohort import save_cohort
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.inference import apply
 from nextaim_kit.studies.cxr_severity.cohorts import given
 from nextaim_kit.studies.cxr_severity.preprocessing import film_part, jitter
 
@@ -140,12 +141,7 @@ def classifier() -> nn.Module:
 
 def predict(net: nn.Module, films: Prepared) -> NDArray[np.float64]:
     """Probability that each prepared film, shape (n, 50, 50), is inverted."""
-    net.eval()
-    with torch.no_grad():
-        parts = [
-            net(torch.from_numpy(films[k : k + 256])[:, None]) for k in range(0, len(films), 256)
-        ]
-    return expit(torch.cat(parts)[:, 0].double().numpy())
+    return expit(apply(net, films[:, None], batch_size=256)[:, 0].double().numpy())
 
 
 def rule(films: Prepared) -> NDArray[np.float64]:

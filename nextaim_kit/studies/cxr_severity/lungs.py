@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cohort import save_cohort
-from nextaim_kit.learn.fit import Fitted, fit, load_weights
+from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.intervals import summary as mean_summary
-from nextaim_kit.learn.segmentation import agreement, largest_parts
+from nextaim_kit.learn.recipe import Plateau, Recipe
+from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_dice
 from nextaim_kit.learn.splits import Rows
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.studies.cxr_severity.cohorts import given
 from nextaim_kit.studies.cxr_severity.doubts import doubts
 from nextaim_kit.studies.cxr_severity.preprocessing import (
@@ -65,12 +70,25 @@ class LungFilms(Dataset):
             return film, mask
         # The chance of a training is torch's, so that a resumed one draws the same again.
         self._vary.set_random_state(int(torch.randint(2**31, ())))
-        varied = self._vary({"film": film, "mask": mask})
+        with _plain_tensors():
+            varied = self._vary({"film": film, "mask": mask})
         return varied["film"], (varied["mask"] > 0.5).float()
 
 
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """MONAI's transforms note where a film came from; here nobody asks, and it takes time."""
+    from monai.data import get_track_meta, set_track_meta
+
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
+
+
 def _variation(size: int) -> Any:
-    from monai.data import set_track_meta
     from monai.transforms import (
         Compose,
         RandAdjustContrastd,
@@ -81,7 +99,6 @@ def _variation(size: int) -> Any:
         RandGaussianSmoothd,
     )
 
-    set_track_meta(False)
     both = ["film", "mask"]
     return Compose([
         RandAffined(both, prob=0.8, rotate_range=0.2, translate_range=0.08 * size, scale_range=0.15,
@@ -101,60 +118,51 @@ def dice_loss() -> nn.Module:
     return DiceLoss(sigmoid=True)
 
 
-def batch_dice(logits: Tensor, masks: Tensor) -> float:
-    """Mean Dice coefficient of films, by which the best epoch is chosen."""
-    called, masks = logits > 0, masks > 0
-    overlap = (called & masks).sum((1, 2, 3))
-    return float((2 * overlap / (called.sum((1, 2, 3)) + masks.sum((1, 2, 3))).clamp(min=1)).mean())
+def recipe(epochs: int, batch_size: int, learning_rate: float, *, accumulate: int = 1) -> Recipe:
+    """How the study trains: Adam with amsgrad (Reddi et al. 2018, arXiv:1904.09237).
+
+    The rate is halved after 8 epochs without a better validation Dice, down to 5e-6.
+    """
+    return Recipe(
+        epochs, batch_size, learning_rate, settings={"amsgrad": True}, accumulate=accumulate,
+        schedule=Plateau(8, lowest=5e-6),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network for the lungs is trained.
+class LungTraining:
+    """A network for the lungs and how it is trained.
 
     Attributes
     ----------
+    recipe : Recipe
     architecture : str
-    epochs, batch_size, accumulate : int
-    learning_rate : float
-    plateau : int
-        Epochs without a better validation Dice until the rate is halved, down to 5e-6.
     save_memory : bool
         Compute the residual blocks' activations twice instead of keeping them.
     seed : int
     """
 
+    recipe: Recipe
     architecture: Architecture = "residual_unet"
-    epochs: int = 300
-    batch_size: int = 8
-    accumulate: int = 1
-    learning_rate: float = 1e-4
-    plateau: int = 8
     save_memory: bool = False
     seed: int = 0
 
-    def train(self, train: Dataset, val: Dataset, folder: Path, *, start: str = "") -> Fitted:
+    def train(self, first: Dataset, second: Dataset, folder: Path, *, start: str = "") -> Fitted:
         """Train on one part, keep the weights with the best Dice on the other.
 
         `start` is a file of weights to begin with.
         """
-
-        def build() -> nn.Module:
-            net = lung_net(self.architecture)
-            return load_weights(net, Path(start)) if start else net
-
-        return fit(
-            build, dice_loss(), train, val, folder=folder, epochs=self.epochs,
-            batch_size=self.batch_size, accumulate=self.accumulate, amsgrad=True,
-            learning_rate=self.learning_rate, metrics={"dice": batch_dice},
-            monitor="val_dice", mode="max", plateau=self.plateau, lowest_rate=5e-6,
-            recompute=(ResidualBlock,) if self.save_memory else (),
-            seed=self.seed,
+        task = Task(
+            partial(lung_net, self.architecture), dice_loss(), first, second,
+            metrics={"dice": mean_dice}, monitor="val_dice", mode="max",
+            start=Path(start) if start else None,
         )  # fmt: skip
+        blocks = (ResidualBlock,) if self.save_memory else ()
+        return train(task, self.recipe, folder=folder, recompute=blocks, seed=self.seed)
 
 
 def cross_validate(
-    recipe: Recipe,
+    training: LungTraining,
     films: Films,
     masks: Sequence[Mask],
     rotations: Sequence[Rotation],
@@ -166,7 +174,7 @@ def cross_validate(
 
     Parameters
     ----------
-    recipe : Recipe
+    training : LungTraining
     films, masks
         As `LungFilms` takes them.
     rotations : sequence of (train, val, test)
@@ -177,26 +185,18 @@ def cross_validate(
         File of weights to begin with.
     """
     fitted = []
-    for k, (train, val, _) in enumerate(rotations):
+    for k, (learned, val, _) in enumerate(rotations):
         first, second = (
             LungFilms(films[rows], [masks[i] for i in rows], augment=augment)
-            for rows, augment in ((train, True), (val, False))
+            for rows, augment in ((learned, True), (val, False))
         )
-        fitted.append(recipe.train(first, second, folder / f"round_{k}", start=start))
+        fitted.append(training.train(first, second, folder / f"round_{k}", start=start))
     return fitted
 
 
-def predict(net: nn.Module, films: Films, *, batch_size: int = 16) -> Films:
+def predict(net: nn.Module, films: Films) -> Films:
     """Probability of lung, shape (n, size, size), of even films of that shape."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    net = net.to(device).eval()
-    parts = []
-    with torch.inference_mode():
-        for k in range(0, len(films), batch_size):
-            batch = torch.from_numpy(films[k : k + batch_size])[:, None].to(device)
-            parts.append(net(batch)[:, 0].float().sigmoid().cpu().numpy())
-    net.cpu()
-    return np.concatenate(parts) if parts else films
+    return apply(net, films[:, None])[:, 0].sigmoid().numpy()
 
 
 def predict_tests(fitted: Sequence[Fitted], films: Films, rotations: Sequence[Rotation]) -> Films:

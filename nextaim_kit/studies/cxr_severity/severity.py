@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nextaim_kit.learn.calibration import scaled, temperature
-from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import Model
 from nextaim_kit.learn.nested import NestedResult, nested_cv
 from nextaim_kit.learn.predictions import of_patients
+from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import Rows, Split
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import train
 from nextaim_kit.studies.cxr_severity.clinical import Standard
 from nextaim_kit.studies.cxr_severity.fusion import Backbone, Patients, SeverityNet, logits
 from nextaim_kit.studies.cxr_severity.preprocessing import Films
@@ -92,15 +96,13 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How the severity networks are trained.
+class SeverityTraining:
+    """The severity networks and how they are trained.
 
     Attributes
     ----------
-    epochs, batch_size, accumulate : int
-    learning_rate : float
-    patience : int
-        Epochs without a better validation loss until training ends.
+    recipe : Recipe
+        Of each branch; fusion goes on for a third of the epochs at a fifth of the rate.
     backbone : str
         Of the image branch.
     save_memory : bool
@@ -108,11 +110,7 @@ class Recipe:
     seed : int
     """
 
-    epochs: int = 300
-    batch_size: int = 32
-    accumulate: int = 1
-    learning_rate: float = 1e-3
-    patience: int = 20
+    recipe: Recipe
     backbone: Backbone = "small"
     save_memory: bool = False
     seed: int = 0
@@ -135,10 +133,10 @@ class Recipe:
         """Train one network; set temperature and threshold on its validation part.
 
         With `branches`, an image and a clinical network that were trained on the same rows, it
-        begins with theirs, and goes on for a third of the epochs at a fifth of the learning rate.
+        begins with theirs.
         """
-        train, val, test = rotation
-        standard = Standard.of(inputs.numbers.iloc[train])
+        first, val, test = rotation
+        standard = Standard.of(inputs.numbers.iloc[first])
         parts = [
             Patients(
                 inputs.films[rows],
@@ -146,23 +144,16 @@ class Recipe:
                 inputs.y[rows],
                 augment=augment and image,
             )
-            for rows, augment in ((train, True), (val, False))
+            for rows, augment in ((first, True), (val, False))
         ]
-
-        def build() -> nn.Module:
-            net = self.network(inputs, image=image, clinical=clinical)
-            return net.take_branches(*branches) if branches else net
-
-        epochs, rate = self.epochs, self.learning_rate
+        build = partial(self.network, inputs, image=image, clinical=clinical)
+        task, recipe = Task(build, nn.BCEWithLogitsLoss(), *parts), self.recipe
         if branches:
-            epochs, rate = -(-epochs // 3), rate / 5
-        found = fit(
-            build, nn.BCEWithLogitsLoss(), *parts, folder=folder, epochs=epochs,
-            batch_size=self.batch_size, accumulate=self.accumulate, patience=self.patience,
-            learning_rate=rate,
-            recompute=_blocks() if self.save_memory and image else (),
-            seed=self.seed,
-        )  # fmt: skip
+            task = replace(task, start=build().take_branches(*branches))
+            epochs, rate = -(-recipe.epochs // 3), recipe.learning_rate / 5
+            recipe = replace(recipe, epochs=epochs, learning_rate=rate)
+        blocks = _blocks() if self.save_memory and image else ()
+        found = train(task, recipe, folder=folder, recompute=blocks, seed=self.seed)
         return _set(found.net, standard, inputs, (val, test), found.history)
 
 
@@ -184,7 +175,7 @@ def _set(net: Any, standard: Standard, inputs: Inputs, parts: Split, history: pd
 
 
 def cross_validate(
-    recipe: Recipe,
+    training: SeverityTraining,
     inputs: Inputs,
     rotations: Sequence[Rotation],
     folder: Path,
@@ -197,7 +188,7 @@ def cross_validate(
 
     Parameters
     ----------
-    recipe : Recipe
+    training : SeverityTraining
     inputs : Inputs
     rotations : sequence of (train, val, test)
         Row positions.
@@ -209,7 +200,7 @@ def cross_validate(
         Of the image and of the clinical network in the same rotations: fusion begins with them.
     """
     return [
-        recipe.train(
+        training.train(
             inputs, rotation, folder / f"round_{k}", image=image, clinical=clinical,
             branches=(branches[0][k].net, branches[1][k].net) if branches else None,
         )
@@ -218,12 +209,12 @@ def cross_validate(
 
 
 def all_three(
-    recipe: Recipe, inputs: Inputs, rotations: Sequence[Rotation], folder: Path
+    training: SeverityTraining, inputs: Inputs, rotations: Sequence[Rotation], folder: Path
 ) -> dict[str, list[Fold]]:
     """Image and clinical branch, each trained alone, and the fusion that begins with both."""
-    image = cross_validate(recipe, inputs, rotations, folder / "image", clinical=False)
-    table = cross_validate(recipe, inputs, rotations, folder / "clinical", image=False)
-    fusion = cross_validate(recipe, inputs, rotations, folder / "fusion", branches=(image, table))
+    image = cross_validate(training, inputs, rotations, folder / "image", clinical=False)
+    table = cross_validate(training, inputs, rotations, folder / "clinical", image=False)
+    fusion = cross_validate(training, inputs, rotations, folder / "fusion", branches=(image, table))
     return {"fusion": fusion, "image branch": image, "clinical branch": table}
 
 
@@ -320,14 +311,11 @@ def clinical_importance(
 
 
 def _image_features(net: SeverityNet, films: Films) -> torch.Tensor:
-    with torch.inference_mode():
-        branch = net.get_submodule("image").eval()
-        batches = torch.from_numpy(films)[:, None].split(64)
-        return torch.cat([branch(batch) for batch in batches])
+    return apply(net.get_submodule("image"), films[:, None], batch_size=64)
 
 
 def _from_features(fold: Fold, seen: torch.Tensor, numbers: pd.DataFrame) -> NDArray[np.float64]:
-    with torch.inference_mode():
-        values = torch.from_numpy(fold.standard.apply(numbers))
-        both = torch.cat([seen, fold.net.get_submodule("clinical").eval()(values)], 1)
-        return fold.net.head(both)[:, 0].double().numpy()
+    values = fold.standard.apply(numbers)
+    told = apply(fold.net.get_submodule("clinical"), values, batch_size=len(values))
+    both = torch.cat([seen, told], 1)
+    return apply(fold.net.head, both, batch_size=len(both))[:, 0].double().numpy()

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import attention, severity
 from nextaim_kit.studies.cxr_severity.preprocessing import lungs_only
@@ -23,9 +24,9 @@ def turns(chests):
 
 @pytest.fixture(scope="module")
 def image(chests, turns, tmp_path_factory):
-    recipe = severity.Recipe(epochs=2, batch_size=16, learning_rate=2e-3)
+    training = severity.SeverityTraining(Recipe(2, 16, 2e-3))
     place = tmp_path_factory.mktemp("attention")
-    return severity.cross_validate(recipe, chests.inputs, turns[:2], place, clinical=False)
+    return severity.cross_validate(training, chests.inputs, turns[:2], place, clinical=False)
 
 
 def rows_of(image):

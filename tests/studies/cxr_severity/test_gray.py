@@ -10,7 +10,9 @@ from torch import nn
 
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.recipe import Recipe
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import train
 from nextaim_kit.studies.cxr_severity.cohorts import load_films
 from nextaim_kit.studies.cxr_severity.gray import (
     Encodings,
@@ -42,11 +44,9 @@ def films(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def net(films, tmp_path_factory):
-    return fit(
-        classifier, nn.BCEWithLogitsLoss(), Encodings(films[:36], augment=True),
-        Encodings(films[36:]), folder=tmp_path_factory.mktemp("net"), epochs=8, batch_size=16,
-        learning_rate=2e-3,
-    ).net  # fmt: skip
+    parts = Encodings(films[:36], augment=True), Encodings(films[36:])
+    task = Task(classifier, nn.BCEWithLogitsLoss(), *parts)
+    return train(task, Recipe(8, 16, 2e-3), folder=tmp_path_factory.mktemp("net")).net
 
 
 class Dark(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.fit import load_weights, save_weights
 from nextaim_kit.learn.splits import folds, rotations
+from nextaim_kit.learn.weights import load_weights, save_weights
 from nextaim_kit.studies.cxr_severity import lungs
 from nextaim_kit.studies.cxr_severity.cohorts import load_films
 from nextaim_kit.studies.cxr_severity.preprocessing import Frame
@@ -25,9 +25,9 @@ def parts(chests):
 @pytest.fixture(scope="module")
 def fitted(chests, parts, tmp_path_factory):
     """A network that learned for a minute or so from twenty films."""
-    recipe = lungs.Recipe(epochs=8, batch_size=4, learning_rate=2e-3)
+    training = lungs.LungTraining(lungs.recipe(8, 4, 2e-3))
     place = tmp_path_factory.mktemp("lungs")
-    return lungs.cross_validate(recipe, chests.seen, chests.masks, parts[:1], place)
+    return lungs.cross_validate(training, chests.seen, chests.masks, parts[:1], place)
 
 
 @pytest.mark.parametrize("architecture", ["residual_unet", "dynunet", "segresnet"])

@@ -12,12 +12,13 @@ import torch
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.learn.predictions import by_repeat
+from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import folds, rotations
 from nextaim_kit.studies.cxr_severity import severity
 from nextaim_kit.studies.cxr_severity.clinical import missingness
 from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER, Patients, SeverityNet, logits
 
-RECIPE = severity.Recipe(epochs=3, batch_size=16, learning_rate=2e-3)
+TRAINING = severity.SeverityTraining(Recipe(3, 16, 2e-3))
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def parts(chests):
 def branches(chests, parts, tmp_path_factory):
     """Image and clinical networks of two rotations."""
     place, turns = tmp_path_factory.mktemp("severity"), rotations(parts)[:2]
-    image = severity.cross_validate(RECIPE, chests.inputs, turns, place / "image", clinical=False)
-    table = severity.cross_validate(RECIPE, chests.inputs, turns, place / "table", image=False)
+    image = severity.cross_validate(TRAINING, chests.inputs, turns, place / "image", clinical=False)
+    table = severity.cross_validate(TRAINING, chests.inputs, turns, place / "table", image=False)
     return image, table
 
 
@@ -99,7 +100,7 @@ def test_the_test_patients_change_nothing_about_a_network(chests, parts, branche
     table = inputs.table.copy()
     table.loc[test, "label"] = 1 - table.loc[test, "label"]
     other = severity.Inputs(table, films, numbers)
-    again = RECIPE.train(other, rotation, tmp_path / "again", clinical=False)
+    again = TRAINING.train(other, rotation, tmp_path / "again", clinical=False)
     before = branches[0][0]
     assert again.temperature == before.temperature
     assert again.threshold == before.threshold
@@ -109,13 +110,13 @@ def test_the_test_patients_change_nothing_about_a_network(chests, parts, branche
 
 def test_fusion_is_trained_for_a_third_of_the_epochs(chests, parts, branches, tmp_path):
     pair = (branches[0][0].net, branches[1][0].net)
-    fold = RECIPE.train(chests.inputs, rotations(parts)[0], tmp_path / "both", branches=pair)
+    fold = TRAINING.train(chests.inputs, rotations(parts)[0], tmp_path / "both", branches=pair)
     assert len(fold.history) == 1
-    assert fold.history["learning_rate"].iloc[0] == pytest.approx(RECIPE.learning_rate / 5)
+    assert fold.history["learning_rate"].iloc[0] == pytest.approx(TRAINING.recipe.learning_rate / 5)
 
 
 def test_saving_memory_changes_no_number(chests, parts, branches, tmp_path):
-    frugal = replace(RECIPE, save_memory=True)
+    frugal = replace(TRAINING, save_memory=True)
     fold = frugal.train(chests.inputs, rotations(parts)[0], tmp_path / "frugal", clinical=False)
     test = fold.test
     expected = branches[0][0].predict(chests.inputs, test)
@@ -162,7 +163,7 @@ def test_which_values_are_missing_is_a_model_of_its_own(chests, parts):
 
 def test_the_importance_of_a_value_is_what_its_shuffling_costs(chests, parts, branches, tmp_path):
     pair = (branches[0][0].net, branches[1][0].net)
-    fold = RECIPE.train(chests.inputs, rotations(parts)[0], tmp_path / "both", branches=pair)
+    fold = TRAINING.train(chests.inputs, rotations(parts)[0], tmp_path / "both", branches=pair)
     flat = chests.inputs.numbers.assign(pH=7.4)
     inputs = severity.Inputs(chests.table, chests.seen, flat)
     found = severity.clinical_importance(inputs, [fold], n_repeats=3).set_index("feature")

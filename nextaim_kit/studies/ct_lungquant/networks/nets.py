@@ -90,15 +90,6 @@ def box_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     return nn.functional.smooth_l1_loss(100 * predicted, 100 * truth)
 
 
-def dice(logits: Tensor, truth: Tensor) -> float:
-    """Mean Dice coefficient of patches, of all foreground together; both empty count as 1."""
-    called = logits.argmax(1, keepdim=True) > 0 if logits.shape[1] > 1 else logits > 0
-    truth = truth > 0
-    axes = tuple(range(1, truth.ndim))
-    overlap, sizes = (called & truth).sum(axes), called.sum(axes) + truth.sum(axes)
-    return float(torch.where(sizes > 0, 2 * overlap / sizes.clamp(min=1), 1.0).mean())
-
-
 def box_iou(predicted: Tensor, truth: Tensor) -> float:
     """Mean overlap of boxes over their union."""
     low, high = (

@@ -17,7 +17,11 @@ from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import atomic_path
-from nextaim_kit.learn.fit import Fitted, fit
+from nextaim_kit.learn.inference import apply
+from nextaim_kit.learn.recipe import Cosine, Recipe
+from nextaim_kit.learn.segmentation import mean_dice
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.studies.ct_lungquant.measures import Maps
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks import regions
@@ -50,7 +54,7 @@ _CUTS = (0.2, 0.3, 0.4, 0.5, 0.6)  # few, since few patients choose
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LungQuantTraining:
     """How LungQuant is trained.
 
     Attributes
@@ -75,7 +79,7 @@ class Recipe:
     width, epochs, box_epochs, batch_size : int
     learning_rate : float
     memory : "auto", float or None
-        As `learn.fit.fit` takes it.
+        As `learn.training.train` takes it.
     seed : int
     """
 
@@ -113,13 +117,13 @@ class Recipe:
         return networks.segmenter(outputs, self.architecture, self.width)
 
     def train(
-        self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path
+        self, first: Sequence[Prepared], val: Sequence[Prepared], folder: Path
     ) -> tuple[LungQuant, dict[str, Fitted]]:
         """Train the networks one after the other.
 
         Parameters
         ----------
-        train, val : sequence of Prepared
+        first, val : sequence of Prepared
             Of this recipe's spacing.
         folder : Path
             Each network's checkpoints go below it.
@@ -135,28 +139,26 @@ class Recipe:
             scale=self.lung_scale,
         )  # fmt: skip
         lesions = partial(Patches, what="lesions", inside=self.inside)
-        fitted = {"box": self._fit_box(train, val, folder)} if self.sided else {}
+        fitted = {"box": self._fit_box(first, val, folder)} if self.sided else {}
         for part, items in (("lungs", lungs), ("lesions", lesions)):
             patch, _ = self.sees(part)
-            pair = items(train, patch=patch, augment=True), items(val, patch=patch)
-            fitted[part] = fit(
-                partial(self.build, part), networks.loss(self.version), *pair,
-                folder=folder / part, epochs=self.epochs, batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                metrics={"dice": networks.dice}, monitor="val_dice", mode="max",
-                anneal=True, memory=self.memory, seed=self.seed,
-            )  # fmt: skip
-        seen = frozenset(case.digest for case in (*train, *val))
+            pair = items(first, patch=patch, augment=True), items(val, patch=patch)
+            task = Task(partial(self.build, part), networks.loss(self.version), *pair,
+                        metrics={"dice": mean_dice}, monitor="val_dice", mode="max")  # fmt: skip
+            how = Recipe(self.epochs, self.batch_size, self.learning_rate, schedule=Cosine())
+            fitted[part] = train(
+                task, how, folder=folder / part, memory=self.memory, seed=self.seed
+            )
+        seen = frozenset(case.digest for case in (*first, *val))
         trained = LungQuant(self, {name: one.net for name, one in fitted.items()}, seen)
         return trained.calibrated(val), fitted
 
-    def _fit_box(self, train: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
-        return fit(
-            partial(self.build, "box"), networks.box_loss, BoxItems(train, augment=True),
-            BoxItems(val), folder=folder / "box", epochs=self.box_epochs, batch_size=4,
-            learning_rate=1e-3, metrics={"iou": networks.box_iou}, monitor="val_iou", mode="max",
-            anneal=True, seed=self.seed,
-        )  # fmt: skip
+    def _fit_box(self, first: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
+        task = Task(partial(self.build, "box"), networks.box_loss, BoxItems(first, augment=True),
+                    BoxItems(val), metrics={"iou": networks.box_iou}, monitor="val_iou",
+                    mode="max")  # fmt: skip
+        how = Recipe(self.box_epochs, 4, 1e-3, schedule=Cosine())
+        return train(task, how, folder=folder / "box", seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class LungQuant:
 
     Attributes
     ----------
-    recipe : Recipe
+    recipe : LungQuantTraining
     nets : dict of str to torch.nn.Module
         ``box`` (v2 only), ``lungs``, ``lesions``.
     seen : frozenset of str
@@ -174,7 +176,7 @@ class LungQuant:
         U-net2's probability from which a voxel is ill.
     """
 
-    recipe: Recipe
+    recipe: LungQuantTraining
     nets: dict[str, nn.Module] = field(repr=False)
     seen: frozenset[str] = field(default=frozenset(), repr=False)
     cut: float = 0.5
@@ -247,8 +249,7 @@ class LungQuant:
         shape = (edges[0], edges[1], edges[2])
         if "box" not in self.nets:
             return whole(shape)
-        with torch.inference_mode():
-            corners = self.nets["box"](on_box_grid(hu)[None])[0].tolist()
+        corners = apply(self.nets["box"], on_box_grid(hu)[None])[0].tolist()
         first, last = corners[:3], corners[3:]
         spans = [
             slice(min(int(a * n), n - 1), max(int(np.ceil(b * n)), min(int(a * n), n - 1) + 1))
@@ -288,23 +289,15 @@ class LungQuant:
 
     def _window(self, part: str, hu: Tensor, box: Box) -> Tensor:
         """Logits in a box, shape (outputs, z, y, x)."""
-        from monai.inferers import sliding_window_inference
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        net, (patch, scale) = self.nets[part].to(device).eval(), self.recipe.sees(part)
+        patch, scale = self.recipe.sees(part)
         z, y, x = (s.stop - s.start for s in box)
         at_scale = (round(z / scale) or 1, round(y / scale) or 1, round(x / scale) or 1)
         seen = resized(normalized(hu[(slice(None), *box)]), at_scale)
         shown = fill(seen, patch, float(normalized(torch.tensor(AIR))))
-        with torch.inference_mode():
-            found = sliding_window_inference(
-                shown[None], patch, 1, net, _OVERLAP, mode="gaussian", sw_device=device,
-                device="cpu",
-            )  # fmt: skip
-        net.cpu()
+        found = apply(self.nets[part], shown[None], batch_size=1, window=patch, overlap=_OVERLAP)
         starts = [(n - m) // 2 for n, m in zip(shown.shape[1:], at_scale, strict=True)]
         inner = [slice(a, a + n) for a, n in zip(starts, at_scale, strict=True)]
-        return resized(found[0][(slice(None), *inner)].float(), (z, y, x))
+        return resized(found[0][(slice(None), *inner)], (z, y, x))
 
     def save(self, path: Path) -> Path:
         """Write networks and recipe to one file."""
@@ -329,7 +322,7 @@ class LungQuant:
         """
         try:
             kept = torch.load(path, map_location="cpu", weights_only=True)
-            recipe = Recipe(**kept["recipe"])
+            recipe = LungQuantTraining(**kept["recipe"])
             nets = {name: recipe.build(name) for name in kept["nets"]}
             seen, cut = frozenset(kept["seen"]), float(kept["cut"])
             for name, net in nets.items():

@@ -14,14 +14,14 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.measures import measure
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks import preparing, scoring
-from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, Recipe
+from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, LungQuantTraining
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 pytestmark = pytest.mark.rest
 
 SIZE = (64, 48, 40)
-COARSE = Recipe(spacing=(6.25, 6.25, 8.5), patch=(32, 32, 32))
+COARSE = LungQuantTraining(spacing=(6.25, 6.25, 8.5), patch=(32, 32, 32))
 
 
 class Dense(nn.Module):
@@ -151,7 +151,9 @@ def trained(tmp_path_factory):
         patch.setenv("NEXTAIM_CACHE", str(folder))
         table = make_twin(12, size=SIZE, workers=1)
         cases, kept, *_ = preparing.prepare(table, (8.0, 8.0, 8.5))
-        recipe = Recipe(spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=2, box_epochs=2)
+        recipe = LungQuantTraining(
+            spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=2, box_epochs=2
+        )
         return kept, cases, *recipe.train(cases[:8], cases[8:], folder / "networks")
 
 
@@ -182,7 +184,9 @@ def test_a_file_that_holds_no_lungquant_is_refused(content, tmp_path):
 
 def test_a_training_can_be_planned_into_memory(trained, tmp_path, capsys):
     _, cases, _, _ = trained
-    recipe = Recipe(spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=1, box_epochs=1, memory=4.0)
+    recipe = LungQuantTraining(
+        spacing=(8.0, 8.0, 8.5), patch=(32, 32, 32), epochs=1, box_epochs=1, memory=4.0
+    )
     recipe.train(cases[:2], cases[2:3], tmp_path)
     assert "memory plan" in capsys.readouterr().out
 
@@ -203,14 +207,6 @@ def test_overlap_of_boxes_is_as_known():
     other = torch.tensor([[0.25, 0, 0, 0.75, 1, 1]])
     assert networks.box_iou(one, one) == pytest.approx(1)
     assert networks.box_iou(one, other) == pytest.approx(1 / 3)
-
-
-def test_dice_of_patches_counts_two_empty_ones_as_agreeing():
-    truth = torch.zeros(2, 1, 4, 4, 4)
-    truth[0, :, :2] = 1
-    logits = torch.full_like(truth, -5)
-    logits[0, :, 1:3] = 5
-    assert networks.dice(logits, truth) == pytest.approx((0.5 + 1) / 2)
 
 
 def test_a_perfect_software_scores_one_and_the_average_does_not(trained):

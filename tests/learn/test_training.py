@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields, replace
 
 import pandas as pd
 import pytest
@@ -14,14 +15,19 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from nextaim_kit.errors import DataError, RequestError, RunError
-from nextaim_kit.learn.fit import fit, load_weights, precision, save_weights
+from nextaim_kit.learn.loop import Loop
+from nextaim_kit.learn.recipe import Constant, Cosine, Group, Plateau, Recipe
+from nextaim_kit.learn.task import Adversary, Task
+from nextaim_kit.learn.training import in_stages, precision, train
 
 SETUP = """\
 import os, sys, torch
 from pathlib import Path
 from torch import nn
 from torch.utils.data import Dataset
-from nextaim_kit.learn.fit import fit
+from nextaim_kit.learn.recipe import Plateau, Recipe
+from nextaim_kit.learn.task import Task
+from nextaim_kit.learn.training import train
 
 class Points(Dataset):
     def __init__(self, seed, n, fatal=0):
@@ -41,8 +47,9 @@ def net():
     return nn.Sequential(*layers)
 
 torch.rand(os.getpid() % 7)
-found = fit(net, nn.BCEWithLogitsLoss(), Points(1, 64, int(sys.argv[2])), Points(2, 32),
-            folder=Path(sys.argv[1]), epochs=6, learning_rate=1e-2, plateau=1, seed=5)
+task = Task(net, nn.BCEWithLogitsLoss(), Points(1, 64, int(sys.argv[2])), Points(2, 32))
+how = Recipe(6, learning_rate=1e-2, schedule=Plateau(1))
+found = train(task, how, folder=Path(sys.argv[1]), seed=5)
 found.history.to_csv(Path(sys.argv[1]) / "history.csv", index=False)
 print(found.best_epoch, sum(p.double().sum().item() for p in found.net.parameters()))
 """
@@ -63,11 +70,19 @@ def network(drop=0.2):
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(drop), nn.Linear(16, 1))
 
 
+def split(build, options):
+    """Task, recipe and what is left for `train`, of options for any of them."""
+    given = {"epochs": 5, "learning_rate": 1e-2, "metrics": {"accuracy": accuracy},
+             "loss": nn.BCEWithLogitsLoss(), "train": points(160), "val": points(80, 1),
+             **options}  # fmt: skip
+    own, how = ({f.name for f in fields(kind)} & set(given) for kind in (Task, Recipe))
+    task = Task(build, **{name: given.pop(name) for name in sorted(own)})
+    return task, Recipe(**{name: given.pop(name) for name in sorted(how)}), given
+
+
 def trained(folder, build=network, **options):
-    given = {"epochs": 5, "learning_rate": 1e-2, "metrics": {"accuracy": accuracy}, **options}
-    loss = given.pop("loss", nn.BCEWithLogitsLoss())
-    parts = given.pop("train", points(160)), given.pop("val", points(80, 1))
-    return fit(build, loss, *parts, folder=folder, **given)
+    task, recipe, rest = split(build, options)
+    return train(task, recipe, folder=folder, **rest)
 
 
 def test_in_a_job_of_slurm_one_process_trains_and_says_nothing_of_it(
@@ -120,8 +135,8 @@ def test_training_ends_when_nothing_improves_any_more(tmp_path):
 
 
 def test_the_learning_rate_is_halved_on_a_plateau(tmp_path):
-    found = trained(tmp_path, learning_rate=1e-6, epochs=6, plateau=1, monitor="val_accuracy",
-                    mode="max")  # fmt: skip
+    best = {"monitor": "val_accuracy", "mode": "max"}
+    found = trained(tmp_path, learning_rate=1e-6, epochs=6, schedule=Plateau(1), **best)
     assert found.history["learning_rate"].iloc[-1] <= 0.5e-6
 
 
@@ -255,52 +270,11 @@ def test_blocks_that_are_computed_twice_end_with_the_same_numbers(tmp_path):
 
 def test_the_learning_rate_is_not_halved_below_its_lowest(tmp_path):
     found = trained(
-        tmp_path, epochs=6, plateau=0, lowest_rate=3e-3, monitor="val_same",
+        tmp_path, epochs=6, schedule=Plateau(0, lowest=3e-3), monitor="val_same",
         metrics={"same": lambda outputs, targets: 0.0},
     )  # fmt: skip
     rates = found.history["learning_rate"].drop_duplicates()
     assert rates.tolist() == pytest.approx([1e-2, 5e-3, 3e-3])
-
-
-def test_saved_weights_are_read_into_another_network_of_the_kind(tmp_path):
-    net, other = blocks().eval(), blocks().eval()
-    path = tmp_path / "net.pt"
-    assert save_weights(net, path) == str(path)
-    x = points(20)[:][0]
-    assert not torch.allclose(other(x), net(x))
-    assert load_weights(other, path) is other
-    assert torch.equal(other(x), net(x))
-
-
-def test_weights_of_another_architecture_are_refused_with_the_first_that_differs(tmp_path):
-    save_weights(network(), tmp_path / "net.pt")
-    other = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 3))
-    said = r"net\.pt is of another network(.|\n)*3\.bias of shape \(3,\)(.|\n)*shape \(1,\)"
-    with pytest.raises(DataError, match=said):
-        load_weights(other, tmp_path / "net.pt")
-    with pytest.raises(DataError, match=r"0\.bias of shape none(.|\n)*shape \(16,\)"):
-        load_weights(nn.ReLU(), tmp_path / "net.pt")
-
-
-# torch's reader ends with an error of another kind for each of them.
-@pytest.mark.parametrize("text", ["no weights", "a text", "hello", "readme"])
-def test_a_text_holds_no_weights(tmp_path, text):
-    (tmp_path / "net.pt").write_text(text)
-    with pytest.raises(DataError, match=r"net\.pt holds no weights"):
-        load_weights(network(), tmp_path / "net.pt")
-
-
-def test_neither_half_a_file_nor_none_nor_other_things_hold_weights(tmp_path):
-    path = tmp_path / "net.pt"
-    with pytest.raises(DataError, match=r"net\.pt holds no weights(.|\n)*No such file"):
-        load_weights(network(), path)
-    save_weights(network(), path)
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(DataError, match=r"net\.pt holds no weights"):
-        load_weights(network(), path)
-    torch.save([1, 2], path)
-    with pytest.raises(DataError, match=r"net\.pt holds no weights(.|\n)*tensors by name"):
-        load_weights(network(), path)
 
 
 def test_a_machine_without_a_gpu_trains_in_single_precision():
@@ -388,3 +362,225 @@ def test_items_that_are_no_tensors_cannot_be_planned_for(tmp_path):
 def test_what_is_no_memory_is_refused(tmp_path, memory):
     with pytest.raises(RequestError, match="auto, or more than 0 GB"):
         trained(tmp_path, memory=memory)
+
+
+def test_weight_decay_and_momentum_come_to_the_optimizer_that_is_named(tmp_path):
+    given = {"optimizer": torch.optim.SGD, "settings": {"momentum": 0.9, "weight_decay": 0.5}}
+    decayed = trained(tmp_path / "a", learning_rate=0.05, epochs=10, **given)
+    free = trained(tmp_path / "b", learning_rate=0.05, epochs=10, optimizer=torch.optim.SGD)
+    size = [sum(p.norm().item() for p in one.net.parameters()) for one in (decayed, free)]
+    assert size[0] < 0.5 * size[1]
+
+
+def test_a_setting_that_the_optimizer_does_not_take_is_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"SGD takes no amsgrad(.|\n)*momentum"):
+        trained(tmp_path, optimizer=torch.optim.SGD, settings={"amsgrad": True})
+
+
+def test_groups_have_their_own_rates_and_what_is_frozen_stays(tmp_path):
+    def build():
+        return nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1))
+
+    first = torch.manual_seed(0) and build()
+    groups = (Group("0.*", frozen=True), Group("1.*", frozen=True), Group("3.bias", factor=0.0))
+    found = trained(tmp_path, build, groups=groups, seed=0).net
+    before, after = first.state_dict(), found.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"3.weight"}  # the frozen normalization's statistics stay as well
+
+
+def test_a_pattern_without_weights_is_refused_and_so_is_a_network_of_frozen_ones(tmp_path):
+    with pytest.raises(RequestError, match=r"'encoder\.\*' fits no weight(.|\n)*0\.weight"):
+        trained(tmp_path / "a", groups=(Group("encoder.*"),))
+    with pytest.raises(RequestError, match="no weight may learn"):
+        trained(tmp_path / "b", groups=(Group("*", frozen=True),))
+
+
+def test_the_rate_rises_in_the_warm_up_and_falls_along_a_cosine_to_its_lowest(tmp_path):
+    schedule = Cosine(lowest=1e-3, warmup=20)  # of 5 epochs of 20 updates
+    found = trained(tmp_path, schedule=schedule)
+    rates = found.history["learning_rate"].tolist()
+    assert rates[0] == pytest.approx(1e-2, rel=0.06)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(1e-3, rel=0.05)
+
+
+def test_a_warm_up_as_long_as_the_training_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="fewer than 100 updates"):
+        trained(tmp_path, schedule=Constant(warmup=100))
+
+
+def test_gradients_longer_than_the_clip_are_shortened(tmp_path):
+    given = {"optimizer": torch.optim.SGD, "learning_rate": 1.0, "epochs": 1, "batch_size": 160}
+    first = torch.manual_seed(0) and network(0)
+    found = trained(tmp_path, lambda: network(0), clip=1e-3, seed=0, **given).net
+    steps = [a - b for a, b in zip(first.parameters(), found.parameters(), strict=True)]
+    assert torch.cat([s.flatten() for s in steps]).norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept(tmp_path):
+    given = {"learning_rate": 0.3, "epochs": 4, "monitor": "val_loss"}
+    plain = trained(tmp_path / "a", lambda: network(0), **given)
+    averaged = trained(tmp_path / "b", lambda: network(0), average=0.9, **given)
+    pd.testing.assert_series_equal(plain.history["loss"], averaged.history["loss"])
+    assert averaged.history["val_loss"].iloc[-1] != plain.history["val_loss"].iloc[-1]
+    x, y = points(80, 1).tensors
+    best = averaged.history["val_loss"].min()
+    assert nn.BCEWithLogitsLoss()(averaged.net(x), y).item() == pytest.approx(best, abs=1e-6)
+
+
+def test_losses_with_names_stand_in_the_history_and_sum_up_by_their_weights(tmp_path):
+    def size(outputs, targets):
+        return outputs.square().mean()
+
+    losses = {"truth": (1.0, nn.BCEWithLogitsLoss()), "size": (0.1, size)}
+    found = trained(tmp_path, loss=losses).history
+    for when in ("", "val_"):
+        total = found[f"{when}loss_truth"] + 0.1 * found[f"{when}loss_size"]
+        pd.testing.assert_series_equal(total, found[f"{when}loss"], check_names=False, rtol=1e-5)
+
+
+def test_a_loss_that_is_no_number_is_named(tmp_path):
+    losses = {
+        "truth": (1.0, nn.BCEWithLogitsLoss()),
+        "odd": (0.0, lambda *_: torch.tensor(torch.nan)),
+    }
+    with pytest.raises(RunError, match=r"the loss is nan in epoch 0 \(odd\)"):
+        trained(tmp_path, loss=losses)
+
+
+class Boxes(torch.utils.data.Dataset):
+    """Pictures with one to three marks, whose places are the target."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, i):
+        places = torch.arange(1 + i % 3) * 2.0
+        return torch.eye(8)[places.long()].sum(0), places
+
+
+def test_targets_of_unequal_number_are_learned_from_and_measured(tmp_path):
+    seen = []
+
+    def collate(items):
+        return torch.stack([x for x, _ in items]), [places for _, places in items]
+
+    def loss(outputs, targets):
+        truth = torch.tensor([[float(len(places))] for places in targets])
+        return nn.functional.mse_loss(outputs, truth)
+
+    def number(outputs, targets):
+        seen.append((len(outputs), [len(places) for places in targets[:4]]))
+        return loss(outputs, targets).item()
+
+    parts = {"train": Boxes(), "val": Boxes(), "collate": collate}
+    found = trained(tmp_path, lambda: nn.Linear(8, 1), loss=loss, metrics={"number": number},
+                    epochs=40, learning_rate=0.1, **parts)  # fmt: skip
+    assert seen[0] == (24, [1, 2, 3, 1])
+    assert found.history["val_number"].iloc[-1] < 0.05
+
+
+def test_stages_continue_one_another_and_a_finished_one_is_read_back(tmp_path):
+    task, recipe, _ = split(network, {"epochs": 3})
+    frozen = replace(recipe, groups=(Group("0.*", frozen=True),))
+    one, two = in_stages([(task, recipe), (task, frozen)], folder=tmp_path, seed=1)
+    assert torch.equal(one.net[0].weight, two.net[0].weight)
+    assert not torch.equal(one.net[3].weight, two.net[3].weight)
+    again = in_stages([(task, recipe), (task, frozen)], folder=tmp_path, seed=1)
+    pd.testing.assert_frame_equal(again[1].history, two.history)
+
+
+def test_a_stage_does_not_go_on_from_another_beginning(tmp_path):
+    trained(tmp_path, start=network(), epochs=1)
+    with pytest.raises(DataError, match=r"other settings(.|\n)*start ="):
+        trained(tmp_path, start=network(), epochs=1)
+    with pytest.raises(DataError, match="start is of another network"):
+        trained(tmp_path / "other", start=nn.Linear(8, 1))
+
+
+class Maker(nn.Module):
+    """Moves noise by a number that it learns."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return x + self.shift
+
+
+class Killed(Exception):
+    """The end of a process."""
+
+
+def relativistic(real, made):
+    """A judge's loss (Jolicoeur-Martineau 2019, arXiv:1807.00734)."""
+    return (
+        nn.functional.softplus(made - real.mean()).mean()
+        + nn.functional.softplus(made.mean() - real).mean()
+    )
+
+
+def adversarial(folder, epochs=40, **options):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(256, 1, generator=draw)
+    real = torch.randn(256, 1, generator=draw) + 3
+    judge = Adversary(lambda: nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 1)),
+                      relativistic, lambda real, made: relativistic(made, real),
+                      learning_rate=1e-2)  # fmt: skip
+    nothing = {"pixels": (0.0, lambda made, real: (made - real).abs().mean())}
+    task = Task(Maker, nothing, TensorDataset(x, real), TensorDataset(x[:32], real[:32]),
+                metrics={"mean": lambda made, _: made.mean().item()}, monitor="val_loss_pixels",
+                adversary=judge)  # fmt: skip
+    return train(task, Recipe(epochs, 32, 1e-2, **options), folder=folder, seed=2)
+
+
+def test_a_network_learns_by_deceiving_a_judge_alone(tmp_path):
+    found = adversarial(tmp_path).history
+    assert found["val_mean"].iloc[0] < 1
+    assert found["val_mean"].iloc[-1] == pytest.approx(3, abs=0.7)
+    assert {"loss", "loss_pixels", "loss_fools", "loss_judge", "val_loss"} <= set(found)
+
+
+def test_an_adversarial_training_that_was_killed_ends_with_the_same_numbers(tmp_path, monkeypatch):
+    options = {"schedule": Cosine(warmup=4), "accumulate": 2, "clip": 1.0, "average": 0.5}
+    whole = adversarial(tmp_path / "whole", 6, **options)
+    epoch_ends, keep = [], Loop.on_validation_epoch_end
+
+    def killed(loop):
+        keep(loop)
+        epoch_ends.append(loop.current_epoch)
+        if len(epoch_ends) == 4:
+            raise Killed
+
+    monkeypatch.setattr(Loop, "on_validation_epoch_end", killed)
+    with pytest.raises(Killed):
+        adversarial(tmp_path / "killed", 6, **options)
+    monkeypatch.setattr(Loop, "on_validation_epoch_end", keep)
+    resumed = adversarial(tmp_path / "killed", 6, **options)
+    pd.testing.assert_frame_equal(resumed.history, whole.history, check_exact=True)
+    assert torch.equal(resumed.net.shift, whole.net.shift)
+
+
+def large():
+    return nn.Sequential(nn.Linear(8, 2000), nn.Linear(2000, 2000), nn.Linear(2000, 1))
+
+
+def test_memory_is_planned_for_the_optimizer_and_for_an_average(tmp_path):
+    def predicted(name, **options):
+        few = {"train": points(8), "val": points(8), "epochs": 1, "batch_size": 2, "memory": 1.0}
+        trained(tmp_path / name, large, **few, **options)
+        return json.loads((tmp_path / name / "asked.json").read_text())["plan"]["predicted_gb"]
+
+    plain = predicted("sgd", optimizer=torch.optim.SGD)
+    averaged = predicted("averaged", optimizer=torch.optim.SGD, average=0.9)
+    weights = sum(p.numel() for p in large().parameters()) * 4 / 1e9
+    assert averaged - plain == pytest.approx(weights, abs=0.002)
+    assert predicted("adam") - plain > 1.9 * weights
+
+
+def test_memory_cannot_be_planned_for_a_judge(tmp_path):
+    judge = Adversary(wide, relativistic, relativistic)
+    with pytest.raises(RequestError, match="two networks"):
+        planned(tmp_path, 1.0, adversary=judge)
