@@ -11,8 +11,8 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import Checkpoint
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.autograd.graph import save_on_cpu
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -144,11 +144,11 @@ class Loop(lightning.LightningModule):
         self.log("val_loss", self.losses.total(parts), on_epoch=True, batch_size=items)
         for name, value in parts.items() if self.losses.named else ():
             self.log(f"val_loss_{name}", value, on_epoch=True, batch_size=items)
-        kept = apply_to_collection((output, target), Tensor, lambda one: one.detach().cpu())
-        self._seen.append((apply_to_collection(kept[0], Tensor, _single), kept[1]))
+        self._seen.append(move_data_to_device((output, target), "cpu"))
 
     def on_validation_epoch_end(self) -> None:
         outputs, targets = (_joined(part) for part in zip(*self._seen, strict=True))
+        outputs = _single(outputs)
         self._seen.clear()
         for name, metric in self.task.metrics.items():
             self.log(f"val_{name}", float(metric(outputs, targets)))
@@ -162,8 +162,13 @@ def _called(net: nn.Module, inputs: Any) -> Any:
     return net(*inputs) if isinstance(inputs, tuple) else net(inputs)
 
 
-def _single(one: Tensor) -> Tensor:
-    return one.float() if one.is_floating_point() else one
+def _single(outputs: Any) -> Any:
+    """Outputs in single precision, which mixed precision does not give."""
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.is_floating_point() else outputs
+    if isinstance(outputs, Mapping):
+        return {name: _single(one) for name, one in outputs.items()}
+    return type(outputs)(map(_single, outputs)) if isinstance(outputs, list | tuple) else outputs
 
 
 def count(target: Any) -> int:
