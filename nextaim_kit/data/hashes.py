@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nextaim_kit.errors import KitError
@@ -15,6 +15,7 @@ from nextaim_kit.files import cache_folder, files_below, sha256_of, write_text
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
 SETTLED_NS = 2_000_000_000
+_held: list[dict[str, str]] = []  # of `at_once`
 
 
 def below(folder: Path) -> list[tuple[str, Path]]:
@@ -25,7 +26,7 @@ def below(folder: Path) -> list[tuple[str, Path]]:
 
 def content_hashes(paths: Iterable[Path]) -> list[str]:
     """SHA-256 of each file, from memory where size and time stamp are as when it was computed."""
-    known, fresh = _recall(), {}
+    known, fresh = _held[-1] if _held else _recall(), {}
     digests = []
     for path in paths:
         key = stamp(path)
@@ -33,9 +34,24 @@ def content_hashes(paths: Iterable[Path]) -> list[str]:
         if key not in known and settled(path):
             fresh[key] = digest
         digests.append(digest)
-    if fresh:
+    if fresh and _held:
+        known.update(fresh)
+    elif fresh:
         _remember(fresh)
     return digests
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Hash many files, one after the other, with one look into the memory and one note in it."""
+    before = _recall()
+    _held.append(dict(before))
+    try:
+        yield
+    finally:
+        fresh = {key: digest for key, digest in _held.pop().items() if key not in before}
+        if fresh:
+            _remember(fresh)
 
 
 def stamp(path: Path) -> str:
