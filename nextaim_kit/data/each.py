@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -17,11 +18,10 @@ from numpy.typing import NDArray
 from nextaim_kit.data.cache.step import lazy
 from nextaim_kit.data.cache.store import Entry, whole
 from nextaim_kit.data.hashes import at_once
-from nextaim_kit.data.source import split_choice
-from nextaim_kit.data.tables import PATHS
+from nextaim_kit.data.tables import PATHS, check_columns
 from nextaim_kit.errors import DataError, KitError, RequestError
 from nextaim_kit.machine import limits
-from nextaim_kit.machine.jobs import WorkerKilled
+from nextaim_kit.machine.jobs import Job, WorkerKilled
 from nextaim_kit.machine.workers import isolated, scheduler
 from nextaim_kit.progress import Progress, ProgressLine
 
@@ -104,9 +104,11 @@ def each(
 
     Raises
     ------
+    DataError
+        If the table lacks a column.
     RequestError
-        If the table lacks a column or repeats a subject, `workers` is below 1, the step cannot be
-        sent to a process, or cannot be told from others where results are kept.
+        If the table repeats a subject, `workers` is below 1, the step cannot be sent to a process,
+        or cannot be told from others where results are kept.
     RunError
         If the workers of ``NEXTAIM_DASK`` cannot be used.
 
@@ -124,10 +126,13 @@ def each(
         raise RequestError("workers is out of bounds", expected="1 or more", found=str(workers))
     rows, names = _rows(table, columns), table["subject"].astype(str).tolist()
     report = progress if callable(progress) else ProgressLine(progress) if progress else None
+    told = {"version": version, "key": key, **parameters}
     with at_once():
-        known = [_entry(step, row, version, key, parameters) if keep else None for row in rows]
+        entries = [_entry(step, row, **told) if keep else None for row in rows]
     found: dict[int, Any] = {}
-    for at, outcome in _outcomes(rows, step, parameters, known, workers, memory):
+    for at, outcome in _outcomes(
+        rows, partial(_tried, step, **parameters), entries, workers, memory
+    ):
         found[at] = outcome
         if report:
             report(len(found), len(rows), names[at])
@@ -155,14 +160,8 @@ class _Problem(str):
 
 
 def _rows(table: pd.DataFrame, columns: Sequence[str] | None) -> list[Row]:
-    wanted = list(table.columns) if columns is None else list(columns)
-    lacking = [name for name in ("subject", *wanted) if name not in table]
-    if lacking:
-        raise RequestError(
-            f"the cohort has no column {lacking[0]!r}",
-            expected=", ".join(dict.fromkeys(["subject", *map(str, wanted)])),
-            found=", ".join(map(str, table.columns)),
-        )
+    wanted = list(table.columns if columns is None else columns)
+    check_columns(list(table.columns), wanted, Path("the cohort"))
     twice = table.loc[table["subject"].duplicated(), "subject"]
     if len(twice):
         raise RequestError(
@@ -170,50 +169,44 @@ def _rows(table: pd.DataFrame, columns: Sequence[str] | None) -> list[Row]:
             expected="one row per subject",
             mend="give each region of a patient a subject of its own, or drop the repetition",
         )
-    return [
-        {str(name): None if value is pd.NA else value for name, value in row.items()}
-        for row in table[wanted].to_dict("records")
-    ]
+    records = table[wanted].to_dict("records")
+    return [{str(name): _cell(name, value) for name, value in row.items()} for row in records]
 
 
-def _entry(
-    step: Step, row: Row, version: Any, key: str, parameters: dict[str, Any]
-) -> Entry | None:
-    """Where a result is kept."""
+def _cell(name: Any, value: Any) -> Any:
+    """A value that can be sent and told from others: a path says from where it counts."""
+    if name in PATHS and isinstance(value, str) and value:
+        return os.path.join(os.getcwd(), os.path.expanduser(value))
+    return None if value is pd.NA else value
 
-    def cell(name: str) -> Any:  # a path told from other text, also that of a folder
-        value = row[name]
-        path = name in PATHS and isinstance(value, str) and value
-        return Path(value) if path and os.path.exists(split_choice(value)[0]) else value
 
+def _entry(step: Step, row: Row, **told: Any) -> Entry | None:
     try:
-        told = {name: cell(name) for name in row}
-        return lazy(step, told, version=version, key=key, **parameters).entry
+        return lazy(step, row, **told).entry
     except DataError:  # a file that cannot be read: the step itself says it better
         return None
 
 
 def _outcomes(
     rows: list[Row],
-    step: Step,
-    parameters: dict[str, Any],
-    known: list[Entry | None],
+    work: Step,
+    entries: list[Entry | None],
     workers: int | None,
     memory: Callable[[Row], int] | None,
 ) -> Iterator[tuple[int, Any]]:
     """Place and result of each row, or its `_Problem`: those that are kept, then as they come."""
     left = []
-    for at, entry in enumerate(known):
+    for at, entry in enumerate(entries):
         held = entry.read(whole) if entry else []
         if held:
             yield at, held[0]
         else:
             left.append(at)
-    jobs = [(_tried, (step, rows[at]), parameters) for at in left]
+    jobs: list[Job] = [(work, (rows[at],), {}) for at in left]
     n_jobs = _count([rows[at] for at in left], workers, memory)
     try:
         for number, outcome in isolated(jobs, n_jobs):
-            entry = known[left[number]]
+            entry = entries[left[number]]
             if isinstance(outcome, WorkerKilled):
                 outcome = _Problem.of(outcome)
             if entry and not isinstance(outcome, _Problem):

@@ -256,9 +256,9 @@ def test_a_closure_is_not_kept_unless_a_key_stands_for_it(table):
 
 
 def test_a_table_without_a_column_or_with_a_subject_twice_is_refused(table):
-    with pytest.raises(RequestError, match="no column 'mask'"):
+    with pytest.raises(DataError, match="no column 'mask'"):
         each(table, squared, columns=["image", "mask"])
-    with pytest.raises(RequestError, match="no column 'subject'"):
+    with pytest.raises(DataError, match="no column 'subject'"):
         each(table.drop(columns="subject"), squared)
     with pytest.raises(RequestError, match="subject s5 is in the cohort twice"):
         each(pd.concat([table, table.head(1)]), squared)

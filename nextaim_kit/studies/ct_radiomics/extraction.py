@@ -58,22 +58,19 @@ def extract_cohort(
 
     Raises
     ------
+    DataError
+        If the cohort lacks a column.
     RequestError
-        If the cohort lacks a column, names a subject twice, or `workers` is below 1.
+        If it names a subject twice, or `workers` is below 1.
     RunError
         If the workers of ``NEXTAIM_DASK`` cannot be used.
     """
+    there = [name for name in _OPTIONAL if name in cohort]
     found = each(
-        cohort,
-        extract_subject,
-        columns=["image", "mask", *(name for name in _OPTIONAL if name in cohort)],
-        keep=cache,
-        workers=workers,
-        memory=_bytes,
-        progress=progress or "radiomics",
-        version=version(),
+        cohort, extract_subject, columns=["image", "mask", *there], keep=cache, workers=workers,
+        memory=_bytes, progress=progress or "radiomics", version=version(),
         settings=settings or Settings(),
-    )
+    )  # fmt: skip
     table = found.table("subject", "site", "label")
     names = [*_LEAD, *_PROVENANCE]
     table = table.reindex(columns=[*names, *(name for name in table if name not in names)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
+from nextaim_kit.data.each import Row
 from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import files_of, split_choice
@@ -22,8 +22,6 @@ from nextaim_kit.files import sha256_of
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
-
-Row = Mapping[str, Any]
 
 
 def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:

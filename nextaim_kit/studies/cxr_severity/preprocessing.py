@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -131,8 +131,8 @@ def load_even(
         Films that cannot be used, as of `data.each.Done`.
     """
     known = np.zeros(len(table), bool) if inverted is None else np.asarray(inverted, bool)
-    frames = pd.Series(list(cut or [None] * len(table)), table.index, dtype=object)
-    rows = table[["subject", "image"]].assign(inverted=known, frame=frames)
+    frames: list[Any] = [*cut] if cut else [None] * len(table)
+    rows = table[["subject", "image"]].assign(inverted=known, frame=np.array(frames, object))
     found = each(rows, _even, workers=1, size=size)
     films, seen = np.zeros((len(table), size, size), np.float32), [Frame()] * len(table)
     for k, (film, frame) in zip(np.flatnonzero(found.done), found.results, strict=True):
@@ -168,7 +168,8 @@ def load_masks(
     failures : DataFrame
         Masks that cannot be used, are empty or have another size, as of `data.each.Done`.
     """
-    rows = table[["subject"]].assign(mask=given(table, column), shape=[f.shape for f in frames])
+    shapes: Any = [frame.shape for frame in frames]
+    rows = table[["subject"]].assign(mask=given(table, column), shape=shapes)
     found = each(rows, _mask, workers=1, bits=bits)
     masks = [np.zeros(frame.shape, bool) for frame in frames]
     for k, mask in zip(np.flatnonzero(found.done), found.results, strict=True):

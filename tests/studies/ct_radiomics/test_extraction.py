@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.data.cache import space
-from nextaim_kit.errors import RequestError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import sha256_of
 from nextaim_kit.studies.ct_radiomics import engine, extraction
 from nextaim_kit.studies.ct_radiomics.extraction import (
@@ -238,7 +238,7 @@ def test_a_worker_s_memory_grows_with_the_image(cohort):
 
 
 def test_a_cohort_without_masks_or_with_a_subject_twice_is_refused(cohort):
-    with pytest.raises(RequestError, match="no column 'mask'"):
+    with pytest.raises(DataError, match="no column 'mask'"):
         extract_cohort(cohort.drop(columns="mask"))
     with pytest.raises(RequestError, match="subject s0 is in the cohort twice"):
         extract_cohort(pd.concat([cohort, cohort.head(1)]))
