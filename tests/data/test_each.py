@@ -111,6 +111,7 @@ def test_a_cohort_of_the_sick_gives_empty_but_whole_tables(table):
     assert (nobody.results, len(nobody.failures)) == ([], 0)
 
 
+@pytest.mark.rest
 def test_a_killed_worker_loses_only_its_subject(table):
     found = each(table, deadly, workers=2)
     assert found.results == [5, 0, 2, 3, 4]
@@ -205,6 +206,7 @@ def test_a_full_disk_does_not_lose_what_was_computed(table, monkeypatch):
         assert len(kept(table).results) == 6
 
 
+@pytest.mark.rest
 def test_a_killed_call_goes_on_where_it_was(table, tmp_path, project):
     table.to_parquet(tmp_path / "table.parquet")
     (tmp_path / "own_step.py").write_text(
