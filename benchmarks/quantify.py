@@ -85,7 +85,7 @@ def kit(folder: Path, out: Path, weights: str) -> dict[str, Any]:
     from nextaim_kit.studies.ct_lungquant.quantification import Software, quantify
 
     cohort = pd.DataFrame([("ct", "", str(folder))], columns=["subject", "site", "image"])
-    values, failures = quantify(cohort, Software(weights), each=Keeper(out, masks=True))
+    values, failures = quantify(cohort, Software(weights), also=Keeper(out, masks=True))
     if len(failures):
         raise SystemExit(failures["problem"][0])
     row = values.iloc[0]

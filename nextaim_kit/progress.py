@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]  # done, in all, the subject just done
 
 
 class ProgressLine:

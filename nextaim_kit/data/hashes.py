@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nextaim_kit.errors import KitError
@@ -15,6 +16,7 @@ from nextaim_kit.files import cache_folder, files_below, sha256_of, write_text
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
 SETTLED_NS = 2_000_000_000
+_late: list[dict[str, str]] = []  # what `at_once` has still to note
 
 
 def below(folder: Path) -> list[tuple[str, Path]]:
@@ -25,17 +27,28 @@ def below(folder: Path) -> list[tuple[str, Path]]:
 
 def content_hashes(paths: Iterable[Path]) -> list[str]:
     """SHA-256 of each file, from memory where size and time stamp are as when it was computed."""
-    known, fresh = _recall(), {}
-    digests = []
+    known, digests = _recall(), []
+    fresh = _late[-1] if _late else {}
     for path in paths:
         key = stamp(path)
-        digest = known.get(key) or sha256_of(path)
+        digest = known.get(key) or fresh.get(key) or sha256_of(path)
         if key not in known and settled(path):
             fresh[key] = digest
         digests.append(digest)
-    if fresh:
+    if fresh and not _late:
         _remember(fresh)
     return digests
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """What is computed within is noted on disk at the end, not after every call."""
+    _late.append({})
+    try:
+        yield
+    finally:
+        if fresh := _late.pop():
+            _remember(fresh)
 
 
 def stamp(path: Path) -> str:
@@ -57,9 +70,14 @@ def _memo() -> Path:
 
 def _recall() -> dict[str, str]:
     try:
-        known = json.loads(_memo().read_text(encoding="utf-8"))
+        return _read(_memo(), _memo().stat().st_mtime_ns)
     except (OSError, ValueError):
         return {}  # absent or damaged: it only saves time
+
+
+@functools.lru_cache(maxsize=1)
+def _read(memo: Path, changed: int) -> dict[str, str]:
+    known = json.loads(memo.read_text(encoding="utf-8"))
     if not isinstance(known, dict):
         return {}
     return {k: v for k, v in known.items() if isinstance(v, str) and len(v) == 64}

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Literal
 
@@ -80,6 +81,43 @@ def parallel(
     pool = Parallel(n_jobs=n_jobs or process_count(), return_as=return_as, batch_size=batch_size)
     results = _here(pool, jobs)
     return list(results) if return_as == "list" else results
+
+
+def isolated(jobs: Sequence[Job], n_jobs: int) -> Iterator[tuple[int, Any]]:
+    """Number and result of each job, as they come; a `WorkerKilled` for one that killed its worker.
+
+    Parameters
+    ----------
+    jobs : sequence of delayed calls
+    n_jobs : int
+        As for `parallel`, which says what else is raised; 1 cannot survive a job that kills.
+    """
+    left = dict(enumerate(jobs))
+    while left:
+        with suppress(WorkerKilled):  # what is left then tells of whom
+            for number, result in _numbered(left, n_jobs):
+                del left[number]
+                yield number, result
+        # If any are left, a worker died. Its job is among the first ones, since they are handed
+        # out in order: each of these gets a pool of its own, the others go on together.
+        for number in list(left)[: 2 * n_jobs]:
+            alone: Any = None
+            try:
+                ((_, alone),) = _numbered({number: left.pop(number)}, 2)
+            except WorkerKilled as error:
+                alone = error
+            yield number, alone
+
+
+def _numbered(jobs: Mapping[int, Job], n_jobs: int) -> Iterable[tuple[int, Any]]:
+    numbered: list[Job] = [(_with_number, (number, *job), {}) for number, job in jobs.items()]
+    return parallel(numbered, n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
+
+
+def _with_number(
+    number: int, work: Callable[..., Any], args: tuple, keywords: dict[str, Any]
+) -> tuple[int, Any]:
+    return number, work(*args, **keywords)
 
 
 def scheduler() -> str:

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,7 @@ import pandas as pd
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import cache_folder, sha256_of
 from nextaim_kit.machine.workers import parallel, scheduler
-from nextaim_kit.progress import ProgressLine
-
-Progress = Callable[[int, int, str], None]
+from nextaim_kit.progress import Progress, ProgressLine
 
 
 class Who(NamedTuple):

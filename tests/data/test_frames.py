@@ -140,8 +140,8 @@ def test_the_image_is_blamed_and_not_its_mask(path, dicom_files, stored):
     dicom_files.enhanced(path, stored, [0, 1, 2, 4, 5])
     contour = dicom_files.box(1, (2, 5), (2, 5))
     mask = dicom_files.rtstruct(path.parent / "rs.dcm", {"GTV": [contour]})
-    row = {"subject": "a", "image": str(path), "mask": str(mask)}
-    assert "1 missing between" in extract_subject(row, Settings()).problem
+    with pytest.raises(DataError, match="1 missing between"):
+        extract_subject({"image": str(path), "mask": str(mask)}, Settings())
 
 
 def test_contours_fall_on_the_slices_of_shuffled_frames(path, dicom_files, stored):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nextaim_kit.learn.copies import ALIKE, copies_between, planted_copies
@@ -16,9 +17,9 @@ def films(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("films")))
     table = make_twin(24, size=128)
-    found, _, problems = load_even(table["image"], 128, inverted=table["truth_inverted"])
+    found, _, failures = load_even(table, 128, inverted=table["truth_inverted"])
     patch.undo()
-    assert not problems
+    assert failures.empty
     return found
 
 
@@ -71,8 +72,9 @@ def test_the_same_seed_plants_the_same_copies_and_another_others(films):
 
 def test_among_real_films_the_planted_copies_are_found_and_no_others(real):
     folder = real / "cxr_severity" / "lung_masks" / "images"
-    films, _, problems = load_even(sorted(folder.iterdir()), 128)
-    assert not problems
+    files = [*map(str, sorted(folder.iterdir()))]
+    films, _, failures = load_even(pd.DataFrame({"subject": files, "image": files}), 128)
+    assert failures.empty
     train, test = films[::2], films[1::2]
     planted = planted_copies(test[::2], seed=0)
     found = copies_between(np.concatenate([train, planted]), test)

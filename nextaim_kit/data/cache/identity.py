@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from nextaim_kit.data.hashes import below, content_hashes, settled, stamp
+from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.errors import DataError, RequestError
-
-_hashes: dict[str, str] = {}
 
 
 def digest(said: Any) -> str:
@@ -107,20 +105,10 @@ def content(path: str | Path) -> str:
     try:
         parts = [("", part) for part in files_of(place)]
         files = sorted(below(place)) if place.is_dir() else parts
-        return digest([choice, [[name, _sha256(file)] for name, file in files]])
+        hashes = content_hashes([file for _, file in files])
+        return digest([choice, [[name, h] for (name, _), h in zip(files, hashes, strict=True)]])
     except OSError as error:
         raise DataError(f"{place.name} cannot be read", found=str(error.strerror)) from error
-
-
-def _sha256(path: Path) -> str:
-    """As `content_hashes`, whose memory on disk is asked for new files only."""
-    mark = stamp(path)
-    if mark in _hashes:
-        return _hashes[mark]
-    (sha256,) = content_hashes([path])
-    if settled(path):
-        _hashes[mark] = sha256
-    return sha256
 
 
 def as_input(value: Any, alone: bool = True) -> Any:

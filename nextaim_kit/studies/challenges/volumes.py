@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.images import check_geometry, read_image
-from nextaim_kit.errors import DataError, KitError, RequestError
+from nextaim_kit.errors import DataError, RequestError
 
 AIR, DENSE = -1000.0, 400.0  # HU that become -1 and 1
 
@@ -30,14 +31,14 @@ class Boxes:
     pairs : list of (Tensor, Tensor)
         Image (-1: air and all that is not lung, 1: 400 HU) and lesions (0, 1), each (1, x, y, z).
     lungs : list of array of bool, shape (x, y, z)
-    problems : DataFrame
-        ``subject``, ``problem`` of those that could not.
+    failures : DataFrame
+        Those that could not, as of `data.each.Done`.
     """
 
     table: pd.DataFrame
-    pairs: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    lungs: list[NDArray[np.bool_]] = field(default_factory=list)
-    problems: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pairs: list[tuple[Tensor, Tensor]]
+    lungs: list[NDArray[np.bool_]]
+    failures: pd.DataFrame
 
 
 def hounsfield(gray: float) -> float:
@@ -60,7 +61,7 @@ def load_boxes(table: pd.DataFrame, size: Sequence[int]) -> Boxes:
     Returns
     -------
     Boxes
-        Without the patients that could not be read; `problems` names them.
+        Without the patients that could not be read; `failures` names them.
 
     Raises
     ------
@@ -76,43 +77,31 @@ def load_boxes(table: pd.DataFrame, size: Sequence[int]) -> Boxes:
     """
     if len(size) != 3:
         raise RequestError("a volume has three edges", expected="x, y, z", found=str(list(size)))
-    found, bad, kept = Boxes(table), [], []
-    for at, row in enumerate(table.itertuples()):
-        try:
-            image, lungs, lesions = (_array(getattr(row, name), row) for name in
-                                     ("image", "lungs", "lesions"))  # fmt: skip
-            pair, inside = _boxed(image, lungs > 0, lesions > 0, tuple(size), str(row.subject))
-        except KitError as error:
-            bad.append((row.subject, error.what))
-            continue
-        found.pairs.append(pair)
-        found.lungs.append(inside)
-        kept.append(at)
-    if not kept:
-        raise DataError("no patient's CT could be read", found="; ".join(why for _, why in bad[:3]))
-    found.table = table.iloc[kept].reset_index(drop=True)
-    found.problems = pd.DataFrame(bad, columns=["subject", "problem"])
-    return found
+    found = each(table, _boxed, workers=1, size=tuple(size))
+    if not found.results:
+        problems = found.failures["problem"].head(3)
+        raise DataError("no patient's CT could be read", found="; ".join(problems))
+    pairs, lungs = ([one[k] for one in found.results] for k in (0, 1))
+    return Boxes(found.rows.reset_index(drop=True), pairs, lungs, found.failures)
 
 
-def _array(path: str, row: object) -> NDArray[np.float32]:
-    """Voxels in x, y, z of the patient system, on the grid of the image."""
-    image = read_image(path)
-    like = read_image(row.image)  # type: ignore[attr-defined]  # a row of the cohort
-    check_geometry(like, image, subject=str(row.subject))  # type: ignore[attr-defined]  # too
-    return sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS")).T.astype(np.float32)
-
-
-def _boxed(
-    image: NDArray, lungs: NDArray, lesions: NDArray, size: tuple[int, ...], subject: str
-) -> tuple[tuple[Tensor, Tensor], NDArray]:
+def _boxed(row: Row, *, size: tuple[int, ...]) -> tuple[tuple[Tensor, Tensor], NDArray]:
+    image = _array(row, "image")
+    lungs, lesions = (_array(row, name) > 0 for name in ("lungs", "lesions"))
     if not lungs.any():
-        raise DataError(f"{subject} has no voxel of lung")
+        raise DataError(f"{row['subject']} has no voxel of lung")
     box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(lungs))
     gray = 2 * (np.clip(image, AIR, DENSE) - AIR) / (DENSE - AIR) - 1
     seen = np.where(lungs, gray, -1.0)
     to_size = [_resized(one[box], size) for one in (seen, lesions & lungs, lungs)]
     return (to_size[0], (to_size[1] >= 0.5).float()), (to_size[2][0] >= 0.5).numpy()
+
+
+def _array(row: Row, name: str) -> NDArray[np.float32]:
+    """Voxels in x, y, z of the patient system, on the grid of the image."""
+    image, like = read_image(row[name]), read_image(row["image"])
+    check_geometry(like, image, subject=str(row["subject"]))
+    return sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS")).T.astype(np.float32)
 
 
 def _resized(volume: NDArray, size: tuple[int, ...]) -> Tensor:

@@ -9,17 +9,18 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit import __version__
+from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.fingerprint import MARK
 from nextaim_kit.data.source import SYNTHETIC
 from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
 from nextaim_kit.studies.ct_lungquant.networks.preparing import content
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
 
-Progress = Callable[[int, int, str], None]
-FIRST = ("subject", "site")
+Also = Callable[[str, Found], dict[str, Any]]
 
 
 class Software:
@@ -105,9 +106,9 @@ def quantify(
     cohort: pd.DataFrame,
     software: Software | None = None,
     *,
-    each: Callable[[str, Found], dict[str, Any]] | None = None,
+    also: Also | None = None,
     consolidated_hu: float = CONSOLIDATED_HU,
-    progress: Progress | None = None,
+    progress: str | Progress = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure every CT of a cohort, one after the other, in the memory of one.
 
@@ -117,13 +118,13 @@ def quantify(
         ``subject``, ``site``, ``image`` (a file, or the folder of a DICOM series).
     software : Software, optional
         By default thresholds, without a network.
-    each : callable, optional
+    also : callable, optional
         Called with a subject and what was found, to draw or keep it; what it gives is added to
         the values.
     consolidated_hu : float
         HU from which a lesion's voxel is consolidation.
-    progress : callable, optional
-        Called with the number done, the total and the subject.
+    progress : str or callable
+        As for `data.each.each`.
 
     Returns
     -------
@@ -131,21 +132,17 @@ def quantify(
         A row for each CT that could be measured: ``subject``, ``site``, `measures.measure`'s
         values, ``software``, ``warnings``.
     failures : DataFrame
-        ``subject`` and ``problem`` of the others.
+        ``subject``, ``site`` and ``problem`` of the others, as of `data.each.Done`.
     """
-    software = software or Software()
-    rows, failures = [], []
-    for k, (subject, site, image) in enumerate(
-        cohort[["subject", "site", "image"]].itertuples(index=False), 1
-    ):
-        try:
-            found = software(str(image), consolidated_hu=consolidated_hu)
-            more = each(str(subject), found) if each else {}
-            rows.append({"subject": subject, "site": site} | found.values | more)
-        except (KitError, MemoryError, RuntimeError) as error:  # ITK raises the last one
-            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
-            failures.append({"subject": subject, "problem": " ".join(reason.split())})
-        if progress:
-            progress(k, len(cohort), str(subject))
-    values = pd.DataFrame(rows, columns=None if rows else list(FIRST))
-    return values, pd.DataFrame(failures, columns=["subject", "problem"])
+    found = each(
+        cohort, _measured, columns=["subject", "image"], workers=1, progress=progress,
+        software=software or Software(), also=also, consolidated_hu=consolidated_hu,
+    )  # fmt: skip
+    return found.table("subject", "site"), found.failures
+
+
+def _measured(
+    row: Row, *, software: Software, also: Also | None, consolidated_hu: float
+) -> dict[str, Any]:
+    found = software(str(row["image"]), consolidated_hu=consolidated_hu)
+    return found.values | (also(str(row["subject"]), found) if also else {})

@@ -1,12 +1,9 @@
-"""One row of a cohort: read, checked, extracted, and kept so that no run does it twice."""
+"""One row of a cohort: read, checked and extracted."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,83 +13,41 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
+from nextaim_kit.data.each import Row
 from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import files_of, split_choice
-from nextaim_kit.errors import DataError, KitError, gathered_warnings
-from nextaim_kit.files import sha256_of, write_text
+from nextaim_kit.errors import DataError, gathered_warnings
+from nextaim_kit.files import sha256_of
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 
-Row = Mapping[str, Any]
 
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a subject has no features: `stage` is read, geometry, roi or features."""
-
-    subject: str
-    stage: str
-    problem: str
-    mend: str
-
-
-def extract_subject(
-    row: Row, settings: Settings, cache: Path | None = None
-) -> dict[str, Any] | Failure:
-    """Features and provenance of one subject; never raises for what is wrong with the subject.
+def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
+    """Features and provenance of one subject.
 
     Parameters
     ----------
     row : mapping
-        ``subject``, ``image``, ``mask``; ``lungs``, ``mask_label`` (label value), ``mask_roi``
-        (name in an RTSTRUCT or SEG) and ``mask_contours`` (how an RTSTRUCT is read) where there
-        are any.
+        ``image``, ``mask``; ``lungs``, ``mask_label`` (label value), ``mask_roi`` (name in an
+        RTSTRUCT or SEG) and ``mask_contours`` (how an RTSTRUCT is read) where there are any.
     settings : Settings
-    cache : Path, optional
-        Folder to take the result from, where files, settings and versions are the same, and to
-        leave it in.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be used, or the region has no features.
     """
-    stage = ["read"]
-    try:
-        hashes = _hashes(row)
-        place = cache / _name(row, hashes, settings) if cache else None
-        known = _recall(place) if place else None
-        if known is None:
-            known = _extract(row, settings, stage)
-            if place:
-                with suppress(KitError):  # a full disk costs the memory of this result, not it
-                    write_text(place, json.dumps(known))
-        return {**known, **_provenance(hashes, settings)}
-    except KitError as error:
-        details = [error.what, f"expected {error.expected}" if error.expected else ""]
-        details.append(f"found {error.found}" if error.found else "")
-        return _failure(row, stage[0], "; ".join(filter(None, details)), error.mend)
-    except MemoryError:
-        return _failure(row, stage[0], "not enough memory", "fewer workers, or more memory")
-    except (RuntimeError, ValueError, OSError, IndexError, ArithmeticError) as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return _failure(row, stage[0], text[:300], "look at this subject's image and mask")
-
-
-def _failure(row: Row, stage: str, problem: str, mend: str) -> Failure:
-    return Failure(str(row["subject"]), stage, problem, mend)
-
-
-def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
     options = settings.pyradiomics()
+    provenance = _provenance(row, settings)
     with gathered_warnings() as notes, _one_thread():
         image = read_image(_path(row, "image"))
-        mask = _mask(row, image, label, stage)
-        stage[0] = "geometry"
-        tolerance = options["geometryTolerance"]
-        check_geometry(image, mask, subject=str(row["subject"]), tolerance=tolerance)
-        stage[0] = "roi"
+        mask = _mask(row, image, label)
+        check_geometry(image, mask, tolerance=options["geometryTolerance"])
         region = find_region(image, mask, 1, *engine.minimum(options))
-        stage[0] = "features"
         values = engine.features_of(region, settings)
     notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
     volume = np.count_nonzero(region.mask) * float(np.prod(region.spacing)) / 1000
@@ -100,21 +55,15 @@ def _extract(row: Row, settings: Settings, stage: list[str]) -> dict[str, Any]:
     return {
         "lesion_volume_ml": volume,
         "involvement_percent": involvement,
+        **provenance,
         **_facts(region, notes + problem),
         **values,
     }
 
 
-def _mask(row: Row, image: sitk.Image, label: int | None, stage: list[str]) -> sitk.Image:
-    path = _path(row, "mask")
-    try:
-        roi, contours = (_given(row, name) for name in ("mask_roi", "mask_contours"))
-        return read_mask(path, image, label, str(roi or ""), contours or "holes")
-    except DataError:
-        with suppress(DataError):
-            read_image(path)
-            stage[0] = "roi"  # the file is sound, what it marks is not
-        raise
+def _mask(row: Row, image: sitk.Image, label: int | None) -> sitk.Image:
+    roi, contours = (_given(row, name) for name in ("mask_roi", "mask_contours"))
+    return read_mask(_path(row, "mask"), image, label, str(roi or ""), contours or "holes")
 
 
 def read_subject(row: Row) -> tuple[sitk.Image, sitk.Image]:
@@ -126,7 +75,7 @@ def read_subject(row: Row) -> tuple[sitk.Image, sitk.Image]:
         If they cannot be read.
     """
     image, label = read_image(_path(row, "image")), _given(row, "mask_label")
-    return image, _mask(row, image, None if label is None else int(label), [""])
+    return image, _mask(row, image, None if label is None else int(label))
 
 
 def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
@@ -138,10 +87,10 @@ def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _provenance(hashes: dict[str, str], settings: Settings) -> dict[str, str]:
+def _provenance(row: Row, settings: Settings) -> dict[str, str]:
     return {
-        "provenance_image_sha256": hashes["image"],
-        "provenance_mask_sha256": hashes["mask"],
+        "provenance_image_sha256": _content(_path(row, "image")),
+        "provenance_mask_sha256": _content(_path(row, "mask")),
         "provenance_settings": settings.describe(),
         "provenance_pyradiomics": _pyradiomics_version(),
         "provenance_kit": nextaim_kit.__version__,
@@ -195,17 +144,8 @@ def _path(row: Row, name: str) -> str:
     return str(path)
 
 
-def _hashes(row: Row) -> dict[str, str]:
-    """SHA-256 of the content behind image, mask and lungs; of a folder, over all its files."""
-    hashes = {name: _content(str(row[name])) for name in ("image", "mask") if _given(row, name)}
-    if _given(row, "lungs"):
-        hashes["lungs"] = "absent"  # the lungs are not worth a failure
-        with suppress(DataError):
-            hashes["lungs"] = _content(str(row["lungs"]))
-    return hashes
-
-
 def _content(path: str) -> str:
+    """SHA-256 of what is behind a path; of a folder, over all its files."""
     place, choice = split_choice(path)
     if not place.exists():
         raise DataError(
@@ -221,8 +161,8 @@ def _content(path: str) -> str:
 
 
 @cache
-def _code() -> list[str]:
-    """Digests of what reads and measures: another version of it has results of its own."""
+def version() -> list[str]:
+    """What reads and measures, beside `extract_subject`: with another one, results are others."""
     here = Path(__file__).parent
     readers = (
         "dicom", "frames", "images", "nifti", "pixels", "regions", "rtstruct", "seg", "series",
@@ -230,19 +170,5 @@ def _code() -> list[str]:
     )  # fmt: skip
     files = [here.parents[1] / "data" / f"{name}.py" for name in readers]
     measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
-    return [sha256_of(path) for path in (*files, *(here / f"{name}.py" for name in measures))]
-
-
-def _name(row: Row, hashes: dict[str, str], settings: Settings) -> str:
-    choice = [str(_given(row, name)) for name in ("mask_label", "mask_roi", "mask_contours")]
-    versions = [_code(), _pyradiomics_version(), np.__version__, sitk.__version__]
-    key = json.dumps([hashes, choice, settings.describe(), versions], sort_keys=True)
-    return f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-
-
-def _recall(place: Path) -> dict[str, Any] | None:
-    try:
-        known = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None  # absent or damaged: made again
-    return known if isinstance(known, dict) and "provenance_roi_voxels" in known else None
+    files += [here / f"{name}.py" for name in measures]
+    return [*map(sha256_of, files), _pyradiomics_version(), np.__version__, sitk.__version__]

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from nextaim_kit.data.cohort import problems
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import BOUNDS
 from nextaim_kit.learn.metrics import auc_interval, below_chance
@@ -123,7 +124,7 @@ def films_again(twin: Callable[..., pd.DataFrame], table: pd.DataFrame, size: in
     DataError
         If the twin does not have all of them, or others of these names.
     """
-    frames = load_even(table["image"], size)[1]
+    frames = load_even(table, size)[1]
     again = twin(size=frames[0].shape[0]).set_index("subject")
     absent = [subject for subject in table["subject"] if subject not in again.index]
     if absent:
@@ -132,14 +133,14 @@ def films_again(twin: Callable[..., pd.DataFrame], table: pd.DataFrame, size: in
             expected="a twin of at least as many patients as the cohort",
             mend="raise the parameter patients",
         )
-    again = again.loc[table["subject"]]
+    again = again.loc[table["subject"]].reset_index()
     same = np.isclose(again["truth_extent"], table.get("truth_extent", again["truth_extent"]))
     if not same.all():
         raise DataError(
             "the twin's patients are others than those of the cohort",
             mend="give the seed of the run that made the cohort",
         )
-    return load_even(again["image"], size, inverted=again["truth_inverted"], cut=frames)[0]
+    return load_even(again, size, inverted=again["truth_inverted"], cut=frames)[0]
 
 
 def shortcut(
@@ -190,12 +191,11 @@ def at_lesions(
         lungs, and a map.
     """
     table = inputs.table
-    paths = cohorts.given(table, "lesions")
-    if not any(paths):
+    if not any(cohorts.given(table, "lesions")):
         return pd.DataFrame(columns=_EMPTY)
     size = lungs.shape[1]
-    frames = load_even(table["image"], size)[1]
-    lesions = at_size(load_masks(paths, frames, bits=bits)[0], size)
+    frames = load_even(table, size)[1]
+    lesions = at_size(load_masks(table, "lesions", frames, bits=bits)[0], size)
     rows = np.concatenate([fold.test for fold in folds])
     found = maps_of_tests(folds, inputs)
     return _pointing(table.iloc[rows], found, lesions[rows], lungs[rows])
@@ -224,12 +224,12 @@ def at_lesions_of(
     """
     size = inputs.films.shape[1]
     table, _ = cohorts.load_films(spec, twin=_no_twin)
-    seen, frames, unread = load_even(table["image"], size, inverted=table.get("truth_inverted"))
-    found, without = load_masks(cohorts.given(table, "lungs"), frames)
+    seen, frames, unread = load_even(table, size, inverted=table.get("truth_inverted"))
+    found, without = load_masks(table, "lungs", frames)
     column = "lesions" if "lesions" in table else "mask"
-    marked, unmarked = load_masks(cohorts.given(table, column), frames, bits=bits)
+    marked, unmarked = load_masks(table, column, frames, bits=bits)
     keep = cohorts.usable(table, unread, without, unmarked)
-    problems = cohorts.problems(table)
+    left_out = problems(table)
     lungs, lesions = at_size(found, size)[keep], at_size(marked, size)[keep]
     films = lungs_only(seen[keep], lungs) if masked else seen[keep]
     table = table[keep].reset_index(drop=True)
@@ -240,7 +240,7 @@ def at_lesions_of(
         unseen = np.flatnonzero(~table["patient"].isin(inputs.patients[np.r_[train, val]]))
         if len(unseen):
             total[unseen] += maps(fold, theirs, unseen)
-    return _pointing(table, total, lesions, lungs), problems
+    return _pointing(table, total, lesions, lungs), left_out
 
 
 def _no_twin() -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -95,26 +95,23 @@ def given(table: pd.DataFrame, column: str) -> list[str]:
     return [str(path) if pd.notna(path) else "" for path in table[column]]
 
 
-def usable(table: pd.DataFrame, *found: Mapping[int, str]) -> NDArray[np.bool_]:
-    """Which rows have none of the problems found; the others are named in the table's problems.
+def usable(table: pd.DataFrame, *failures: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are in none of the failures; these are added to the table's problems.
 
     Raises
     ------
     DataError
         If none is left.
     """
-    keep = np.ones(len(table), bool)
-    named = []
-    for row, reason in sorted(
-        {row: why for one in reversed(found) for row, why in one.items()}.items()
-    ):
-        keep[row] = False
-        named.append({"subject": table["subject"].iloc[row], "problem": reason})
-    table.attrs["problems"] = [*table.attrs.get("problems", []), *named]
+    named = pd.concat([pd.DataFrame(columns=["subject", "problem"]), *failures])
+    named = named[["subject", "problem"]].drop_duplicates("subject")
+    named = table[["subject"]].merge(named, on="subject")  # in the table's order
+    table.attrs["problems"] = [*table.attrs.get("problems", []), *named.to_dict("records")]
+    keep = ~table["subject"].isin(named["subject"]).to_numpy()
     if not keep.any():
         raise DataError(
             "no film of the cohort can be used",
-            found="; ".join(f"{row['subject']}: {row['problem']}" for row in named[:3]),
+            found="; ".join(f"{row.subject}: {row.problem}" for row in named.head(3).itertuples()),
             mend="a mask has the name of its film, or stands in the table's column lungs; "
             "cxr_severity/lung_segmentation makes masks of lungs",
         )
@@ -131,15 +128,8 @@ def never_seen(others: pd.DataFrame, patients: Iterable[str]) -> pd.DataFrame:
     DataError
         If none is left.
     """
-    known = others["patient"].isin(set(patients))
-    return others[usable(others, dict.fromkeys(np.flatnonzero(known), _SEEN))].reset_index(
-        drop=True
-    )
-
-
-def problems(table: pd.DataFrame) -> pd.DataFrame:
-    """What was left out, or is strange about the table: ``subject``, ``problem``."""
-    return pd.DataFrame(table.attrs.get("problems", []), columns=["subject", "problem"])
+    known = others.loc[others["patient"].isin(set(patients)), ["subject"]].assign(problem=_SEEN)
+    return others[usable(others, known)].reset_index(drop=True)
 
 
 def doubtful(table: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from nextaim_kit.data.cohort import problems
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import folds as divide
 from nextaim_kit.studies.cxr_severity import cohorts, hospitals
@@ -52,10 +53,10 @@ def joined(
     size = inputs.films.shape[1]
     table, _ = cohorts.load_films(spec, twin=_no_twin)
     _, table = hospitals.by_outcome(cohorts.never_seen(table, inputs.patients))
-    seen, frames, unread = load_even(table["image"], size, inverted=table.get("truth_inverted"))
-    lungs, without = load_masks(cohorts.given(table, "lungs"), frames)
-    keep = cohorts.usable(table, unread, without if masked else {})
-    problems = cohorts.problems(table)
+    seen, frames, unread = load_even(table, size, inverted=table.get("truth_inverted"))
+    lungs, without = load_masks(table, "lungs", frames)
+    keep = cohorts.usable(table, unread, without if masked else without.head(0))
+    left_out = problems(table)
     table, seen = table[keep].reset_index(drop=True), seen[keep]
     films = lungs_only(seen, at_size(lungs, size)[keep]) if masked else seen
     known = [str(name) for name in inputs.numbers if name in table]
@@ -71,7 +72,7 @@ def joined(
     )
     train, val = divide(inputs.table, folds, seed=seed, group="patient")[0]
     test = np.arange(len(inputs.table), len(both.table))
-    return both, (train, val, test), pd.concat([problems, pd.DataFrame([*set_aside, *absent])])
+    return both, (train, val, test), pd.concat([left_out, pd.DataFrame([*set_aside, *absent])])
 
 
 def _no_twin() -> pd.DataFrame:

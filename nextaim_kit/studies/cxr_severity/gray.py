@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cohort import save_cohort
+from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
@@ -44,24 +45,24 @@ def prepare(pixels: NDArray) -> Prepared:
     return ((small - small.mean()) / (spread if spread > 0 else 1)).astype(np.float32)
 
 
-def load_prepared(paths: Iterable[str | Path]) -> tuple[Prepared, dict[int, str]]:
+def load_prepared(table: pd.DataFrame) -> tuple[Prepared, pd.DataFrame]:
     """Films as the classifier sees them, shown as their headers say.
 
     Returns
     -------
     films : array of shape (n, 50, 50)
         Zero where a film cannot be used.
-    problems : dict of int to str
-        Position and reason of each film that cannot be used.
+    failures : DataFrame
+        Films that cannot be used, as of `data.each.Done`.
     """
-    films, problems = [], {}
-    for k, path in enumerate(paths):
-        films.append(np.zeros((EDGE, EDGE), np.float32))
-        try:
-            films[k] = prepare(read_film(path).shown)
-        except DataError as error:
-            problems[k] = str(error)
-    return np.stack(films), problems
+    found = each(table, _prepared, columns=["image"], workers=1)
+    films = np.zeros((len(table), EDGE, EDGE), np.float32)
+    films[found.done] = found.results or 0
+    return films, found.failures
+
+
+def _prepared(row: Row) -> Prepared:
+    return prepare(read_film(row["image"]).shown)
 
 
 def stored_inverted(table: pd.DataFrame, column: str = "") -> NDArray[np.bool_]:
@@ -188,23 +189,24 @@ def decide(net: nn.Module, table: pd.DataFrame) -> pd.DataFrame:
         after the header was honored), ``inverted``, ``turned`` (against what is stored),
         ``note``; a film that cannot be read has its reason there and no probability.
     """
-    rows = []
-    for subject, path in table[["subject", "image"]].itertuples(index=False):
-        row = {"subject": subject, "file": Path(path).name, "photometric": "", "note": ""}
-        try:
-            film = read_film(path)
-        except DataError as error:
-            rows.append({**row, "inverted": False, "turned": False, "note": str(error)})
-            continue
-        small = prepare(film.shown)[None]
-        probability, by_rule = float(predict(net, small)[0]), float(rule(small)[0])
-        note, wrong, says = _doubt(probability, by_rule), False, film.photometric
-        if not note and probability > _SURE:
-            wrong, note = True, f"stored as {says}, but shown so it is inverted" if says else ""
-        row |= {"photometric": says or "", "note": note, "probability": probability}
-        rows.append({**row, "inverted": wrong, "turned": wrong != (says == "MONOCHROME1")})
+    found = each(table, _decided, columns=["image"], workers=1, net=net)
+    unread = found.failures.rename(columns={"problem": "note"})[["subject", "note"]]
+    unread = unread.assign(photometric="", probability=np.nan, inverted=False, turned=False)
+    decided = pd.concat([found.table("subject"), unread]).astype({"inverted": bool, "turned": bool})
+    rows = table[["subject"]].assign(file=[Path(path).name for path in table["image"]])
     columns = ["subject", "file", "photometric", "probability", "inverted", "turned", "note"]
-    return pd.DataFrame(rows, columns=columns)
+    return rows.merge(decided, how="left", on="subject")[columns]
+
+
+def _decided(row: Row, *, net: nn.Module) -> dict[str, Any]:
+    film = read_film(row["image"])
+    small, says = prepare(film.shown)[None], film.photometric
+    probability, by_rule = float(predict(net, small)[0]), float(rule(small)[0])
+    note, wrong = _doubt(probability, by_rule), False
+    if not note and probability > _SURE:
+        wrong, note = True, f"stored as {says}, but shown so it is inverted" if says else ""
+    known = {"photometric": says or "", "note": note, "probability": probability}
+    return known | {"inverted": wrong, "turned": wrong != (says == "MONOCHROME1")}
 
 
 def _doubt(probability: float, by_rule: float) -> str:

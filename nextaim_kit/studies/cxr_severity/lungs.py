@@ -269,8 +269,8 @@ def summary(by_way: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> pd
 
 def twin_films(table: pd.DataFrame, size: int) -> tuple[LungFilms, LungFilms]:
     """Films of the synthetic twin to learn from, every fifth of them to validate on."""
-    films, frames, _ = load_even(table["image"], size, inverted=table["truth_inverted"])
-    masks, _ = load_masks(table["lungs"], frames)
+    films, frames, _ = load_even(table, size, inverted=table["truth_inverted"])
+    masks, _ = load_masks(table, "lungs", frames)
     val = np.arange(len(table)) % 5 == 0
     train, held = (
         LungFilms(films[rows], [masks[k] for k in np.flatnonzero(rows)], augment=augment)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.films import read_film, read_mask
 from nextaim_kit.errors import DataError
+from nextaim_kit.studies.cxr_severity.cohorts import given
 
 Films = NDArray[np.float32]
 Shape = tuple[int, int]
@@ -99,17 +102,18 @@ def shrunk(pixels: NDArray, size: int) -> Films:
 
 
 def load_even(
-    paths: Iterable[str | Path],
+    table: pd.DataFrame,
     size: int,
     *,
     inverted: ArrayLike | None = None,
     cut: Sequence[Frame] | None = None,
-) -> tuple[Films, list[Frame], dict[int, str]]:
+) -> tuple[Films, list[Frame], pd.DataFrame]:
     """Films as the networks see them, without the bars at their borders.
 
     Parameters
     ----------
-    paths : iterable of paths
+    table : DataFrame
+        ``subject``, ``image``.
     size : int
         Edge in pixels.
     inverted : array-like of bool, optional
@@ -123,34 +127,35 @@ def load_even(
         Zero where a film cannot be used.
     frames : list of Frame
         What has been cut off; masks are cut alike.
-    problems : dict of int to str
-        Position and reason of each film that cannot be used.
+    failures : DataFrame
+        Films that cannot be used, as of `data.each.Done`.
     """
-    paths = list(paths)
-    known = np.zeros(len(paths), bool) if inverted is None else np.asarray(inverted, bool)
-    films = np.zeros((len(paths), size, size), np.float32)
-    frames: list[Frame] = []
-    problems: dict[int, str] = {}
-    for k, path in enumerate(paths):
-        frames.append(Frame())
-        try:
-            shown = read_film(path).shown
-            frames[k] = cut[k] if cut else Frame.of(shown)
-            films[k] = even((-shown if known[k] else shown)[frames[k].part], size)
-        except DataError as error:
-            problems[k] = str(error)
-    return films, frames, problems
+    known = np.zeros(len(table), bool) if inverted is None else np.asarray(inverted, bool)
+    frames: list[Any] = [*cut] if cut else [None] * len(table)
+    rows = table[["subject", "image"]].assign(inverted=known, frame=np.array(frames, object))
+    found = each(rows, _even, workers=1, size=size)
+    films, seen = np.zeros((len(table), size, size), np.float32), [Frame()] * len(table)
+    for k, (film, frame) in zip(np.flatnonzero(found.done), found.results, strict=True):
+        films[k], seen[k] = film, frame
+    return films, seen, found.failures
+
+
+def _even(row: Row, *, size: int) -> tuple[Films, Frame]:
+    shown = read_film(row["image"]).shown
+    frame = row["frame"] or Frame.of(shown)
+    return even((-shown if row["inverted"] else shown)[frame.part], size), frame
 
 
 def load_masks(
-    paths: Iterable[str | Path], frames: Sequence[Frame], *, bits: int = 0
-) -> tuple[list[NDArray[np.bool_]], dict[int, str]]:
+    table: pd.DataFrame, column: str, frames: Sequence[Frame], *, bits: int = 0
+) -> tuple[list[NDArray[np.bool_]], pd.DataFrame]:
     """Masks at their films' sizes, cut as their films are.
 
     Parameters
     ----------
-    paths : iterable of paths
-        An empty one stands for no mask, which is a problem too.
+    table : DataFrame
+        ``subject``, and paths of masks in `column`, which may be absent. No mask is a failure too.
+    column : str
     frames : sequence of Frame
         Of the films.
     bits : int
@@ -159,19 +164,17 @@ def load_masks(
     Returns
     -------
     masks : list of arrays of bool
-    problems : dict of int to str
-        Position and reason of each mask that cannot be used, is empty, or has another size.
+        Empty where a mask cannot be used.
+    failures : DataFrame
+        Masks that cannot be used, are empty or have another size, as of `data.each.Done`.
     """
-    masks: list[NDArray[np.bool_]] = []
-    problems: dict[int, str] = {}
-    for k, (path, frame) in enumerate(zip(paths, frames, strict=True)):
-        mask = np.zeros(frame.shape, bool)
-        try:
-            mask = _mask(path, frame.shape, bits)
-        except DataError as error:
-            problems[k] = str(error)
-        masks.append(mask[frame.part])
-    return masks, problems
+    shapes: Any = [frame.shape for frame in frames]
+    rows = table[["subject"]].assign(mask=given(table, column), shape=shapes)
+    found = each(rows, _mask, workers=1, bits=bits)
+    masks = [np.zeros(frame.shape, bool) for frame in frames]
+    for k, mask in zip(np.flatnonzero(found.done), found.results, strict=True):
+        masks[k] = mask
+    return [mask[frame.part] for mask, frame in zip(masks, frames, strict=True)], found.failures
 
 
 def at_size(masks: Sequence[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
@@ -198,16 +201,16 @@ def lungs_only(films: Films, lungs: NDArray[np.bool_]) -> Films:
     return (apart / np.where(spread > 0, spread, 1)).astype(np.float32)
 
 
-def _mask(path: str | Path, shape: Shape, bits: int) -> NDArray[np.bool_]:
-    if not path:
+def _mask(row: Row, *, bits: int) -> NDArray[np.bool_]:
+    if not row["mask"]:
         raise DataError("no mask given")
-    values = read_mask(path)
+    values = read_mask(row["mask"])
     mask = (values & bits if bits else values) > 0
-    name = Path(path).name
-    if mask.shape != shape:
+    name = Path(row["mask"]).name
+    if mask.shape != row["shape"]:
         raise DataError(
             f"the mask {name} and its film differ in size",
-            expected="{} by {} pixels".format(*shape[::-1]),
+            expected="{} by {} pixels".format(*row["shape"][::-1]),
             found="{} by {}".format(*mask.shape[::-1]),
         )
     if not mask.any():

@@ -15,6 +15,7 @@ import pandas as pd
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import write_text
+from nextaim_kit.progress import Progress
 from nextaim_kit.twins.chest_ct import (
     acquisition,
     anatomy,
@@ -33,7 +34,7 @@ from nextaim_kit.twins.chest_ct.anatomy import Chest, add_branches, draw_chest
 from nextaim_kit.twins.chest_ct.grid import Labels
 from nextaim_kit.twins.chest_ct.lesions import Disease, plant
 from nextaim_kit.twins.chest_ct.volumes import check_axes, save_volume
-from nextaim_kit.twins.twin import Progress, Twin, Who
+from nextaim_kit.twins.twin import Twin, Who
 
 Size = tuple[int, int, int]
 SIZE: Size = (200, 150, 100)

@@ -62,7 +62,7 @@ def test_who_cannot_be_read_is_named_and_the_others_stay(tmp_path):
     ]
     boxes = load_boxes(pd.DataFrame(rows), (24, 12, 12))
     assert boxes.table["subject"].tolist() == ["good"]
-    problems = boxes.problems.set_index("subject")["problem"]
+    problems = boxes.failures.set_index("subject")["problem"]
     assert list(problems.index) == ["shifted", "no lungs", "gone"]
     assert "origin" in problems["shifted"]
     assert "no voxel of lung" in problems["no lungs"]

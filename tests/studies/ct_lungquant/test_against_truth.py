@@ -23,7 +23,7 @@ def table(twin_of):
 
 @pytest.fixture(scope="module")
 def values(table):
-    return quantify(table, each=Truth(table))[0]
+    return quantify(table, also=Truth(table))[0]
 
 
 def test_errors_are_measured_less_true(table, values):
@@ -55,7 +55,7 @@ def test_what_the_reader_of_a_mask_warns_of_is_told(table, tmp_path):
 
 def test_without_a_table_the_masks_tell_the_same_truth(table, values):
     bare = table[["subject", "site", "image", "lungs", "lesions"]]
-    counted = quantify(bare, each=Truth(bare))[0]
+    counted = quantify(bare, also=Truth(bare))[0]
     for name in ("right_ml", "left_ml", "involvement"):
         assert np.allclose(counted[f"truth_{name}"], values[f"truth_{name}"], rtol=1e-6)
     assert counted["truth_ct_ss"].tolist() == values["truth_ct_ss"].tolist()
@@ -65,14 +65,14 @@ def test_a_mask_of_another_grid_is_named_and_the_patient_stays_measured(table, c
     path = tmp_path / "lungs.nii.gz"
     sitk.WriteImage(sitk.Cast(ct[1:] > 0, sitk.sitkUInt8), str(path))
     bare = table[["subject", "site", "image", "lesions"]].head(1).assign(lungs=str(path))
-    found, failures = quantify(bare, each=Truth(bare))
+    found, failures = quantify(bare, also=Truth(bare))
     assert failures.empty
     assert "not compared: mask and image differ in size" in found["warnings"][0]
 
 
 def test_without_a_truth_nothing_is_compared(table):
     bare = table[["subject", "site", "image"]]
-    found, _ = quantify(bare, each=Truth(bare))
+    found, _ = quantify(bare, also=Truth(bare))
     assert against_truth.compared(found).empty
     assert list(against_truth.without_truth(found)) == list(found)
 

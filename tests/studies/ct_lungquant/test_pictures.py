@@ -12,7 +12,7 @@ from nextaim_kit.studies.ct_lungquant.quantification import Software, quantify
 
 def test_every_ct_leaves_a_picture_and_masks_where_asked(twin_of, tmp_path):
     table = twin_of().head(2).assign(subject=["a/b", "c"])
-    values, _ = quantify(table, each=Keeper(tmp_path, masks=True))
+    values, _ = quantify(table, also=Keeper(tmp_path, masks=True))
     assert values["picture"].tolist() == ["qc/a%2Fb.png", "qc/c.png"]
     for path in values["picture"]:
         assert Image.open(tmp_path / path).width > 800
@@ -25,7 +25,7 @@ def test_every_ct_leaves_a_picture_and_masks_where_asked(twin_of, tmp_path):
 
 
 def test_without_masks_there_are_pictures_only(twin_of, tmp_path):
-    values, _ = quantify(twin_of().head(1), each=Keeper(tmp_path))
+    values, _ = quantify(twin_of().head(1), also=Keeper(tmp_path))
     assert "lungs" not in values
     assert [path.name for path in tmp_path.iterdir()] == ["qc"]
 

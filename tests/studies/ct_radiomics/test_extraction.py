@@ -1,22 +1,20 @@
-"""A cohort: order, failures, cache and resumption, independent of the number of workers."""
+"""A cohort to its table: values, failures, and what is kept of them."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
 
+from nextaim_kit.data.cache import space
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.files import cache_folder, sha256_of
-from nextaim_kit.studies.ct_radiomics import engine, extraction, subject
+from nextaim_kit.files import sha256_of
+from nextaim_kit.studies.ct_radiomics import engine, extraction
 from nextaim_kit.studies.ct_radiomics.extraction import (
     Settings,
     extract_cohort,
@@ -53,6 +51,10 @@ def replaced(cohort, index, change, part="mask"):
     changed.CopyInformation(image)
     sitk.WriteImage(changed, path)
     return cohort
+
+
+def kept():
+    return [one.path for one in space.held() if one.step.endswith("extract_subject")]
 
 
 def quiet(done, total, subject):
@@ -105,13 +107,6 @@ def test_tables_do_not_depend_on_the_number_of_workers(cohort):
     pd.testing.assert_frame_equal(one[1], two[1])
 
 
-def test_progress_counts_every_subject_once(cohort):
-    seen = []
-    extract_cohort(cohort, workers=1, progress=lambda *told: seen.append(told))
-    assert [done for done, _, _ in seen] == [1, 2, 3, 4]
-    assert {subject for _, _, subject in seen} == set(cohort["subject"])
-
-
 def test_progress_is_a_line_of_text_by_default(cohort, capsys):
     extract_cohort(cohort, workers=1)
     assert "radiomics: 4 of 4 subjects" in capsys.readouterr().out
@@ -143,27 +138,26 @@ def sick(cohort, problem, tmp_path, volume):
 
 
 SICK = {
-    "missing file": ("read", "s1_image.nii.gz is missing"),
-    "no path": ("read", "no mask is given"),
-    "corrupt file": ("read", "cannot be read"),
-    "other geometry": ("geometry", "differ in spacing"),
-    "empty mask": ("roi", "empty"),
-    "two labels": ("roi", "more than one label"),
-    "one voxel": ("roi", "the region is one voxel"),
-    "not a number": ("roi", "not numbers"),
-    "constant": ("roi", "the region is constant"),
+    "missing file": "s1_image.nii.gz is missing",
+    "no path": "no mask is given",
+    "corrupt file": "cannot be read",
+    "other geometry": "differ in spacing",
+    "empty mask": "empty",
+    "two labels": "more than one label",
+    "one voxel": "the region is one voxel",
+    "not a number": "not numbers",
+    "constant": "the region is constant",
 }
 
 
 @pytest.mark.parametrize("problem", SICK)
 def test_one_sick_subject_is_named_and_the_others_are_kept(cohort, problem, tmp_path, volume):
-    stage, words = SICK[problem]
     cohort = sick(cohort, problem, tmp_path, volume)
     features, failures = extract_cohort(cohort, workers=1, progress=quiet)
     assert list(features["subject"]) == ["s0", "s2", "s3"]
-    assert failures.loc[0, ["subject", "stage"]].tolist() == ["s1", stage]
-    assert words in failures.loc[0, "problem"]
-    assert failures.loc[0, "mend"]
+    assert failures["subject"].tolist() == ["s1"]
+    assert SICK[problem] in failures.loc[0, "problem"]
+    assert " to mend: " in failures.loc[0, "problem"]
     assert str(tmp_path) not in failures.to_json()
 
 
@@ -178,7 +172,8 @@ def test_an_unforeseen_error_of_one_subject_is_a_failure_too(cohort, monkeypatch
     monkeypatch.setattr(engine, "features_of", breaks)
     features, failures = extract_cohort(cohort, workers=1, progress=quiet)
     assert list(features["subject"]) == ["s0", "s2"]
-    assert failures["stage"].tolist() == ["features", "features"]
+    assert failures["subject"].tolist() == ["s1", "s3"]
+    assert failures["problem"].str.startswith("RuntimeError: ITK ERROR: something").all()
 
 
 def test_a_cohort_of_the_sick_gives_empty_but_whole_tables(cohort):
@@ -206,92 +201,44 @@ def test_a_second_extraction_computes_nothing_again(cohort, monkeypatch):
     pd.testing.assert_frame_equal(first, again, check_exact=True)
 
 
-@pytest.mark.parametrize("what", ["settings", "image", "mask", "engine"])
-def test_whatever_changes_a_value_makes_it_anew(cohort, monkeypatch, what):
+@pytest.mark.parametrize("what", ["settings", "image", "mask", "engine", "subject"])
+def test_whatever_changes_a_value_and_nothing_else_makes_it_anew(cohort, monkeypatch, what):
     extract_cohort(cohort, workers=1, progress=quiet)
-    before = len(list((cache_folder() / "radiomics").glob("*.json")))
+    assert len(kept()) == 4
     settings = Settings(bin_width=30) if what == "settings" else Settings()
     if what in ("image", "mask"):
         replaced(cohort, 0, lambda a: a.__setitem__((6, 10, 10), 0 if what == "mask" else 9), what)
     if what == "engine":
-        monkeypatch.setattr(subject, "_code", lambda: ["other"])
+        monkeypatch.setattr(extraction, "version", lambda: ["other"])
+    if what == "subject":  # and its label, which say nothing of the values
+        cohort = cohort.assign(subject=[*"abcd"], label=1)
     extract_cohort(cohort, settings, workers=1, progress=quiet)
-    after = len(list((cache_folder() / "radiomics").glob("*.json")))
-    assert after - before == (1 if what in ("image", "mask") else 4)
-
-
-def test_a_damaged_result_is_made_again(cohort):
-    first, _ = extract_cohort(cohort, workers=1, progress=quiet)
-    for place in (cache_folder() / "radiomics").glob("*.json"):
-        place.write_text(place.read_text()[:40])
-    again, failures = extract_cohort(cohort, workers=1, progress=quiet)
-    assert failures.empty
-    pd.testing.assert_frame_equal(first, again)
-
-
-def test_a_full_disk_does_not_lose_what_was_computed(cohort, monkeypatch):
-    def full(path, text):
-        raise DataError(f"cannot write {path.name}", found="No space left on device")
-
-    monkeypatch.setattr(subject, "write_text", full)
-    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
-    assert len(features) == 4
-    assert failures.empty
-
-
-def test_a_killed_extraction_goes_on_where_it_was(cohort, tmp_path, project):
-    cohort.to_parquet(tmp_path / "cohort.parquet")
-    script = tmp_path / "run.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import os, signal, sys
-            import pandas as pd
-            from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
-
-            def kill(done, total, subject):
-                if done == 2:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            extract_cohort(pd.read_parquet(sys.argv[1]), workers=1, progress=kill)
-            """
-        )
-    )
-    command = [sys.executable, str(script), str(tmp_path / "cohort.parquet")]
-    killed = subprocess.run(command, cwd=project, env={**os.environ, "PYTHONPATH": str(project)})
-    assert killed.returncode == -signal.SIGKILL
-    assert len(list((cache_folder() / "radiomics").glob("*.json"))) == 2
-    features, failures = extract_cohort(cohort, workers=1, progress=quiet)
-    assert failures.empty
-    whole = extract_cohort(cohort, workers=1, progress=quiet, cache=False)[0]
-    pd.testing.assert_frame_equal(features, whole, check_exact=True)
+    made = {"settings": 4, "image": 1, "mask": 1, "engine": 4, "subject": 0}
+    assert len(kept()) - 4 == made[what]
 
 
 def test_a_killed_worker_costs_only_its_own_subject(cohort, monkeypatch):
-    def indexed(index, row, settings, cache):  # nested: sent to the workers by value
-        if row["subject"] == "s1":
+    def kills(row, settings):  # nested: sent to the workers by value
+        if "s1_" in row["image"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        return index, extract_subject(row, settings, cache)
+        return extract_subject(row, settings)
 
-    monkeypatch.setattr(extraction, "_indexed", indexed)
+    monkeypatch.setattr(extraction, "extract_subject", kills)
     features, failures = extract_cohort(cohort, workers=2, progress=quiet)
     assert list(features["subject"]) == ["s0", "s2", "s3"]
-    assert failures["problem"].tolist() == ["the worker process was killed, most often for memory"]
+    assert failures["problem"].str.startswith("a worker process was killed, most often").all()
 
 
-def test_workers_are_bounded_by_memory(cohort, monkeypatch):
-    rows = cohort.to_dict("records")
-    monkeypatch.setattr(extraction.limits, "cpu_count", lambda: 8)
-    monkeypatch.setattr(extraction.limits, "memory_available", lambda: 3 * 500 << 20)
-    assert extraction._workers(rows, None) == 3
-    monkeypatch.setattr(extraction.limits, "memory_available", lambda: 1)
-    assert extraction._workers(rows, None) == 1
-    with pytest.raises(RequestError, match="workers is out of bounds"):
-        extraction._workers(rows, 0)
+def test_a_worker_s_memory_grows_with_the_image(cohort):
+    row = cohort.iloc[0].to_dict()
+    voxels = np.prod(SHAPE)
+    assert extraction._bytes(row) == (400 << 20) + 40 * voxels
+    folder = os.path.dirname(row["image"])
+    assert extraction._bytes({"image": folder}) > extraction._bytes({"image": None}) == 400 << 20
 
 
 def test_a_cohort_without_masks_or_with_a_subject_twice_is_refused(cohort):
-    with pytest.raises(RequestError, match="no column 'mask'"):
+    with pytest.raises(DataError, match="no column 'mask'"):
         extract_cohort(cohort.drop(columns="mask"))
     with pytest.raises(RequestError, match="subject s0 is in the cohort twice"):
         extract_cohort(pd.concat([cohort, cohort.head(1)]))

@@ -16,6 +16,17 @@ from nextaim_kit.studies.cxr_severity.twin import make_twin
 EDGE = 64
 
 
+def _listed(paths) -> pd.DataFrame:
+    files = [*map(str, paths)]
+    return pd.DataFrame({"subject": [*map(str, range(len(files)))], "image": files})
+
+
+@pytest.fixture(scope="session")
+def listed():
+    """A table of films, from their paths; subjects are numbered."""
+    return _listed
+
+
 @dataclass(frozen=True)
 class Chests:
     """Forty synthetic patients with their films as the networks see them."""
@@ -41,5 +52,5 @@ def chests(tmp_path_factory):
     table = make_twin(40, size=128)
     patch.undo()
     table["patient"] = table["subject"]
-    seen, shapes, _ = load_even(table["image"], EDGE, inverted=table["truth_inverted"])
-    return Chests(table, seen, load_masks(table["lungs"], shapes)[0])
+    seen, shapes, _ = load_even(table, EDGE, inverted=table["truth_inverted"])
+    return Chests(table, seen, load_masks(table, "lungs", shapes)[0])

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from nextaim_kit.data.cohort import problems
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.cxr_severity.cohorts import doubtful, given, load_films, problems, usable
+from nextaim_kit.studies.cxr_severity.cohorts import doubtful, given, load_films, usable
 from nextaim_kit.studies.cxr_severity.preprocessing import load_even, load_masks
 
 GRAY = (np.arange(64 * 48).reshape(64, 48) % 251).astype(np.uint8)
@@ -115,14 +116,18 @@ def test_masks_in_a_folder_beside_the_films_are_no_films(films):
     assert [path[-6:] for path in given(table, "mask")] == ["/a.png", "sk.png", ""]
 
 
+def failed(**problems):
+    return pd.DataFrame([*problems.items()], columns=["subject", "problem"])
+
+
 def test_rows_with_a_problem_are_named_by_the_first_and_some_row_must_be_left():
     table = pd.DataFrame({"subject": ["a", "b", "c"]})
     table.attrs["problems"] = [{"subject": "x", "problem": "a lateral film"}]
-    keep = usable(table, {2: "torn"}, {2: "no mask", 0: "empty mask"})
+    keep = usable(table, failed(c="torn"), failed(c="no mask", a="empty mask"))
     assert keep.tolist() == [False, True, False]
     assert said(table) == {"x": "a lateral film", "a": "empty mask", "c": "torn"}
     with pytest.raises(DataError, match=r"no film of the cohort can be used(.|\n)*b: no mask"):
-        usable(table, {0: "torn", 1: "no mask", 2: "torn"})
+        usable(table, failed(a="torn", b="no mask", c="torn"))
 
 
 def test_films_of_a_twin_or_of_a_table_made_from_one_are_synthetic(films, tmp_path):
@@ -167,9 +172,11 @@ def test_the_real_cohort_is_read(real):
 def test_the_real_films_with_masks_are_read(real, name, count):
     table = load(real / "cxr_severity" / name)
     assert (len(table), table["patient"].nunique()) == (count, 34)
-    _, shapes, bad = load_even(table["image"], 32)
-    masks, unmarked = load_masks(table["mask"], shapes)
-    assert bad == unmarked == said(table) == {}
+    _, shapes, bad = load_even(table, 32)
+    masks, unmarked = load_masks(table, "mask", shapes)
+    assert bad.empty
+    assert unmarked.empty
+    assert said(table) == {}
     assert all(0.002 < mask.mean() < 0.7 for mask in masks)
 
 

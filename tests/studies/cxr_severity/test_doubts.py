@@ -23,7 +23,7 @@ def chests(tmp_path_factory):
     patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("films")))
     table = make_twin(24, size=128)
     patch.undo()
-    films, _, _ = load_even(table["image"], 128, inverted=table["truth_inverted"])
+    films, _, _ = load_even(table, 128, inverted=table["truth_inverted"])
     return films, np.stack([read_mask(path) for path in table["lungs"]])
 
 
@@ -33,8 +33,8 @@ def outlined(real):
     table, _ = load_films(
         str(real / "cxr_severity" / "lung_masks"), twin=lambda: pytest.fail("not asked for")
     )
-    films, shapes, _ = load_even(table["image"], 256)
-    masks = at_size(load_masks(table["mask"], shapes)[0], 256)
+    films, shapes, _ = load_even(table, 256)
+    masks = at_size(load_masks(table, "mask", shapes)[0], 256)
     return films, np.stack([largest_parts(mask, 2) for mask in masks])
 
 

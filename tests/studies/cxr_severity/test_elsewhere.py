@@ -23,7 +23,7 @@ def halves(tmp_path_factory):
     table["patient"] = table["subject"]
     here = table.index % 4 < 2  # patients of both outcomes on both sides
     first, other = table[here].reset_index(drop=True), table[~here].reset_index(drop=True)
-    films, _, _ = load_even(first["image"], 32, inverted=first["truth_inverted"])
+    films, _, _ = load_even(first, 32, inverted=first["truth_inverted"])
     numbers, used, _ = read_clinical(first)
     return Inputs(first, films, numbers[used]), other
 

@@ -35,9 +35,9 @@ def films(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("films")))
     table = make_twin(48, size=128)
-    found, problems = load_prepared(table["image"])
+    found, problems = load_prepared(table)
     patch.undo()
-    assert not problems
+    assert problems.empty
     found[stored_inverted(table)] *= -1
     return found
 
@@ -171,16 +171,16 @@ def test_masks_of_a_film_go_along_with_it(folder, tmp_path):
     assert (np.asarray(Image.open(again["lungs"][0])) == lungs).all()
 
 
-def test_a_header_is_honored_before_a_film_is_prepared(folder):
-    said, lied = load_prepared([folder / "said.dcm", folder / "lied.dcm"])[0]
+def test_a_header_is_honored_before_a_film_is_prepared(folder, listed):
+    said, lied = load_prepared(listed([folder / "said.dcm", folder / "lied.dcm"]))[0]
     assert said == pytest.approx(prepare(chest()), abs=1e-4)
     assert lied == pytest.approx(-prepare(chest()), abs=1e-4)
 
 
-def test_a_film_that_cannot_be_read_is_named_by_its_place(folder):
-    films, problems = load_prepared([folder / "right.png", folder / "torn.png"])
-    assert list(problems) == [1]
-    assert "torn.png" in problems[1]
+def test_a_film_that_cannot_be_read_is_named(folder, listed):
+    films, failures = load_prepared(listed([folder / "right.png", folder / "torn.png"]))
+    assert failures["subject"].tolist() == ["1"]
+    assert "torn.png" in failures["problem"][0]
     assert not films[1].any()
     assert films[0].any()
 
@@ -204,10 +204,10 @@ def test_a_folder_without_a_table_is_a_cohort_of_its_films(tmp_path):
     assert not synthetic
 
 
-def test_real_films_are_told_by_the_rule(real):
+def test_real_films_are_told_by_the_rule(real, listed):
     folder = real / "cxr_severity" / "images"
-    pictures, problems = load_prepared(sorted(folder.iterdir()))
-    assert not problems
+    pictures, failures = load_prepared(listed(sorted(folder.iterdir())))
+    assert failures.empty
     assert (rule(pictures) < 0).mean() > 0.94
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -24,6 +25,14 @@ FILM = np.add.outer(np.linspace(30, 200, 96), 40 * np.sin(np.arange(80) / 9)).cl
 def save(path, values):
     Image.fromarray(values).save(path)
     return path
+
+
+def masks_of(paths, *args, **options):
+    """Masks at paths, and by subject, which is a number, why one cannot be used."""
+    numbers = [*map(str, range(len(paths)))]
+    masks = pd.DataFrame({"subject": numbers, "mask": [*map(str, paths)]})
+    found, failures = load_masks(masks, "mask", *args, **options)
+    return found, dict(zip(failures["subject"].astype(int), failures["problem"], strict=True))
 
 
 def whole(rows, columns):
@@ -48,7 +57,7 @@ def test_metal_stays_brighter_than_all_else_and_a_speck_does_not():
     assert even(film, 200).max() < 4
 
 
-def test_a_film_that_cannot_be_used_is_named_by_its_place_and_loses_no_other(tmp_path):
+def test_a_film_that_cannot_be_used_is_named_and_loses_no_other(tmp_path, listed):
     film = FILM.astype(np.uint8)
     gray = np.repeat(film[..., None], 4, axis=2)
     color, clear = gray[..., :3].copy(), gray
@@ -63,7 +72,8 @@ def test_a_film_that_cannot_be_used_is_named_by_its_place_and_loses_no_other(tmp
         save(tmp_path / "good.tif", film[:64]),
     ]
     files[4].write_bytes(files[0].read_bytes()[:60])
-    films, frames, problems = load_even(iter(files), 40)
+    films, frames, failures = load_even(listed(files), 40)
+    problems = dict(zip(failures["subject"].astype(int), failures["problem"], strict=True))
     reasons = {1: "color.png is a color picture", 2: "clear.png has a part that is transparent",
                3: "small.png is too small", 4: "torn.png cannot be read",
                5: "none.png is not there"}  # fmt: skip
@@ -75,19 +85,19 @@ def test_a_film_that_cannot_be_used_is_named_by_its_place_and_loses_no_other(tmp
     assert films[6] == pytest.approx(even(film[:64], 40), abs=1e-6)
 
 
-def test_a_film_of_sixteen_bits_looks_like_the_same_of_eight(tmp_path):
+def test_a_film_of_sixteen_bits_looks_like_the_same_of_eight(tmp_path, listed):
     deep = np.rint(FILM * 257).astype(np.uint16)
     paths = [
         save(tmp_path / "16.png", deep),
         save(tmp_path / "8.png", (deep >> 8).astype(np.uint8)),
     ]
-    (one, other), _, problems = load_even(paths, 40)
-    assert not problems
+    (one, other), _, failures = load_even(listed(paths), 40)
+    assert failures.empty
     assert one == pytest.approx(other, abs=1 / FILM.std())  # one step of 255
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.9999
 
 
-def test_a_film_known_to_be_inverted_is_turned_as_its_header_would(tmp_path, save_dicom):
+def test_a_film_known_to_be_inverted_is_turned_as_its_header_would(tmp_path, save_dicom, listed):
     film = FILM.astype(np.uint8)
     paths = [
         save(tmp_path / "right.png", film),
@@ -95,22 +105,22 @@ def test_a_film_known_to_be_inverted_is_turned_as_its_header_would(tmp_path, sav
         save_dicom(tmp_path / "said.dcm", 255 - film, "MONOCHROME1"),
         save_dicom(tmp_path / "lied.dcm", film, "MONOCHROME1"),
     ]
-    stored, _, _ = load_even(paths[:2], 40)
+    stored, _, _ = load_even(listed(paths[:2]), 40)
     assert np.corrcoef(stored[0].ravel(), stored[1].ravel())[0, 1] < -0.999
-    seen, _, problems = load_even(paths, 40, inverted=[False, True, False, True])
-    assert not problems
+    seen, _, failures = load_even(listed(paths), 40, inverted=[False, True, False, True])
+    assert failures.empty
     for other in seen[1:]:
         assert other == pytest.approx(seen[0], abs=1e-4)
 
 
-def test_a_mask_that_cannot_be_used_is_named_by_its_place(tmp_path):
+def test_a_mask_that_cannot_be_used_is_named(tmp_path):
     mask = np.zeros((96, 80), np.uint8)
     files = ["", save(tmp_path / "empty.png", mask), tmp_path / "none.png"]
     mask[10:40, 5:70] = 2
     files += [save(tmp_path / "small.png", mask[:48]), save(tmp_path / "good.png", mask)]
-    masks, problems = load_masks(files, [whole(96, 80)] * 5)
+    masks, problems = masks_of(files, [whole(96, 80)] * 5)
     reasons = ["no mask given", "mask empty.png is empty", "mask none.png cannot be read",
-               "expected: 80 by 96 pixels\n  found:    80 by 48"]  # fmt: skip
+               "expected: 80 by 96 pixels found: 80 by 48"]  # fmt: skip
     assert sorted(problems) == [0, 1, 2, 3]
     assert all(reason in problems[k] for k, reason in enumerate(reasons))
     assert [found.sum() for found in masks] == [0, 0, 0, 0, 30 * 65]
@@ -120,9 +130,9 @@ def test_a_mask_that_cannot_be_used_is_named_by_its_place(tmp_path):
 def test_of_values_that_are_sums_of_powers_of_two_those_asked_for_count(tmp_path):
     values = np.repeat(np.arange(8, dtype=np.uint8)[None], 4, axis=0)
     paths, frames = [save(tmp_path / "m.png", values)] * 2, [whole(*values.shape)] * 2
-    assert load_masks(paths, frames, bits=6)[0][0][0].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
-    assert load_masks(paths, frames, bits=1)[0][1][0].tolist() == [0, 1] * 4
-    _, problems = load_masks(paths, frames, bits=8)
+    assert masks_of(paths, frames, bits=6)[0][0][0].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    assert masks_of(paths, frames, bits=1)[0][1][0].tolist() == [0, 1] * 4
+    _, problems = masks_of(paths, frames, bits=8)
     assert sorted(problems) == [0, 1]
     assert "m.png is empty" in problems[0]
 
@@ -187,14 +197,14 @@ def test_bars_are_cut_off_and_nothing_else(bars, scale):
     assert framed[film_part(framed)].shape == pytest.approx(film.shape, abs=2 * scale)
 
 
-def test_a_mask_is_cut_as_its_film_is_and_put_back_where_it_was(tmp_path):
+def test_a_mask_is_cut_as_its_film_is_and_put_back_where_it_was(tmp_path, listed):
     noise = np.random.default_rng(0).normal(0, 12, FILM.shape)
     film = np.pad(np.clip(FILM + noise, 20, 230), ((30, 10), (0, 0))).astype(np.uint8)
     mask = np.zeros(film.shape, np.uint8)
     mask[50:90, 10:70] = 1
     paths = [save(tmp_path / "f.png", film), save(tmp_path / "m.png", mask)]
-    seen, (frame,), _ = load_even(paths[:1], 40)
-    cut = load_masks(paths[1:], [frame])[0][0]
+    seen, (frame,), _ = load_even(listed(paths[:1]), 40)
+    cut = masks_of(paths[1:], [frame])[0][0]
     assert cut.shape == frame.seen == FILM.shape
     np.testing.assert_array_equal(frame.back(cut), mask > 0)
     bare = even(np.clip(FILM + noise, 20, 230).astype(np.uint8), 40)

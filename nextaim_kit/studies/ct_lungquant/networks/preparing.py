@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nextaim_kit.data.cache import cached, lazy
+from nextaim_kit.data.cache import lazy
 from nextaim_kit.data.cohort import load_cohort
+from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.data.tables import check_columns
@@ -110,29 +111,28 @@ def prepare(
     cases : list of Prepared
     kept : DataFrame
         The cohort's rows of these, in the same order.
-    failed, mended : DataFrame
-        ``subject`` and ``problem``: those left out, and what was mended in masks of others.
+    failed : DataFrame
+        Those left out, as of `data.each.Done`.
+    mended : DataFrame
+        ``subject`` and ``problem``: what was mended in masks of others.
     """
-    cases, kept, failed, mended = [], [], [], []
     size = tuple(float(s) for s in spacing)
-    for k, row in enumerate(cohort.itertuples()):
-        files = [str(row.image), str(row.lungs), str(row.lesions)]
-        try:
-            found = cached(prepared, *files, spacing=size, version=_VERSION)
-        except DataError as error:
-            failed.append((row.subject, " ".join(str(error).split())))
-            continue
-        mended += [(row.subject, remark) for remark in found["remarks"]]
-        kept.append(k)
-        store = lazy(prepared, *files, spacing=size, version=_VERSION)
-        spots = np.argwhere(found["lesions"])
-        spots = spots[:: max(1, len(spots) // _SPOTS)]
-        box = box_of(found["lungs"] > 0)
-        cases.append(Prepared(str(row.subject), store, box, spots, content(files[0])))
-    lost, remarks = (
-        pd.DataFrame(rows, columns=["subject", "problem"]) for rows in (failed, mended)
-    )
-    return cases, cohort.iloc[kept].reset_index(drop=True), lost, remarks
+    found = each(cohort, _case, workers=1, spacing=size)
+    cases = [case for case, _ in found.results]
+    mended = [(case.subject, said) for case, remarks in found.results for said in remarks]
+    remarks = pd.DataFrame(mended, columns=["subject", "problem"])
+    return cases, found.rows.reset_index(drop=True), found.failures, remarks
+
+
+def _case(row: Row, *, spacing: tuple[float, ...]) -> tuple[Prepared, list[str]]:
+    files = [str(row[name]) for name in ("image", "lungs", "lesions")]
+    store = lazy(prepared, *files, spacing=spacing, version=_VERSION)
+    found = store.value()
+    spots = np.argwhere(found["lesions"])
+    spots = spots[:: max(1, len(spots) // _SPOTS)]
+    box = box_of(found["lungs"] > 0)
+    case = Prepared(str(row["subject"]), store, box, spots, content(files[0]))
+    return case, found["remarks"]
 
 
 @dataclass(frozen=True)

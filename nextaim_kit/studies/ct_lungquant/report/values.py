@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from nextaim_kit.data.each import each
 from nextaim_kit.data.fingerprint import MARK
 from nextaim_kit.data.source import SYNTHETIC, find_source, place_of
 from nextaim_kit.data.tables import check_columns, read_table
-from nextaim_kit.errors import DataError, KitError, RequestError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.report.model import Field, Report
 from nextaim_kit.studies.ct_lungquant.report.template import TEMPLATE
 
@@ -89,15 +90,9 @@ def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
 
 
 def make_reports(table: pd.DataFrame) -> tuple[dict[str, Report], pd.DataFrame]:
-    """Reports by subject, and a table of those that could not be made (subject, problem)."""
-    reports, failed = {}, []
-    for row in records(table):
-        try:
-            reports[str(row["subject"])] = make_report(row)
-        except KitError as error:
-            problem = " ".join(str(error).split())
-            failed.append({"subject": str(row["subject"]), "problem": problem})
-    return reports, pd.DataFrame(failed, columns=["subject", "problem"])
+    """Reports by subject, and the failures, as of `data.each.Done`."""
+    found = each(table, make_report, workers=1)
+    return dict(zip(found.rows["subject"].astype(str), found.results, strict=True)), found.failures
 
 
 def records(table: pd.DataFrame) -> list[Row]:
