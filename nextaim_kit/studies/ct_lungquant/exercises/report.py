@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from nextaim_kit.report.model import Report
 from nextaim_kit.show.feedback import feedback
-from nextaim_kit.studies.ct_lungquant.report.model import Report
 
 
 def check_unit(answer: Any) -> None:
