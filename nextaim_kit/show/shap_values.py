@@ -1,4 +1,4 @@
-"""Figures of features: which are chosen and what they do to a prediction."""
+"""What each feature does to a prediction, by its SHAP values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.show.style import (
-    BLUE,
-    CYCLE,
     GRAY,
     LOW_HIGH,
     described,
@@ -18,43 +16,6 @@ from nextaim_kit.show.style import (
     short_name,
     styled,
 )
-
-
-@styled
-def selection_frequency(df: pd.DataFrame, *, top: int = 20, title: str = "") -> Figure:
-    """How often each feature is chosen over the folds.
-
-    Parameters
-    ----------
-    df : DataFrame
-        Columns ``feature``, ``frequency`` (0 to 1); with ``selector`` one dot per selector.
-    top : int
-        Number of features shown, those most often chosen.
-    title : str
-    """
-    selectors = list(dict.fromkeys(df["selector"])) if "selector" in df else [""]
-    order = df.groupby("feature", sort=False)["frequency"].mean()
-    order = order.sort_values(ascending=False, kind="stable").head(top)
-    figure, axes = new_figure(6.4, 1.2 + 0.26 * len(order) + (0.25 if selectors != [""] else 0))
-    axis = axes[0, 0]
-    dodge = 0.2 * (np.arange(len(selectors)) - (len(selectors) - 1) / 2)
-    for i, selector in enumerate(selectors):
-        own = df if selector == "" else df[df["selector"] == selector]
-        values = own.set_index("feature")["frequency"].reindex(order.index).fillna(0)
-        if selectors == [""]:
-            axis.barh(range(len(order)), values, height=0.62, color=BLUE)
-        else:
-            at, color = np.arange(len(order)) + dodge[i], CYCLE[i % len(CYCLE)]
-            axis.plot(values, at, "osD^v"[i % 5], color=color, markersize=6, label=selector)
-    axis.set_yticks(range(len(order)), [short_name(str(f)) for f in order.index])
-    axis.set(xlim=(-0.02, 1.02), xlabel="chosen in this fraction of folds", title=title)
-    axis.invert_yaxis()
-    axis.grid(axis="x")
-    axis.tick_params(axis="y", length=0)
-    if selectors != [""]:
-        figure.legend(loc="outside lower center", ncols=len(selectors))
-    said = [f"{short_name(str(f))} {v:.0%}" for f, v in order.head(5).items()]
-    return described(figure, f"Most often chosen of the folds: {'; '.join(said)}.")
 
 
 @styled
