@@ -37,7 +37,7 @@ def write_ct(size: tuple[int, int, int], folder: Path) -> None:
     from nextaim_kit.twins.chest_ct.acquisition import Scan, acquire
     from nextaim_kit.twins.chest_ct.anatomy import add_branches, draw_chest
     from nextaim_kit.twins.chest_ct.lesions import Disease, plant
-    from nextaim_kit.twins.chest_ct.volumes import save_volume
+    from nextaim_kit.twins.chest_ct.writing import save_volume
 
     body, place, noise = np.random.default_rng(1).spawn(3)
     chest = draw_chest(size, body)

@@ -15,9 +15,9 @@ from nextaim_kit.report import codes, fhir, fhir_reading, page, sr, sr_reading
 from nextaim_kit.report.codes import Code
 from nextaim_kit.report.evidence import stand_in
 from nextaim_kit.report.filling import fill, fill_all
-from nextaim_kit.report.form import ReportForm
 from nextaim_kit.report.model import Doubt, Template
 from nextaim_kit.report.quantity import Quantity
+from nextaim_kit.report.review_form import ReportForm
 from tests.conftest import validator_says
 
 BREAST = Code(codes.SNOMED, "76752008", "Breast")
@@ -111,6 +111,6 @@ def test_a_line_that_is_left_out_is_named_with_its_reason():
 
 
 def test_the_room_loads_no_study():
-    code = "from nextaim_kit.report import page, sr, form; import sys; print(*sys.modules)"
+    code = "from nextaim_kit.report import page, sr, review_form; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "nextaim_kit.studies" not in done.stdout

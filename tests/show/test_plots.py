@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.agreement import bland_altman
+from nextaim_kit.learn.agreement import limits_of_agreement
 from nextaim_kit.show import plots
 from nextaim_kit.show.style import short_name
 
@@ -36,7 +36,7 @@ DISC = np.hypot(*np.mgrid[-1:1:20j, -1:1:20j]) < 0.5
 
 
 def differences() -> plots.Differences:
-    return plots.Differences(*TWICE, bland_altman(*TWICE), "%", "points")
+    return plots.Differences(*TWICE, limits_of_agreement(*TWICE), "%", "points")
 
 
 def draw(name: str) -> Figure:
@@ -226,7 +226,7 @@ def test_lines_of_one_name_stand_close_and_have_it_once():
 def test_bias_and_limits_are_drawn_where_they_are():
     figure = plots.bland_altman({"a": differences()})
     heights = {float(line.get_ydata()[0]) for line in figure.axes[0].lines}
-    limits = bland_altman(*TWICE)["value"][:3]
+    limits = limits_of_agreement(*TWICE)["value"][:3]
     assert set(limits.round(9)) <= {round(height, 9) for height in heights}
 
 

@@ -14,7 +14,7 @@ from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.memory.dry_run import dry_run
 from nextaim_kit.memory.measuring import measure
 from nextaim_kit.memory.planning import plan
-from nextaim_kit.memory.step import CONTEXT, GB, Device, Step
+from nextaim_kit.memory.step_memory import CONTEXT, GB, Device, Step
 
 _FAR = 4  # times what may be used: a GPU's prediction above it says enough about a CPU's
 _SHARE = 0.7  # of the free memory that a measured step may take: the notebook holds more than it

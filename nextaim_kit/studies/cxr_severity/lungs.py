@@ -20,7 +20,7 @@ from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.learn.segmentation import agreement, largest_parts
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.studies.cxr_severity.cohorts import given
-from nextaim_kit.studies.cxr_severity.doubts import doubts
+from nextaim_kit.studies.cxr_severity.film_checks import doubts
 from nextaim_kit.studies.cxr_severity.preprocessing import (
     Films,
     Frame,

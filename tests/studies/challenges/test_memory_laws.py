@@ -8,7 +8,7 @@ import pytest
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory.dry_run import dry_run
-from nextaim_kit.memory.step import GB
+from nextaim_kit.memory.step_memory import GB
 from nextaim_kit.studies.challenges import memory_laws
 from nextaim_kit.studies.challenges.network import builder, check_edges
 

@@ -12,7 +12,7 @@ import torch
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.learn.predictions import by_repeat
-from nextaim_kit.learn.splits import folds, rotations
+from nextaim_kit.learn.splits import patient_folds, rotations
 from nextaim_kit.studies.cxr_severity import severity
 from nextaim_kit.studies.cxr_severity.clinical import missingness
 from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER, Patients, SeverityNet, logits
@@ -22,7 +22,7 @@ RECIPE = severity.Recipe(epochs=3, batch_size=16, learning_rate=2e-3)
 
 @pytest.fixture(scope="module")
 def parts(chests):
-    return folds(chests.table, 4, seed=0, group="patient")
+    return patient_folds(chests.table, 4, seed=0, group="patient")
 
 
 @pytest.fixture(scope="module")

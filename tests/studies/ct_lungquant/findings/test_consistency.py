@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from nextaim_kit.studies.ct_lungquant.findings import planted, words
+from nextaim_kit.studies.ct_lungquant.findings import planted_errors, words
 from nextaim_kit.studies.ct_lungquant.findings.values import make_report
 
 
@@ -61,8 +61,10 @@ def test_a_warning_of_the_software_reaches_the_impression(row):
 
 
 def test_planted_contradictions_are_caught_and_consistent_errors_are_not(row):
-    found = planted.plant(pd.DataFrame([row, row | {"subject": "A-002", "ct_ss": 2, "upper": 0.5}]))
-    caught = planted.caught(found, n_boot=50, seed=0).set_index("name")
+    found = planted_errors.plant(
+        pd.DataFrame([row, row | {"subject": "A-002", "ct_ss": 2, "upper": 0.5}])
+    )
+    caught = planted_errors.caught(found, n_boot=50, seed=0).set_index("name")
     ends = caught.loc["lesions ten times too large", ["low", "high"]].tolist()
     assert ends == pytest.approx([100 * 0.025**0.5, 100])  # exact, of two patients
     caught = caught["value"]

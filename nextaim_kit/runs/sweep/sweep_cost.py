@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from nextaim_kit.runs.expected import Expected, earlier, taken
+from nextaim_kit.runs.run_cost import Expected, earlier, taken
 from nextaim_kit.runs.sweep.state import Progress
 
 

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory.dry_run import block_kinds
 from nextaim_kit.memory.predict import predict
-from nextaim_kit.memory.step import GB, Step, shapes
+from nextaim_kit.memory.step_memory import GB, Step, shapes
 
 
 class Block(nn.Module):

@@ -8,7 +8,7 @@ import pytest
 from nextaim_kit.data.films import read_mask
 from nextaim_kit.learn.segmentation import largest_parts
 from nextaim_kit.studies.cxr_severity.cohorts import load_films
-from nextaim_kit.studies.cxr_severity.doubts import doubts
+from nextaim_kit.studies.cxr_severity.film_checks import doubts
 from nextaim_kit.studies.cxr_severity.preprocessing import at_size, load_even, load_masks
 from nextaim_kit.studies.cxr_severity.twin import make_twin
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nextaim_kit.report.form import ReportForm
+from nextaim_kit.report.review_form import ReportForm
 
 
 @pytest.fixture

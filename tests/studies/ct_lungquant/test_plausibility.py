@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import Found, count
+from nextaim_kit.studies.ct_lungquant.plausibility import doubts
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
 SHAPE, EDGE = (70, 60, 80), 4.0  # z, y, x; mm

@@ -23,22 +23,22 @@ from nextaim_kit.twins.chest_ct import (
     grid,
     lesions,
     organs,
-    slices,
+    patient_slice,
     tree,
     tubes,
-    volumes,
+    writing,
 )
 from nextaim_kit.twins.chest_ct.acquisition import Kernel, Scan, acquire
 from nextaim_kit.twins.chest_ct.anatomy import Chest, add_branches, draw_chest
 from nextaim_kit.twins.chest_ct.grid import Labels
 from nextaim_kit.twins.chest_ct.lesions import Disease, plant
-from nextaim_kit.twins.chest_ct.volumes import check_axes, save_volume
+from nextaim_kit.twins.chest_ct.writing import check_axes, save_volume
 from nextaim_kit.twins.twin import Progress, Twin, Who
 
 Size = tuple[int, int, int]
 SIZE: Size = (200, 150, 100)
 _SOURCES = [
-    acquisition, anatomy, bones, build, grid, lesions, organs, slices, tree, tubes, volumes,
+    acquisition, anatomy, bones, build, grid, lesions, organs, patient_slice, tree, tubes, writing,
 ]  # fmt: skip
 Known = Callable[[Chest, Labels], dict[str, Any]]
 # Patients of whose lungs a quarter or more is ill, and the others, by site.

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.challenges.volumes import hounsfield, load_boxes
+from nextaim_kit.studies.challenges.boxes import hounsfield, load_boxes
 
 
 def patient(folder, subject, *, axes="LPS", shift=0.0, empty=False):

@@ -15,8 +15,8 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.nested import nested_cv, outer_fold
 from nextaim_kit.runs.formula import formula
 from nextaim_kit.runs.markup import clean
-from nextaim_kit.runs.report import render_report
-from nextaim_kit.runs.source import source_markdown
+from nextaim_kit.runs.notebook_page import render_report
+from nextaim_kit.runs.shown_source import source_markdown
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 HOSTILE = "<script>alert(1)</script>"

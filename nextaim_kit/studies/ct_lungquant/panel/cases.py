@@ -12,8 +12,12 @@ from nextaim_kit.data.cohort import load_cohort, problems
 from nextaim_kit.data.source import find_source
 from nextaim_kit.data.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.ct_lungquant.panel.checked_tables import (
+    READ,
+    checked_readings,
+    checked_values,
+)
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, read_panel
-from nextaim_kit.studies.ct_lungquant.panel.tables import READ, checked_readings, checked_values
 from nextaim_kit.studies.ct_lungquant.quantification import quantify
 
 _FEWEST = 10  # subjects with readings and values, below which nothing can be said

@@ -8,7 +8,7 @@ import pytest
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.parameters import Parameter
-from nextaim_kit.runs.values import Unreadable, read_value
+from nextaim_kit.runs.typed import Unreadable, read_value
 
 TAKEN = [
     (int, "10", 10), (int, "+5", 5), (int, " 5 ", 5), (int, "-0", 0), (int, "-12", -12),

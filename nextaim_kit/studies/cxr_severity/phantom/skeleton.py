@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.studies.cxr_severity.phantom.organs import Build, outer_border
 from nextaim_kit.studies.cxr_severity.phantom.shapes import (
     Film,
     Grid,
@@ -14,6 +13,7 @@ from nextaim_kit.studies.cxr_severity.phantom.shapes import (
     hollowed,
     tubes,
 )
+from nextaim_kit.studies.cxr_severity.phantom.soft_tissue import Build, outer_border
 
 _RIBS = 11
 
