@@ -27,7 +27,7 @@ from nextaim_kit.machine.seeds import seed_everything
 from nextaim_kit.memory.dry_run import block_kinds, dry_run
 from nextaim_kit.memory.measuring import measure, train
 from nextaim_kit.memory.planning import Plan, plan
-from nextaim_kit.memory.step import GB, Device, Memory, Step
+from nextaim_kit.memory.step_memory import GB, Device, Memory, Step
 
 SLICE_GB, GRID = 9.5, 16
 BRATS = (4, 240, 240, 144)

@@ -37,7 +37,7 @@ def write_ct(size: tuple[int, int, int], folder: Path) -> None:
     from nextaim_kit.twins.chest_ct.acquisition import Scan, acquire
     from nextaim_kit.twins.chest_ct.anatomy import add_branches, draw_chest
     from nextaim_kit.twins.chest_ct.lesions import Disease, plant
-    from nextaim_kit.twins.chest_ct.volumes import save_volume
+    from nextaim_kit.twins.chest_ct.writing import save_volume
 
     body, place, noise = np.random.default_rng(1).spawn(3)
     chest = draw_chest(size, body)
@@ -96,9 +96,9 @@ def kit(folder: Path, out: Path, weights: str) -> dict[str, Any]:
 def write_report(row: dict[str, Any], folder: Path, out: Path) -> None:
     """The structured report, which refers to the very series."""
     from nextaim_kit.files import write_text
-    from nextaim_kit.studies.ct_lungquant.report import fhir, page, sr
-    from nextaim_kit.studies.ct_lungquant.report.evidence import read_evidence
-    from nextaim_kit.studies.ct_lungquant.report.values import make_report
+    from nextaim_kit.report import fhir, page, sr
+    from nextaim_kit.report.evidence import read_evidence
+    from nextaim_kit.studies.ct_lungquant.findings.values import make_report
 
     report = make_report(row | {"picture": str(out / row["picture"])})
     ct = read_evidence(str(folder), report.subject)

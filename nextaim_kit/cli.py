@@ -19,7 +19,7 @@ from rich.table import Table
 from nextaim_kit import __version__, catalog
 from nextaim_kit.errors import KitError, RequestError, RunError
 from nextaim_kit.places import absolute, placed
-from nextaim_kit.runs.values import Unreadable, read_value
+from nextaim_kit.runs.typed import Unreadable, read_value
 from nextaim_kit.yaml_text import parse_yaml
 
 app = typer.Typer(
@@ -285,7 +285,7 @@ def doctor() -> None:
     """Say what works on this machine, what does not, and how to mend it."""
     from nextaim_kit.doctor import examine
     from nextaim_kit.runs.record import runs_folder
-    from nextaim_kit.terminal.tables import print_findings
+    from nextaim_kit.terminal.listings import print_findings
 
     findings = examine(runs_folder())
     print_findings(console(), findings)
@@ -338,7 +338,7 @@ def data_list() -> None:
 def data_show(name: str) -> None:
     """Show a data set: what it holds, its terms, how to get it, how to cite it."""
     from nextaim_kit.data.manifest import load_manifest
-    from nextaim_kit.terminal.tables import print_manifest
+    from nextaim_kit.terminal.listings import print_manifest
 
     print_manifest(console(), load_manifest(name))
 
@@ -347,7 +347,7 @@ def data_show(name: str) -> None:
 def data_fetch(name: str) -> None:
     """Download an open data set, or say how to get another; then verify it."""
     from nextaim_kit.data.fetch import fetch
-    from nextaim_kit.terminal.tables import download_progress, print_states
+    from nextaim_kit.terminal.listings import download_progress, print_states
 
     with download_progress() as progress:
         report = fetch(name, progress=progress)
@@ -360,7 +360,7 @@ def data_fetch(name: str) -> None:
 def data_verify(name: str) -> None:
     """Check the files that are here against the manifest."""
     from nextaim_kit.data.fetch import verify
-    from nextaim_kit.terminal.tables import print_states
+    from nextaim_kit.terminal.listings import print_states
 
     states = verify(name)
     print_states(console(), states)

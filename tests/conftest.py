@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ def absent(what: str) -> None:
     if REQUIRE_ALL:
         pytest.fail(f"{what} is absent, and NEXTAIM_REQUIRE=all allows no omission")
     pytest.skip(f"left out: {what} is absent")
+
+
+def validator_says(path) -> str:
+    """What dciodvfy says of a DICOM file."""
+    if shutil.which("dciodvfy") is None:
+        absent("dciodvfy (Debian package dicom3tools)")
+    done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -149,11 +149,11 @@ def test_a_study_that_is_too_long_needs_a_reason_in_contributing(tmp_path):
 
 
 def test_a_notebook_imports_public_rooms_and_no_other_study():
-    rooms = {"data", "errors", "files", "launcher", "learn", "memory", "progress", "runs", "show"}
+    rooms = {"data", "errors", "files", "launcher", "learn", "memory", "progress", "report", "runs"}
     for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
         for name in kit_imports(path):
             room, _, rest = name.removeprefix("nextaim_kit.").partition(".")
-            assert room in rooms | {"studies", "twins"}, f"{path.name} imports {name}"
+            assert room in rooms | {"show", "studies", "twins"}, f"{path.name} imports {name}"
             study = rest.partition(".")[0] if room == "studies" else path.parent.name
             assert study == path.parent.name, f"{path.name} imports another study: {name}"
 

@@ -19,9 +19,9 @@ from nextaim_kit.memory.fitting import GB, check_fits
 from nextaim_kit.runs.background import Job, begin, jobs
 from nextaim_kit.runs.chain import before, command_line
 from nextaim_kit.runs.compare import Reference
-from nextaim_kit.runs.expected import expect, minutes_text
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.record import runs_folder
+from nextaim_kit.runs.run_cost import expect, minutes_text
 
 
 def form(notebook: str = "ct_radiomics/severity", profile: str = "tutorial") -> None:

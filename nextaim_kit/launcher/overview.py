@@ -19,9 +19,9 @@ from nextaim_kit.memory.fitting import check_fits
 from nextaim_kit.runs.background import Job, jobs
 from nextaim_kit.runs.board import Row, board_page, collect, render_board
 from nextaim_kit.runs.cards import cards
-from nextaim_kit.runs.expected import age, minutes_text
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder
+from nextaim_kit.runs.run_cost import age, minutes_text
 
 _RECENT = 12
 

@@ -127,7 +127,7 @@ def icc_interval(ratings: ArrayLike) -> Interval:
     return float(rho), float(low), float(high)
 
 
-def bland_altman(
+def limits_of_agreement(
     one: ArrayLike, other: ArrayLike, *, n_boot: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Limits within which `one` less `other` lies for 95 of 100 patients, and if they fan out.

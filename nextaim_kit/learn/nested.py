@@ -20,7 +20,7 @@ from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
 from nextaim_kit.learn.predictions import auc_over_folds, by_repeat, pooled
 from nextaim_kit.learn.selection import Kind
-from nextaim_kit.learn.splits import Split, folds
+from nextaim_kit.learn.splits import Split, patient_folds
 from nextaim_kit.machine.workers import parallel
 
 Setting = dict[str, Any]
@@ -341,7 +341,7 @@ def _tasks(
     tasks = []
     for repeat in range(repeats):
         if splits is None:
-            parts = folds(table.iloc[rows], outer, seed=_seed(seed, repeat), by=by)
+            parts = patient_folds(table.iloc[rows], outer, seed=_seed(seed, repeat), by=by)
             named: Any = {k: (rows[a], rows[b]) for k, (a, b) in enumerate(parts)}
         else:
             named = splits if isinstance(splits, Mapping) else dict(enumerate(splits))
@@ -386,7 +386,7 @@ def outer_fold(
 
 def choose(plan: _Plan, train: NDArray[np.int64], seed: int) -> tuple[Setting, float, float]:
     """Best setting by inner AUC, that AUC, and the threshold on its left-out predictions."""
-    parts = folds(plan.table.iloc[train], plan.inner, seed=seed, by=plan.by)
+    parts = patient_folds(plan.table.iloc[train], plan.inner, seed=seed, by=plan.by)
     p = np.empty((len(plan.settings), len(train)))
     for fit, left in parts:
         p[:, left] = _inner(plan, train[fit], train[left], seed)

@@ -15,7 +15,7 @@ Rows = NDArray[np.int64]
 Split = tuple[Rows, Rows]
 
 
-def folds(
+def patient_folds(
     cohort: pd.DataFrame,
     n_splits: int,
     *,

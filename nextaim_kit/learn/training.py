@@ -30,7 +30,7 @@ from nextaim_kit.learn.weights import check_same_network, digest, load_weights
 from nextaim_kit.machine.limits import loader_workers
 from nextaim_kit.memory.planning import Plan
 from nextaim_kit.memory.recompute import recomputing
-from nextaim_kit.memory.step import Step
+from nextaim_kit.memory.step_memory import Step
 from nextaim_kit.memory.training import Budget, item_shapes, make_room
 
 _BEST, _LAST, _HISTORY, _ASKED = "best.ckpt", "last.ckpt", "history.json", "asked.json"

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from nextaim_kit.memory.cpu_workspace import bytes_of, cpu_workspace
-from nextaim_kit.memory.step import Device, Memory
+from nextaim_kit.memory.step_memory import Device, Memory
 
 _BLOCK = 512  # bytes that CUDA's caching allocator rounds up to
 _HOST = "host"

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory.allocations import Book
 from nextaim_kit.memory.recompute import recomputing
-from nextaim_kit.memory.step import Memory, Step
+from nextaim_kit.memory.step_memory import Memory, Step
 
 _PARTS = 2  # batches of a step that are run: from the second on, gradients are there already
 

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.profiler import ProfilerActivity, profile
 
 from nextaim_kit.memory.recompute import recomputing
-from nextaim_kit.memory.step import Device, Shaped, Step
+from nextaim_kit.memory.step_memory import Device, Shaped, Step
 
 
 @dataclass(frozen=True)

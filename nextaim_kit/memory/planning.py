@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory import tricks
-from nextaim_kit.memory.step import GB, Device, Memory, Step, shapes
+from nextaim_kit.memory.step_memory import GB, Device, Memory, Step, shapes
 from nextaim_kit.memory.tricks import LINK, Mixed, Offer
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from nextaim_kit.memory.dry_run import dry_run
-from nextaim_kit.memory.step import Memory, Step, shapes
+from nextaim_kit.memory.step_memory import Memory, Step, shapes
 
 
 def predict(build: Callable[[], nn.Module], inputs: Any, **options: Any) -> Memory:

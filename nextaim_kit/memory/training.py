@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, default_collate
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.memory.planning import Plan, plan
-from nextaim_kit.memory.step import CONTEXT, GB, Shaped, Step
+from nextaim_kit.memory.step_memory import CONTEXT, GB, Shaped, Step
 
 _SHARE = 0.9  # of a CPU's free memory; the rest is for loading and for what else is open
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.memory.step import Step
+from nextaim_kit.memory.step_memory import Step
 
 if TYPE_CHECKING:
     from torch import nn

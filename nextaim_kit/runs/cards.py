@@ -10,8 +10,8 @@ from typing import Any
 from nextaim_kit.catalog import Notebook, Study, Thumbnail, project_folder
 from nextaim_kit.runs.board import latest_runs
 from nextaim_kit.runs.compare import Comparison, compare, is_synthetic
-from nextaim_kit.runs.expected import Expected, expect
 from nextaim_kit.runs.record import FILES, read_record
+from nextaim_kit.runs.run_cost import Expected, expect
 
 _SIZE = (560, 315)  # pixels: twice what a card shows, for screens that have twice as many
 _WHITE = "white"

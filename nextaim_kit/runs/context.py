@@ -189,7 +189,7 @@ class Run:
         """
         from IPython.display import Markdown, display
 
-        from nextaim_kit.runs.source import source_markdown
+        from nextaim_kit.runs.shown_source import source_markdown
 
         display(Markdown(source_markdown(thing)))
 

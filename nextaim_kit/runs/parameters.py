@@ -31,7 +31,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nextaim_kit.catalog import Notebook, near_miss
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.runs.values import Unreadable, read_value
+from nextaim_kit.runs.typed import Unreadable, read_value
 
 _NUMBER = r"([-+]?(?:inf|\d+\.?\d*(?:e[-+]?\d+)?))"
 _BOUNDS = re.compile(rf"\s*\[\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\]\s*$")

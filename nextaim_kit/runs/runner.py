@@ -183,7 +183,7 @@ def _close(request: Request, error: KitError | None) -> dict[str, Any]:
     """Write notebook, report and, last, the record."""
     import nbformat
 
-    from nextaim_kit.runs.report import render_report
+    from nextaim_kit.runs.notebook_page import render_report
 
     folder = request.folder
     record = _failed(request, error) if error else compose(request, _result(folder))

@@ -1,24 +1,25 @@
-"""Figures of how values are distributed: histograms with limits, classes with their borders."""
+"""Figures of how values are distributed: histograms with limits, values by site."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nextaim_kit.show.style import (
+    BLACK,
     BLUE,
     CYCLE,
     DASHES,
     GRAY,
-    LIGHT,
     VERMILION,
     described,
     new_figure,
     reference_lines,
+    short_name,
     styled,
 )
 
@@ -64,41 +65,60 @@ def histograms(
 
 
 @styled
-def class_borders(
-    truth: ArrayLike,
-    measured: ArrayLike,
-    borders: Sequence[float],
+def distribution_by_site(
+    df: pd.DataFrame,
+    feature: str,
     *,
-    quantity: str,
-    unit: str,
+    site: str = "site",
+    unit: str = "",
+    log: bool = False,
     title: str = "",
 ) -> Figure:
-    """Measured against true values, with the borders of classes; where the class differs, crosses.
+    """One feature by site: every patient as a dot over a box of quartiles.
 
     Parameters
     ----------
-    truth, measured : array-like of shape (n,)
-    borders : sequence of float
-        Where the next class begins.
-    quantity, unit : str
+    df : DataFrame
+        One row per patient; with ``label`` the two classes differ in color and place.
+    feature, site : str
+        Columns; sites are ordered by name and written with their number of patients.
+    unit : str
+    log : bool
+        Logarithmic axis.
     title : str
     """
-    x, y = np.asarray(truth, float), np.asarray(measured, float)
-    same = np.searchsorted(borders, x, side="right") == np.searchsorted(borders, y, side="right")
-    top = 1.05 * max(float(x.max()), float(y.max()), borders[0])
-    figure, axes = new_figure(5.2, 5.0)
+    known = df.dropna(subset=[feature])
+    parts = {str(s): p[feature].to_numpy(float) for s, p in known.groupby(site)}
+    figure, axes = new_figure(1.6 + 1.0 * len(parts), 4.0)
     axis = axes[0, 0]
-    inside = [0.0, *(b for b in borders if b < top), top]
-    for low, high in pairwise(inside):
-        axis.fill_between([low, high], low, high, color=LIGHT, alpha=0.55, linewidth=0)
-    axis.plot([0, top], [0, top], color=GRAY, linewidth=1, linestyle=":")
-    axis.scatter(x[same], y[same], s=26, color=BLUE, linewidths=0, label="same class")
-    axis.scatter(x[~same], y[~same], s=34, color=VERMILION, marker="x", label="another class")
-    axis.set(xlabel=f"true {quantity} ({unit})", ylabel=f"measured {quantity} ({unit})")
-    axis.set(title=title, xlim=(0, top), ylim=(0, top), aspect="equal")
-    axis.legend(loc="upper left")
-    return described(
-        figure,
-        f"Measured against true {quantity} of {len(x)} patients: {int(same.sum())} in the same "
-        f"class, {int((~same).sum())} in another; classes begin at {', '.join(map(str, borders))}.",
-    )
+    axis.boxplot(
+        list(parts.values()), showfliers=False, widths=0.5,
+        medianprops={"color": BLACK, "linewidth": 2}, boxprops={"color": GRAY},
+        whiskerprops={"color": GRAY}, capprops={"color": GRAY},
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    at = known[site].astype(str).map({name: k for k, name in enumerate(parts, 1)})
+    groups = by_outcome(known)
+    for k, (name, part) in enumerate(groups):
+        middle = (k - (len(groups) - 1) / 2) * 0.22
+        axis.scatter(
+            at[part.index] + middle + rng.uniform(-0.1, 0.1, len(part)), part[feature], s=12,
+            marker="ox"[k], color=(BLUE, VERMILION)[k], alpha=0.5, label=name,
+            linewidths=0 if k == 0 else 1,
+        )  # fmt: skip
+    if log:
+        axis.set_yscale("log")
+    if len(groups) == 2:
+        figure.legend(loc="outside upper right", ncols=2)
+    axis.set_xticks(range(1, len(parts) + 1), [f"{s}\nn = {len(v)}" for s, v in parts.items()])
+    name = short_name(feature)
+    axis.set(ylabel=f"{name} ({unit})" if unit else name, title=title)
+    said = [f"{s} {np.median(v):.3g}" for s, v in parts.items() if len(v)]
+    return described(figure, f"{name} by site, median: {'; '.join(said)}.")
+
+
+def by_outcome(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Name and rows of each outcome; all rows under no name where there are not two."""
+    if "label" not in df or df["label"].nunique() != 2:
+        return [("", df)]
+    return [("not severe", df[df["label"] == 0]), ("severe", df[df["label"] == 1])]

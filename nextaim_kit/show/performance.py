@@ -130,7 +130,7 @@ def _calibration_bins(y: np.ndarray, p: np.ndarray, bins: int) -> pd.DataFrame:
 
 
 @styled
-def decision_curve(df: pd.DataFrame, *, title: str = "") -> Figure:
+def net_benefit(df: pd.DataFrame, *, title: str = "") -> Figure:
     """Net benefit over the threshold probability.
 
     Parameters
@@ -278,44 +278,6 @@ def curves(
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
     figure.legend(loc="outside lower center", ncols=min(3, len(lines)))
     return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}.")
-
-
-@styled
-def confusion(
-    y: ArrayLike,
-    predicted: ArrayLike,
-    labels: Sequence[str] = ("not severe", "severe"),
-    *,
-    title: str = "",
-) -> Figure:
-    """Confusion matrix with counts and the fraction of each true class.
-
-    Parameters
-    ----------
-    y, predicted : array-like of shape (n,)
-        True and predicted class, 0 to len(labels) - 1.
-    labels : sequence of str
-        Names of the classes.
-    title : str
-    """
-    from sklearn.metrics import confusion_matrix
-
-    counts = confusion_matrix(y, predicted, labels=range(len(labels)))
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = 2.4 + 0.75 * len(labels)
-    figure, axes = new_figure(size + 0.4, size)
-    axis = axes[0, 0]
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1.25)
-    for (i, j), count in np.ndenumerate(counts):
-        color = "white" if share[i, j] > 0.6 else "black"
-        axis.text(j, i, f"{count}\n{share[i, j]:.0%}", ha="center", va="center", color=color)
-    axis.set_xticks(range(len(labels)), labels)
-    axis.set_yticks(range(len(labels)), labels)
-    axis.set(xlabel="predicted", ylabel="true", title=title)
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
-    said = [f"of {counts[i].sum()} {name} {counts[i, i]} correct" for i, name in enumerate(labels)]
-    return described(figure, f"Confusion matrix: {'; '.join(said)}.")
 
 
 def _outcomes(y: ArrayLike, name: str) -> np.ndarray:

@@ -95,11 +95,6 @@ _STYLE: Any = {
 }
 
 
-def use_style() -> None:
-    """Give figures drawn from here on the kit's look; the kit's own figures have it anyway."""
-    mpl.rcParams.update(_STYLE)
-
-
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """Decorate a figure function so that it draws in the kit's look, whatever is set outside."""
 

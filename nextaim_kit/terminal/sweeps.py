@@ -17,11 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.expected import minutes_text
 from nextaim_kit.runs.record import REPORT
+from nextaim_kit.runs.run_cost import minutes_text
 from nextaim_kit.runs.sweep import controller, results, scripts
 from nextaim_kit.runs.sweep.controller import Engine
-from nextaim_kit.runs.sweep.estimate import estimates
 from nextaim_kit.runs.sweep.plan import (
     PLAN,
     Plan,
@@ -38,6 +37,7 @@ from nextaim_kit.runs.sweep.plan import (
 from nextaim_kit.runs.sweep.row import run_row
 from nextaim_kit.runs.sweep.state import LOGS, Ending, forget, progress
 from nextaim_kit.runs.sweep.state import Progress as State
+from nextaim_kit.runs.sweep.sweep_cost import estimates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,11 +9,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.agreement import (
-    bland_altman,
     icc,
     icc_interval,
     kappa_as_reader,
     kappa_matrix,
+    limits_of_agreement,
     mean_kappa,
     weighted_kappa,
 )
@@ -106,7 +106,7 @@ def test_limits_of_agreement_are_bland_and_altman_s():
     rng = np.random.default_rng(1)
     other = rng.normal(50, 10, 200)
     off = rng.normal(3, 2, 200)
-    found = bland_altman(other + off, other, n_boot=1000).set_index("metric")
+    found = limits_of_agreement(other + off, other, n_boot=1000).set_index("metric")
     assert found["value"]["bias"] == pytest.approx(off.mean())
     assert found["value"]["limit_high"] == pytest.approx(off.mean() + 1.96 * off.std(ddof=1))
     # Their interval of a limit: 1.96 times sqrt(3 s^2 / n) to either side.
@@ -117,7 +117,7 @@ def test_limits_of_agreement_are_bland_and_altman_s():
 
 def test_limits_of_few_patients_are_wider_than_their_resamples():
     one, other = np.array([3.0, 5, 4, 8, 6]), np.array([2.0, 5, 3, 6, 7])
-    found = bland_altman(one, other).set_index("metric").loc["bias"]
+    found = limits_of_agreement(one, other).set_index("metric").loc["bias"]
     off = one - other
     margin = 2.776445 * off.std(ddof=1) / np.sqrt(5)  # Student's t of 4 degrees of freedom
     assert found["high"] - found["low"] == pytest.approx(2 * margin, rel=0.1)
@@ -126,11 +126,11 @@ def test_limits_of_few_patients_are_wider_than_their_resamples():
 def test_differences_that_fan_out_are_found():
     rng = np.random.default_rng(2)
     other = rng.uniform(1, 50, 200)
-    found = bland_altman(other * np.exp(rng.normal(0, 0.2, 200)), other).set_index("metric")
+    found = limits_of_agreement(other * np.exp(rng.normal(0, 0.2, 200)), other).set_index("metric")
     assert found["low"]["widening"] > 0.3
 
 
 @pytest.mark.parametrize("wrong", [[1.0, 2.0], [1.0, 2.0, np.nan], [1.0, 2.0, 3.0, 4.0]])
 def test_measurements_that_do_not_pair_are_refused(wrong):
     with pytest.raises(DataError, match="two measurements cannot be compared"):
-        bland_altman(wrong, np.arange(3.0))
+        limits_of_agreement(wrong, np.arange(3.0))

@@ -17,7 +17,7 @@ from nextaim_kit.learn.nested import (
     nested_cv,
     shuffled_aucs,
 )
-from nextaim_kit.learn.splits import folds, leave_one_site_out
+from nextaim_kit.learn.splits import leave_one_site_out, patient_folds
 
 FEATURES = [f"f{k}" for k in range(6)]
 
@@ -107,7 +107,7 @@ def test_folds_are_alike_in_label_and_site_where_asked():
 @pytest.mark.parametrize("combat", [None, ComBat()])
 def test_what_is_tested_chooses_nothing(combat):
     table = cohort()
-    train, test = folds(table, 3, seed=0)[0]
+    train, test = patient_folds(table, 3, seed=0)[0]
     changed = table.copy()
     changed.loc[test, "label"] = 1 - table.loc[test, "label"]
     changed.loc[test, FEATURES] = 1e3 * table.loc[test, FEATURES] - 50
@@ -125,7 +125,7 @@ def test_what_is_tested_chooses_nothing(combat):
 
 def test_the_leak_does_let_the_tested_rows_choose():
     table = cohort(effect=0)
-    train, test = folds(table, 3, seed=0)[0]
+    train, test = patient_folds(table, 3, seed=0)[0]
     planted = table.copy()
     planted.loc[test, "f5"] = 100.0 * table.loc[test, "label"]
     options = {"splits": [(train, test)], "ks": (1,)}
@@ -135,7 +135,7 @@ def test_the_leak_does_let_the_tested_rows_choose():
 
 def test_imputation_is_fitted_in_the_fold():
     table = cohort()
-    train, test = folds(table, 3, seed=0)[0]
+    train, test = patient_folds(table, 3, seed=0)[0]
     table.loc[train[:4], "f2"] = np.nan
     table.loc[test, "f2"] = 1e6
     model = run(table, splits=[(train, test)], selectors=("none",)).models[0]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.splits import folds, leave_one_site_out, rotations
+from nextaim_kit.learn.splits import leave_one_site_out, patient_folds, rotations
 
 
 def cohort(patients=80, rows=1, sites=2) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def subjects(table, rows) -> set[str]:
 @pytest.mark.parametrize("by", [("label",), ("label", "site")])
 def test_a_patient_is_never_on_both_sides_and_every_row_is_tested_once(rows, by):
     table = cohort(rows=rows)
-    split = folds(table, 5, seed=0, by=by)
+    split = patient_folds(table, 5, seed=0, by=by)
     for train, test in split:
         assert not subjects(table, train) & subjects(table, test)
         assert sorted([*train, *test]) == list(range(len(table)))
@@ -42,21 +42,21 @@ def test_patients_with_unequal_numbers_of_rows_stay_whole():
     rng = np.random.default_rng(0)
     table = cohort(60)
     table = table.loc[np.repeat(table.index, rng.integers(1, 6, 60))].sample(frac=1, random_state=0)
-    for train, test in folds(table, 5, seed=3):
+    for train, test in patient_folds(table, 5, seed=3):
         assert not subjects(table, train) & subjects(table, test)
         assert table["label"].iloc[test].mean() == pytest.approx(table["label"].mean(), abs=0.1)
 
 
 def test_folds_are_alike_in_label():
     table = cohort().assign(label=[1] * 20 + [0] * 60)
-    for _, test in folds(table, 5, seed=0):
+    for _, test in patient_folds(table, 5, seed=0):
         assert table["label"].iloc[test].sum() == 4
         assert len(test) == 16
 
 
 def test_folds_are_alike_in_label_and_site():
     table = cohort()
-    for _, test in folds(table, 5, seed=0, by=("label", "site")):
+    for _, test in patient_folds(table, 5, seed=0, by=("label", "site")):
         counts = table.iloc[test].groupby(["label", "site"]).size()
         assert counts.tolist() == [4, 4, 4, 4]
 
@@ -65,14 +65,14 @@ def test_a_stratum_smaller_than_the_folds_is_merged_within_its_class():
     table = cohort()
     rare = table.index[table["label"] == 1][:3]
     table.loc[rare, "site"] = "rare"
-    split = folds(table, 5, seed=0, by=("label", "site"))
+    split = patient_folds(table, 5, seed=0, by=("label", "site"))
     assert [table["label"].iloc[test].sum() for _, test in split] == [8] * 5
 
 
 def test_rows_without_a_unique_index_are_split_by_position():
     table = cohort()
-    expected = folds(table, 5, seed=0)
-    found = folds(table.set_axis([7] * 80), 5, seed=0)
+    expected = patient_folds(table, 5, seed=0)
+    found = patient_folds(table.set_axis([7] * 80), 5, seed=0)
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(expected, found, strict=True))
 
 
@@ -80,7 +80,7 @@ def test_rows_without_a_unique_index_are_split_by_position():
 def test_the_same_seed_gives_the_same_folds_and_another_seed_others(rows):
     table = cohort(rows=rows)
     first, again, other = (
-        [test.tolist() for _, test in folds(table, 5, seed=seed)] for seed in (4, 4, 5)
+        [test.tolist() for _, test in patient_folds(table, 5, seed=seed)] for seed in (4, 4, 5)
     )
     assert first == again
     assert first != other
@@ -91,7 +91,7 @@ def test_a_class_with_fewer_patients_than_folds_is_refused_with_its_name(column)
     table = cohort().astype({"label": object})
     table.loc[:3, column] = "rare"
     with pytest.raises(DataError, match=f"{column} rare cannot be in every one of 5 folds") as said:
-        folds(table, 5, seed=0, by=(column,))
+        patient_folds(table, 5, seed=0, by=(column,))
     assert "at most 4 folds" in str(said.value)
 
 
@@ -99,13 +99,13 @@ def test_many_rows_of_few_patients_do_not_make_a_class_large_enough():
     table = cohort(rows=4)
     table["label"] = (table["subject"] < "P003").astype(int)
     with pytest.raises(DataError, match="label 1 cannot be in every one of 4 folds"):
-        folds(table, 4, seed=0)
+        patient_folds(table, 4, seed=0)
 
 
 def test_patients_of_both_labels_who_cannot_be_spread_over_the_folds_are_refused():
     table = pd.DataFrame({"subject": list("ABBCCD"), "label": [1, 1, 0, 0, 1, 0]})
     with pytest.raises(DataError, match=r"fold \d is without label 0"):
-        folds(table, 3, seed=0)
+        patient_folds(table, 3, seed=0)
 
 
 @pytest.mark.parametrize("column", ["label", "site", "subject"])
@@ -113,12 +113,12 @@ def test_a_row_without_label_site_or_patient_is_refused(column):
     table = cohort().astype({"label": object})
     table.loc[:1, column] = None
     with pytest.raises(DataError, match=f"2 rows have no {column}"):
-        folds(table, 5, seed=0, by=("label", "site"))
+        patient_folds(table, 5, seed=0, by=("label", "site"))
 
 
 def test_labels_of_one_class_are_refused():
     with pytest.raises(DataError, match="label is the same in all rows"):
-        folds(cohort().assign(label=1), 5, seed=0)
+        patient_folds(cohort().assign(label=1), 5, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_labels_of_one_class_are_refused():
 )
 def test_a_request_for_one_fold_or_an_unknown_column_is_refused(n_splits, by, said):
     with pytest.raises(RequestError, match=said):
-        folds(cohort(), n_splits, seed=0, by=by)
+        patient_folds(cohort(), n_splits, seed=0, by=by)
 
 
 def test_each_site_is_left_out_once_and_never_trained_on():
@@ -165,26 +165,26 @@ def test_no_site_can_be_left_out_of_one_or_of_rows_without(change, error, said):
 @pytest.mark.parametrize("rows", [1, 3])
 def test_patients_without_a_class_stay_whole_and_every_row_is_tested_once(rows):
     table = cohort(patients=23, rows=rows).drop(columns=["site", "label"])
-    split = folds(table, 5, seed=0, by=())
+    split = patient_folds(table, 5, seed=0, by=())
     for train, test in split:
         assert not subjects(table, train) & subjects(table, test)
         assert sorted([*train, *test]) == list(range(len(table)))
         assert 4 <= len(subjects(table, test)) <= 5
     assert sorted(np.concatenate([test for _, test in split])) == list(range(len(table)))
-    other = folds(table, 5, seed=1, by=())
+    other = patient_folds(table, 5, seed=1, by=())
     assert [test.tolist() for _, test in split] != [test.tolist() for _, test in other]
 
 
 def test_fewer_patients_than_folds_are_refused_however_many_rows_they_have():
     with pytest.raises(DataError, match="4 patients cannot make 5 folds"):
-        folds(cohort(patients=4, rows=3), 5, seed=0, by=())
+        patient_folds(cohort(patients=4, rows=3), 5, seed=0, by=())
 
 
 @pytest.mark.parametrize("n", [3, 5])
 @pytest.mark.parametrize("by", [(), ("label",)])
 def test_each_fold_is_tested_once_validated_once_and_trained_on_else(n, by):
     table = cohort(rows=2)
-    parts = folds(table, n, seed=0, by=by)
+    parts = patient_folds(table, n, seed=0, by=by)
     found = rotations(parts)
     for k, (train, val, test) in enumerate(found):
         assert test.tolist() == parts[k][1].tolist()
@@ -198,4 +198,4 @@ def test_each_fold_is_tested_once_validated_once_and_trained_on_else(n, by):
 
 def test_two_folds_leave_nothing_to_train_on_and_are_refused():
     with pytest.raises(RequestError, match=r"at least 3 folds(.|\n)*2"):
-        rotations(folds(cohort(), 2, seed=0))
+        rotations(patient_folds(cohort(), 2, seed=0))

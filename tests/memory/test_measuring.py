@@ -8,7 +8,7 @@ from torch import nn
 
 from nextaim_kit.memory.measuring import measure, peak_of, train
 from nextaim_kit.memory.predict import predict
-from nextaim_kit.memory.step import Step
+from nextaim_kit.memory.step_memory import Step
 
 
 def linear():

@@ -9,7 +9,7 @@ from torch import nn
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory.planning import plan
 from nextaim_kit.memory.predict import predict
-from nextaim_kit.memory.step import GB
+from nextaim_kit.memory.step_memory import GB
 
 SHAPE = (1, 32, 32, 32)
 ORDER = [
@@ -48,7 +48,7 @@ def planned(share, build=network, **options):
 @pytest.fixture(autouse=True)
 def _no_allowance(monkeypatch):
     """Without the constant half GB, in which these small networks would drown."""
-    monkeypatch.setattr("nextaim_kit.memory.step.CONTEXT", 0)
+    monkeypatch.setattr("nextaim_kit.memory.step_memory.CONTEXT", 0)
 
 
 def test_what_fits_is_left_as_it_is():

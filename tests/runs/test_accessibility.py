@@ -13,8 +13,8 @@ from nextaim_kit.catalog import Notebook, Published, Study
 from nextaim_kit.errors import RunError
 from nextaim_kit.runs.chain import Ending
 from nextaim_kit.runs.gallery import write_gallery
+from nextaim_kit.runs.notebook_page import render_report
 from nextaim_kit.runs.record import hardware, write_record
-from nextaim_kit.runs.report import render_report
 from tests.browser import barriers
 
 pytestmark = [pytest.mark.browser, pytest.mark.rest]

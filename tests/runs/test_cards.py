@@ -13,8 +13,8 @@ from PIL import Image
 
 from nextaim_kit import catalog
 from nextaim_kit.runs.cards import cards
-from nextaim_kit.runs.expected import Expected, minutes_text
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
+from nextaim_kit.runs.run_cost import Expected, minutes_text
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
 DRAW = {

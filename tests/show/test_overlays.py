@@ -1,4 +1,4 @@
-"""Pictures of segmented volumes, and histograms and classes beside them."""
+"""Pictures of segmented volumes, and histograms beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.show.plots import Segmented, alt_of, class_borders, histograms, overlays
+from nextaim_kit.show.plots import Segmented, alt_of, histograms, overlays
 
 
 def volume(shape=(20, 24, 30), spacing=(1.0, 1.0, 3.0)):
@@ -60,8 +60,3 @@ def test_a_histogram_says_where_most_is_and_draws_its_limits():
     )
     assert "one 8 in all, most at 15" in alt_of(figure)
     assert "cut 12" in alt_of(figure)
-
-
-def test_patients_in_another_class_are_counted():
-    figure = class_borders([1, 10, 30], [6, 12, 31], (5, 25), quantity="share", unit="%")
-    assert "2 in the same class, 1 in another" in alt_of(figure)

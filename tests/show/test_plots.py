@@ -15,8 +15,9 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.agreement import limits_of_agreement
 from nextaim_kit.show import plots
-from nextaim_kit.show.style import CYCLE, short_name
+from nextaim_kit.show.style import short_name
 
 RNG = np.random.default_rng(3)
 Y = np.repeat([0, 1], 60)
@@ -24,28 +25,28 @@ P = np.clip(0.35 + 0.3 * Y + RNG.normal(0, 0.15, 120), 0.01, 0.99)
 FEATURES = pd.DataFrame(
     RNG.normal(size=(120, 4)), columns=[f"original_glcm_F{i}" for i in range(4)]
 )
-PATIENTS = FEATURES.assign(site=np.tile(["Pisa", "Milan"], 60), label=Y, lesion_volume_ml=P * 50)
+PATIENTS = FEATURES.assign(site=np.tile(["Pisa", "Milan"], 60), label=Y)
 FOREST = pd.DataFrame({"name": ["a", "b"], "value": [0.8, 0.7], "low": [0.7, np.nan],
                        "high": [0.9, np.nan], "group": ["model", "baseline"]})  # fmt: skip
 CURVES = pd.DataFrame({"threshold": [0.1, 0.5], "model_a": [0.3, 0.2], "treat all": [0.3, 0.0]})
 ERASED = {"by attention": ([0, 50, 100], [0.9, 0.4, 0.15]), "any order": ([0, 100], [0.9, 0.7])}
 FILMS = [RNG.normal(100, 20, (40, 30)), RNG.normal(900, 20, (60, 60))]
+TWICE = (P * 80, P * 80 + RNG.normal(0, 5, 120))
 DISC = np.hypot(*np.mgrid[-1:1:20j, -1:1:20j]) < 0.5
-CHOSEN = pd.DataFrame({"feature": list(FEATURES), "frequency": [1.0, 0.2, 0.6, 0.4]})
+
+
+def differences() -> plots.Differences:
+    return plots.Differences(*TWICE, limits_of_agreement(*TWICE), "%", "points")
 
 
 def draw(name: str) -> Figure:
     made = {
         "roc": lambda: plots.roc({"model": (Y, P)}, {"model": (0.9, 0.8, 0.95)}),
         "calibration": lambda: plots.calibration(Y, P),
-        "decision_curve": lambda: plots.decision_curve(CURVES),
+        "net_benefit": lambda: plots.net_benefit(CURVES),
         "intervals": lambda: plots.intervals(FOREST, xlabel="AUC", reference=[(0.85, "talk")]),
-        "confusion": lambda: plots.confusion(Y, P > 0.5),
-        "selection_frequency": lambda: plots.selection_frequency(CHOSEN),
-        "selection_by_selector": lambda: plots.selection_frequency(
-            pd.concat([CHOSEN.assign(selector=s) for s in ("mrmr", "mutual_info")])),
         "shap_summary": lambda: plots.shap_summary(FEATURES.to_numpy() * [3, 1, 2, 1], FEATURES),
-        "volume_scatter": lambda: plots.volume_scatter(PATIENTS, list(FEATURES)),
+        "bland_altman": lambda: plots.bland_altman({"in %": differences()}),
         "curves": lambda: plots.curves(ERASED, xlabel="pixels [%]", ylabel="prediction"),
         "gallery": lambda: plots.gallery(FILMS, ["P1", "P2, severe"]),
         "distribution_by_site": lambda: plots.distribution_by_site(PATIENTS, "original_glcm_F0"),
@@ -56,13 +57,10 @@ def draw(name: str) -> Figure:
 ALL = {
     "roc": "model AUC 0.9",
     "calibration": "observed 0.50",
-    "decision_curve": "model a reaches 0.30",
+    "net_benefit": "model a reaches 0.30",
     "intervals": "a 0.80 [0.70, 0.90]; b 0.70. Reference: talk",
-    "confusion": "of 60 not severe",
-    "selection_frequency": "glcm F0 100%; glcm F2 60%",
-    "selection_by_selector": "glcm F0 100%",
     "shap_summary": "strongest on average: glcm F0",
-    "volume_scatter": "Rank correlation with lesion volume: glcm F0",
+    "bland_altman": "in %, limit low",
     "curves": "prediction by pixels [%]: by attention 0.90 to 0.15; any order 0.90 to 0.70",
     "gallery": "2 pictures: P1; P2, severe",
     "distribution_by_site": "glcm F0 by site, median: Milan",
@@ -110,12 +108,6 @@ def test_drawing_leaves_the_user_s_own_style_alone():
     before = mpl.rcParams.copy()
     plots.roc({"m": (Y, P)})
     assert mpl.rcParams == before
-
-
-def test_the_style_can_be_used_for_other_figures():
-    with mpl.rc_context():
-        plots.use_style()
-        assert mpl.rcParams["axes.prop_cycle"].by_key()["color"] == list(CYCLE)
 
 
 def test_outcomes_of_one_class_are_refused():
@@ -229,3 +221,17 @@ def test_lines_of_one_name_stand_close_and_have_it_once():
     axis = plots.intervals(pd.DataFrame(rows)).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
     assert axis.get_yticks() == pytest.approx([1.35, 3.05])
+
+
+def test_bias_and_limits_are_drawn_where_they_are():
+    figure = plots.bland_altman({"a": differences()})
+    heights = {float(line.get_ydata()[0]) for line in figure.axes[0].lines}
+    limits = limits_of_agreement(*TWICE)["value"][:3]
+    assert set(limits.round(9)) <= {round(height, 9) for height in heights}
+
+
+def test_names_that_repeat_are_told_apart_by_their_group_in_the_text():
+    lines = pd.DataFrame({"name": ["a", "a"], "value": [0.8, 0.7], "group": ["one", "two"]})
+    alt = plots.alt_of(plots.intervals(lines))
+    assert "a (one) 0.80" in alt
+    assert "a (two) 0.70" in alt

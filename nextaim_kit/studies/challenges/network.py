@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory.dry_run import dry_run
-from nextaim_kit.memory.step import GB, Step
+from nextaim_kit.memory.step_memory import GB, Step
 
 Norm = Literal["instance", "batch"]
 _NORMS: dict[str, Any] = {"instance": ("INSTANCE", {"affine": True}), "batch": "BATCH"}

@@ -26,7 +26,7 @@ from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.memory.dry_run import dry_run
 from nextaim_kit.memory.measuring import measure
 from nextaim_kit.memory.recompute import recomputing
-from nextaim_kit.memory.step import Device, Step
+from nextaim_kit.memory.step_memory import Device, Step
 from nextaim_kit.studies.challenges.network import (
     Decoder,
     Encoder,

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError, KitError
-from nextaim_kit.learn.agreement import bland_altman
+from nextaim_kit.learn.agreement import limits_of_agreement
 from nextaim_kit.learn.intervals import BOUNDS
 from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
@@ -163,7 +163,7 @@ def summary(known: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.Dat
         )
     how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
     means = mean_summary(_counted_of(known).assign(all=True), "all", **how).drop(columns="all")
-    limits = bland_altman(known["involvement"], known["truth_involvement"], **how)
+    limits = limits_of_agreement(known["involvement"], known["truth_involvement"], **how)
     limits = limits[limits["metric"] != "widening"].assign(n=len(known))
     limits["metric"] = "involvement_" + limits["metric"]
     table = pd.concat([means, limits], ignore_index=True)

@@ -15,9 +15,9 @@ from nextaim_kit.data.source import SYNTHETIC
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_lungquant import threshold
-from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
 from nextaim_kit.studies.ct_lungquant.networks.preparing import content
+from nextaim_kit.studies.ct_lungquant.plausibility import doubts
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
 
 Also = Callable[[str, Found], dict[str, Any]]

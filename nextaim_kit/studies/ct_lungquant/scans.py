@@ -19,7 +19,7 @@ from nextaim_kit.data.source import split_choice
 from nextaim_kit.data.volumes import stored_size
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.machine.limits import memory_available
-from nextaim_kit.memory.step import GB
+from nextaim_kit.memory.step_memory import GB
 
 AIR, DENSE = -1024, 3071  # HU that 12 bits hold; below is padding, such as -3024
 _FEWEST = 8  # slices: below, no height can be told

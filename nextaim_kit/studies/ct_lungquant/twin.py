@@ -8,22 +8,22 @@ import pandas as pd
 
 from nextaim_kit.studies.ct_lungquant import definitions
 from nextaim_kit.studies.ct_lungquant.truth import known
-from nextaim_kit.twins.chest_ct import cohort
+from nextaim_kit.twins.chest_ct import population
 
 
-def make_twin(n: int = cohort.TOTAL, **options: Any) -> pd.DataFrame:
+def make_twin(n: int = population.TOTAL, **options: Any) -> pd.DataFrame:
     """Make the twin's CTs and masks, or take those that are in the cache already.
 
     Parameters
     ----------
     n : int
     **options
-        Those of `twins.chest_ct.cohort.make_twin`: ``size``, ``slice_mm``, ``kernel``, ``axes``,
-        ``seed``, ``workers``, ``progress``.
+        Those of `twins.chest_ct.population.make_twin`: ``size``, ``slice_mm``, ``kernel``,
+        ``axes``, ``seed``, ``workers``, ``progress``.
 
     Returns
     -------
     DataFrame
         Its cohort, with what `truth.known` counts, each as ``truth_...``.
     """
-    return cohort.make_twin(n, known=known, sources=[definitions], **options)
+    return population.make_twin(n, known=known, sources=[definitions], **options)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nextaim_kit.data.cohort import problems
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.splits import folds as divide
+from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.cxr_severity import cohorts, hospitals
 from nextaim_kit.studies.cxr_severity.clinical import read_clinical
 from nextaim_kit.studies.cxr_severity.preprocessing import (
@@ -70,7 +70,7 @@ def joined(
             drop=True
         ),
     )
-    train, val = divide(inputs.table, folds, seed=seed, group="patient")[0]
+    train, val = patient_folds(inputs.table, folds, seed=seed, group="patient")[0]
     test = np.arange(len(inputs.table), len(both.table))
     return both, (train, val, test), pd.concat([left_out, pd.DataFrame([*set_aside, *absent])])
 

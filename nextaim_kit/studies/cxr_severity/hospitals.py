@@ -11,7 +11,7 @@ import pandas as pd
 from nextaim_kit.data.cohort import require_labels
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import auc, evaluate
-from nextaim_kit.learn.splits import Rows, folds
+from nextaim_kit.learn.splits import Rows, patient_folds
 
 _MOST = 12  # hospitals that are told apart in a table
 
@@ -99,7 +99,7 @@ def leave_out(
         if table["label"].iloc[rows].nunique() < 2:
             print(f"{site} is not left out: {name} have patients of one outcome only")
             return None
-    _, val = folds(table.iloc[rest], n_splits, seed=seed, group="patient")[0]
+    _, val = patient_folds(table.iloc[rest], n_splits, seed=seed, group="patient")[0]
     return np.delete(rest, val), rest[val], np.flatnonzero(there)
 
 

@@ -25,7 +25,7 @@ from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.studies.cxr_severity.cohorts import given
-from nextaim_kit.studies.cxr_severity.doubts import doubts
+from nextaim_kit.studies.cxr_severity.film_checks import doubts
 from nextaim_kit.studies.cxr_severity.preprocessing import (
     Films,
     Frame,

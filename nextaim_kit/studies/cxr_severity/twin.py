@@ -16,12 +16,12 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path
 from nextaim_kit.studies.cxr_severity import variables
 from nextaim_kit.studies.cxr_severity.phantom import (
-    bones,
     chest,
     exposure,
     laboratory,
-    organs,
     shapes,
+    skeleton,
+    soft_tissue,
     wires,
 )
 from nextaim_kit.studies.cxr_severity.phantom.chest import Disease, draw_chest
@@ -137,7 +137,7 @@ def twin(seed: int, *, cables: Cables, size: int = 256, outline: Outline = "aera
     return Twin(
         "cxr_severity", COUNTS, partial(_draw, cables=cables, seed=seed),
         partial(_write, size=size, outline=outline), _FILES, seed,
-        sources=[bones, chest, exposure, laboratory, organs, shapes, variables, wires],
+        sources=[chest, exposure, laboratory, shapes, skeleton, soft_tissue, variables, wires],
         what="synthetic films",
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from nextaim_kit.twins.chest_ct.grid import (
     cover,
     paint,
 )
-from nextaim_kit.twins.chest_ct.slices import Slice, open_slice, tubes_on_table
+from nextaim_kit.twins.chest_ct.patient_slice import Slice, open_slice, tubes_on_table
 from nextaim_kit.twins.chest_ct.tree import LEFT, RIGHT, draw_pipes
 from nextaim_kit.twins.chest_ct.tubes import Points, Tubes, draw_tubes
 

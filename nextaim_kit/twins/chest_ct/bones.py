@@ -6,7 +6,7 @@ import numpy as np
 
 from nextaim_kit.twins.chest_ct.build import Build, middle_y, narrowing, spine_y
 from nextaim_kit.twins.chest_ct.grid import Plane, cover, paint
-from nextaim_kit.twins.chest_ct.slices import Slice
+from nextaim_kit.twins.chest_ct.patient_slice import Slice
 from nextaim_kit.twins.chest_ct.tubes import Tubes
 
 CORTEX, MARROW, CARTILAGE, DISC, CORD = 780.0, 260.0, 115.0, 85.0, 35.0

@@ -14,7 +14,7 @@ from nextaim_kit.twins.chest_ct.build import (
     spine_y,
 )
 from nextaim_kit.twins.chest_ct.grid import Grid, Labels, Plane, cover, paint
-from nextaim_kit.twins.chest_ct.slices import AIR, Slice
+from nextaim_kit.twins.chest_ct.patient_slice import AIR, Slice
 
 FAT, MUSCLE, BLOOD, GULLET, LIVER, SPLEEN, STOMACH = -102.0, 52.0, 44.0, 34.0, 57.0, 49.0, 28.0
 HEART, SKIN, LUNG = 45.0, 15.0, -926.0

@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory.dry_run import dry_run
-from nextaim_kit.memory.step import Step
+from nextaim_kit.memory.step_memory import Step
 from nextaim_kit.studies.challenges.network import (
     Decoder,
     Encoder,

@@ -16,7 +16,7 @@ from nextaim_kit.data.images import check_geometry, read_image
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant.definitions import ct_ss
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
-from nextaim_kit.twins.chest_ct.cohort import COUNTS, SITES, TOTAL, patients
+from nextaim_kit.twins.chest_ct.population import COUNTS, SITES, TOTAL, patients
 
 PATHS = ("image", "lungs", "lesions")
 SMALL = {"size": (56, 42, 36), "workers": 1}

@@ -14,8 +14,8 @@ import SimpleITK as sitk
 from nextaim_kit.data.cohort import load_cohort, problems
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
-from nextaim_kit.studies.ct_radiomics.planted import PLANTED, planted_effects
 from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan, Site, acquire
+from nextaim_kit.studies.ct_radiomics.true_effects import PLANTED, planted_effects
 from nextaim_kit.studies.ct_radiomics.twin import COUNTS, make_twin, patients
 
 N = 24

@@ -11,7 +11,7 @@ from PIL import Image
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.recipe import Recipe
-from nextaim_kit.learn.splits import folds, rotations
+from nextaim_kit.learn.splits import patient_folds, rotations
 from nextaim_kit.studies.cxr_severity import attention, severity
 from nextaim_kit.studies.cxr_severity.preprocessing import lungs_only
 from nextaim_kit.studies.cxr_severity.twin import make_twin
@@ -19,7 +19,7 @@ from nextaim_kit.studies.cxr_severity.twin import make_twin
 
 @pytest.fixture(scope="module")
 def turns(chests):
-    return rotations(folds(chests.table, 4, seed=0, group="patient"))
+    return rotations(patient_folds(chests.table, 4, seed=0, group="patient"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.learn.splits import folds, rotations
+from nextaim_kit.learn.splits import patient_folds, rotations
 from nextaim_kit.learn.weights import load_weights, save_weights
 from nextaim_kit.studies.cxr_severity import lungs
 from nextaim_kit.studies.cxr_severity.cohorts import load_films
@@ -19,7 +19,7 @@ from nextaim_kit.studies.cxr_severity.unet import lung_net
 
 @pytest.fixture(scope="module")
 def parts(chests):
-    return rotations(folds(chests.table, 4, seed=0, by=(), group="patient"))
+    return rotations(patient_folds(chests.table, 4, seed=0, by=(), group="patient"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.learn.predictions import by_repeat
 from nextaim_kit.learn.recipe import Recipe
-from nextaim_kit.learn.splits import folds, rotations
+from nextaim_kit.learn.splits import patient_folds, rotations
 from nextaim_kit.studies.cxr_severity import severity
 from nextaim_kit.studies.cxr_severity.clinical import missingness
 from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER, Patients, SeverityNet, logits
@@ -23,7 +23,7 @@ TRAINING = severity.SeverityTraining(Recipe(3, 16, 2e-3))
 
 @pytest.fixture(scope="module")
 def parts(chests):
-    return folds(chests.table, 4, seed=0, group="patient")
+    return patient_folds(chests.table, 4, seed=0, group="patient")
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from nextaim_kit.show.style import BLUE, VERMILION, described, new_figure, styled
 from nextaim_kit.studies.ct_lungquant.definitions import RIGHT
-from nextaim_kit.studies.ct_lungquant.doubts import doubts
 from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, count
 from nextaim_kit.studies.ct_lungquant.networks.scoring import attempt, masks_of
+from nextaim_kit.studies.ct_lungquant.plausibility import doubts
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
 
 Segment = Callable[[Scan], Maps]

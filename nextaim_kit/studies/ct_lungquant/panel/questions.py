@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nextaim_kit.studies.ct_lungquant.panel.agreement import codes
+from nextaim_kit.studies.ct_lungquant.panel.kappas import codes
 from nextaim_kit.studies.ct_lungquant.panel.readers import LIMITS, SCALES
 
 

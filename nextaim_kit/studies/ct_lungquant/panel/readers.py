@@ -4,7 +4,7 @@ Each reader sees a patient's true shares through an own bias, which stays, and a
 another one for each patient; both act on the logit of the share, so that small and large shares
 are read more surely than middling ones. Then each draws the lines between classes at an own
 place. Bias, error and limits are set so that agreement is what panels of this kind report:
-`agreement.agreement` measures it.
+`kappas.agreement` measures it.
 """
 
 from __future__ import annotations

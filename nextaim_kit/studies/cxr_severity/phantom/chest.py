@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
-from nextaim_kit.studies.cxr_severity.phantom import organs
-from nextaim_kit.studies.cxr_severity.phantom.bones import draw_bones
+from nextaim_kit.studies.cxr_severity.phantom import soft_tissue
 from nextaim_kit.studies.cxr_severity.phantom.shapes import (
     FIELD_MM,
     Film,
@@ -25,6 +24,7 @@ from nextaim_kit.studies.cxr_severity.phantom.shapes import (
     overlap,
     tubes,
 )
+from nextaim_kit.studies.cxr_severity.phantom.skeleton import draw_bones
 from nextaim_kit.twins.noise import smooth_noise
 
 # Attenuation per mm at diagnostic energies, over that of water at about 0.02.
@@ -101,14 +101,14 @@ def draw_chest(size: int, disease: Disease, rng: np.random.Generator) -> Chest:
         Only its children are used, so that a patient's anatomy does not depend on the disease.
     """
     shape, inside, ill, outside = rng.spawn(4)
-    build = organs.draw_build(shape)
+    build = soft_tissue.draw_build(shape)
     field = FIELD_MM * float(np.clip(shape.normal(1, 0.05), 0.9, 1.12))
     grid = Grid.of(size, shape.normal(0, 5), shape.normal(0, 5), field)
-    trunk = organs.draw_trunk(grid, build)
+    trunk = soft_tissue.draw_trunk(grid, build)
     air = _air(grid, build)
     share = _opacities(air, disease, ill)
     lost = (SOFT - LUNG) * np.clip(air.left * (1 - share) - _vessels(grid, build, inside), 0, None)
-    gas = organs.draw_airways(grid, build) + organs.draw_bowel_gas(grid, build, inside)
+    gas = soft_tissue.draw_airways(grid, build) + soft_tissue.draw_bowel_gas(grid, build, inside)
     bones = draw_bones(grid, build, shape) * (trunk > 0)
     solid = SOFT * (trunk - gas) + (BONE - SOFT) * bones
     attenuation = solid * _texture(size, inside) - lost
@@ -117,15 +117,15 @@ def draw_chest(size: int, disease: Disease, rng: np.random.Generator) -> Chest:
     return Chest(attenuation, air.lungs, air.whole, lesions, trunk > 0)
 
 
-def _air(grid: Grid, build: organs.Build) -> _Air:
+def _air(grid: Grid, build: soft_tissue.Build) -> _Air:
     """Take heart and diaphragm from the lungs."""
-    heart, domes = organs.draw_heart(grid, build), organs.draw_diaphragm(grid, build)
+    heart, domes = soft_tissue.draw_heart(grid, build), soft_tissue.draw_diaphragm(grid, build)
     clear = sum(map(length, domes)) == 0
     free = length(heart[0]) == 0
     left, across = grid.empty(), grid.empty()
     lungs, whole = (np.zeros(left.shape, np.uint8) for _ in range(2))
     for label, side in ((1, -1), (2, 1)):
-        lung = organs.draw_lung(grid, build, side)
+        lung = soft_tissue.draw_lung(grid, build, side)
         behind = length(lung.inside) - sum(overlap(lung.inside, dome) for dome in domes)
         rest = behind - sum(overlap(lung.inside, part) for part in heart)
         # What heart and diaphragm both take is taken once.
@@ -138,8 +138,8 @@ def _air(grid: Grid, build: organs.Build) -> _Air:
     return _Air(left, lungs, whole, across, lung.down)
 
 
-def _vessels(grid: Grid, build: organs.Build, rng: np.random.Generator) -> Film:
-    both = [organs.draw_vessels(grid, build, side, rng) for side in (-1, 1)]
+def _vessels(grid: Grid, build: soft_tissue.Build, rng: np.random.Generator) -> Film:
+    both = [soft_tissue.draw_vessels(grid, build, side, rng) for side in (-1, 1)]
     return 2.8 * (both[0] + both[1])
 
 

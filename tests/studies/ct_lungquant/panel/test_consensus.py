@@ -8,7 +8,6 @@ import pytest
 
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.studies.ct_lungquant.panel import choices
-from nextaim_kit.studies.ct_lungquant.panel.agreement import software_as_reader, software_codes
 from nextaim_kit.studies.ct_lungquant.panel.consensus import (
     Rule,
     account,
@@ -20,9 +19,10 @@ from nextaim_kit.studies.ct_lungquant.panel.consensus import (
     left_out,
     too_rare,
 )
+from nextaim_kit.studies.ct_lungquant.panel.kappas import software_as_reader, software_codes
 from nextaim_kit.studies.ct_lungquant.panel.questions import questions
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, Panel, read_panel
-from nextaim_kit.twins.chest_ct.cohort import patients
+from nextaim_kit.twins.chest_ct.population import patients
 
 NOTHING = dict.fromkeys(SCALES, 0.0)
 SURE = Panel(readers=3, bias=NOTHING, error=NOTHING, limits=0.0, missing=0.0)

@@ -8,10 +8,10 @@ import pytest
 
 from nextaim_kit.data.fingerprint import fingerprint
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.ct_lungquant.panel.material import few_cases, judged, load_material
+from nextaim_kit.studies.ct_lungquant.panel.cases import few_cases, judged, load_material
+from nextaim_kit.studies.ct_lungquant.panel.checked_tables import checked_readings, checked_values
 from nextaim_kit.studies.ct_lungquant.panel.readers import Panel, read_panel
-from nextaim_kit.studies.ct_lungquant.panel.tables import checked_readings, checked_values
-from nextaim_kit.twins.chest_ct.cohort import patients
+from nextaim_kit.twins.chest_ct.population import patients
 
 
 @pytest.fixture(scope="module")

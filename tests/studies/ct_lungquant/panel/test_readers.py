@@ -8,9 +8,9 @@ import pytest
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.definitions import ct_ss, lesion_type
-from nextaim_kit.studies.ct_lungquant.panel.agreement import agreement
+from nextaim_kit.studies.ct_lungquant.panel.kappas import agreement
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, Panel, read_panel
-from nextaim_kit.twins.chest_ct.cohort import patients
+from nextaim_kit.twins.chest_ct.population import patients
 
 NOTHING = dict.fromkeys(SCALES, 0.0)
 SURE = Panel(bias=NOTHING, error=NOTHING, limits=0.0, missing=0.0)

@@ -1,0 +1,235 @@
+"""The report as data: a template's fields with their state, confirmed or edited, never in place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from nextaim_kit.errors import RequestError
+from nextaim_kit.report.codes import Code, OwnSystem, status_words
+from nextaim_kit.report.quantity import Quantity, Value
+
+State = Literal["ai-derived", "confirmed", "edited"]
+UNCONFIRMED = status_words("ai-derived")
+_PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A contradiction: its name, what it says, and the fields it concerns."""
+
+    name: str
+    text: str
+    keys: tuple[str, ...]
+
+
+def _none(report: Report) -> Iterable[Doubt]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Template:
+    """What a study's report is: its lines, its codes and its words.
+
+    Attributes
+    ----------
+    name : str
+        What identifiers are made from, the template's own.
+    title : str
+        Heading of the page.
+    code : Code
+        Kind of report, such as LOINC's CT Chest Report.
+    system : OwnSystem
+        Where the codes stand that no standard has.
+    quantities : tuple of Quantity
+    sentences : callable
+        The impression's sentences, of a report.
+    contradictions : callable, optional
+        What in a report does not fit together; impossible values are found without.
+    modality : str
+        Of the images, as DICOM names it.
+    caption : str
+        Of the picture; ``{subject}`` stands for whose it is.
+    whole : str, optional
+        Key of the flag that the image holds all of what is measured; where it does not, what is
+        marked `bound` is a lower bound.
+    ids : str, optional
+        Address that FHIR's ids are made from, the name's without.
+    """
+
+    name: str
+    title: str
+    code: Code
+    system: OwnSystem
+    quantities: tuple[Quantity, ...]
+    sentences: Callable[[Report], list[str]]
+    contradictions: Callable[[Report], Iterable[Doubt]] = _none
+    modality: str = "CT"
+    caption: str = "Image of {subject}"
+    whole: str = ""
+    ids: str = ""
+
+    @cached_property
+    def by_key(self) -> dict[str, Quantity]:
+        """Quantities by key."""
+        return {what.key: what for what in self.quantities}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A value in the report: what the algorithm said, what holds now, and by whose word."""
+
+    what: Quantity
+    ai_value: Value
+    value: Value
+    status: State = "ai-derived"
+    by: str = ""
+
+    @property
+    def possible(self) -> bool:
+        """Whether the value lies within its bounds."""
+        return self.what.possible(self.value)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A subject's report. `warnings` are the algorithm's; `picture` is a file and no part of it."""
+
+    template: Template = field(repr=False)
+    subject: str
+    site: str
+    software: str
+    fields: tuple[Field, ...]
+    warnings: tuple[str, ...] = ()
+    synthetic: bool = False
+    picture: str = field(default="", compare=False)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """Value by key, as it holds now."""
+        return {f.what.key: f.value for f in self.fields}
+
+    @property
+    def unconfirmed(self) -> list[str]:
+        """Keys that no reader has confirmed or edited."""
+        return [f.what.key for f in self.fields if f.status == "ai-derived"]
+
+    @property
+    def final(self) -> bool:
+        """Whether every field was confirmed or edited."""
+        return not self.unconfirmed
+
+    @property
+    def readers(self) -> list[str]:
+        """Pseudonyms of those who reviewed a field, sorted."""
+        return sorted({f.by for f in self.fields if f.by})
+
+    @property
+    def state(self) -> str:
+        """The report's state in words, for a banner."""
+        n, left = len(self.fields), len(self.unconfirmed)
+        if left:
+            return f"{UNCONFIRMED}: {left} of {n} values"
+        return f"All {n} values confirmed or edited by {', '.join(self.readers)}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the image holds all of what is measured, as far as the template asks."""
+        return not self.template.whole or bool(self.values[self.template.whole])
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """What speaks against the values: first the impossible ones, then contradictions."""
+        wrong = [_impossible(one) for one in self.fields if not one.possible]
+        return [*wrong, *self.template.contradictions(self)]
+
+    @property
+    def impression(self) -> str:
+        """The template's sentences of the values as they stand, with every doubt and the state."""
+        parts = ["Synthetic patient."] if self.synthetic else []
+        parts += self.template.sentences(self)
+        parts += [f"Warning of the software: {text}." for text in self.warnings]
+        parts += [f"Check ({doubt.name}): {doubt.text}." for doubt in self.doubts]
+        return " ".join([*parts, f"{self.state}."])
+
+    def field(self, key: str) -> Field:
+        """The field of a key; RequestError if the report has none."""
+        for one in self.fields:
+            if one.what.key == key:
+                return one
+        raise RequestError(
+            f"the report of {self.subject} has no field {key!r}",
+            expected=", ".join(self.values),
+            found=self._lacking(key),
+        )
+
+    def confirm(self, key: str, by: str) -> Report:
+        """The report with one field confirmed by a reader.
+
+        Raises
+        ------
+        RequestError
+            If the value is impossible, the field unknown, or `by` no pseudonym.
+        """
+        one = self.field(key)
+        if not one.possible:
+            raise RequestError(
+                f"{one.what.label} of {self.subject} cannot be confirmed",
+                expected=one.what.expected,
+                found=f"{one.value} {one.what.ucum}".strip(),
+                mend="edit it to what the images show",
+            )
+        kept: State = "edited" if one.status == "edited" else "confirmed"
+        return self._with(replace(one, status=kept, by=pseudonym(by)))
+
+    def confirm_all(self, by: str) -> Report:
+        """The report with every possible value confirmed: what a reader in a hurry does."""
+        report = self
+        for key in self.unconfirmed:
+            report = report.confirm(key, by) if self.field(key).possible else report
+        return report
+
+    def edit(self, key: str, value: Any, by: str) -> Report:
+        """The report with one value changed; the algorithm's stays beside it.
+
+        Raises
+        ------
+        RequestError
+            If the value is of the wrong type or out of bounds, the field unknown, or `by` no
+            pseudonym.
+        """
+        one = self.field(key)
+        value = one.what.checked(value)
+        status: State = "confirmed" if value == one.ai_value else "edited"
+        return self._with(replace(one, value=value, status=status, by=pseudonym(by)))
+
+    def _lacking(self, key: str) -> str:
+        what = self.template.by_key.get(key)
+        if what is None or not what.only_with:
+            return key
+        return f"one that is left out where {self.template.by_key[what.only_with].label} is 0"
+
+    def _with(self, new: Field) -> Report:
+        return replace(
+            self, fields=tuple(new if f.what.key == new.what.key else f for f in self.fields)
+        )
+
+
+def pseudonym(by: str) -> str:
+    """A reader's pseudonym; RequestError if it is empty or looks like a name."""
+    if _PSEUDONYM.fullmatch(by):
+        return by
+    raise RequestError(
+        "this is no pseudonym of a reader",
+        expected="1 to 32 letters, digits, - or _, such as reader-1",
+        found=repr(by),
+    )
+
+
+def _impossible(one: Field) -> Doubt:
+    what = one.what
+    said = f"{what.label} is {what.shown(one.value)} {what.ucum}".rstrip()
+    return Doubt("impossible value", f"{said}; possible is {what.expected}", (what.key,))

@@ -1,0 +1,66 @@
+"""The report as one page for a person: self-contained, printable, every text escaped."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.report import codes
+from nextaim_kit.report.model import Report
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def to_html(report: Report) -> str:
+    """The page as HTML, its picture inside.
+
+    Raises
+    ------
+    DataError
+        If the report's picture is not a PNG file that is there.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sections = [
+        {
+            "code": section,
+            "text": report.impression if section == codes.IMPRESSIONS else "",
+            "fields": [f for f in report.fields if f.what.section == section],
+        }
+        for section in codes.SECTIONS
+    ]
+    said: dict[str, list[str]] = {f.what.key: [] for f in report.fields}
+    for doubt in report.doubts:
+        for key in doubt.keys:
+            said[key].append(doubt.text)
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        sections=sections,
+        said=said,
+        words=codes.status_words,
+        picture=_embedded(report),
+        alt=report.template.caption.replace("{subject}", report.subject),
+    )
+
+
+def _embedded(report: Report) -> str:
+    if not report.picture:
+        return ""
+    path = Path(report.picture)
+    content = path.read_bytes() if path.is_file() else b""
+    if not content.startswith(_PNG):
+        raise DataError(
+            f"{report.subject}: the picture {path.name} cannot be shown",
+            expected="a PNG file beside the table of values",
+            found="another file" if content else "none",
+            mend="make the picture again, or leave its cell empty",
+        )
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,126 @@
+"""One line of a report: a number with its unit and bounds, a choice, or a flag."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from nextaim_kit.errors import RequestError
+from nextaim_kit.report import codes
+from nextaim_kit.report.codes import Code
+
+Value = float | int | bool | str
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One line of a report: what it is, how it is coded, what it may be.
+
+    A ``number`` has a unit and bounds, a ``choice`` its words with their codes, a ``flag`` is yes
+    or no. `scale` brings the table's shares to the unit. With `only_with` the line is there only
+    where the quantity of that key is not 0; `bound` marks what an incomplete image makes a lower
+    bound.
+
+    Examples
+    --------
+    >>> from nextaim_kit.report import codes
+    >>> breast = codes.Code(codes.SNOMED, "76752008", "Breast")
+    >>> system = codes.OwnSystem("99BREAST", "http://example.org/breast", "Breast", "BR")
+    >>> size = Quantity("size_mm", "Largest diameter", codes.Code(system, "BR-SIZE", "Diameter"),
+    ...                 "number", "by the reader", finding=codes.LESION, site=breast,
+    ...                 unit=codes.MILLIMETERS, low=0, high=200)
+    >>> size.expected
+    'a number from 0 to 200 mm'
+    >>> size.checked(12.34)
+    12.3
+    """
+
+    key: str
+    label: str
+    code: Code
+    kind: Literal["number", "choice", "flag"]
+    how: str
+    section: Code = codes.FINDINGS
+    finding: Code = field(kw_only=True)  # what is measured; `site` is where it lies
+    site: Code = field(kw_only=True)
+    standard: Code | None = None
+    unit: Code | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    digits: int = 1
+    scale: float = 1.0
+    choices: tuple[tuple[str, Code], ...] = ()
+    only_with: str = ""
+    bound: bool = False
+
+    def from_cell(self, cell: Any) -> Value:
+        """Value of a table's cell in the report's unit, rounded; bounds are not looked at.
+
+        Raises
+        ------
+        RequestError
+            If the cell is empty or of another type.
+        """
+        cell = cell.item() if isinstance(cell, np.generic) else cell
+        if self.kind == "number" and isinstance(cell, int | float) and not isinstance(cell, bool):
+            cell = self.rounded(cell * self.scale)
+        elif self.kind == "flag":
+            cell = {"true": True, "false": False}.get(str(cell).lower(), cell)
+        return self.typed(cell)
+
+    def typed(self, value: Any) -> Value:
+        """The value as the right type; RequestError if it is of another or not finite."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        right = {
+            "number": number and math.isfinite(value),
+            "choice": isinstance(value, str) and value in dict(self.choices),
+            "flag": isinstance(value, bool),
+        }
+        if right[self.kind]:
+            return self.rounded(value) if self.kind == "number" else value
+        raise RequestError(
+            f"{self.label} cannot be {value!r}", expected=self.expected, found=repr(value)
+        )
+
+    def rounded(self, value: float) -> float | int:
+        """A number to the digits that are reported; whole without any."""
+        if not math.isfinite(value):
+            return value
+        return round(float(value), self.digits) if self.digits else round(value)
+
+    def possible(self, value: Value) -> bool:
+        """Whether a value lies within the bounds."""
+        return self.kind != "number" or self.low <= float(value) <= self.high
+
+    def checked(self, value: Any) -> Value:
+        """The value, if it is of the right type and possible; RequestError otherwise."""
+        value = self.typed(value)
+        if self.possible(value):
+            return value
+        raise RequestError(
+            f"{self.label} cannot be {value} {self.ucum}".rstrip(),
+            expected=self.expected,
+            found=str(value),
+        )
+
+    @property
+    def ucum(self) -> str:
+        """The unit in UCUM; empty for choices and flags."""
+        return self.unit.value if self.unit else ""
+
+    @property
+    def expected(self) -> str:
+        """What a value may be, in words."""
+        if self.kind == "number":
+            return f"a number from {self.low:g} to {self.high:g} {self.ucum}"
+        words = [repr(word) for word, _ in self.choices] or ["True", "False"]
+        return " or ".join(words)
+
+    def shown(self, value: Value) -> str:
+        """A value as it is written for a person, without its unit."""
+        if self.kind == "flag":
+            return "yes" if value else "no"
+        return f"{value:.{self.digits}f}" if self.kind == "number" else str(value)

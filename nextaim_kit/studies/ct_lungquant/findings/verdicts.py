@@ -1,0 +1,208 @@
+"""Does a report survive its exports? Validators' verdicts, round trips, and where a value went."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+from pydicom import Dataset
+
+from nextaim_kit.report import fhir, fhir_reading, sr, sr_reading
+from nextaim_kit.report.evidence import stand_in
+from nextaim_kit.report.model import Report
+from nextaim_kit.studies.ct_lungquant.findings.template import LEFT_LUNG, TEMPLATE
+
+
+def half_reviewed(reports: Iterable[Report], by: str) -> list[Report]:
+    """Every second report with its first value confirmed and its last one changed.
+
+    All states are then among them; for a test of the exports, not of the patients.
+    """
+    return [_reviewed(one, by) if k % 2 else one for k, one in enumerate(reports)]
+
+
+def _reviewed(report: Report, by: str) -> Report:
+    last = report.fields[-1]
+    return report.confirm(report.fields[0].what.key, by).edit(last.what.key, not last.value, by)
+
+
+def verdicts(
+    reports: Iterable[Report], evidence: Callable[[Report], Sequence[Dataset]] | None = None
+) -> pd.DataFrame:
+    """Export every report, validate the exports, read them back and compare.
+
+    Parameters
+    ----------
+    reports : iterable of Report
+    evidence : callable, optional
+        Gives the headers of a report's CT; a stand-in without.
+
+    Returns
+    -------
+    DataFrame
+        ``subject``; ``fields``; ``unconfirmed``; ``doubts``; ``fhir_valid`` and ``sr_valid``;
+        ``fhir_same`` and ``sr_same``, how many fields came back with the same value, code, unit
+        and review; ``problems``.
+    """
+    headers = evidence or stand_in
+    return pd.DataFrame([_verdict(report, headers(report)) for report in reports])
+
+
+def _verdict(report: Report, evidence: Sequence[Dataset]) -> dict[str, Any]:
+    bundle = json.loads(fhir.to_json(report))
+    wrong = {"fhir": fhir_reading.problems(bundle, report.template)}
+    read_back = None if wrong["fhir"] else fhir_reading.from_bundle(bundle, report.template)
+    back = {"fhir": read_back}
+    document = sr_reading.read(_bytes(sr.to_sr(report, evidence)))
+    back["sr"], wrong["sr"] = sr_reading.examine(document, report.template)
+    row: dict[str, Any] = {
+        "subject": report.subject,
+        "fields": len(report.fields),
+        "unconfirmed": len(report.unconfirmed),
+        "doubts": len(report.doubts),
+    }
+    for way, read in back.items():
+        row[f"{way}_valid"] = read is not None
+        row[f"{way}_same"] = same_fields(report, read) if read else 0
+    return row | {"problems": "; ".join([*wrong["fhir"], *wrong["sr"]])}
+
+
+def _bytes(document: Dataset) -> io.BytesIO:
+    stream = io.BytesIO()
+    document.save_as(stream, enforce_file_format=True)
+    stream.seek(0)
+    return stream
+
+
+def same_fields(one: Report, other: Report) -> int:
+    """How many fields of one report are in the other, the very same; 0 if the subject is not."""
+    if (one.subject, one.software) != (other.subject, other.software):
+        return 0
+    return sum(field in other.fields for field in one.fields)
+
+
+def _observation(bundle: dict[str, Any], key: str) -> dict[str, Any]:
+    found = (entry["resource"] for entry in _entries(bundle, "Observation"))
+    return next(one for one in found if fhir_reading.key_of(one, TEMPLATE) == key)
+
+
+def _entries(bundle: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [e for e in bundle["entry"] if e["resource"]["resourceType"] == kind]
+
+
+def _loses_unit(bundle: dict[str, Any]) -> None:
+    del _observation(bundle, "lesions_ml")["valueQuantity"]["code"]
+
+
+def _in_liters(bundle: dict[str, Any]) -> None:
+    _observation(bundle, "lesions_ml")["valueQuantity"]["code"] = "L"
+
+
+def _says_final(bundle: dict[str, Any]) -> None:
+    _entries(bundle, "DiagnosticReport")[0]["resource"]["status"] = "final"
+
+
+def _value_says_final(bundle: dict[str, Any]) -> None:
+    _observation(bundle, "involvement")["status"] = "final"
+
+
+def _loses_patient(bundle: dict[str, Any]) -> None:
+    bundle["entry"].remove(_entries(bundle, "Patient")[0])
+
+
+def _other_side(bundle: dict[str, Any]) -> None:
+    coding = {"system": LEFT_LUNG.uri, "code": LEFT_LUNG.value}
+    _observation(bundle, "right_ml")["bodySite"] = {"coding": [coding]}
+
+
+def _word_for_number(bundle: dict[str, Any]) -> None:
+    _observation(bundle, "involvement")["valueQuantity"]["value"] = "a third"
+
+
+def _no_status(bundle: dict[str, Any]) -> None:
+    del _observation(bundle, "ct_ss")["status"]
+
+
+def _other_number(bundle: dict[str, Any]) -> None:
+    _observation(bundle, "involvement")["valueQuantity"]["value"] += 1
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "a status left out": _no_status,
+    "a word for a number": _word_for_number,
+    "a unit's code left out": _loses_unit,
+    "liters for milliliters": _in_liters,
+    "report final, values not": _says_final,
+    "one value final, unreviewed": _value_says_final,
+    "patient left out": _loses_patient,
+    "right lung coded as left": _other_side,
+    "a number changed": _other_number,
+}
+
+
+def damaged(report: Report) -> pd.DataFrame:
+    """Damage an unconfirmed report's bundle in each way and see who notices.
+
+    Returns
+    -------
+    DataFrame
+        ``damage``; ``model`` (the FHIR model refuses it), ``rules`` (so do the report's own
+        rules), ``said``.
+    """
+    rows = []
+    for name, damage in DAMAGES.items():
+        bundle = copy.deepcopy(fhir.to_bundle(report))
+        damage(bundle)
+        model = fhir_reading.model_problems(bundle)
+        said = fhir_reading.problems(bundle, report.template)
+        first = said[0] if said else ""
+        rows.append({"damage": name, "model": bool(model), "rules": bool(said), "said": first})
+    return pd.DataFrame(rows)
+
+
+def trace(report: Report, key: str) -> pd.DataFrame:
+    """Where one value stands in the table, in FHIR and in DICOM SR, each as read back.
+
+    Returns
+    -------
+    DataFrame
+        A row a place: ``where``, ``address``, ``value``, ``unit``, ``code``, ``place``,
+        ``made by``, ``state``.
+    """
+    one = report.field(key)
+    bundle = json.loads(fhir.to_json(report))
+    found = _observation(bundle, key)
+    document: Any = sr_reading.read(_bytes(sr.to_sr(report, stand_in(report))))
+    group = next(
+        g
+        for g in document.content.get_image_measurement_groups()
+        if g.tracking_identifier == one.what.code.value
+    )
+    again = {
+        "FHIR": fhir_reading.from_bundle(bundle, report.template),
+        "DICOM SR": sr_reading.from_sr(document, report.template),
+    }
+    at = {
+        "FHIR": f"Observation/{found['id'][:8]}",
+        "DICOM SR": f"group ...{group.tracking_uid[-8:]}",
+    }
+    rows = [{"where": "table", "address": f"values.csv, column {key}"} | _line(one, report)]
+    for where, other in again.items():
+        rows.append({"where": where, "address": at[where]} | _line(other.field(key), other))
+    return pd.DataFrame(rows)
+
+
+def _line(field: Any, report: Report) -> dict[str, str]:
+    code = field.what.code
+    return {
+        "value": field.what.shown(field.value),
+        "unit": field.what.ucum,
+        "code": f"{code.value} ({code.scheme})",
+        "place": field.what.site.display,
+        "made by": report.software,
+        "state": field.status,
+    }

@@ -1,1 +1,0 @@
-"""The structured report: values that a reader confirms, as HTML, FHIR and DICOM SR."""
