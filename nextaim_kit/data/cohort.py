@@ -30,7 +30,7 @@ def load_cohort(
     columns: Sequence[str] = ("image", "mask"),
     adapt: Adapt | None = None,
 ) -> pd.DataFrame:
-    """Load a cohort.
+    r"""Load a cohort.
 
     Parameters
     ----------
@@ -60,6 +60,14 @@ def load_cohort(
     DataError
         If the table is damaged, lacks a column, repeats a subject or has other labels than 0
         and 1, or if no subject is left.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> folder = Path(mkdtemp())
+    >>> _ = (folder / "cohort.csv").write_text("subject,site,label\nP1,A,0\nP2,B,1\n")
+    >>> load_cohort(str(folder), columns=())["label"].tolist()
+    [0, 1]
     """
     if spec == SYNTHETIC:
         return _finished(_from_twin(twin), columns, spec, [])
@@ -75,7 +83,13 @@ def load_cohort(
 
 
 def problems(cohort: pd.DataFrame) -> pd.DataFrame:
-    """Subjects that were left out or lack a file: columns ``subject`` and ``problem``."""
+    """Subjects that were left out or lack a file: columns ``subject`` and ``problem``.
+
+    Examples
+    --------
+    >>> problems(pd.DataFrame({"subject": ["P1"]})).columns.tolist()
+    ['subject', 'problem']
+    """
     return pd.DataFrame(cohort.attrs.get("problems", []), columns=["subject", "problem"])
 
 
@@ -86,6 +100,14 @@ def require_labels(cohort: pd.DataFrame) -> pd.DataFrame:
     ------
     DataError
         If no subject has a label, or all have the same one; names the counts.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"subject": ["P1", "P2", "P3"]})
+    >>> cohort["label"] = pd.array([1, 0, None], "Int64")
+    >>> labeled = require_labels(cohort)
+    >>> labeled["subject"].tolist(), problems(labeled)["subject"].tolist()
+    (['P1', 'P2'], ['P3'])
     """
     there = cohort["label"].notna()
     kept = cohort[there].copy()

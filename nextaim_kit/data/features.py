@@ -120,9 +120,18 @@ def load_table(
 
 
 def column_use(table: pd.DataFrame) -> pd.DataFrame:
-    """What became of each column that was read: ``column``, ``use``, ``note``, left-out ones first.
+    r"""What became of each column of a table: ``column``, ``use``, ``note``, left-out ones first.
 
     `use` is ``feature`` or ``left out``.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "features.csv"
+    >>> header = "subject,label,original_shape_MeshVolume,remark"
+    >>> _ = path.write_text(f"{header}\nP1,0,3.5,fine\nP2,1,4.5,late\n")
+    >>> column_use(load_table(str(path)))[["column", "use"]].to_numpy().tolist()
+    [['remark', 'left out'], ['original_shape_MeshVolume', 'feature']]
     """
     found = pd.DataFrame(table.attrs.get("columns", []), columns=["column", "use", "note"])
     return found.sort_values("use", ascending=False, kind="stable", ignore_index=True)

@@ -48,6 +48,16 @@ def shap_out_of_fold(
     References
     ----------
     Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9.
+
+    Examples
+    --------
+    >>> from nextaim_kit.learn.nested import nested_cv
+    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(40)], "site": "A"})
+    >>> table = table.assign(label=[0, 1] * 20, size=[1.0, 2.0] * 20)
+    >>> found = nested_cv(table, ["size"], selectors=["none"], outer=2, inner=2)
+    >>> values, features = shap_out_of_fold(found, table, ["size"])
+    >>> bool((values["size"][features["size"] == 2] > 0).all())
+    True
     """
     import shap
 
@@ -87,6 +97,15 @@ def permutation_importance(
     References
     ----------
     Breiman 2001, doi:10.1023/A:1010933404324.
+
+    Examples
+    --------
+    >>> from nextaim_kit.learn.nested import nested_cv
+    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(40)], "site": "A"})
+    >>> table = table.assign(label=[0, 1] * 20, size=[1.0, 2.0] * 20)
+    >>> found = nested_cv(table, ["size"], selectors=["none"], outer=2, inner=2)
+    >>> bool(permutation_importance(found, table, ["size"])["drop"][0] > 0.3)
+    True
     """
     rng = np.random.default_rng(seed)
     used = sorted({name for chosen in result.selected for name in chosen})

@@ -56,6 +56,14 @@ class ComBat(TransformerMixin, BaseEstimator):
     ----------
     Johnson et al. 2007, doi:10.1093/biostatistics/kxj037; Fortin et al. 2018,
     doi:10.1016/j.neuroimage.2017.11.024.
+
+    Examples
+    --------
+    >>> size = [1.0, 2.0, 3.0, 4.0, 11.0, 12.0, 13.0, 14.0]
+    >>> table = pd.DataFrame({"site": ["A"] * 4 + ["B"] * 4, "size": size})
+    >>> harmonized = ComBat(eb=False).fit_transform(table)
+    >>> harmonized.groupby(table["site"])["size"].mean().round(1).tolist()
+    [7.5, 7.5]
     """
 
     def __init__(

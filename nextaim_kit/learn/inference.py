@@ -55,7 +55,7 @@ def apply(
     --------
     >>> double = nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.constant_(double.weight, 2.0)
-    >>> apply(double, np.ones((3, 1), "float32"), batch_size=2)[:, 0].tolist()
+    >>> apply(double, torch.ones(3, 1), batch_size=2)[:, 0].tolist()
     [2.0, 2.0, 2.0]
     """
     inputs = [torch.as_tensor(one) for one in (items if isinstance(items, tuple) else (items,))]

@@ -125,6 +125,11 @@ def mean_interval(
     ------
     DataError
         If there is no value, or one is missing.
+
+    Examples
+    --------
+    >>> [round(value, 2) for value in mean_interval([0.8, 0.9, 0.7, 0.85, 0.95], n_boot=200)]
+    [0.84, 0.7, 0.95]
     """
     asked, values = np.asarray(values).dtype == bool, np.asarray(values, float)
     if not len(values) or np.isnan(values).any():

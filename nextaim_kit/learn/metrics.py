@@ -98,6 +98,12 @@ def evaluate(
     ----------
     TRIPOD+AI, doi:10.1136/bmj-2023-078378; ECE, Guo et al. 2017, arXiv:1706.04599; net benefit,
     Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
+
+    Examples
+    --------
+    >>> found = evaluate([0, 0, 1, 1, 1], [0.1, 0.6, 0.4, 0.8, 0.9], n_boot=50).set_index("metric")
+    >>> found.loc["recall", ["value", "low", "high", "n"]].astype(float).round(2).tolist()
+    [0.67, 0.09, 0.99, 3.0]
     """
     y, p = _checked(y, p)
     if p.min() < 0 or p.max() > 1:
@@ -146,6 +152,12 @@ def evaluate_by(
     -------
     DataFrame
         ``group``, then the columns of `evaluate`.
+
+    Examples
+    --------
+    >>> found = evaluate_by(["A", "A", "B", "B"], [0, 1, 0, 1], [0.2, 0.7, 0.6, 0.4], n_boot=50)
+    >>> found[found["metric"] == "auc"][["group", "value"]].to_numpy().tolist()
+    [['A', 1.0], ['B', 0.0]]
     """
     group, y, p = np.asarray(group), np.asarray(y), np.asarray(p, float)
     cut = np.broadcast_to(np.asarray(threshold, float).T, p.T.shape).T
@@ -220,6 +232,12 @@ def auc_interval(
         Scores of another model for the same rows: what its AUC is less by is given, paired.
     groups, n_boot, seed
         As for `evaluate`.
+
+    Examples
+    --------
+    >>> y, p = [0, 0, 0, 0, 1, 1, 1, 1], [0.1, 0.4, 0.6, 0.2, 0.5, 0.8, 0.9, 0.7]
+    >>> [round(value, 2) for value in auc_interval(y, p)]
+    [0.94, 0.67, 1.0]
     """
     y, score = _checked(y, score)
     how: dict[str, Any] = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
@@ -232,7 +250,15 @@ def auc_interval(
 
 
 def below_chance(found: Interval) -> str:
-    """What to doubt where an AUC's whole interval lies far below 0.5; empty where it does not."""
+    """What to doubt where an AUC's whole interval lies far below 0.5; empty where it does not.
+
+    Examples
+    --------
+    >>> below_chance((0.30, 0.22, 0.38))[:35]
+    'below 0.5: the order is reversed. A'
+    >>> below_chance((0.45, 0.30, 0.60))
+    ''
+    """
     value, _, high = found
     if not (value < _FAR_BELOW and (high < 0.5 or np.isnan(high))):
         return ""
@@ -371,6 +397,13 @@ def within_auc_interval(
     ------
     DataError
         If no group has both outcomes.
+
+    Examples
+    --------
+    >>> site, y = ["A"] * 4 + ["B"] * 4, [0, 0, 1, 1] * 2
+    >>> p = [0.1, 0.3, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9]
+    >>> [round(value, 2) for value in within_auc_interval(site, y, p)]
+    [0.88, 0.5, 1.0]
     """
     names = np.unique(np.asarray(group))
     inside = np.where(np.asarray(group) == names[:, None], np.asarray(y, float), np.nan)
@@ -426,6 +459,12 @@ def decision_curve(
     References
     ----------
     Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
+
+    Examples
+    --------
+    >>> found = decision_curve([0, 0, 0, 1], {"model": [0.1, 0.3, 0.6, 0.8]}, thresholds=[0.5])
+    >>> found.round(2).to_dict("records")
+    [{'threshold': 0.5, 'model': 0.0, 'treat all': -0.5, 'treat none': 0.0}]
     """
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, float)
     curves = {"threshold": at}

@@ -143,6 +143,15 @@ def nested_cv(
     ----------
     Varma and Simon 2006, doi:10.1186/1471-2105-7-91; leaks by selection: Ambroise and McLachlan
     2002, doi:10.1073/pnas.102102699.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": ["A", "B"] * 12})
+    >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
+    >>> simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
+    >>> found = nested_cv(table, ["size"], outer=3, **simple)
+    >>> found.pooled().groupby("y")["called"].mean().tolist()
+    [0.0, 1.0]
     """
     rows = _labeled(table)
     check_features(table, features)
@@ -192,6 +201,15 @@ def external_test(
     DataError
         If the external table lacks a feature, has an infinite one or one that is not numeric,
         patients of both outcomes are not there, or a subject is in both tables.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": ["A", "B"] * 12})
+    >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
+    >>> simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
+    >>> here, there = (table[table["site"] == site] for site in "AB")
+    >>> external_test(here, there, ["size"], **simple).predictions["site"].unique().tolist()
+    ['B']
     """
     missing = [name for name in features if name not in external]
     if missing:
@@ -235,6 +253,14 @@ def shuffled_aucs(
     list of float
         One per permutation. Their mean need not be 0.5: folds of few patients pull it below, and
         a leak lifts it.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": ["A", "B"] * 12})
+    >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
+    >>> simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
+    >>> [0 <= auc <= 1 for auc in shuffled_aucs(table, ["size"], permutations=2, outer=3, **simple)]
+    [True, True]
     """
     rng = np.random.default_rng(seed)
     outcome = table.dropna(subset=["label"]).groupby("subject")["label"].first()

@@ -21,6 +21,15 @@ def by_repeat(predictions: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
     """Outcomes (n,), predictions and thresholds (n, repeats) of the patients, by subject.
 
     What `learn.metrics` takes; a patient of several rows, such as films, has their mean.
+
+    Examples
+    --------
+    >>> rows = [("P1", "A", 0, 0.2), ("P2", "A", 1, 0.4), ("P3", "B", 0, 0.1), ("P4", "B", 1, 0.9)]
+    >>> tested = pd.DataFrame(rows, columns=["subject", "site", "y", "p"])
+    >>> tested = tested.assign(fold=[0, 0, 1, 1], repeat=0, threshold=0.5)
+    >>> y, p, threshold = by_repeat(tested)
+    >>> y.tolist(), p[:, 0].tolist()
+    ([0.0, 1.0, 0.0, 1.0], [0.2, 0.4, 0.1, 0.9])
     """
     rows = predictions.groupby(["subject", "repeat"])[["y", "p", "threshold"]].mean()
     wide = rows.unstack("repeat")
@@ -33,6 +42,14 @@ def pooled(predictions: pd.DataFrame) -> pd.DataFrame:
     `p` and `threshold` are means over rows and repeats, to look at and to draw; measures are taken
     `by_repeat`. `called` tells if the mean of a patient's rows reached the threshold in at least
     half of the repeats (with one repeat: if ``p >= threshold``).
+
+    Examples
+    --------
+    >>> rows = [("P1", "A", 0, 0.2), ("P2", "A", 1, 0.4), ("P3", "B", 0, 0.1), ("P4", "B", 1, 0.9)]
+    >>> tested = pd.DataFrame(rows, columns=["subject", "site", "y", "p"])
+    >>> tested = tested.assign(fold=[0, 0, 1, 1], repeat=0, threshold=0.5)
+    >>> pooled(tested)[["subject", "p", "called"]].to_numpy().tolist()
+    [['P1', 0.2, False], ['P2', 0.4, False], ['P3', 0.1, False], ['P4', 0.9, True]]
     """
     rows = predictions.groupby(["subject", "repeat"])[["p", "threshold"]].mean()
     rows["called"] = rows["p"] >= rows["threshold"]
@@ -88,6 +105,16 @@ def compare_models(
     ------
     DataError
         If the models were not tested on the same patients.
+
+    Examples
+    --------
+    >>> rows = [("P1", "A", 0, 0.2), ("P2", "A", 1, 0.4), ("P3", "B", 0, 0.1), ("P4", "B", 1, 0.9)]
+    >>> tested = pd.DataFrame(rows, columns=["subject", "site", "y", "p"])
+    >>> tested = tested.assign(fold=[0, 0, 1, 1], repeat=0, threshold=0.5)
+    >>> both = {"film": tested, "age": tested.assign(p=0.3)}
+    >>> models, differences = compare_models(both, n_boot=50)
+    >>> models[models["metric"] == "auc"][["name", "value"]].to_numpy().tolist()
+    [['film', 1.0], ['age', 0.5]]
     """
     tables = {name: by_repeat(one) for name, one in predictions.items()}
     (first, (y, p, _)), *others = tables.items()

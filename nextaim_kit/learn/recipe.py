@@ -99,6 +99,12 @@ class Recipe:
         and kept in place of the weights themselves (Polyak & Juditsky 1992, doi:10.1137/0330046).
     patience : int, optional
         Epochs without improvement after which training ends.
+
+    Examples
+    --------
+    >>> frozen = Group("encoder.*", frozen=True)
+    >>> Recipe(20, learning_rate=1e-3, groups=(frozen,), schedule=Cosine(warmup=50)).epochs
+    20
     """
 
     epochs: int

@@ -164,6 +164,11 @@ def stability(sets: Sequence[Collection[str]], n_features: int) -> tuple[float, 
     References
     ----------
     Nogueira, Sechidis and Brown 2018, JMLR 18(174):1-54.
+
+    Examples
+    --------
+    >>> round(stability([["a", "b"], ["a", "b"], ["a", "c"]], n_features=6)[0], 2)
+    0.5
     """
     names = sorted({name for chosen in sets for name in chosen})
     m, d = len(sets), n_features
@@ -187,7 +192,13 @@ def stability(sets: Sequence[Collection[str]], n_features: int) -> tuple[float, 
 
 
 def selection_frequency(sets: Sequence[Collection[str]]) -> pd.DataFrame:
-    """``feature`` and ``frequency`` (share of the sets that hold it), most frequent first."""
+    """``feature`` and ``frequency`` (share of the sets that hold it), most frequent first.
+
+    Examples
+    --------
+    >>> selection_frequency([["a", "b"], ["a", "c"]]).to_numpy().tolist()
+    [['a', 1.0], ['b', 0.5], ['c', 0.5]]
+    """
     counts = Counter(name for chosen in sets for name in set(chosen))
     rows = [(name, n / len(sets)) for name, n in counts.items()]
     rows.sort(key=lambda row: (-row[1], row[0]))

@@ -52,6 +52,12 @@ def patient_folds(
     DataError
         If a row lacks its class, stratum or patient, or a class is the only one or has fewer
         patients than folds, or there are fewer patients than folds.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"subject": ["P1", "P1", "P2", "P3", "P4"], "label": [1, 1, 0, 1, 0]})
+    >>> [test.tolist() for train, test in patient_folds(cohort, 2, seed=0)]
+    [[0, 1, 2], [3, 4]]
     """
     _check_request(cohort, n_splits, [*by, group])
     for column in (*by, group):
@@ -80,6 +86,13 @@ def rotations(parts: Sequence[Split]) -> list[tuple[Rows, Rows, Rows]]:
     ------
     RequestError
         If there are fewer than three folds.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"subject": list("ABCDEF"), "label": [0, 1] * 3})
+    >>> train, val, test = rotations(patient_folds(cohort, 3, seed=0))[0]
+    >>> sorted([*train, *val, *test]) == list(range(6))
+    True
     """
     if len(parts) < 3:
         raise RequestError(
@@ -106,6 +119,12 @@ def leave_one_site_out(cohort: pd.DataFrame) -> dict[str, Split]:
         If the column ``site`` or ``subject`` is not there.
     DataError
         If there are fewer than two sites, or a row has none.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"subject": ["P1", "P2", "P3"], "site": ["A", "B", "B"]})
+    >>> {site: test.tolist() for site, (train, test) in leave_one_site_out(cohort).items()}
+    {'A': [0], 'B': [1, 2]}
     """
     _check_request(cohort, 2, ["site", "subject"])
     _check_complete(cohort, "site")

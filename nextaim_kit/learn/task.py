@@ -78,6 +78,13 @@ class Task:
         Weights to begin with, of a network or of a file that `save_weights` wrote.
     adversary : Adversary, optional
         A second network that learns to tell outputs from targets, while the first deceives it.
+
+    Examples
+    --------
+    >>> from torch.utils.data import TensorDataset
+    >>> part = TensorDataset(torch.zeros(8, 3), torch.zeros(8, 1))
+    >>> Task(lambda: nn.Linear(3, 1), nn.BCEWithLogitsLoss(), part, part).monitor
+    'val_loss'
     """
 
     build: Callable[[], nn.Module]

@@ -107,6 +107,18 @@ def train(
     RequestError
         If the recipe cannot be followed (`optimizer_for`), or `memory` is given and the update fits
         by nothing that leaves input and network alone.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from torch.utils.data import TensorDataset
+    >>> x = torch.linspace(-1, 1, 16)[:, None]
+    >>> part = TensorDataset(x, 2 * x)
+    >>> task = Task(lambda: nn.Linear(1, 1), nn.MSELoss(), part, part)
+    >>> found = train(task, Recipe(50, learning_rate=0.1), folder=Path(mkdtemp()))
+    epoch 50 of 50: loss ...
+    >>> round(found.net.weight.item(), 1)
+    2.0
     """
     for name, part in (("training", task.train), ("validation", task.val)):
         if not length(part):
@@ -151,6 +163,19 @@ def in_stages(
     -------
     list of Fitted
         Of each stage; the last is the result.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from torch.utils.data import TensorDataset
+    >>> x = torch.linspace(-1, 1, 16)[:, None]
+    >>> part = TensorDataset(x, x)
+    >>> task = Task(lambda: nn.Linear(1, 1), nn.MSELoss(), part, part)
+    >>> fast, slow = Recipe(2, learning_rate=0.1), Recipe(2, learning_rate=0.01)
+    >>> found = in_stages([(task, fast), (task, slow)], folder=Path(mkdtemp()))
+    epoch 2 of 2: loss ...
+    >>> len(found)
+    2
     """
     found: list[Fitted] = []
     for number, (task, recipe) in enumerate(stages, 1):

@@ -15,7 +15,14 @@ from nextaim_kit.files import atomic_path
 
 
 def save_weights(net: nn.Module, path: Path) -> str:
-    """Write a network's weights, whole or not at all, and give their path."""
+    """Write a network's weights, whole or not at all, and give their path.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> Path(save_weights(nn.Linear(2, 1), Path(mkdtemp()) / "net.pt")).name
+    'net.pt'
+    """
     with atomic_path(path) as unfinished:
         torch.save(net.state_dict(), unfinished)
     return str(path)
@@ -28,6 +35,13 @@ def load_weights(net: nn.Module, path: Path) -> nn.Module:
     ------
     DataError
         If the file cannot be read, or is of another network; names the first difference.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = save_weights(nn.Linear(2, 1), Path(mkdtemp()) / "net.pt")
+    >>> load_weights(nn.Linear(2, 1), Path(path))
+    Linear(in_features=2, out_features=1, bias=True)
     """
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)

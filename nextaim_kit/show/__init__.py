@@ -1,1 +1,8 @@
-"""Figures in one style, volumes and masks to look at, checks of exercises."""
+"""Figures in one style, volumes and masks to look at, checks of exercises.
+
+What notebooks use of it is importable from here, and loaded when it is used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

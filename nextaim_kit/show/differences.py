@@ -45,6 +45,15 @@ def bland_altman(panels: Mapping[str, Differences], *, less: str = "difference")
     References
     ----------
     Bland & Altman 1999, doi:10.1177/096228029900800204.
+
+    Examples
+    --------
+    >>> from nextaim_kit.learn.agreement import limits_of_agreement
+    >>> one, other = [10.0, 20.0, 30.0, 40.0], [11.0, 19.0, 32.0, 41.0]
+    >>> limits = limits_of_agreement(one, other)
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(bland_altman({"volume": Differences(one, other, limits, "ml", "ml")}))[:45]
+    'Differences against means: volume, bias -0.75'
     """
     figure, axes = new_figure(4.6 * len(panels) + 0.2, 4.2, 1, len(panels))
     said = []

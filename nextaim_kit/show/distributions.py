@@ -44,6 +44,13 @@ def histograms(
     xlabel, ylabel : str
         Quantities and units.
     title : str
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> edges = [-1000, -700, -400, -100]
+    >>> alt_of(histograms({"lung": [3, 5, 1]}, edges, xlabel="HU", ylabel="share"))
+    'share by HU: lung 9 in all, most at -550. Limits: .'
     """
     edges = np.asarray(edges, float)
     figure, axes = new_figure(6.2, 3.8)
@@ -86,6 +93,13 @@ def distribution_by_site(
     log : bool
         Logarithmic axis.
     title : str
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> table = pd.DataFrame({"site": ["A", "A", "B", "B"], "size": [1.0, 2.0, 3.0, 4.0]})
+    >>> alt_of(distribution_by_site(table, "size", unit="ml"))
+    'size by site, median: A 1.5; B 3.5.'
     """
     known = df.dropna(subset=[feature])
     parts = {str(s): p[feature].to_numpy(float) for s, p in known.groupby(site)}

@@ -51,6 +51,10 @@ def check(answer: Any, hint: str, /, *, tolerance: float = 1e-3) -> None:
     -----
     A solution that fails, or gives None, NaN or an empty set, says that these data have no answer,
     as a cohort without lesions has none to a question about them. Nothing is wrong then.
+
+    Examples
+    --------
+    >>> check(answer, "a share is a mean of zeros and ones")  # doctest: +SKIP
     """
     namespace = sys._getframe(1).f_globals
     source = solution(_notebook(namespace), hint)

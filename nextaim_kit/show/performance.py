@@ -49,6 +49,12 @@ def roc(
     ------
     DataError
         If a model's outcomes are of one class only.
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(roc({"model": ([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.8])}))
+    'ROC curves: model AUC 0.75.'
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -90,6 +96,12 @@ def calibration(
     References
     ----------
     Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7.
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(calibration([0, 0, 1, 1] * 5, [0.1, 0.3, 0.6, 0.8] * 5, bins=2))[:46]
+    'Calibration of model in 2 bins of 20 patients:'
     """
     y, p = _outcomes(y, name), np.asarray(p, float)
     table = _calibration_bins(y, p, bins)
@@ -143,6 +155,13 @@ def net_benefit(df: pd.DataFrame, *, title: str = "") -> Figure:
     References
     ----------
     Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
+
+    Examples
+    --------
+    >>> from nextaim_kit.learn.metrics import decision_curve
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(net_benefit(decision_curve([0, 0, 0, 1], {"model": [0.1, 0.3, 0.6, 0.8]})))
+    'Decision curves, net benefit by threshold: model reaches 0.25.'
     """
     long = df if "net_benefit" in df else df.melt("threshold", None, "model", "net_benefit")
     figure, axes = new_figure(5.6, 4.2)
@@ -186,6 +205,14 @@ def intervals(
     log : bool
         Logarithmic axis, for ratios.
     title : str
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> found = pd.DataFrame({"name": ["film", "age"], "value": [0.8, 0.7]})
+    >>> found = found.assign(low=0.6, high=0.9)
+    >>> alt_of(intervals(found, xlabel="AUC"))
+    'AUC with intervals: film 0.80 [0.60, 0.90]; age 0.70 [0.60, 0.90].'
     """
     df = df.rename(columns={} if "name" in df else {"metric": "name"})
     groups = list(dict.fromkeys(df["group"])) if "group" in df else [None]
@@ -240,6 +267,13 @@ def learning_curve(
     best : int, optional
         Epoch whose weights are kept.
     metric, title : str
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> history = pd.DataFrame({"epoch": [0, 1], "loss": [0.7, 0.5], "val_loss": [0.7, 0.6]})
+    >>> alt_of(learning_curve(history, best=1))
+    'loss over 2 epochs: training 0.7 to 0.5; validation 0.7 to 0.6.'
     """
     figure, axes = new_figure(5.4, 3.6)
     axis, said = axes[0, 0], []
@@ -268,6 +302,13 @@ def curves(
     xlabel, ylabel : str
         Quantities and units.
     title : str
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> lines = {"network": ([0, 1, 2], [1.0, 0.9, 0.5])}
+    >>> alt_of(curves(lines, xlabel="frame", ylabel="accuracy"))
+    'accuracy by frame: network 1.00 to 0.50.'
     """
     figure, axes = new_figure(5.4, 4.0)
     axis, said = axes[0, 0], []

@@ -45,6 +45,12 @@ def gallery(
         For each picture up to six masks by their names in the legend; any size, stretched.
     heat : sequence of arrays, optional
         For each picture a map of any size: what is largest is brightest, what is least bare.
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(gallery([np.eye(8), 1 - np.eye(8)], ["one", "other"]))
+    '2 pictures: one; other.'
     """
     if not len(pictures):
         raise RequestError("there is no picture to show", expected="at least one")

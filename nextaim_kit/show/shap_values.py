@@ -38,6 +38,13 @@ def shap_summary(
     ------
     DataError
         If the shapes differ.
+
+    Examples
+    --------
+    >>> from nextaim_kit.show.style import alt_of
+    >>> features = pd.DataFrame({"size": [1.0, 2.0, 3.0], "age": [60.0, 50.0, 70.0]})
+    >>> alt_of(shap_summary([[-0.5, 0.1], [0.0, 0.0], [0.5, -0.1]], features))
+    'SHAP summary; strongest on average: size 0.33; age 0.07.'
     """
     values = np.asarray(values, float)
     if values.shape != data.shape:

@@ -25,7 +25,7 @@ PROGRESS = "document.querySelector('.nextaim-job progress')"
 MOVED = f"({PROGRESS}?.value ?? 0) > "
 LUNG_HUE, LESION_HUE = (360 * rgb_to_hsv(to_rgb(color))[0] for color in (SKY, ORANGE))
 CT = """import SimpleITK as sitk
-from nextaim_kit.show.plots import volume
+from nextaim_kit.show import volume
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 ct = make_twin(12, size=(96, 72, 60), workers=1).iloc[0]

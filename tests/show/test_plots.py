@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from nextaim_kit import show
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.agreement import limits_of_agreement
-from nextaim_kit.show import plots
 from nextaim_kit.show.style import short_name
 
 RNG = np.random.default_rng(3)
@@ -35,21 +35,21 @@ TWICE = (P * 80, P * 80 + RNG.normal(0, 5, 120))
 DISC = np.hypot(*np.mgrid[-1:1:20j, -1:1:20j]) < 0.5
 
 
-def differences() -> plots.Differences:
-    return plots.Differences(*TWICE, limits_of_agreement(*TWICE), "%", "points")
+def differences() -> show.Differences:
+    return show.Differences(*TWICE, limits_of_agreement(*TWICE), "%", "points")
 
 
 def draw(name: str) -> Figure:
     made = {
-        "roc": lambda: plots.roc({"model": (Y, P)}, {"model": (0.9, 0.8, 0.95)}),
-        "calibration": lambda: plots.calibration(Y, P),
-        "net_benefit": lambda: plots.net_benefit(CURVES),
-        "intervals": lambda: plots.intervals(FOREST, xlabel="AUC", reference=[(0.85, "talk")]),
-        "shap_summary": lambda: plots.shap_summary(FEATURES.to_numpy() * [3, 1, 2, 1], FEATURES),
-        "bland_altman": lambda: plots.bland_altman({"in %": differences()}),
-        "curves": lambda: plots.curves(ERASED, xlabel="pixels [%]", ylabel="prediction"),
-        "gallery": lambda: plots.gallery(FILMS, ["P1", "P2, severe"]),
-        "distribution_by_site": lambda: plots.distribution_by_site(PATIENTS, "original_glcm_F0"),
+        "roc": lambda: show.roc({"model": (Y, P)}, {"model": (0.9, 0.8, 0.95)}),
+        "calibration": lambda: show.calibration(Y, P),
+        "net_benefit": lambda: show.net_benefit(CURVES),
+        "intervals": lambda: show.intervals(FOREST, xlabel="AUC", reference=[(0.85, "talk")]),
+        "shap_summary": lambda: show.shap_summary(FEATURES.to_numpy() * [3, 1, 2, 1], FEATURES),
+        "bland_altman": lambda: show.bland_altman({"in %": differences()}),
+        "curves": lambda: show.curves(ERASED, xlabel="pixels [%]", ylabel="prediction"),
+        "gallery": lambda: show.gallery(FILMS, ["P1", "P2, severe"]),
+        "distribution_by_site": lambda: show.distribution_by_site(PATIENTS, "original_glcm_F0"),
     }  # fmt: skip
     return made[name]()
 
@@ -72,7 +72,7 @@ def test_a_figure_can_be_saved_and_says_what_it_shows(name):
     figure, file = draw(name), io.BytesIO()
     figure.savefig(file)
     assert file.tell() > 1000
-    assert ALL[name] in plots.alt_of(figure)
+    assert ALL[name] in show.alt_of(figure)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -96,37 +96,37 @@ def test_the_same_data_give_the_same_picture(name):
 
 
 def test_the_auc_in_the_text_is_the_data_s_own_or_the_one_measured():
-    text = plots.alt_of(plots.roc({"m": (Y, P)}))
+    text = show.alt_of(show.roc({"m": (Y, P)}))
     assert f"{roc_auc_score(Y, P):.2f}" in text
-    assert "m AUC 0.12 [0.10, 0.20]" in plots.alt_of(
-        plots.roc({"m": (Y, P)}, {"m": (0.12, 0.1, 0.2)})
+    assert "m AUC 0.12 [0.10, 0.20]" in show.alt_of(
+        show.roc({"m": (Y, P)}, {"m": (0.12, 0.1, 0.2)})
     )
 
 
 def test_drawing_leaves_the_user_s_own_style_alone():
     mpl.use("agg")  # else the choice of a backend, made once a process, would be the difference
     before = mpl.rcParams.copy()
-    plots.roc({"m": (Y, P)})
+    show.roc({"m": (Y, P)})
     assert mpl.rcParams == before
 
 
 def test_outcomes_of_one_class_are_refused():
     with pytest.raises(DataError, match="expected: two classes"):
-        plots.roc({"m": (np.ones(5), P[:5])})
+        show.roc({"m": (np.ones(5), P[:5])})
 
 
 def test_tied_predictions_can_be_calibrated():
-    assert "in 1 bins" in plots.alt_of(plots.calibration(Y, np.full(120, 0.5)))
+    assert "in 1 bins" in show.alt_of(show.calibration(Y, np.full(120, 0.5)))
 
 
 def test_shap_values_of_another_shape_are_refused():
     with pytest.raises(DataError, match="shape"):
-        plots.shap_summary(np.zeros((120, 3)), FEATURES)
+        show.shap_summary(np.zeros((120, 3)), FEATURES)
 
 
 def test_features_missing_for_some_patients_can_be_drawn():
     holed = PATIENTS.mask(PATIENTS["original_glcm_F0"] > 1)
-    assert plots.distribution_by_site(holed, "original_glcm_F0").axes
+    assert show.distribution_by_site(holed, "original_glcm_F0").axes
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_curves_have_the_points_and_names_that_were_given():
 
 
 def test_each_picture_is_windowed_by_its_own_values():
-    figure = plots.gallery([*FILMS, FILMS[0] * 50], ["a", "b", "c"], columns=2)
+    figure = show.gallery([*FILMS, FILMS[0] * 50], ["a", "b", "c"], columns=2)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["a", "b", "c", ""]
     for axis, pixels in zip(figure.axes, [*FILMS, FILMS[0] * 50], strict=False):
         (image,) = axis.images
@@ -165,7 +165,7 @@ def test_each_picture_is_windowed_by_its_own_values():
 def test_outlines_and_heat_of_any_size_lie_where_their_picture_is():
     names = {"reader": DISC, "network": np.roll(DISC, 3, 1), "nothing": np.zeros_like(DISC)}
     heat = [DISC * 3.0 - 1, np.full((5, 5), 0.2)]
-    figure = plots.gallery(FILMS, ["a", "b"], outlines=[names, names], heat=heat)
+    figure = show.gallery(FILMS, ["a", "b"], outlines=[names, names], heat=heat)
     figure.draw_without_rendering()
     for axis, pixels in zip(figure.axes, FILMS, strict=True):
         rows, columns = pixels.shape
@@ -187,7 +187,7 @@ def test_outlines_and_heat_of_any_size_lie_where_their_picture_is():
 
 
 def test_an_outline_has_the_color_of_its_name_in_the_legend():
-    figure = plots.gallery(FILMS, ["a", "b"], outlines=[{"one": DISC}, {"other": DISC}])
+    figure = show.gallery(FILMS, ["a", "b"], outlines=[{"one": DISC}, {"other": DISC}])
     (legend,) = figure.legends
     shown = [to_hex(contours(axis)[0].get_edgecolor()[0]) for axis in figure.axes]
     assert shown == [to_hex(line.get_color()) for line in legend.get_lines()]
@@ -198,7 +198,7 @@ def test_a_picture_that_cannot_be_read_leaves_its_place_with_the_reason(tmp_path
     Image.fromarray(pixels).save(tmp_path / "good.png")
     (tmp_path / "torn.png").write_bytes(b"no picture")
     files = [tmp_path / "torn.png", str(tmp_path / "good.png")]
-    figure = plots.gallery(files, ["a", "b"], heat=[DISC, DISC], outlines=[{"lung": DISC}] * 2)
+    figure = show.gallery(files, ["a", "b"], heat=[DISC, DISC], outlines=[{"lung": DISC}] * 2)
     torn, good = figure.axes
     assert [axis.get_title(loc="left") for axis in (torn, good)] == ["a", "b"]
     assert [text.get_text() for text in torn.texts] == ["torn.png cannot be read"]
@@ -212,19 +212,19 @@ def test_groups_of_a_forest_plot_differ_by_mark_as_well_as_by_color():
     rows = [
         {"name": n, "group": g, "value": 0.5, "low": 0.4, "high": 0.6} for n in "ab" for g in "xyz"
     ]
-    legend = plots.intervals(pd.DataFrame(rows)).legends[0]
+    legend = show.intervals(pd.DataFrame(rows)).legends[0]
     assert len({line.get_marker() for line in legend.get_lines()}) == 3
 
 
 def test_lines_of_one_name_stand_close_and_have_it_once():
     rows = [{"name": n, "group": g, "value": 0.5} for n in "ab" for g in "xy"]
-    axis = plots.intervals(pd.DataFrame(rows)).axes[0]
+    axis = show.intervals(pd.DataFrame(rows)).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
     assert axis.get_yticks() == pytest.approx([1.35, 3.05])
 
 
 def test_bias_and_limits_are_drawn_where_they_are():
-    figure = plots.bland_altman({"a": differences()})
+    figure = show.bland_altman({"a": differences()})
     heights = {float(line.get_ydata()[0]) for line in figure.axes[0].lines}
     limits = limits_of_agreement(*TWICE)["value"][:3]
     assert set(limits.round(9)) <= {round(height, 9) for height in heights}
@@ -232,6 +232,6 @@ def test_bias_and_limits_are_drawn_where_they_are():
 
 def test_names_that_repeat_are_told_apart_by_their_group_in_the_text():
     lines = pd.DataFrame({"name": ["a", "a"], "value": [0.8, 0.7], "group": ["one", "two"]})
-    alt = plots.alt_of(plots.intervals(lines))
+    alt = show.alt_of(show.intervals(lines))
     assert "a (one) 0.80" in alt
     assert "a (two) 0.70" in alt

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
 from PIL import Image
 
-from nextaim_kit.show.plots import Segmented, gallery, overlays, volume
+from nextaim_kit.show import Segmented, gallery, overlays, volume
 from nextaim_kit.show.style import ORANGE, SKY, close_rows, looks, new_figure
 from nextaim_kit.show.viewers.frame import legend
 from nextaim_kit.show.viewers.itk import ItkViewer

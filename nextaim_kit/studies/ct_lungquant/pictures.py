@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.files import atomic_path
-from nextaim_kit.show.overlays import Segmented, overlays
+from nextaim_kit.show.filled_slices import Segmented, overlays
 from nextaim_kit.studies.ct_lungquant.measures import Found
 
 

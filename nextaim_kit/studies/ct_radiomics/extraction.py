@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.feature_names import named_as_features
 from nextaim_kit.data.source import split_choice
+from nextaim_kit.data.subjects import Row, each
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.settings import Settings

@@ -13,10 +13,10 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
-from nextaim_kit.data.each import Row
 from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.images import check_geometry, read_image, read_mask
 from nextaim_kit.data.source import files_of, split_choice
+from nextaim_kit.data.subjects import Row
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.files import sha256_of
 from nextaim_kit.studies.ct_radiomics import engine

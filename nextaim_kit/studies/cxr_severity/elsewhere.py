@@ -9,7 +9,7 @@ from nextaim_kit.data.cohort import problems
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.cxr_severity import cohorts, hospitals
-from nextaim_kit.studies.cxr_severity.clinical import read_clinical
+from nextaim_kit.studies.cxr_severity.clinical_values import read_clinical
 from nextaim_kit.studies.cxr_severity.preprocessing import (
     at_size,
     load_even,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from nextaim_kit.data.cohort import save_cohort
-from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.films import read_film
+from nextaim_kit.data.subjects import Row, each
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.studies.cxr_severity.cohorts import given

@@ -24,7 +24,7 @@ from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import Rows, Split
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train
-from nextaim_kit.studies.cxr_severity.clinical import Standard
+from nextaim_kit.studies.cxr_severity.clinical_values import Standard
 from nextaim_kit.studies.cxr_severity.fusion import Backbone, Patients, SeverityNet, logits
 from nextaim_kit.studies.cxr_severity.preprocessing import Films
 

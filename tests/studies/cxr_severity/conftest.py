@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.studies.cxr_severity.clinical import read_clinical
+from nextaim_kit.studies.cxr_severity.clinical_values import read_clinical
 from nextaim_kit.studies.cxr_severity.preprocessing import at_size, load_even, load_masks
 from nextaim_kit.studies.cxr_severity.severity import Inputs
 from nextaim_kit.studies.cxr_severity.twin import make_twin

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.cxr_severity.clinical import read_clinical
+from nextaim_kit.studies.cxr_severity.clinical_values import read_clinical
 from nextaim_kit.studies.cxr_severity.elsewhere import joined
 from nextaim_kit.studies.cxr_severity.preprocessing import load_even
 from nextaim_kit.studies.cxr_severity.severity import Inputs

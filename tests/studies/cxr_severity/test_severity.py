@@ -15,7 +15,7 @@ from nextaim_kit.learn.predictions import by_repeat
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import patient_folds, rotations
 from nextaim_kit.studies.cxr_severity import severity
-from nextaim_kit.studies.cxr_severity.clinical import missingness
+from nextaim_kit.studies.cxr_severity.clinical_values import missingness
 from nextaim_kit.studies.cxr_severity.fusion import CAM_LAYER, Patients, SeverityNet, logits
 
 TRAINING = severity.SeverityTraining(Recipe(3, 16, 2e-3))

@@ -76,7 +76,7 @@ def example_values(n: int, seed: int) -> pd.DataFrame:
 def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
     """Draw a synthetic patient's CT, lungs outlined and lesions filled; the path as text."""
     from nextaim_kit.files import atomic_path
-    from nextaim_kit.show.volume import volume
+    from nextaim_kit.show.looking import volume
     from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
     patient = make_twin(n, size=SIZE, seed=seed).set_index("subject").loc[subject]

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from nextaim_kit.data.cache import lazy
 from nextaim_kit.data.cohort import load_cohort
-from nextaim_kit.data.each import Row, each
 from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.source import files_of, split_choice
+from nextaim_kit.data.subjects import Row, each
 from nextaim_kit.data.tables import check_columns
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.masks import read_masks

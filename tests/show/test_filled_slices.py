@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.show.plots import Segmented, alt_of, histograms, overlays
+from nextaim_kit.show import Segmented, alt_of, histograms, overlays
 
 
 def volume(shape=(20, 24, 30), spacing=(1.0, 1.0, 3.0)):

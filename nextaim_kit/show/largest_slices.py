@@ -44,6 +44,16 @@ def mosaic(
     Notes
     -----
     A subject that cannot be read keeps its tile, with the reason on it.
+
+    Examples
+    --------
+    >>> import SimpleITK as sitk
+    >>> ct = sitk.GetImageFromArray(np.full((8, 16, 16), -800, np.int16))
+    >>> roi = np.pad(np.ones((2, 4, 4), np.uint8), ((3, 3), (6, 6), (6, 6)))
+    >>> mask = sitk.GetImageFromArray(roi)
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(mosaic([(ct, mask, "P1")]))[:56]
+    'Axial slices of 1 subjects where the ROI is largest, its'
     """
     if not subjects:
         raise RequestError("there is no subject to show", expected="at least one")

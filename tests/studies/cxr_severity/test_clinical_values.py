@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.cxr_severity.clinical import (
+from nextaim_kit.studies.cxr_severity.clinical_values import (
     Standard,
     missingness,
     named,

@@ -13,9 +13,9 @@ from nbclient import NotebookClient
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.show import volume as module
+from nextaim_kit.show.looking import choose, volume
 from nextaim_kit.show.style import alt_of
 from nextaim_kit.show.viewers import available
-from nextaim_kit.show.volume import choose, volume
 
 
 def pixels(axis) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_unknown_viewers_and_windows_are_refused(phantom):
 @pytest.mark.notebook
 def test_a_notebook_that_is_run_by_a_program_shows_the_figure():
     code = (
-        "import numpy as np\nfrom nextaim_kit.show.volume import volume\n"
+        "import numpy as np\nfrom nextaim_kit.show.looking import volume\n"
         "volume((np.eye(4)[:, :, None] * np.ones(4), (1, 1, 1)), window=None)"
     )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])

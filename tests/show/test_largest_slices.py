@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.show.mosaic import mosaic
+from nextaim_kit.show.largest_slices import mosaic
 from nextaim_kit.show.style import alt_of
 
 

@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 from cloudpickle import register_pickle_by_value
 
-import nextaim_kit.data.each as module
+import nextaim_kit.data.subjects as module
 from nextaim_kit.data.cache import space
-from nextaim_kit.data.each import each
+from nextaim_kit.data.subjects import each
 from nextaim_kit.errors import DataError, RequestError
 
 register_pickle_by_value(sys.modules[__name__])  # tests are no package that a worker could import
@@ -216,7 +216,7 @@ def test_a_killed_call_goes_on_where_it_was(table, tmp_path, project):
         import os, signal, sys
         import pandas as pd
         from own_step import step
-        from nextaim_kit.data.each import each
+        from nextaim_kit.data.subjects import each
 
         def kill(done, total, subject):
             if done == int(sys.argv[1]):

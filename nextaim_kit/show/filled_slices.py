@@ -76,6 +76,14 @@ def overlays(
         If there is no subject.
     DataError
         If labels and image of a subject differ in size.
+
+    Examples
+    --------
+    >>> ct = sitk.GetImageFromArray(np.full((8, 16, 16), -800, np.int16))
+    >>> lungs = np.pad(np.ones((4, 8, 8), np.uint8), ((2, 2), (4, 4), (4, 4)))
+    >>> from nextaim_kit.show.style import alt_of
+    >>> alt_of(overlays([Segmented(ct, lungs, np.where(lungs, 0, lungs), "P1")]))[:56]
+    'Three axial slices and a coronal one of 1 subject(s), lu'
     """
     if not subjects:
         raise RequestError("there is no subject to show", expected="at least one")
