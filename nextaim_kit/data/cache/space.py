@@ -19,7 +19,6 @@ GB = 10**9
 _SHARE, _MOST = 10, 50 * GB  # a tenth of the disk, but not of a shared one of 100 TB
 _FULL = 0.9  # of the quota is left, so that not every new entry has to make room
 _DAY = 86_400  # seconds; an unfinished file of yesterday is nobody's
-_LOOK = 0.01  # of the quota
 _unseen: dict[Path, int] = {}  # bytes written by this process since the last look, by folder
 _warned: set[str] = set()
 
@@ -91,7 +90,7 @@ def keep_to_quota(written: int, allowed: int) -> None:
     """
     folder = steps_folder()
     _unseen[folder] = _unseen.get(folder, allowed) + written
-    if _unseen[folder] < _LOOK * allowed:
+    if _unseen[folder] < allowed / 100:
         return
     _unseen[folder] = 0
     entries = held()

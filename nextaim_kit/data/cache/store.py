@@ -73,8 +73,7 @@ class Entry:
 
     def write(self, value: Any) -> None:
         """Keep a value; where there is no place for it, say so once and go on."""
-        allowed = quota()
-        if not allowed:
+        if not (allowed := quota()):
             return
         pickler = _Pickler()
         try:
