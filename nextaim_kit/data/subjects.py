@@ -130,9 +130,8 @@ def each(
     with at_once():
         entries = [_entry(step, row, **told) if keep else None for row in rows]
     found: dict[int, Any] = {}
-    for at, outcome in _outcomes(
-        rows, partial(_tried, step, **parameters), entries, workers, memory
-    ):
+    work = partial(_tried, step, **parameters)
+    for at, outcome in _outcomes(rows, work, entries, workers, memory):
         found[at] = outcome
         if report:
             report(len(found), len(rows), names[at])
@@ -141,7 +140,6 @@ def each(
     failures = table.loc[~done, [name for name in ("subject", "site") if name in table]]
     problems = [str(one) for one in ordered if isinstance(one, _Problem)]
     failures = failures.assign(problem=pd.Series(problems, failures.index, dtype="str"))
-    failures.attrs = {}
     results = [one for one in ordered if not isinstance(one, _Problem)]
     return Done(results, done, table[done], failures.reset_index(drop=True))
 

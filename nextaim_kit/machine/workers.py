@@ -101,12 +101,10 @@ def isolated(jobs: Sequence[Job], n_jobs: int) -> Iterator[tuple[int, Any]]:
         # If any are left, a worker died. Its job is among the first ones, since they are handed
         # out in order: each of these gets a pool of its own, the others go on together.
         for number in list(left)[: 2 * n_jobs]:
-            alone: Any = None
             try:
-                ((_, alone),) = _numbered({number: left.pop(number)}, 2)
+                yield from _numbered({number: left.pop(number)}, 2)
             except WorkerKilled as error:
-                alone = error
-            yield number, alone
+                yield number, error
 
 
 def _numbered(jobs: Mapping[int, Job], n_jobs: int) -> Iterable[tuple[int, Any]]:

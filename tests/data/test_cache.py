@@ -331,6 +331,16 @@ def test_the_least_recently_used_goes_first_when_the_quota_is_reached(monkeypatc
     assert sum(one.bytes for one in space.held()) <= space.quota()
 
 
+def test_entries_are_not_all_looked_at_for_every_small_one(monkeypatch):
+    looks = []
+    monkeypatch.setattr(space, "held", lambda whole=space.held: looks.append(1) or whole())
+    fill(5)
+    assert len(looks) == 1
+    monkeypatch.setenv("NEXTAIM_CACHE_GB", "0.005")
+    cached(noise, np.array([6]))  # a fiftieth of the quota
+    assert len(looks) == 2
+
+
 def test_an_entry_larger_than_the_quota_is_not_kept(monkeypatch):
     monkeypatch.setenv("NEXTAIM_CACHE_GB", "0.00005")
     with pytest.warns(UserWarning, match=r"more than NEXTAIM_CACHE_GB, 5e-05 GB"):

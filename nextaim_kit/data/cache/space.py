@@ -19,6 +19,7 @@ GB = 10**9
 _SHARE, _MOST = 10, 50 * GB  # a tenth of the disk, but not of a shared one of 100 TB
 _FULL = 0.9  # of the quota is left, so that not every new entry has to make room
 _DAY = 86_400  # seconds; an unfinished file of yesterday is nobody's
+_unseen: dict[Path, int] = {}  # bytes written by this process since the last look, by folder
 _warned: set[str] = set()
 
 
@@ -81,9 +82,18 @@ def _files() -> Iterator[tuple[Path, os.stat_result]]:
             yield path, path.stat()
 
 
-def keep_to_quota() -> None:
-    """Remove the least recently used until what is left is within the quota."""
-    entries, allowed = held(), quota()
+def keep_to_quota(written: int, allowed: int) -> None:
+    """Remove the least recently used until what is left is within the quota, `allowed` bytes.
+
+    All entries are looked at by a process when it first writes, and again when it has `written`
+    a hundredth of the quota.
+    """
+    folder = steps_folder()
+    _unseen[folder] = _unseen.get(folder, allowed) + written
+    if _unseen[folder] < allowed / 100:
+        return
+    _unseen[folder] = 0
+    entries = held()
     taken = sum(one.bytes for one in entries)
     if taken > allowed:
         remove(_first(entries[:-1], taken - int(_FULL * allowed)))  # not the newest

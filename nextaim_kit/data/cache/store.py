@@ -73,7 +73,7 @@ class Entry:
 
     def write(self, value: Any) -> None:
         """Keep a value; where there is no place for it, say so once and go on."""
-        if not quota():
+        if not (allowed := quota()):
             return
         pickler = _Pickler()
         try:
@@ -86,9 +86,10 @@ class Entry:
             steps_folder().chmod(0o700)
             with atomic_path(self.path) as partial:
                 _write(partial, pickler, value)
-                if partial.stat().st_size > quota():
-                    raise OSError(errno.EDQUOT, f"more than NEXTAIM_CACHE_GB, {quota() / GB:g} GB")
-            keep_to_quota()
+                size = partial.stat().st_size
+                if size > allowed:
+                    raise OSError(errno.EDQUOT, f"more than NEXTAIM_CACHE_GB, {allowed / GB:g} GB")
+            keep_to_quota(size, allowed)
         except (DataError, OSError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             why = getattr(cause, "strerror", "") or str(error)

@@ -96,15 +96,12 @@ class Settings:
             types["Wavelet"] = {}
         return types
 
-    @property
-    def cache_key(self) -> str:
-        """What stands for the settings where results are kept."""
-        return self.describe()
-
     def describe(self) -> str:
         """One line of JSON that holds every setting, the same for equal settings."""
         values = {**self.pyradiomics(), "imageTypes": self.image_types(), "label": self.label}
         return json.dumps(values, sort_keys=True, default=str)
+
+    cache_key = property(describe)  # stands for the settings where results are kept
 
 
 def _require(name: str, value: Any, holds: bool, expected: str) -> None:

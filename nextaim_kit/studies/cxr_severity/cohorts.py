@@ -103,8 +103,7 @@ def usable(table: pd.DataFrame, *failures: pd.DataFrame) -> NDArray[np.bool_]:
     DataError
         If none is left.
     """
-    named = pd.concat([pd.DataFrame(columns=["subject", "problem"]), *failures])
-    named = named[["subject", "problem"]].drop_duplicates("subject")
+    named = pd.concat(failures)[["subject", "problem"]].drop_duplicates("subject")
     named = table[["subject"]].merge(named, on="subject")  # in the table's order
     table.attrs["problems"] = [*table.attrs.get("problems", []), *named.to_dict("records")]
     keep = ~table["subject"].isin(named["subject"]).to_numpy()

@@ -130,7 +130,7 @@ def load_even(
     failures : DataFrame
         Films that cannot be used, as of `data.each.Done`.
     """
-    known = np.zeros(len(table), bool) if inverted is None else np.asarray(inverted, bool)
+    known = False if inverted is None else np.asarray(inverted, bool)
     frames: list[Any] = [*cut] if cut else [None] * len(table)
     rows = table[["subject", "image"]].assign(inverted=known, frame=np.array(frames, object))
     found = each(rows, _even, workers=1, size=size)
