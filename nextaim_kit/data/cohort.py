@@ -82,6 +82,13 @@ def load_cohort(
     return _finished(table, columns, source.name, known)
 
 
+def no_twin() -> pd.DataFrame:
+    """Stands for a twin where another cohort is asked for, and refuses it."""
+    raise DataError(
+        "the synthetic twin is no other cohort than itself", mend="give a folder or a cohort.csv"
+    )
+
+
 def problems(cohort: pd.DataFrame) -> pd.DataFrame:
     """Subjects that were left out or lack a file: columns ``subject`` and ``problem``.
 
@@ -164,7 +171,14 @@ def save_cohort(
 
 def _saved(content: Any, folder: Path, name: str) -> str:
     if isinstance(content, str | Path):
-        name += "".join(Path(content).suffixes[-1:])
+        if Path(content).is_dir():
+            raise RequestError(
+                f"{Path(content).name} is a folder, which is not copied into a cohort",
+                expected="one file for each subject",
+                mend="save the series as .nii.gz first, or name its folder in a cohort.csv",
+            )
+        ends = Path(content).suffixes
+        name += "".join(ends[-2:] if ends[-1:] == [".gz"] else ends[-1:])  # .nii.gz is one end
         with atomic_path(folder / name) as unfinished:
             shutil.copyfile(content, unfinished)
         return name

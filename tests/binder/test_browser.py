@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import rgb_to_hsv, to_rgb
 from PIL import Image
+from playwright.sync_api import Error
 
 from nextaim_kit.show.style import ORANGE, SKY
 from tests.binder.visit import Visit
@@ -189,8 +190,15 @@ def launched(visit, *flags):
     browser.close()
 
 
-def pixels(place):
-    return np.asarray(Image.open(io.BytesIO(place.screenshot())).convert("RGB"), float)
+def pixels(place, tries=5):
+    """A picture of a place, taken once more where the page draws it anew meanwhile."""
+    try:
+        shot = place.screenshot()
+    except Error:
+        if tries == 1:
+            raise
+        return pixels(place, tries - 1)
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), float)
 
 
 def at_rest(place, wait_until):

@@ -508,3 +508,14 @@ def test_subjects_whose_names_differ_by_a_slash_keep_files_of_their_own(tmp_path
     for picture, found in zip(PICTURES, load_cohort(str(path), columns=["image"])["image"],
                               strict=True):  # fmt: skip
         np.testing.assert_array_equal(opened(found), picture)
+
+
+def test_a_packed_volume_keeps_its_whole_suffix_and_a_folder_is_refused(tmp_path):
+    volume = tmp_path / "A.2.nii.gz"
+    volume.write_bytes(b"packed")
+    (tmp_path / "series").mkdir()
+    table = pd.DataFrame({"subject": ["P1"], "site": ["A"], "label": [1]})
+    save_cohort(table, tmp_path / "c", {"image": [volume]}, synthetic=False)
+    assert (tmp_path / "c" / "image" / "P1.nii.gz").read_bytes() == b"packed"
+    with pytest.raises(RequestError, match="series is a folder"):
+        save_cohort(table, tmp_path / "d", {"image": [tmp_path / "series"]}, synthetic=False)

@@ -123,7 +123,16 @@ def test_torch_s_own_tracker_says_the_same():
     assert ours.tensors == pytest.approx(theirs, rel=0.05)
 
 
-def test_blocks_computed_twice_hold_less_and_compute_more():
+@pytest.fixture
+def one_thread():
+    """What operations hold inside grows with the threads that share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_blocks_computed_twice_hold_less_and_compute_more(one_thread):
     shape = 1, 32, 32, 32
     plain = predict(network, shape, batch_size=2, device="cpu")
     twice = predict(network, shape, batch_size=2, device="cpu", recompute=(Block,))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.data.cohort import problems
-from nextaim_kit.errors import DataError
+from nextaim_kit.data.cohort import no_twin, problems
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.cxr_severity import cohorts, hospitals
 from nextaim_kit.studies.cxr_severity.clinical_values import read_clinical
@@ -51,7 +50,7 @@ def joined(
         If no film of the other cohort can be tested.
     """
     size = inputs.films.shape[1]
-    table, _ = cohorts.load_films(spec, twin=_no_twin)
+    table, _ = cohorts.load_films(spec, twin=no_twin)
     _, table = hospitals.by_outcome(cohorts.never_seen(table, inputs.patients))
     seen, frames, unread = load_even(table, size, inverted=table.get("truth_inverted"))
     lungs, without = load_masks(table, "lungs", frames)
@@ -73,9 +72,3 @@ def joined(
     train, val = patient_folds(inputs.table, folds, seed=seed, group="patient")[0]
     test = np.arange(len(inputs.table), len(both.table))
     return both, (train, val, test), pd.concat([left_out, pd.DataFrame([*set_aside, *absent])])
-
-
-def _no_twin() -> pd.DataFrame:
-    raise DataError(
-        "the synthetic twin is no other cohort than itself", mend="give a folder or a cohort.csv"
-    )

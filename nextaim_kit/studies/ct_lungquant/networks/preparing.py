@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextaim_kit.data.cache import lazy
-from nextaim_kit.data.cohort import load_cohort
+from nextaim_kit.data.cohort import load_cohort, problems
 from nextaim_kit.data.hashes import below, content_hashes
 from nextaim_kit.data.source import files_of, split_choice
 from nextaim_kit.data.subjects import Row, each
@@ -29,6 +29,7 @@ from nextaim_kit.studies.ct_lungquant.scans import read_ct
 Box = tuple[slice, slice, slice]
 Size = tuple[int, int, int]
 _VERSION = 2  # of the preparation below: what it keeps is made anew with another one
+_SEEN = "in the first cohort too, by its name or by what its CT holds: not tested on"
 _SPOTS = 500  # voxels of lesions that are kept in mind
 
 
@@ -122,6 +123,33 @@ def prepare(
     mended = [(case.subject, said) for case, remarks in found.results for said in remarks]
     remarks = pd.DataFrame(mended, columns=["subject", "problem"])
     return cases, found.rows.reset_index(drop=True), found.failures, remarks
+
+
+def never_seen(
+    others: pd.DataFrame, spacing: Sequence[float], cases: Sequence[Prepared]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of another cohort to be tested on, and the rows left out: ``subject, site, problem``.
+
+    Left out are CTs that cannot be used, and those of `cases`, the first cohort, by the subject's
+    name or by what their files hold.
+
+    Raises
+    ------
+    DataError
+        If none can be tested on.
+    """
+    found, kept, failed, _ = prepare(others, spacing)
+    names, contents = {case.subject for case in cases}, {case.digest for case in cases}
+    seen = np.array([one.subject in names or one.digest in contents for one in found], bool)
+    repeated = kept.loc[seen, ["subject", "site"]].assign(problem=_SEEN)
+    left_out = pd.concat([problems(others), failed, repeated], ignore_index=True)
+    if seen.all():
+        raise DataError(
+            "no CT of the other cohort can be tested on",
+            expected="one that is not in the first cohort",
+            found="; ".join(sorted(set(left_out["problem"])))[:300] or "none",
+        )
+    return kept[~seen].reset_index(drop=True), left_out
 
 
 def _case(row: Row, *, spacing: tuple[float, ...]) -> tuple[Prepared, list[str]]:

@@ -202,3 +202,15 @@ def test_hu_become_numbers_around_zero():
 def test_what_is_kept_is_smaller_than_the_cts(cohort, cases):
     raw = sum(Path(path).stat().st_size for path in cohort["image"])
     assert 0 < sum(entry.bytes for entry in space.held()) < raw
+
+
+def test_cts_of_the_first_cohort_are_not_tested_on_by_name_nor_by_content(cohort, cases):
+    others = cohort.head(4).assign(subject=["new-1", "new-2", cases[5].subject, "new-3"])
+    others.loc[[0, 2], "image"] = cohort.loc[[10, 11], "image"].to_numpy()  # others than the first
+    others.loc[[0, 2], ["lungs", "lesions"]] = cohort.loc[[10, 11], ["lungs", "lesions"]].to_numpy()
+    kept, left_out = preparing.never_seen(others, SPACING, cases[:10])
+    assert kept["subject"].tolist() == ["new-1"]
+    assert left_out["subject"].tolist() == ["new-2", cases[5].subject, "new-3"]
+    assert left_out["problem"].str.contains("in the first cohort too").all()
+    with pytest.raises(DataError, match=r"no CT of the other cohort(.|\n)*first cohort too"):
+        preparing.never_seen(cohort.head(3), SPACING, cases)
