@@ -78,7 +78,9 @@ class Recipe:
 
     Attributes
     ----------
-    epochs, batch_size : int
+    epochs : int
+        0: the task's `start` is taken as it is, as a network of an earlier run.
+    batch_size : int
     learning_rate : float
     optimizer : type
         Of ``torch.optim``: Adam, AdamW, SGD, ...

@@ -105,8 +105,8 @@ def train(
     RunError
         If a loss is no longer a finite number.
     RequestError
-        If the recipe cannot be followed (`optimizer_for`), or `memory` is given and the update fits
-        by nothing that leaves input and network alone.
+        If the recipe cannot be followed (`optimizer_for`), or has no epochs and the task no start,
+        or `memory` is given and the update fits by nothing that leaves input and network alone.
 
     Examples
     --------
@@ -123,9 +123,11 @@ def train(
     for name, part in (("training", task.train), ("validation", task.val)):
         if not length(part):
             raise DataError(f"the {name} part is empty", mend="give more subjects or fewer folds")
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = _begun(_laid_out(task.build()), task.start)
+    if not recipe.epochs:
+        return _untrained(net, task)
+    folder.mkdir(parents=True, exist_ok=True)
     asked = _asked(task, recipe, memory, seed, net)
     before = _check_same_request(folder / _ASKED, asked)
     if (folder / _HISTORY).is_file():
@@ -143,6 +145,16 @@ def train(
     finite = [{k: v if math.isfinite(v) else None for k, v in r.items()} for r in history.rows]
     write_json(folder / _HISTORY, {"history": finite, "best_epoch": history.best(task.mode)})
     return _finished(net, folder)
+
+
+def _untrained(net: nn.Module, task: Task) -> Fitted:
+    """The network that was given, as it is."""
+    if task.start is None:
+        raise RequestError(
+            "in no epochs nothing is learned", expected="1 epoch or more, or weights to begin with"
+        )
+    nothing = pd.DataFrame(columns=["epoch", "loss", "val_loss", "learning_rate"], dtype=float)
+    return Fitted(net.cpu().eval(), nothing.astype({"epoch": int}), 0)
 
 
 def in_stages(

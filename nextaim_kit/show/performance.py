@@ -280,9 +280,12 @@ def learning_curve(
     for name, part, color in (
         (metric, "training", BLUE), (f"val_{metric}", "validation", VERMILION)
     ):  # fmt: skip
-        if name in history:
+        if name in history and len(history):
             axis.plot(history["epoch"], history[name], color=color, label=part)
             said.append(f"{part} {history[name].iloc[0]:.3g} to {history[name].iloc[-1]:.3g}")
+    if not said:
+        axis.text(0.5, 0.5, "not trained in this run", ha="center", transform=axis.transAxes)
+        return described(figure, "Nothing was trained in this run.")
     if best is not None:
         axis.axvline(best, color=GRAY, linewidth=1, linestyle="--", label=f"best, epoch {best}")
     axis.set(xlabel="epoch", ylabel=metric, title=title)

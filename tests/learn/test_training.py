@@ -499,6 +499,16 @@ def test_a_stage_does_not_go_on_from_another_beginning(tmp_path):
         trained(tmp_path / "other", start=nn.Linear(8, 1))
 
 
+def test_in_no_epochs_a_network_is_taken_as_it_is(tmp_path):
+    net = network()
+    found = trained(tmp_path, start=net, epochs=0)
+    assert found.history.empty
+    assert not found.net.training
+    assert torch.equal(found.net[0].weight, net[0].weight)
+    with pytest.raises(RequestError, match="in no epochs nothing is learned"):
+        trained(tmp_path, epochs=0)
+
+
 class Maker(nn.Module):
     """Moves noise by a number that it learns."""
 

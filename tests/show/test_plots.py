@@ -235,3 +235,8 @@ def test_names_that_repeat_are_told_apart_by_their_group_in_the_text():
     alt = show.alt_of(show.intervals(lines))
     assert "a (one) 0.80" in alt
     assert "a (two) 0.70" in alt
+
+
+def test_a_learning_curve_of_no_training_says_so():
+    history = pd.DataFrame(columns=["epoch", "loss", "val_loss"], dtype=float)
+    assert show.alt_of(show.learning_curve(history, best=0)) == "Nothing was trained in this run."
