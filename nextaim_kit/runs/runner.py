@@ -25,9 +25,11 @@ _EXECUTING = ".executing.ipynb"
 _KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
 _CHATTER = 3600  # seconds in which to hear all that a cell printed, once it has ended
 # For a kernel, warm or cold: its socket drops what waits behind 1000 messages, unless told not to.
+# Told before every cell, since ZeroMQ applies it only to listeners that are there already.
 UNHEARD_IS_KEPT = (
-    "--IPKernelApp.exec_lines=(lambda thread: thread.schedule(lambda: "
-    "setattr(thread.socket, 'sndhwm', 0)))(get_ipython().kernel.iopub_thread)"
+    "--IPKernelApp.exec_lines=get_ipython().events.register('pre_execute', lambda: "
+    "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
+    "(get_ipython().kernel.iopub_thread))"
 )
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 

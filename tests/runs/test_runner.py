@@ -371,7 +371,7 @@ def test_a_kernel_keeps_all_that_nobody_has_heard_yet():
             pass
         heard = []
         while not heard or heard[-1].get("execution_state") != "idle":
-            said = kernel.get_iopub_msg(timeout=20)
+            said = kernel.get_iopub_msg(timeout=60)
             heard += [said["content"]] * (said["parent_header"].get("msg_id") == asked)
     printed = "".join(content.get("text", "") for content in heard)
     assert [int(line.split()[0]) for line in printed.splitlines()] == list(range(count))

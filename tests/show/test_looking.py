@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from nbclient import NotebookClient
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.show import volume as module
+from nextaim_kit.show import looking as module
 from nextaim_kit.show.looking import choose, volume
 from nextaim_kit.show.style import alt_of
 from nextaim_kit.show.viewers import available
