@@ -47,7 +47,7 @@ class Keeper:
 
 
 def segmented(subject: str, found: Found) -> Segmented:
-    """A CT as `show.plots.overlays` draws it, with what matters in its title."""
+    """A CT as `show.overlays` draws it, with what matters in its title."""
     return Segmented(found.scan.image, found.lungs, found.lesions, caption(subject, found.values))
 
 
