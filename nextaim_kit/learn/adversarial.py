@@ -39,7 +39,7 @@ class AdversarialLoop(Loop):
         batches = super().updates() // self.recipe.epochs  # Lightning accumulates none of them
         return -(-batches // self.recipe.accumulate) * self.recipe.epochs
 
-    def training_step(self, batch: Any, index: int) -> None:  # type: ignore[override]
+    def training_step(self, batch: Any, index: int) -> None:  # type: ignore[override]  # learns by hand
         inputs, target = batch
         both: Any = self.optimizers()
         first, second = both

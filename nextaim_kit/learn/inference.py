@@ -58,7 +58,7 @@ def apply(
     >>> apply(double, torch.ones(3, 1), batch_size=2)[:, 0].tolist()
     [2.0, 2.0, 2.0]
     """
-    inputs = [torch.as_tensor(one) for one in (items if isinstance(items, tuple) else (items,))]
+    inputs = [_single(one) for one in (items if isinstance(items, tuple) else (items,))]
     sizes = [len(one) for one in inputs]
     if len(set(sizes)) != 1 or not sizes[0]:
         raise DataError(
@@ -82,6 +82,12 @@ def apply(
         return torch.cat(parts)
     finally:
         net.to(home)
+
+
+def _single(items: Items) -> Tensor:
+    """NumPy's numbers have double precision unless told otherwise; a network's have single."""
+    found = torch.as_tensor(items)
+    return found.float() if found.dtype == torch.float64 else found
 
 
 def _mixed(device: torch.device) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -120,6 +121,24 @@ class Recipe:
     clip: float | None = None
     average: float | None = None
     patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would fail far from here, or be passed over without a word."""
+        rules = {
+            "epochs": (self.epochs >= 0, "0 or more"),
+            "batch_size": (self.batch_size >= 1, "1 or more"),
+            "accumulate": (self.accumulate >= 1, "1 or more"),
+            "patience": (self.patience is None or self.patience >= 1, "1 or more"),
+            "learning_rate": (0 <= self.learning_rate < math.inf, "0 or more"),
+            "clip": (self.clip is None or 0 < self.clip < math.inf, "more than 0"),
+            "average": (self.average is None or 0 < self.average < 1, "between 0 and 1"),
+        }
+        for name, (holds, expected) in rules.items():
+            if not holds:
+                found = str(getattr(self, name))
+                raise RequestError(f"{name} is out of bounds", expected=expected, found=found)
+        if "lr" in self.settings:
+            raise RequestError("the rate is given twice", mend="give it as learning_rate alone")
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values."""

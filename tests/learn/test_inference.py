@@ -48,6 +48,10 @@ def test_windows_that_slide_say_of_a_local_rule_what_the_whole_says():
     torch.testing.assert_close(windows, apply(pointwise, volume), atol=1e-5, rtol=1e-4)
 
 
+def test_numbers_of_double_precision_are_taken_as_single():
+    assert apply(nn.Linear(4, 1), np.ones((3, 4))).dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("items", "said"),
     [

@@ -499,6 +499,20 @@ def test_a_stage_does_not_go_on_from_another_beginning(tmp_path):
         trained(tmp_path / "other", start=nn.Linear(8, 1))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"epochs": -1}, {"batch_size": 0}, {"accumulate": 0}, {"patience": 0}, {"clip": 0.0},
+     {"clip": -1.0}, {"average": 1.5}, {"average": 0.0}, {"learning_rate": -1e-3},
+     {"learning_rate": float("nan")}],
+)  # fmt: skip
+def test_a_recipe_that_cannot_be_followed_is_refused_by_name(given):
+    (name,) = given
+    with pytest.raises(RequestError, match=f"{name} is out of bounds"):
+        Recipe(**{"epochs": 2, **given})
+    with pytest.raises(RequestError, match="the rate is given twice"):
+        Recipe(2, settings={"lr": 0.1})
+
+
 def test_in_no_epochs_a_network_is_taken_as_it_is(tmp_path):
     net = network()
     found = trained(tmp_path, start=net, epochs=0)
