@@ -51,11 +51,11 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from nextaim_kit.data import films
-from nextaim_kit.data.cohort import load_cohort
-from nextaim_kit.data.features import load_table
-from nextaim_kit.data.images import read_image, read_mask
-from nextaim_kit.data.manifest import load_manifest
+from nextaim_kit.data.cohort.features import load_table
+from nextaim_kit.data.cohort.loading import load_cohort
+from nextaim_kit.data.datasets.manifest import load_manifest
+from nextaim_kit.data.images import films
+from nextaim_kit.data.images.reading import read_image, read_mask
 from nextaim_kit.errors import KitError
 from nextaim_kit.files import write_text
 from nextaim_kit.runs.sweep.spec import read_sweep

@@ -128,7 +128,7 @@ def measure(side: str, image: str, mask: str, repeat: int, result: Any) -> None:
 
 def measure_cohort(side: str, rows: list[dict[str, str]], result: Any) -> None:
     """Time one side over patients, reading included, in this process."""
-    from nextaim_kit.data.images import read_image, read_mask
+    from nextaim_kit.data.images.reading import read_image, read_mask
 
     run = SIDES[side]()
     run(*_tiny())

@@ -325,7 +325,7 @@ def lab() -> None:
 @data_app.command("list")
 def data_list() -> None:
     """List the public data sets that the studies use."""
-    from nextaim_kit.data.manifest import load_manifest, manifest_names
+    from nextaim_kit.data.datasets.manifest import load_manifest, manifest_names
 
     table = Table("name", "title", "access", "license", "studies", box=None)
     for name in manifest_names():
@@ -337,7 +337,7 @@ def data_list() -> None:
 @data_app.command("show")
 def data_show(name: str) -> None:
     """Show a data set: what it holds, its terms, how to get it, how to cite it."""
-    from nextaim_kit.data.manifest import load_manifest
+    from nextaim_kit.data.datasets.manifest import load_manifest
     from nextaim_kit.terminal.listings import print_manifest
 
     print_manifest(console(), load_manifest(name))
@@ -346,7 +346,7 @@ def data_show(name: str) -> None:
 @data_app.command("fetch")
 def data_fetch(name: str) -> None:
     """Download an open data set, or say how to get another; then verify it."""
-    from nextaim_kit.data.fetch import fetch
+    from nextaim_kit.data.datasets.fetch import fetch
     from nextaim_kit.terminal.listings import download_progress, print_states
 
     with download_progress() as progress:
@@ -359,7 +359,7 @@ def data_fetch(name: str) -> None:
 @data_app.command("verify")
 def data_verify(name: str) -> None:
     """Check the files that are here against the manifest."""
-    from nextaim_kit.data.fetch import verify
+    from nextaim_kit.data.datasets.fetch import verify
     from nextaim_kit.terminal.listings import print_states
 
     states = verify(name)
@@ -370,7 +370,7 @@ def data_verify(name: str) -> None:
 @data_app.command("where")
 def data_where(name: str) -> None:
     """Print the folder of a data set."""
-    from nextaim_kit.data.fetch import where
+    from nextaim_kit.data.datasets.fetch import where
 
     print(where(name))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from nextaim_kit.data.feature_names import like_an_outcome
+from nextaim_kit.data.cohort.feature_names import like_an_outcome
 from nextaim_kit.errors import DataError, RequestError
 
 _CONVERGED = 1e-4  # as in the reference implementation, whose numbers depend on it

@@ -9,7 +9,7 @@ from pydicom import uid as uids
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from nextaim_kit.data.dicom import scan
+from nextaim_kit.data.images.dicom import scan
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.report.model import Report
 

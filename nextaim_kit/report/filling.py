@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from nextaim_kit.data.fingerprint import MARK
-from nextaim_kit.data.subjects import each
+from nextaim_kit.data.cohort.fingerprint import MARK
+from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.report.model import Field, Report, Template
 

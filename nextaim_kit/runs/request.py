@@ -75,31 +75,19 @@ def prepare(
     DataError
         If data that a parameter names are missing.
     """
+    from nextaim_kit.data.cohort.fingerprint import fingerprint  # pandas takes its time
+    from nextaim_kit.data.datasets.source import find_source
+
     notebook = catalog.find(notebook_id)
     values = dict(given) if live else resolve(notebook, profile, given)
-    values |= {name: _absolute(values[name]) for name in notebook.data if values[name]}
-    data = [data_fingerprint(values[name]) for name in notebook.data if values[name]]
+    sources = {name: find_source(values[name]) for name in notebook.data if values[name]}
+    values |= {name: source.spec for name, source in sources.items()}
+    data = [fingerprint(source) for source in sources.values()]
     identity = records.run_id(notebook, values, data) + ("-live" if live else "")
     folder = records.runs_folder(out) / notebook.id / identity
     return Request(notebook.id, profile, values, data, identity, folder)
 
 
-def data_fingerprint(value: str) -> dict[str, Any]:
-    """What identifies the data that a parameter names, wherever they lie."""
-    from nextaim_kit.data.fingerprint import fingerprint
-
-    return fingerprint(_absolute(value))
-
-
 def data_name(value: Any) -> Any:
     """The name of a data path, without the folders that lead to it."""
     return Path(value).name if isinstance(value, str) and "/" in value else value
-
-
-def _absolute(value: str) -> str:
-    from nextaim_kit.data.source import SYNTHETIC, find_source
-
-    if value == SYNTHETIC:
-        return value
-    source = find_source(value)
-    return value if source.manifest else str(source.path.resolve())

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nextaim_kit.data.films import read_film
+from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.planes import mark
 from nextaim_kit.show.style import close_rows, described, looks, new_figure, styled

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nextaim_kit.data.hashes import below, content_hashes
-from nextaim_kit.data.source import files_of, split_choice
+from nextaim_kit.data.paths import files_of, split_choice
 from nextaim_kit.errors import DataError, RequestError
 
 

@@ -21,7 +21,6 @@ from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.chain import feeders, share_out
 from nextaim_kit.runs.parameters import read_parameters, resolve
-from nextaim_kit.runs.request import data_fingerprint
 from nextaim_kit.runs.sweep.spec import Sweep, read_sweep
 
 TABLE, PLAN = "plan.csv", "plan.json"
@@ -132,7 +131,7 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
     _check_order(sweep)
     rows: dict[str, Row] = {}
     final: dict[str, dict[str, Any]] = {}
-    fingerprint = cache(data_fingerprint)
+    fingerprint = _fingerprints()
     share_out(sweep.notebooks, dict.fromkeys([*sweep.parameters, *sweep.varied()]))
     for combination in sweep.combinations(_first_seed(sweep)):
         given = {**sweep.parameters, **combination}
@@ -210,8 +209,8 @@ def _placed(notebook: catalog.Notebook, own: Mapping[str, Any], beside: Path) ->
 
 
 def _place(name: str, value: str, beside: Path) -> str:
-    from nextaim_kit.data.manifest import manifest_names
-    from nextaim_kit.data.source import SYNTHETIC
+    from nextaim_kit.data.datasets.manifest import manifest_names
+    from nextaim_kit.data.datasets.source import SYNTHETIC
 
     if not value.strip() or value in (SYNTHETIC, *manifest_names()) or value[0] in "/~":
         return value
@@ -235,12 +234,18 @@ def _fed(
     }
 
 
+def _fingerprints() -> Callable[[str], dict[str, Any]]:
+    from nextaim_kit.data.cohort.fingerprint import fingerprint  # pandas takes its time
+
+    return cache(fingerprint)
+
+
 def identify(
     notebook: catalog.Notebook,
     profile: str,
     own: Mapping[str, Any],
     fed: Mapping[str, tuple[str, str]],
-    fingerprint: Callable[[str], dict[str, Any]] = data_fingerprint,
+    fingerprint: Callable[[str], dict[str, Any]],
 ) -> str:
     """Identity of a row: the run's own id, unless another row feeds it."""
     values = resolve(notebook, profile, own)
@@ -350,7 +355,7 @@ def require_current(plan: Plan, rows: Iterable[Row]) -> None:
     RequestError
         Naming what changed.
     """
-    fingerprint = cache(data_fingerprint)
+    fingerprint = _fingerprints()
     for row in rows:
         notebook = catalog.find(row.notebook)
         if identify(notebook, row.profile, row.parameters, row.needs, fingerprint) != row.id:

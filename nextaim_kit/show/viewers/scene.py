@@ -221,7 +221,7 @@ def _named(masks: Mapping[str, Mask] | Mask | None) -> dict[str, Mask]:
 
 def _volume(image: Source) -> tuple[sitk.Image, tuple[int, ...]]:
     """The image, and how the axes of arrays that belong to it are brought to (z, y, x)."""
-    from nextaim_kit.data.images import read_image
+    from nextaim_kit.data.images.reading import read_image
 
     if isinstance(image, sitk.Image):
         return image, (0, 1, 2)
@@ -260,7 +260,7 @@ def _as_image(array: NDArray) -> sitk.Image:
 
 def _region(mask: Mask, like: sitk.Image, order: tuple[int, ...], what: str) -> sitk.Image:
     """A mask as an image of 0 and 1 on the grid of `like`."""
-    from nextaim_kit.data.images import check_geometry, is_drawn, read_image, read_mask
+    from nextaim_kit.data.images.reading import check_geometry, is_drawn, read_image, read_mask
 
     if isinstance(mask, str | Path):
         labels = read_mask(mask, like=like) if is_drawn(mask) else read_image(mask)

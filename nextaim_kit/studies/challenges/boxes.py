@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from nextaim_kit.data.images import check_geometry, read_image
-from nextaim_kit.data.subjects import Row, each
+from nextaim_kit.data.cohort.subjects import Row, each
+from nextaim_kit.data.images.reading import check_geometry, read_image
 from nextaim_kit.errors import DataError, RequestError
 
 AIR, DENSE = -1000.0, 400.0  # HU that become -1 and 1

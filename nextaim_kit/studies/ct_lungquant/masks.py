@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nextaim_kit.data.images import check_geometry, read_image
+from nextaim_kit.data.images.reading import check_geometry, read_image
 from nextaim_kit.errors import gathered_warnings
 
 OUTSIDE = 0.02  # share of the lesions' mask outside the lungs from which it is said

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit import __version__
-from nextaim_kit.data.fingerprint import MARK
-from nextaim_kit.data.source import SYNTHETIC
-from nextaim_kit.data.subjects import Row, each
+from nextaim_kit.data.cohort.fingerprint import MARK
+from nextaim_kit.data.cohort.subjects import Row, each
+from nextaim_kit.data.datasets.source import SYNTHETIC
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_lungquant import threshold

@@ -13,10 +13,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nextaim_kit.data import dicom
-from nextaim_kit.data.images import read_image
-from nextaim_kit.data.source import split_choice
-from nextaim_kit.data.volumes import stored_size
+from nextaim_kit.data.images import dicom
+from nextaim_kit.data.images.reading import read_image
+from nextaim_kit.data.images.volumes import stored_size
+from nextaim_kit.data.paths import split_choice
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.memory.step_memory import GB

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nextaim_kit.data.images import read_image
+from nextaim_kit.data.images.reading import read_image
 from nextaim_kit.files import atomic_path
 from nextaim_kit.studies.ct_lungquant.scans import AIR
 

@@ -75,7 +75,7 @@ def extract(
     Three things plain pyradiomics does otherwise: it refuses a mask that fills its whole image,
     gives conventional numbers for a constant region, and wraps around in the bins of a byte image.
     """
-    from nextaim_kit.data.images import check_geometry
+    from nextaim_kit.data.images.reading import check_geometry
 
     settings = settings or Settings()
     options = settings.pyradiomics()

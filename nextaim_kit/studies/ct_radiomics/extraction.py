@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from nextaim_kit.data.feature_names import named_as_features
-from nextaim_kit.data.source import split_choice
-from nextaim_kit.data.subjects import Row, each
+from nextaim_kit.data.cohort.feature_names import named_as_features
+from nextaim_kit.data.cohort.subjects import Row, each
+from nextaim_kit.data.paths import split_choice
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.settings import Settings
@@ -85,7 +85,7 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
 
 def _bytes(row: Row) -> int:
     """What a worker needs for a subject, by the header of its image or the bytes of its folder."""
-    from nextaim_kit.data.volumes import stored_size
+    from nextaim_kit.data.images.volumes import stored_size
 
     place, _ = split_choice(str(row["image"]))
     if place.is_dir():

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nextaim_kit.data.images import check_geometry, read_image, read_mask
+from nextaim_kit.data.images.reading import check_geometry, read_image, read_mask
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_radiomics import ibsi_reference
 from nextaim_kit.studies.ct_radiomics.firstorder import first_order

@@ -13,10 +13,10 @@ import radiomics
 import SimpleITK as sitk
 
 import nextaim_kit
+from nextaim_kit.data.cohort.subjects import Row
 from nextaim_kit.data.hashes import below, content_hashes
-from nextaim_kit.data.images import check_geometry, read_image, read_mask
-from nextaim_kit.data.source import files_of, split_choice
-from nextaim_kit.data.subjects import Row
+from nextaim_kit.data.images.reading import check_geometry, read_image, read_mask
+from nextaim_kit.data.paths import files_of, split_choice
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.files import sha256_of
 from nextaim_kit.studies.ct_radiomics import engine
@@ -164,11 +164,7 @@ def _content(path: str) -> str:
 def version() -> list[str]:
     """What reads and measures, beside `extract_subject`: with another one, results are others."""
     here = Path(__file__).parent
-    readers = (
-        "dicom", "frames", "images", "nifti", "pixels", "regions", "rtstruct", "seg", "series",
-        "volumes",
-    )  # fmt: skip
-    files = [here.parents[1] / "data" / f"{name}.py" for name in readers]
+    files = sorted((here.parents[1] / "data/images").glob("[!_]*.py"))
     measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
     files += [here / f"{name}.py" for name in measures]
     return [*map(sha256_of, files), _pyradiomics_version(), np.__version__, sitk.__version__]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.data.feature_names import like_an_outcome, named_as_features
-from nextaim_kit.data.features import column_use, large_sites, load_table
-from nextaim_kit.data.source import SYNTHETIC
+from nextaim_kit.data.cohort.feature_names import like_an_outcome, named_as_features
+from nextaim_kit.data.cohort.features import column_use, large_sites, load_table
+from nextaim_kit.data.datasets.source import SYNTHETIC
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.univariate import near_perfect
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from nextaim_kit.data.cohort import problems
+from nextaim_kit.data.cohort.loading import problems
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import BOUNDS
 from nextaim_kit.learn.metrics import auc_interval, below_chance

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.data.cohort import load_cohort
-from nextaim_kit.data.films import film_table
-from nextaim_kit.data.fingerprint import MARK
-from nextaim_kit.data.source import SYNTHETIC
-from nextaim_kit.data.tables import PATHS, read_table
+from nextaim_kit.data.cohort.fingerprint import MARK
+from nextaim_kit.data.cohort.loading import load_cohort
+from nextaim_kit.data.cohort.tables import PATHS, read_table
+from nextaim_kit.data.datasets.source import SYNTHETIC
+from nextaim_kit.data.images.films import film_table
 from nextaim_kit.errors import DataError
 
 # What public tables of chest films call the columns of this study (AIforCOVID, doi:10.1016/

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.data.cohort import no_twin, problems
+from nextaim_kit.data.cohort.loading import no_twin, problems
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.cxr_severity import cohorts, hospitals
 from nextaim_kit.studies.cxr_severity.clinical_values import read_clinical

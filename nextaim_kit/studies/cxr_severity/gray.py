@@ -14,9 +14,9 @@ from skimage.transform import resize
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from nextaim_kit.data.cohort import save_cohort
-from nextaim_kit.data.films import read_film
-from nextaim_kit.data.subjects import Row, each
+from nextaim_kit.data.cohort.loading import save_cohort
+from nextaim_kit.data.cohort.subjects import Row, each
+from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.studies.cxr_severity.cohorts import given

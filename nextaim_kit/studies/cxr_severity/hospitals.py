@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.data.cohort import require_labels
+from nextaim_kit.data.cohort.loading import require_labels
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import auc, evaluate
 from nextaim_kit.learn.splits import Rows, patient_folds

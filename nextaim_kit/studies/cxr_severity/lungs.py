@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from nextaim_kit.data.cohort import save_cohort
+from nextaim_kit.data.cohort.loading import save_cohort
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.learn.recipe import Plateau, Recipe

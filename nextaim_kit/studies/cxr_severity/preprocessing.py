@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from nextaim_kit.data.films import read_film, read_mask
-from nextaim_kit.data.subjects import Row, each
+from nextaim_kit.data.cohort.subjects import Row, each
+from nextaim_kit.data.images.films import read_film, read_mask
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.cxr_severity.cohorts import given
 

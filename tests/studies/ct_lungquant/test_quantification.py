@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.data.cohort import load_cohort
+from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant import scans
 from nextaim_kit.studies.ct_lungquant.quantification import (

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.data.cohort import load_cohort, problems
-from nextaim_kit.data.images import check_geometry, read_image
+from nextaim_kit.data.cohort.loading import load_cohort, problems
+from nextaim_kit.data.images.reading import check_geometry, read_image
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant.definitions import ct_ss
 from nextaim_kit.studies.ct_lungquant.twin import make_twin

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nextaim_kit.data.images import read_image, read_mask
+from nextaim_kit.data.images.reading import read_image, read_mask
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.settings import Settings
@@ -288,7 +288,7 @@ def test_the_ct_phantom_has_the_same_values_from_dicom_and_nifti(real, tmp_path)
     folder = real / "ct_radiomics" / "ibsi_ct_phantom"
     with zipfile.ZipFile(folder / "dicom_series_and_rtstruct.zip") as archive:
         archive.extractall(tmp_path)
-    from nextaim_kit.data.cohort import load_cohort
+    from nextaim_kit.data.cohort.loading import load_cohort
 
     row = load_cohort(str(next(p.parent for p in tmp_path.rglob("*.dcm")).parent)).iloc[0]
     image = read_image(row["image"])

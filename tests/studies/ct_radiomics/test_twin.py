@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from nextaim_kit.data.cohort import load_cohort, problems
+from nextaim_kit.data.cohort.loading import load_cohort, problems
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.scanner import SITES, Scan, Site, acquire

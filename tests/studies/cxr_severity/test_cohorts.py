@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from nextaim_kit.data.cohort import problems
+from nextaim_kit.data.cohort.loading import problems
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.cxr_severity.cohorts import doubtful, given, load_films, usable
 from nextaim_kit.studies.cxr_severity.preprocessing import load_even, load_masks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nextaim_kit.data.films import read_mask
+from nextaim_kit.data.images.films import read_mask
 from nextaim_kit.learn.segmentation import largest_parts
 from nextaim_kit.studies.cxr_severity.cohorts import load_films
 from nextaim_kit.studies.cxr_severity.film_checks import doubts

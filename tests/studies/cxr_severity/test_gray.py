@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nextaim_kit.data.films import read_film
+from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.task import Task

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nextaim_kit.data.films import read_film
-from nextaim_kit.data.subjects import each
+from nextaim_kit.data.cohort.subjects import each
+from nextaim_kit.data.images.films import read_film
 from nextaim_kit.files import atomic_path
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code, OwnSystem

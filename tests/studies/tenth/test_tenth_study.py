@@ -54,7 +54,7 @@ def study(tmp_path, monkeypatch):
 def test_it_runs_learns_reports_and_is_tested_on_another_cohort(study, tmp_path):
     import spots
 
-    from nextaim_kit.data.cohort import save_cohort
+    from nextaim_kit.data.cohort.loading import save_cohort
 
     others = spots.make_twin(60, seed=7)
     others["subject"] = "other-" + others["subject"]

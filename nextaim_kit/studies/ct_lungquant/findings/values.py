@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from nextaim_kit.data.fingerprint import MARK
-from nextaim_kit.data.source import SYNTHETIC, find_source, place_of
-from nextaim_kit.data.tables import check_columns, read_table
+from nextaim_kit.data.cohort.fingerprint import MARK
+from nextaim_kit.data.cohort.tables import check_columns, read_table
+from nextaim_kit.data.datasets.source import SYNTHETIC, find_source
+from nextaim_kit.data.paths import place_of
 from nextaim_kit.errors import DataError
 from nextaim_kit.report.filling import fill
 from nextaim_kit.report.model import Report

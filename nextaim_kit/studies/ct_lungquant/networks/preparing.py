@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nextaim_kit.data.cache import lazy
-from nextaim_kit.data.cohort import load_cohort, problems
+from nextaim_kit.data.cohort.loading import load_cohort, problems
+from nextaim_kit.data.cohort.subjects import Row, each
+from nextaim_kit.data.cohort.tables import check_columns
 from nextaim_kit.data.hashes import below, content_hashes
-from nextaim_kit.data.source import files_of, split_choice
-from nextaim_kit.data.subjects import Row, each
-from nextaim_kit.data.tables import check_columns
+from nextaim_kit.data.paths import files_of, split_choice
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from nextaim_kit.data.cohort import load_cohort, problems
-from nextaim_kit.data.source import find_source
-from nextaim_kit.data.tables import read_table
+from nextaim_kit.data.cohort.loading import load_cohort, problems
+from nextaim_kit.data.cohort.tables import read_table
+from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.panel.checked_tables import (
     READ,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from nextaim_kit.data import schema
-from nextaim_kit.data.tables import check_columns
+from nextaim_kit.data.cohort import schema
+from nextaim_kit.data.cohort.tables import check_columns
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES
 

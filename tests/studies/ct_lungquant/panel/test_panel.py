@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.data.fingerprint import fingerprint
+from nextaim_kit.data.cohort.fingerprint import fingerprint
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.ct_lungquant.panel.cases import few_cases, judged, load_material
 from nextaim_kit.studies.ct_lungquant.panel.checked_tables import checked_readings, checked_values

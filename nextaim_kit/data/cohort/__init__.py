@@ -1,0 +1,1 @@
+"""Cohorts: one row per subject, from tables, folders and data sets, checked."""

@@ -1,0 +1,1 @@
+"""Images as they lie on disks: volumes, DICOM series and masks, films."""

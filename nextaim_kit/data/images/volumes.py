@@ -1,0 +1,136 @@
+"""Volumes in files of their own (NIfTI, NRRD, MetaImage), on a grid with right angles, in mm."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from nextaim_kit.data.images.dicom import named
+from nextaim_kit.data.images.nifti import read_nifti
+from nextaim_kit.data.paths import voxel_files
+from nextaim_kit.errors import DataError
+
+_SKEW = 0.25  # degrees that a rounded matrix may lie from right angles: 1.5 mm across a chest
+_ROUNDED = 0.01  # degrees that are said
+# Named, since ITK itself knows MetaImage by small letters only.
+_ITKS = dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO")
+_ITKS |= dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
+NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
+_EDGES = re.compile(
+    rb"^\s*(spacings|space directions|ElementSpacing|ElementSize)\s*[:=](?!.*nan)", re.M | re.I
+)
+_NOT_MM = re.compile(rb'^space units:(?!(\s*"mm")+\s*$)(.*)', re.M)
+
+
+def read_volume(path: Path) -> sitk.Image:
+    """Read a NIfTI, NRRD or MetaImage file.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, its voxels' file is not there, the header does not give a voxel's
+        edges, or its axes are not at right angles.
+    """
+    absent = [part.name for part in voxel_files(path) if not part.is_file()]
+    if absent:
+        raise DataError(
+            f"{named(path)} is but a part of a volume",
+            expected=f"{', '.join(absent[:3])} beside it",
+            mend="copy that there, or save the volume again as one file (.nii.gz, .nrrd, .mha)",
+        )
+    try:
+        if path.name.lower().endswith(NIFTI):
+            image = read_nifti(path)
+        else:
+            image = sitk.ReadImage(str(path), imageIO=_ITKS.get(path.suffix.lower(), ""))
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file can make the parsers raise anything
+        raise DataError(
+            f"{named(path)} cannot be read",
+            expected="a whole NIfTI, NRRD, MetaImage or DICOM file",
+            found=brief(str(error), path),
+            mend="copy or export the file again",
+        ) from error
+    _require_edges(image, path)
+    return _upright(image, path)
+
+
+def stored_size(path: Path) -> tuple[int, np.dtype]:
+    """Voxels of a volume's file and the type of each, by its header alone; (0, int16) if unread.
+
+    What is wrong with the file is told by `read_volume`.
+    """
+    import nibabel
+
+    try:
+        if path.name.lower().endswith(NIFTI):
+            header: Any = nibabel.load(path)
+            return math.prod(header.shape), header.get_data_dtype()
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        one = sitk.GetArrayViewFromImage(sitk.Image([1, 1], reader.GetPixelID()))
+        return math.prod(reader.GetSize()), one.dtype
+    except Exception:  # a damaged file can make the parsers raise anything
+        return 0, np.dtype(np.int16)
+
+
+def _require_edges(image: sitk.Image, path: Path) -> None:
+    """Refuse a header without the edges of a voxel in mm, for which ITK takes 1 mm."""
+    head = _head(path) if path.suffix.lower() in _ITKS else b"ElementSpacing="
+    edges, unit = _EDGES.search(head), _NOT_MM.search(head)
+    there = path.suffix.lower() not in _PICTURES and edges and not unit
+    if not there or not np.isfinite([*image.GetSpacing(), *image.GetOrigin()]).all():
+        raise DataError(
+            f"{named(path)} does not say how large its voxels are",
+            expected="their edges in mm in the header",
+            found=f"space units {unit[2].decode().strip()}" if unit else "none",
+            mend="save the volume with its spacing in mm as .nii.gz, .nrrd or .mha",
+        )
+    if edges and edges[1].lower() == b"spacings":
+        warnings.warn(f"{path.name}: the header does not say which side is left", stacklevel=3)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(1 << 16)
+
+
+def _upright(image: sitk.Image, path: Path) -> sitk.Image:
+    """The volume with axes exactly at right angles; refused where they are not by far."""
+    axes = np.reshape(image.GetDirection(), [image.GetDimension()] * 2)
+    skew = float(np.degrees(np.arcsin(abs(np.triu(axes.T @ axes, 1)).max().clip(0, 1))))
+    if skew > _SKEW:
+        raise DataError(
+            f"{named(path)} is sheared: its axes are not at right angles",
+            expected=f"axes within {_SKEW} degrees of right angles",
+            found=f"{skew:.3g} degrees off, as after a tilted gantry or an affine registration",
+            mend="resample image and mask onto one upright grid, such as for NIfTI by "
+            "nibabel.processing.resample_to_output (with order=0 for a mask)",
+        )
+    if skew > _ROUNDED:
+        warnings.warn(
+            f"{path.name}: axes {skew:.2g} degrees off right angles, as by rounding: set right",
+            stacklevel=3,
+        )
+        left, _, right = np.linalg.svd(axes)
+        image.SetDirection((left @ right).ravel().tolist())  # the nearest with right angles
+    return image
+
+
+def brief(message: str, path: Path) -> str:
+    """Keep the telling end of a C++ message: no addresses, no source lines, no folders."""
+    text = message.rsplit("ERROR: ", 1)[-1].replace(str(path), path.name)
+    text = re.sub(r"\w+\(0x[0-9a-f]+\): ", "", text)
+    # MetaIO blames a missing file for a short one.
+    text = text.replace("Reason: No such file or directory", "truncated or damaged")
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else f"{text[:60]} … {text[-139:]}"
