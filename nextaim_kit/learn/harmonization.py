@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from nextaim_kit.data.cohort.feature_names import like_an_outcome
 from nextaim_kit.errors import DataError, RequestError
 
+_KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # quantiles
 _CONVERGED = 1e-4  # as in the reference implementation, whose numbers depend on it
 
 
@@ -38,6 +40,11 @@ class ComBat(TransformerMixin, BaseEstimator):
     unseen : {"error", "pass", "estimate"}
         A site met only at `transform`: refuse it, leave its rows as they are, or estimate its
         location and spread from the rows that are given (unlabeled test patients: say so).
+    smooth : sequence of str
+        Those of the covariates, all numbers, whose effect is a smooth curve (cubic splines between
+        quantiles, straight beyond the ends) instead of a straight line, as that of age often is.
+    leaky : bool
+        For teaching, and wrong: let the outcome be a covariate.
 
     Attributes
     ----------
@@ -55,7 +62,8 @@ class ComBat(TransformerMixin, BaseEstimator):
     References
     ----------
     Johnson et al. 2007, doi:10.1093/biostatistics/kxj037; Fortin et al. 2018,
-    doi:10.1016/j.neuroimage.2017.11.024.
+    doi:10.1016/j.neuroimage.2017.11.024; smooth covariates: Pomponio et al. 2020,
+    doi:10.1016/j.neuroimage.2019.116450.
 
     Examples
     --------
@@ -76,6 +84,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         mean_only: bool = False,
         reference: str | None = None,
         unseen: Literal["error", "pass", "estimate"] = "error",
+        smooth: Sequence[str] = (),
+        leaky: bool = False,
     ) -> None:
         self.site = site
         self.covariates = covariates
@@ -84,6 +94,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         self.mean_only = mean_only
         self.reference = reference
         self.unseen = unseen
+        self.smooth = smooth
+        self.leaky = leaky
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Estimate each site's location and spread.
@@ -92,7 +104,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         ------
         RequestError
             If a column is missing, an outcome is a covariate (by its name, or since it tells
-            `y`), there is one site only, or the reference site is not there.
+            `y`), one that is to be smooth is none or no number, there is one site only, or the
+            reference site is not there.
         DataError
             If a feature is not numeric, missing or infinite; a site or covariate is missing; a
             covariate is constant, or told by the sites and the others; a site has one patient,
@@ -108,6 +121,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         onehot = (member[:, None] == np.array(self.sites_)).astype(float)
         categories = [c for c in self.covariates if not _is_number(X[c])]
         self._levels = {c: sorted(set(X[c]), key=str) for c in categories}
+        self._curves = {name: _curve(X[name]) for name in self.smooth}
         covariates = self._design(X)
         self._check_rank(onehot, covariates)
         self._estimate(values, onehot, covariates)
@@ -241,13 +255,18 @@ class ComBat(TransformerMixin, BaseEstimator):
                     found=", ".join(sorted(map(str, new))[:5]),
                     mend="merge rare levels, or take fewer folds",
                 )
+            if name in self._curves:
+                columns += [*self._curves[name].transform(X[[name]].to_numpy(float)).T]
+                continue
             made = [X[name] == level for level in levels[1:]] if levels else [X[name]]
             columns += [column.to_numpy(float) for column in made]
         return np.column_stack(columns) if columns else np.zeros((len(X), 0))
 
     def _check_rank(self, onehot: NDArray, covariates: NDArray) -> None:
         """Refuse a covariate that the sites, with the covariates before it, tell exactly."""
-        width = {c: len(self._levels[c]) - 1 if c in self._levels else 1 for c in self.covariates}
+        width = dict.fromkeys(self.covariates, 1)
+        width |= {name: len(levels) - 1 for name, levels in self._levels.items()}
+        width |= {name: curve.n_features_out_ for name, curve in self._curves.items()}
         owners = [name for name, columns in width.items() for _ in range(columns)]
         spread = np.ptp(covariates, axis=0)
         constant = [c for c, columns in width.items() if not columns]
@@ -257,7 +276,9 @@ class ComBat(TransformerMixin, BaseEstimator):
             np.linalg.matrix_rank(np.hstack([onehot, scaled[:, :k]]))
             for k in range(len(owners) + 1)
         ]
-        told = [name for name, gain in zip(owners, np.diff(ranks), strict=True) if not gain]
+        gains = list(zip(owners, np.diff(ranks), strict=True))
+        told = [name for name, gain in gains if not gain and name not in self._curves]
+        told += [name for name in self._curves if not any(g for n, g in gains if n == name)]
         for name in [*constant, *told]:
             raise DataError(
                 f"covariate {name!r} cannot be told from the site",
@@ -297,7 +318,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         known = [c for c in self.covariates if c in X and self.site in X]
         by_another_name = [c for c in known if _tells(X[c], y) and not _tells(X[self.site], y)]
         outcome = [*filter(like_an_outcome, self.covariates), *by_another_name]
-        if outcome:
+        if outcome and not self.leaky:
             raise RequestError(
                 f"the outcome {outcome[0]!r} must not be a covariate of ComBat",
                 mend="it would carry the answer into the features (10.1016/j.neucom.2026.133146)",
@@ -305,6 +326,11 @@ class ComBat(TransformerMixin, BaseEstimator):
         absent = [c for c in [self.site, *self.covariates] if c not in X]
         if absent:
             raise RequestError(f"ComBat misses the column {absent[0]!r}", found=str(list(X)[:5]))
+        no_curve = [c for c in self.smooth if c not in self.covariates or not _is_number(X[c])]
+        if no_curve:
+            raise RequestError(
+                f"{no_curve[0]!r} cannot have a smooth effect", expected="a covariate of numbers"
+            )
         if self.unseen not in ("error", "pass", "estimate"):
             raise RequestError(f"unseen={self.unseen!r}", expected="'error', 'pass' or 'estimate'")
 
@@ -321,6 +347,21 @@ class ComBat(TransformerMixin, BaseEstimator):
                 expected="two patients or more in every site",
                 mend="merge it with another site, drop it, or choose mean_only=True",
             )
+
+
+def _curve(values: pd.Series) -> SplineTransformer:
+    """Cubic splines between quantiles of `values`, without the constant."""
+    _check_complete(values.to_frame(), str(values.name))
+    knots = np.unique(np.quantile(values.to_numpy(float), _KNOTS))
+    if len(knots) < 3:
+        raise DataError(
+            f"{values.name!r} has too few different values for a smooth effect",
+            expected="a covariate that varies",
+            found=f"{values.nunique()} values",
+            mend="take it out of smooth",
+        )
+    made = SplineTransformer(knots=knots[:, None], extrapolation="linear", include_bias=False)
+    return made.fit(values.to_numpy(float)[:, None])
 
 
 def _tells(column: pd.Series, y: Any) -> bool:

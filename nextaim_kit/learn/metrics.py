@@ -332,6 +332,7 @@ def mean_auc_interval(
     scores: ArrayLike,
     *,
     other: ArrayLike | None = None,
+    by_size: bool = False,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Interval:
@@ -344,6 +345,8 @@ def mean_auc_interval(
     scores : array-like of shape (k, n)
     other : array-like of shape (k, n), optional
         Other scores for the same outcomes: the paired difference is given.
+    by_size : bool
+        Weigh each version by its patients, instead of all alike.
     n_boot, seed
         As for `evaluate`; the patients are resampled, the readers are not.
 
@@ -357,29 +360,38 @@ def mean_auc_interval(
     if not any(both):
         raise DataError("a mean AUC needs a version with both outcomes", found=f"{len(both)} none")
     how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
-    n, measure = versions.shape[1], _auc_of_versions(versions[both], one[both])
+    n, measure = versions.shape[1], _auc_of_versions(versions[both], one[both], by_size)
     if other is not None:
-        paired = _auc_of_versions(versions[both], np.asarray(other, float)[both])
+        paired = _auc_of_versions(versions[both], np.asarray(other, float)[both], by_size)
         return interval(measure, n, paired=paired, **how)
     rarest = min((y[~np.isnan(y)] for y in versions[both]), key=_pairs)
     return _sure(interval(measure, n, **how), rarest)
 
 
-def _auc_of_versions(outcomes: NDArray, scores: NDArray) -> Measure:
+def _auc_of_versions(outcomes: NDArray, scores: NDArray, by_size: bool = False) -> Measure:
     """Mean over the versions that have an AUC in a resample; NaN where none has."""
     known = [~np.isnan(y) for y in outcomes]
     each = [_auc_of(y[k], s[k]) for y, s, k in zip(outcomes, scores, known, strict=True)]
 
     def measure(w: Weights) -> NDArray:
-        with np.errstate(invalid="ignore"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Mean of empty slice")
-            return np.nanmean([auc(w[:, k]) for auc, k in zip(each, known, strict=True)], axis=0)
+        with np.errstate(invalid="ignore"):
+            aucs = np.array([auc(w[:, k]) for auc, k in zip(each, known, strict=True)])
+            size = np.array([w[:, k].sum(axis=1) if by_size else np.ones(len(w)) for k in known])
+            size[np.isnan(aucs)] = 0
+            return np.nansum(aucs * size, axis=0) / size.sum(axis=0)
 
     return measure
 
 
 def within_auc_interval(
-    group: ArrayLike, y: ArrayLike, score: ArrayLike, *, n_boot: int = 1000, seed: int = 0
+    group: ArrayLike,
+    y: ArrayLike,
+    score: ArrayLike,
+    *,
+    other: ArrayLike | None = None,
+    by_size: bool = False,
+    n_boot: int = 1000,
+    seed: int = 0,
 ) -> Interval:
     """Mean of the AUCs within groups, such as sites, with its interval over patients.
 
@@ -390,6 +402,10 @@ def within_auc_interval(
     ----------
     group, y, score : array-like of shape (n,)
         Groups of one outcome are left out.
+    other : array-like of shape (n,), optional
+        Scores of another model for the same rows: the paired difference is given.
+    by_size : bool
+        Weigh each group by its patients, instead of all alike.
     n_boot, seed
         As for `evaluate`.
 
@@ -407,8 +423,9 @@ def within_auc_interval(
     """
     names = np.unique(np.asarray(group))
     inside = np.where(np.asarray(group) == names[:, None], np.asarray(y, float), np.nan)
-    scores = np.tile(np.asarray(score, float), (len(names), 1))
-    return mean_auc_interval(inside, scores, n_boot=n_boot, seed=seed)
+    one = np.tile(np.asarray(score, float), (len(names), 1))
+    two = None if other is None else np.tile(np.asarray(other, float), (len(names), 1))
+    return mean_auc_interval(inside, one, other=two, by_size=by_size, n_boot=n_boot, seed=seed)
 
 
 def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:

@@ -108,15 +108,22 @@ def rotations(parts: Sequence[Split]) -> list[tuple[Rows, Rows, Rows]]:
     ]
 
 
-def leave_one_site_out(cohort: pd.DataFrame) -> dict[str, Split]:
+def leave_one_site_out(cohort: pd.DataFrame, *, column: str = "site") -> dict[str, Split]:
     """Each site's rows as a test part, the other sites' as its training part.
 
     A patient seen at two sites is in neither's training part.
 
+    Parameters
+    ----------
+    cohort : DataFrame
+        ``subject`` and `column`.
+    column : str
+        What is left out as one: the site, or an institution that has several scanners.
+
     Raises
     ------
     RequestError
-        If the column ``site`` or ``subject`` is not there.
+        If the column ``subject`` or `column` is not there.
     DataError
         If there are fewer than two sites, or a row has none.
 
@@ -126,14 +133,14 @@ def leave_one_site_out(cohort: pd.DataFrame) -> dict[str, Split]:
     >>> {site: test.tolist() for site, (train, test) in leave_one_site_out(cohort).items()}
     {'A': [0], 'B': [1, 2]}
     """
-    _check_request(cohort, 2, ["site", "subject"])
-    _check_complete(cohort, "site")
-    site, patient = cohort["site"].astype(str), cohort["subject"]
+    _check_request(cohort, 2, [column, "subject"])
+    _check_complete(cohort, column)
+    site, patient = cohort[column].astype(str), cohort["subject"]
     names = sorted(site.unique())
     if len(names) < 2:
         raise DataError(
-            "there is no site to leave out",
-            expected="at least two sites",
+            f"there is no {column} to leave out",
+            expected=f"at least two {column}s",
             found=", ".join(names) or "none",
             mend="use folds of patients instead",
         )

@@ -277,3 +277,56 @@ def test_a_feature_that_is_constant_in_one_site_spoils_no_other():
     for parametric in (True, False):
         found = ComBat(parametric=parametric).fit_transform(X)
         assert np.isfinite(found.drop(columns="f0").to_numpy(float)).all()
+
+
+def aging(n=400, seed=3):
+    """Two sites of other ages; each feature follows age along a bend, and the site by a shift."""
+    rng = np.random.default_rng(seed)
+    site = rng.integers(0, 2, n)
+    age = rng.uniform(5, 40, n) * np.where(site, 1.0, 0.4)
+    bend = np.exp(-((age - 5) / 6.0))
+    features = {f"f{k}": 3 * bend + 0.8 * site + rng.normal(0, 0.3, n) for k in range(8)}
+    table = pd.DataFrame({"site": np.where(site, "B", "A"), "age": age, **features})
+    return table, bend
+
+
+def left_of_site(table, bend, combat):
+    """How far apart the sites are after ComBat, once the true effect of age is taken away."""
+    out = combat.fit_transform(table) - 3 * bend[:, None]
+    return abs(out.groupby(table["site"]).mean().diff().iloc[-1]).mean()
+
+
+def test_a_smooth_covariate_keeps_a_bent_effect_that_a_straight_line_gives_to_the_site():
+    table, bend = aging()
+    straight = left_of_site(table, bend, ComBat(covariates=["age"], eb=False))
+    smooth = left_of_site(table, bend, ComBat(covariates=["age"], smooth=["age"], eb=False))
+    assert smooth < 0.06 < 0.2 < straight
+
+
+def test_a_smooth_effect_goes_straight_on_beyond_the_ages_of_the_fit():
+    table, _ = aging()
+    fitted = ComBat(covariates=["age"], smooth=["age"]).fit(table)
+    older = pd.concat([table.iloc[[0]]] * 3).assign(age=[50.0, 60.0, 70.0])
+    expected = fitted._expected(older)
+    np.testing.assert_allclose(expected[1] - expected[0], expected[2] - expected[1], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "covariates", "error", "said"),
+    [
+        ({}, [], RequestError, "'age' cannot have a smooth effect"),
+        ({"age": "old"}, ["age"], RequestError, "'age' cannot have a smooth effect"),
+        ({"age": 7.0}, ["age"], DataError, "too few different values"),
+        ({"age": np.nan}, ["age"], DataError, "'age' is missing in 400 patients"),
+    ],
+)
+def test_what_cannot_be_smooth_is_refused(change, covariates, error, said):
+    with pytest.raises(error, match=said):
+        ComBat(covariates=covariates, smooth=["age"]).fit(aging()[0].assign(**change))
+
+
+def test_the_outcome_is_a_covariate_only_where_the_leak_is_asked_for_by_name():
+    table = aging()[0].assign(label=np.arange(400) % 2)
+    with pytest.raises(RequestError, match="must not be a covariate"):
+        ComBat(covariates=["label"]).fit(table)
+    assert ComBat(covariates=["label"], leaky=True).fit_transform(table).shape == (400, 9)

@@ -321,3 +321,18 @@ def test_an_auc_that_only_tells_the_site_is_chance_within_the_sites():
     assert low < 0.5 < high
     aucs = [auc(y[site == one], score[site == one]) for one in range(3)]
     assert value == pytest.approx(np.mean(aucs), abs=1e-12)
+
+
+def test_sites_count_by_their_patients_where_asked_and_two_models_are_compared_within_them():
+    rng = np.random.default_rng(4)
+    site = np.repeat(["A", "B", "C"], [100, 20, 12])
+    y = np.concatenate([rng.integers(0, 2, 120), np.ones(12, int)])  # C has one outcome only
+    score, other = y + rng.normal(0, [[1.0], [3.0]], (2, 132))
+    aucs = [auc(y[site == one], score[site == one]) for one in "AB"]
+    value, low, high = within_auc_interval(site, y, score, by_size=True, n_boot=200)
+    assert value == pytest.approx(np.average(aucs, weights=[100, 20]), abs=1e-12)
+    assert low < value < high
+    paired = within_auc_interval(site, y, score, other=other, by_size=True, n_boot=200)
+    second = within_auc_interval(site, y, other, by_size=True, n_boot=200)
+    assert paired[0] == pytest.approx(value - second[0], abs=1e-12)
+    assert paired[1] > 0

@@ -140,6 +140,14 @@ def test_each_site_is_left_out_once_and_never_trained_on():
         assert sorted([*train, *test]) == list(range(len(table)))
 
 
+def test_scanners_of_one_institution_are_left_out_together():
+    table = cohort(sites=4).assign(institution=lambda t: t["site"].replace({"S3": "S2"}))
+    split = leave_one_site_out(table, column="institution")
+    assert list(split) == ["S0", "S1", "S2"]
+    assert set(table["site"].iloc[split["S2"][1]]) == {"S2", "S3"}
+    assert not {"S2", "S3"} & set(table["site"].iloc[split["S2"][0]])
+
+
 def test_a_patient_seen_at_two_sites_is_in_neither_training_part():
     table = cohort(sites=3)
     table.loc[1, "subject"] = "P000"
