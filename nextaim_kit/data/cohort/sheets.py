@@ -62,9 +62,18 @@ def read_sheet(path: Path, text: Collection[str], names: Collection[str]) -> pd.
     filled = [(number, row) for number, row in enumerate(rows, 1) if any(row)]
     if not filled:
         raise ValueError("the file is empty")
-    header = [cell.strip() or f"Unnamed: {k}" for k, cell in enumerate(filled[0][1])]
+    header = _header(filled[0][1])
     _refuse_repeated(header)
     return _typed(header, [_as_long(row, header, n) for n, row in filled[1:]], text, names)
+
+
+def _header(cells: list[str]) -> list[str]:
+    """Names of the columns; one without has its position, whatever others are called."""
+    names = [cell.strip() for cell in cells]
+    own = [f"Unnamed: {k}" for k in range(len(names))]
+    return [
+        name or f"{mine}{' here' * (mine in names)}" for name, mine in zip(names, own, strict=True)
+    ]
 
 
 def _decoded(path: Path) -> str:

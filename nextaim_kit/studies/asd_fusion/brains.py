@@ -1,0 +1,196 @@
+"""A cohort of brains: who they are, how their regions go together, how they are built."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.files import atomic_path
+
+WHO = ["subject", "site", "label", "age", "sex", "fiq", "eyes", "motion", "tr", "volumes",
+       "institution"]  # fmt: skip
+_EDGES, _NOTES = "connectivity", b"nextaim_brains"
+
+
+@dataclass(frozen=True)
+class Brains:
+    """Functional and structural MRI of a cohort, in the order of its table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per subject: ``subject``, ``site``, ``label`` (1 autism, 0 typical development,
+        or missing), ``age`` (years), ``sex`` (M or F), ``fiq``, ``eyes`` (open, closed or
+        empty), ``motion`` (mean framewise displacement, mm), ``tr`` (s), ``volumes`` (length of
+        the series), ``institution``.
+    connectivity : array of shape (subjects, edges), float32
+        Fisher z of the correlation, the upper triangle row by row: (0, 1), (0, 2) and so on. NaN
+        at the edges of a region without signal; a row of NaN is a subject without function.
+    structure : DataFrame
+        FreeSurfer's features under its own names (mm, mm², mm³); NaN is missing.
+    regions : DataFrame
+        ``region``, ``network``, ``x``, ``y``, ``z`` (mm in MNI space), in the matrix' order.
+    synthetic : bool
+    problems : list of dict
+        ``subject`` and ``problem`` of who or what was left out.
+    """
+
+    table: pd.DataFrame
+    connectivity: NDArray[np.float32]
+    structure: pd.DataFrame
+    regions: pd.DataFrame
+    synthetic: bool
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Outcomes, 1 for autism; all subjects must have one."""
+        return self.table["label"].to_numpy(int)
+
+    @property
+    def functional(self) -> NDArray[np.bool_]:
+        """Which subjects have connectivity."""
+        return np.asarray(~np.isnan(self.connectivity).all(axis=1))
+
+    @property
+    def structural(self) -> NDArray[np.bool_]:
+        """Which subjects have structural features."""
+        return self.structure.notna().any(axis=1).to_numpy()
+
+    def at(self, rows: NDArray) -> Brains:
+        """Some of the subjects, by position or by a mask."""
+        rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, int)
+        return replace(
+            self,
+            table=self.table.iloc[rows].reset_index(drop=True),
+            connectivity=self.connectivity[rows],
+            structure=self.structure.iloc[rows].reset_index(drop=True),
+        )
+
+    def matrix(self, row: int) -> NDArray[np.float32]:
+        """The connectivity of one subject as a symmetric matrix, its diagonal 0."""
+        return square(self.connectivity[row], len(self.regions))
+
+    def save(self, path: Path) -> None:
+        """Write all as one parquet file: a row per subject, the edges as one column of lists."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        who = self.table[[name for name in WHO if name in self.table]]
+        beside = pd.concat([who, self.structure], axis=1)
+        beside["provenance_synthetic"] = self.synthetic
+        flat = pa.array(np.ascontiguousarray(self.connectivity, np.float32).ravel())
+        edges = pa.FixedSizeListArray.from_arrays(flat, max(self.connectivity.shape[1], 1))
+        whole = pa.Table.from_pandas(beside, preserve_index=False)
+        if self.connectivity.shape[1]:
+            whole = whole.append_column(_EDGES, edges)
+        notes = {"structure": list(self.structure), "problems": self.problems,
+                 "regions": self.regions.to_dict("list")}  # fmt: skip
+        notes_of = {**(whole.schema.metadata or {}), _NOTES: json.dumps(notes).encode()}
+        with atomic_path(path) as partial:
+            pq.write_table(whole.replace_schema_metadata(notes_of), partial, compression="zstd",
+                           use_dictionary=["site"])  # fmt: skip
+
+
+def read_brains(path: Path) -> Brains:
+    """Read what `Brains.save` wrote.
+
+    Raises
+    ------
+    DataError
+        If it is another file, or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        whole = pq.read_table(path, partitioning=None)
+        notes = json.loads((whole.schema.metadata or {})[_NOTES])
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(
+            f"{path.name} is no table of brains",
+            expected="features.parquet of asd_fusion/features",
+            found=type(error).__name__,
+            mend="run asd_fusion/features on your cohort, and give the file it makes",
+        ) from error
+    n = whole.num_rows
+    edges = np.zeros((n, 0), np.float32)
+    if _EDGES in whole.column_names:
+        flat = whole.column(_EDGES).combine_chunks().flatten()
+        edges = flat.to_numpy(zero_copy_only=False).reshape(n, -1)
+    table = whole.drop_columns([_EDGES] if _EDGES in whole.column_names else []).to_pandas()
+    synthetic = bool(table["provenance_synthetic"].any())
+    who = table[[c for c in WHO if c in table]].astype({"label": "Int64"})
+    regions = pd.DataFrame(notes["regions"])
+    return Brains(who, edges, table[notes["structure"]], regions, synthetic, notes["problems"])
+
+
+def institution_of(site: str) -> str:
+    """Whose scanner a site of ABIDE is: ``UCLA_1`` and ``ABIDEII-UCLA_1`` are both UCLA's."""
+    return re.sub(r"^ABIDEII-|_\d$", "", site)
+
+
+def square(edges: NDArray, n: int) -> NDArray:
+    """Edges of shape (..., edges) as symmetric matrices of shape (..., n, n), the diagonal 0."""
+    i, j = np.triu_indices(n, 1)
+    matrix = np.zeros((*edges.shape[:-1], n, n), edges.dtype)
+    matrix[..., i, j] = matrix[..., j, i] = edges
+    return matrix
+
+
+def upper(matrix: NDArray) -> NDArray:
+    """The edges of symmetric matrices of shape (..., n, n), row by row."""
+    i, j = np.triu_indices(matrix.shape[-1], 1)
+    return matrix[..., i, j]
+
+
+def joined(first: Brains, second: Brains) -> Brains:
+    """Two cohorts as one, the second behind the first, with what both have.
+
+    Raises
+    ------
+    DataError
+        If their regions differ, or they share subjects or no structural feature.
+    """
+    shared = sorted({*first.table["subject"]} & {*second.table["subject"]})
+    if shared:
+        raise DataError(
+            f"{len(shared)} subjects are in both cohorts",
+            expected="other people in the second one",
+            found=_some(shared),
+            mend="leave them out of one",
+        )
+    if first.connectivity.shape[1] != second.connectivity.shape[1]:
+        raise DataError(
+            "the two cohorts have other regions",
+            expected=f"{len(first.regions)} regions, as in the first",
+            found=f"{len(second.regions)}",
+            mend="take the same atlas for both",
+        )
+    both = [name for name in first.structure if name in second.structure]
+    if not both and len(first.structure.columns) and len(second.structure.columns):
+        raise DataError("the two cohorts have no structural feature of the same name")
+    return replace(
+        first,
+        table=pd.concat([first.table, second.table], ignore_index=True),
+        connectivity=np.concatenate([first.connectivity, second.connectivity]),
+        structure=pd.concat([one.structure[both] for one in (first, second)], ignore_index=True),
+        synthetic=first.synthetic or second.synthetic,
+        problems=[*first.problems, *second.problems],
+    )
+
+
+def _some(names: Sequence[Any]) -> str:
+    shown = ", ".join(map(str, names[:5]))
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
