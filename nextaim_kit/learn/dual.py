@@ -46,7 +46,9 @@ class DualLogistic(ClassifierMixin, BaseEstimator):
     C_ : float
         What was chosen, as scikit-learn counts.
     inner_auc_ : array of shape (len(C),)
-        Mean AUC of the inner folds; NaN where there was nothing to choose.
+        Mean AUC of the inner folds.
+    inner_logit_ : array of shape (n,)
+        Logits of the training rows at the chosen strength, each by a fold that had not seen it.
 
     Raises
     ------
@@ -93,23 +95,26 @@ class DualLogistic(ClassifierMixin, BaseEstimator):
         strengths = np.asarray(self.C, float)
         if self.relative:
             strengths = strengths * len(X) / max(values.sum(), np.finfo(float).tiny)
-        self.inner_auc_ = self._inner(small, code, strengths)
-        self.C_ = float(strengths[0 if len(strengths) == 1 else np.argmax(self.inner_auc_)])
+        self.inner_auc_, logits = self._inner(small, code, strengths)
+        best = int(np.argmax(self.inner_auc_))
+        self.C_, self.inner_logit_ = float(strengths[best]), logits[best]
         found = _exact(self.C_).fit(small, code)
         self.coef_ = _back(X, mean, vectors[:, kept] @ (found.coef_[0] / length))[None]
         self.intercept_ = found.intercept_ - self.coef_ @ mean
         return self
 
-    def _inner(self, small: NDArray, code: NDArray, strengths: NDArray) -> NDArray[np.float64]:
-        if len(strengths) == 1:
-            return np.array([np.nan])
+    def _inner(
+        self, small: NDArray, code: NDArray, strengths: NDArray
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         parts = StratifiedKFold(self.folds, shuffle=True, random_state=self.seed)
+        logits = np.zeros((len(strengths), len(code)))
         aucs = np.zeros((self.folds, len(strengths)))
         for fold, (fit, left) in enumerate(parts.split(small, code)):
             for k, strength in enumerate(strengths):
                 found = _quick(strength).fit(small[fit], code[fit])
-                aucs[fold, k] = auc(code[left], found.decision_function(small[left]))
-        return aucs.mean(axis=0)
+                logits[k, left] = found.decision_function(small[left])
+                aucs[fold, k] = auc(code[left], logits[k, left])
+        return aucs.mean(axis=0), logits
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logit of the second class, shape (n,)."""

@@ -1,0 +1,128 @@
+"""Brains as numbers that a model can take: blocks of one modality each, fitted in the fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit.errors import RequestError
+from nextaim_kit.studies.asd_fusion.brains import Brains
+from nextaim_kit.studies.asd_fusion.connectivity import Filled, Kind, Represented
+
+Part = Literal["function", "structure", "confounds"]
+
+
+class Blocks:
+    """One row of numbers per subject: one block for each part, blocks of equal weight.
+
+    Each block is centered on the training subjects and scaled so that their rows have a mean
+    squared length of 1, however many numbers it has. What is missing becomes the training
+    subjects' mean, so that a modality that a subject lacks says nothing.
+
+    Parameters
+    ----------
+    parts : sequence of {"function", "structure", "confounds"}
+        Edges; FreeSurfer's features, each standardized; site, age, FIQ and motion.
+    kind, shrinkage
+        Of the edges, as for `connectivity.Represented`.
+    by_site : bool
+        Take from function and structure each site's own mean. Of a site that was not in training it
+        is the mean of the subjects that are given: unlabeled, but more than one is needed.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        kind: Kind = "correlation",
+        shrinkage: float = 0.5,
+        by_site: bool = False,
+    ) -> None:
+        unknown = [part for part in parts if part not in get_args(Part)]
+        if unknown or not parts:
+            raise RequestError(
+                f"no such part of a brain: {unknown}", expected=", ".join(get_args(Part))
+            )
+        self.parts, self.kind, self.shrinkage, self.by_site = parts, kind, shrinkage, by_site
+
+    def fit(self, brains: Brains) -> Self:
+        """Learn means, scales and the representation from training subjects."""
+        self._filled, self._means, self._scale = {}, {}, {}
+        self._represented = Represented(self.kind, self.shrinkage)
+        self._sites = sorted(set(brains.table["site"]))
+        for part in self.parts:
+            values = self._numbers(part, brains, fit=True)
+            if self._centers(part):
+                self._means[part] = _site_means(values, brains.table["site"])
+            values = self._centered(part, values, brains)
+            mean = values.mean(axis=0, dtype=float)
+            length = float(np.mean(((values - mean) ** 2).sum(axis=1, dtype=float)))
+            self._scale[part] = mean.astype(values.dtype), np.float32(max(length, 1e-12) ** 0.5)
+        return self
+
+    def transform(self, brains: Brains) -> NDArray[np.float32]:
+        """Numbers of shape (subjects, p); `sizes` tells whose they are."""
+        blocks = []
+        for part in self.parts:
+            values = self._centered(part, self._numbers(part, brains), brains)
+            mean, scale = self._scale[part]
+            blocks.append(((values - mean) / scale).astype(np.float32, copy=False))
+        self.sizes = {part: block.shape[1] for part, block in zip(self.parts, blocks, strict=True)}
+        return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+
+    def fit_transform(self, brains: Brains) -> NDArray[np.float32]:
+        """`fit`, then `transform` of the same subjects."""
+        return self.fit(brains).transform(brains)
+
+    def _centers(self, part: Part) -> bool:
+        return self.by_site and part != "confounds"
+
+    def _centered(self, part: Part, values: NDArray, brains: Brains) -> NDArray:
+        if not self._centers(part):
+            return values
+        own = _site_means(values, brains.table["site"])
+        known = self._means[part]
+        names = brains.table["site"]
+        centers = {site: known.get(site, own[site]) for site in own}
+        return values - np.stack([centers[site] for site in names])
+
+    def _numbers(self, part: Part, brains: Brains, *, fit: bool = False) -> NDArray:
+        if part == "confounds":
+            return self._spread_out(self._confounds(brains), part, fit)
+        if part == "structure":
+            return self._spread_out(brains.structure.to_numpy(np.float32), part, fit)
+        values = self._fill(brains.connectivity, part, fit)
+        return (self._represented.fit(values) if fit else self._represented).transform(values)
+
+    def _fill(self, values: NDArray, part: Part, fit: bool) -> NDArray:
+        if fit:
+            self._filled[part] = Filled().fit(values)
+        return self._filled[part].transform(values)
+
+    def _spread_out(self, values: NDArray, part: Part, fit: bool) -> NDArray:
+        """Filled and standardized columns; one that does not vary stays 0."""
+        if fit:
+            with np.errstate(invalid="ignore"):
+                spread = pd.DataFrame(values).std(ddof=0).fillna(0).to_numpy(values.dtype)
+            self._spread = getattr(self, "_spread", {}) | {part: np.where(spread > 0, spread, np.inf)}
+        return (self._fill(values, part, fit) - self._filled[part].mean_) / self._spread[part]
+
+    def _confounds(self, brains: Brains) -> NDArray[np.float32]:
+        """Site as one column each (none for one that is not in training), age bent, the rest."""
+        who = brains.table
+        site = (who["site"].to_numpy()[:, None] == np.array(self._sites)).astype(float)
+        numbers = who[["age", "fiq"]].assign(
+            bend=np.log(who["age"]), motion=np.log(who["motion"].clip(lower=1e-3)),
+            female=who["sex"].map({"M": 0.0, "F": 1.0}),
+            closed=who["eyes"].map({"open": 0.0, "closed": 1.0}),
+        )  # fmt: skip
+        return np.hstack([site, numbers.to_numpy(float)]).astype(np.float32)
+
+
+def _site_means(values: NDArray, site: pd.Series) -> dict[str, NDArray]:
+    names = site.to_numpy()
+    return {name: values[names == name].mean(axis=0) for name in sorted(set(names))}

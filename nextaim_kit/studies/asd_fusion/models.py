@@ -1,0 +1,184 @@
+"""The linear models of brains: one block, blocks side by side, and votes of several models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.dual import DualLogistic
+from nextaim_kit.learn.metrics import operating_point
+from nextaim_kit.learn.splits import Split
+from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
+from nextaim_kit.studies.asd_fusion.brains import Brains
+
+Predict = Callable[[Brains], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model after training: what it says of brains, and from where it says yes.
+
+    Attributes
+    ----------
+    logit : callable
+        Of brains: the logit of autism, shape (subjects,).
+    threshold : float
+        Of the probability, chosen on training subjects that were left out.
+    inner : array of shape (subjects of the training part,)
+        Logits of each training subject by models that had not seen it; NaN where there are none.
+    model : object
+        What was fitted.
+    """
+
+    logit: Predict
+    threshold: float
+    inner: NDArray[np.float64]
+    model: Any = None
+
+
+Fit = Callable[[Brains, int], Fitted]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Logistic regression with an L2 penalty on blocks of equal weight.
+
+    Attributes
+    ----------
+    parts : sequence of {"function", "structure", "confounds"}
+    blocks : mapping
+        Further settings of `Blocks`.
+    C : sequence of float
+        As of `DualLogistic`: relative to the size of the rows; inner folds choose.
+    folds : int
+        Inner folds.
+    """
+
+    parts: Sequence[Part]
+    blocks: Mapping[str, Any] = field(default_factory=dict)
+    C: Sequence[float] = (0.01, 0.1, 1.0, 10.0)
+    folds: int = 5
+
+    def __call__(self, train: Brains, seed: int) -> Fitted:
+        """Fit on training subjects."""
+        blocks = Blocks(self.parts, **self.blocks)
+        model = DualLogistic(self.C, folds=self.folds, seed=seed)
+        model.fit(blocks.fit_transform(train), train.y)
+        threshold = operating_point(train.y, sigmoid(model.inner_logit_))
+        return Fitted(partial(_linear_logit, blocks, model), threshold, model.inner_logit_,
+                      (blocks, model))  # fmt: skip
+
+
+def _linear_logit(blocks: Blocks, model: DualLogistic, brains: Brains) -> NDArray[np.float64]:
+    return model.decision_function(blocks.transform(brains))
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Late fusion: models of their own modality each, whose logits are weighed and added.
+
+    The weights are those of a logistic regression on the inner folds' logits, which no model of
+    them was trained on. A subject without a modality is judged by the others, the sum raised to
+    what all would give.
+
+    Attributes
+    ----------
+    of : mapping of {"function", "structure"} to callable
+        Each trained on the subjects that have its modality.
+    """
+
+    of: Mapping[Part, Fit]
+
+    def __call__(self, train: Brains, seed: int) -> Fitted:
+        """Fit on training subjects."""
+        from sklearn.linear_model import LogisticRegression
+
+        has = {part: present(train, part) for part in self.of}
+        fitted = {part: fit(train.at(has[part]), seed) for part, fit in self.of.items()}
+        inner = np.full((len(train), len(fitted)), np.nan)
+        for k, part in enumerate(fitted):
+            inner[has[part], k] = fitted[part].inner
+        whole = ~np.isnan(inner).any(axis=1)
+        if set(train.y[whole]) != {0, 1}:
+            raise DataError("late fusion needs subjects of both outcomes with all modalities")
+        weigh = LogisticRegression(C=np.inf).fit(inner[whole], train.y[whole])
+        # A model that helps nothing must not be turned round.
+        weights = np.maximum(weigh.coef_[0], 0)
+        logit = partial(_voted, fitted, weights, float(weigh.intercept_[0]))
+        said = _weighed(inner, weights, float(weigh.intercept_[0]))
+        known = ~np.isnan(said)
+        threshold = operating_point(train.y[known], sigmoid(said[known]))
+        return Fitted(logit, threshold, said, (fitted, weights))
+
+
+def _voted(
+    fitted: Mapping[Part, Fitted], weights: NDArray, intercept: float, brains: Brains
+) -> NDArray[np.float64]:
+    said = [np.where(present(brains, part), one.logit(brains), np.nan)
+            for part, one in fitted.items()]  # fmt: skip
+    return _weighed(np.column_stack(said), weights, intercept)
+
+
+def _weighed(said: NDArray, weights: NDArray, intercept: float) -> NDArray[np.float64]:
+    """Weighted sum of the logits that are there, raised to the weight of all."""
+    there = ~np.isnan(said) * weights
+    share = there.sum(axis=1) / weights.sum() if weights.sum() else np.ones(len(said))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(share > 0, np.nansum(said * weights, axis=1) / share + intercept, np.nan)
+
+
+def present(brains: Brains, part: Part) -> NDArray[np.bool_]:
+    """Which subjects have a modality."""
+    if part == "confounds":
+        return np.ones(len(brains), bool)
+    return brains.functional if part == "function" else brains.structural
+
+
+def sigmoid(logit: NDArray) -> NDArray[np.float64]:
+    """Probability of a logit."""
+    return 1 / (1 + np.exp(-np.asarray(logit, float)))
+
+
+def cross_fit(
+    fit: Fit, brains: Brains, splits: Mapping[Any, Split] | Sequence[Split], *, seed: int = 0
+) -> tuple[pd.DataFrame, list[Fitted]]:
+    """Train on each training part and test the subjects left out.
+
+    Parameters
+    ----------
+    fit : callable
+        Of training brains and a seed.
+    brains : Brains
+    splits : mapping of str to (train, test), or sequence of them
+        Row positions.
+    seed : int
+
+    Returns
+    -------
+    predictions : DataFrame
+        As `learn.predictions` has them, and ``logit``.
+    fitted : list of Fitted
+    """
+    named = dict(splits) if isinstance(splits, Mapping) else dict(enumerate(splits))
+    tables, models = [], []
+    for number, (name, (train, test)) in enumerate(named.items()):
+        with threadpool_limits(1):  # sums in another order would change the last digits
+            found = fit(brains.at(train), seed + 1000 * number)
+            tables.append(predicted(found, brains.at(test)).assign(fold=name, repeat=0))
+        models.append(found)
+    return pd.concat(tables, ignore_index=True), models
+
+
+def predicted(found: Fitted, brains: Brains) -> pd.DataFrame:
+    """What a model says of subjects: ``subject, site, y, logit, p, threshold``."""
+    logit = found.logit(brains)
+    rows = brains.table[["subject", "site"]].assign(y=brains.y, logit=logit, p=sigmoid(logit))
+    return rows.assign(threshold=found.threshold)
