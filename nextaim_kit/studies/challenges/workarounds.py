@@ -20,7 +20,7 @@ from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.intervals import mean_interval
 from nextaim_kit.learn.losses import SegmentationLoss
 from nextaim_kit.learn.recipe import Recipe
-from nextaim_kit.learn.segmentation import agreement
+from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.memory.dry_run import dry_run
@@ -194,7 +194,7 @@ def costs(ways: Sequence[Way], size: Sequence[int], patients: int, *,
 def scores(predicted: Sequence[NDArray], volumes: Volumes) -> NDArray[np.float64]:
     """Dice coefficient of each patient's lesions; 1 where neither has any."""
     return np.array([
-        agreement(mask[0].numpy() > 0, p >= 0.5, tolerance=1)["dsc"]
+        dice(mask[0].numpy() > 0, p >= 0.5)
         for p, (_, mask) in zip(predicted, volumes, strict=True)
     ])  # fmt: skip
 

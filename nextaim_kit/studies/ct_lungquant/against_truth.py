@@ -14,6 +14,7 @@ from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.learn.agreement import limits_of_agreement
 from nextaim_kit.learn.intervals import BOUNDS
 from nextaim_kit.learn.intervals import summary as mean_summary
+from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, count, kind
 
@@ -78,15 +79,10 @@ def _overlap(found: Found, lungs: NDArray, lesions: NDArray) -> dict[str, float]
     common = int(np.count_nonzero(both))
     right = int(np.count_nonzero(both & (lungs == found.lungs)))
     return {
-        "dsc_lungs": _dice(lungs > 0, found.lungs > 0),
-        "dsc_lesions": _dice(lesions > 0, found.lesions > 0),
+        "dsc_lungs": dice(lungs > 0, found.lungs > 0),
+        "dsc_lesions": dice(lesions > 0, found.lesions > 0),
         "sides_correct": right / common if common else np.nan,
     }
-
-
-def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    whole = int(np.count_nonzero(one)) + int(np.count_nonzero(other))
-    return 2 * int(np.count_nonzero(one & other)) / whole if whole else 1.0
 
 
 def compared(values: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import summary as mean_summary
-from nextaim_kit.learn.segmentation import agreement
+from nextaim_kit.learn.segmentation import agreement, dice
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID
@@ -115,8 +115,7 @@ def _compared(truth: Mapping, found: Mapping, scan: Scan) -> dict[str, float]:
         )
         said |= {f"dsc_{name}": one["dsc"], f"surface_dsc_{name}": one["surface_dsc"]}
     for name in ("right", "left"):
-        sizes = int(truth[name].sum()) + int(found[name].sum())
-        said[f"dsc_{name}"] = 2 * int((truth[name] & found[name]).sum()) / sizes if sizes else 1.0
+        said[f"dsc_{name}"] = dice(truth[name], found[name])
     return said
 
 
