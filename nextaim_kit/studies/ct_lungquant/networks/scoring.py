@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.intervals import SHARE
 from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.learn.segmentation import agreement, dice
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
@@ -145,13 +146,14 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     DataFrame
         ``way, metric, value, low, high, n``; ``dsc_lesions_affected``: over patients with lesions.
     """
-    named = ["way", *(c for c in table if str(c).startswith(("dsc_", "surface_dsc_")))]
-    counted = table[named].assign(
+    overlaps = [c for c in map(str, table) if c.startswith(("dsc_", "surface_dsc_"))]
+    bounds = dict.fromkeys([*overlaps, "dsc_lesions_affected"], SHARE)
+    counted = table[["way", *overlaps]].assign(
         dsc_lesions_affected=table["dsc_lesions"].where(table["truth_involvement"] > 0),
         involvement_mae=(table["involvement"] - table["truth_involvement"]).abs(),
         ct_ss_accuracy=table["ct_ss"] == table["truth_ct_ss"],
     )
-    return mean_summary(counted, "way", n_boot=n_boot, seed=seed)
+    return mean_summary(counted, "way", bounds=bounds, n_boot=n_boot, seed=seed)
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
