@@ -55,6 +55,7 @@ from nextaim_kit.data.cohort.features import load_table
 from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.data.datasets.manifest import load_manifest
 from nextaim_kit.data.images import films
+from nextaim_kit.data.images.image_4d import read_image_4d
 from nextaim_kit.data.images.reading import read_image, read_mask
 from nextaim_kit.errors import KitError
 from nextaim_kit.files import write_text
@@ -92,6 +93,7 @@ def kinds() -> dict[str, Kind]:
         name: Kind(f"ct{suffix}", itk(ct, suffix), read_image)
         for name, suffix in (("nifti", ".nii"), ("nrrd", ".nrrd"), ("metaimage", ".mha"))
     }
+    found["nifti_4d"] = Kind("bold.nii", itk(sitk.JoinSeries([ct, ct]), ".nii"), read_image_4d)
     found["nifti_gz"] = Kind("ct.nii.gz", itk(ct, ".nii"), read_image, gzip.compress)
     labels = sitk.GetImageFromArray(inside)
     found["nifti_mask"] = Kind("m.nii", itk(labels, ".nii"), lambda p: read_mask(p, like=ct))
@@ -107,6 +109,8 @@ def kinds() -> dict[str, Kind]:
         gray = film if name in ("png", "tiff") else (film >> 4).astype(np.uint8)
         pack = checked if name == "png" else bytes
         found[f"film_{name}"] = Kind(f"f.{name}", picture(gray, suffix), films.read_film, pack)
+    color = np.dstack([(film >> shift).astype(np.uint8) for shift in (4, 3, 2)])
+    found["picture"] = Kind("p.png", picture(color, "PNG"), films.read_picture, checked)
     mask = picture((film > 9).astype(np.uint8), "PNG")
     found["film_mask"] = Kind("m.png", mask, films.read_mask, checked)
     for suffix, write in WRITERS.items():
@@ -167,7 +171,7 @@ def itk(image: sitk.Image, suffix: str) -> bytes:
 
 
 def picture(values: np.ndarray, suffix: str) -> bytes:
-    """Bytes of a gray picture."""
+    """Bytes of a picture."""
     out = io.BytesIO()
     Image.fromarray(values).save(out, format=suffix)
     return out.getvalue()

@@ -151,8 +151,9 @@ def measured(way: str, folder: Path, out: Path, weights: str) -> dict[str, Any]:
     """Start a child and take its last line."""
     command = [sys.executable, __file__, "--child", way, "--series", str(folder), "--out", str(out)]
     done = subprocess.run(
-        [*command, "--weights", weights], capture_output=True, text=True, check=False
-    )
+        [*command, "--weights", weights], capture_output=True, text=True, check=False,
+        env=os.environ | {"NEXTAIM_CACHE": tempfile.mkdtemp(dir=out.parent)},
+    )  # fmt: skip
     if done.returncode:
         raise SystemExit(done.stderr or done.stdout)
     return {"way": way, **json.loads(done.stdout.strip().splitlines()[-1])}

@@ -52,11 +52,11 @@ def shap_out_of_fold(
     Examples
     --------
     >>> from nextaim_kit.learn.nested import nested_cv
-    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(40)], "site": "A"})
-    >>> table = table.assign(label=[0, 1] * 20, size=[1.0, 2.0] * 20)
+    >>> y = [0, 1] * 20
+    >>> table = pd.DataFrame({"subject": range(40), "site": "A", "label": y, "size": y})
     >>> found = nested_cv(table, ["size"], selectors=["none"], outer=2, inner=2)
     >>> values, features = shap_out_of_fold(found, table, ["size"])
-    >>> bool((values["size"][features["size"] == 2] > 0).all())
+    >>> bool((values["size"][features["size"] == 1] > 0).all())
     True
     """
     import shap
@@ -101,8 +101,8 @@ def permutation_importance(
     Examples
     --------
     >>> from nextaim_kit.learn.nested import nested_cv
-    >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(40)], "site": "A"})
-    >>> table = table.assign(label=[0, 1] * 20, size=[1.0, 2.0] * 20)
+    >>> y = [0, 1] * 20
+    >>> table = pd.DataFrame({"subject": range(40), "site": "A", "label": y, "size": y})
     >>> found = nested_cv(table, ["size"], selectors=["none"], outer=2, inner=2)
     >>> bool(permutation_importance(found, table, ["size"])["drop"][0] > 0.3)
     True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from nextaim_kit.errors import DataError
 
 Items = Tensor | NDArray[Any]
+# Only the network knows which numbers it takes (one that looks up words takes whole ones), and
+# torch says in words only that it was given others.
+_OF_TYPES = re.compile(r"\bd?types?\b|not implemented for '")
 
 
 def apply(
@@ -49,7 +53,8 @@ def apply(
     Raises
     ------
     DataError
-        If there are no items, inputs differ in number, or windows are asked for of several inputs.
+        If there are no items, inputs differ in number, their numbers are of a type that the network
+        does not take, or windows are asked for of several inputs.
 
     Examples
     --------
@@ -80,6 +85,16 @@ def apply(
                 for k in range(0, sizes[0], batch_size)
             ]
         return torch.cat(parts)
+    except (RuntimeError, ValueError) as error:
+        if not _OF_TYPES.search(str(error)):
+            raise
+        kinds = " and ".join(str(one.dtype).removeprefix("torch.") for one in inputs)
+        raise DataError(
+            f"the network cannot be asked about items of type {kinds}",
+            expected="numbers of the type that its first layer takes, most often float32",
+            found=str(error).splitlines()[0][:200],
+            mend='items.astype("float32"); int64 for a layer that looks up (Embedding)',
+        ) from error
     finally:
         net.to(home)
 

@@ -7,7 +7,7 @@ being how often a patient was drawn, are so the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from nextaim_kit.errors import DataError
 
 Interval = tuple[float, float, float]
+Bounds = tuple[float, float]
+SHARE: Bounds = (0.0, 1.0)  # of shares, Dice coefficients and the like
+_ANY: Bounds = (-np.inf, np.inf)
+_ROUNDED = 1e-6  # by which a value may lie beyond its bounds
 Weights = NDArray[np.float64]
 Measure = Callable[[Weights], NDArray]
 BOUNDS = ["value", "low", "high"]
@@ -113,7 +117,12 @@ def interval(
 
 
 def mean_interval(
-    values: ArrayLike, *, groups: ArrayLike | None = None, n_boot: int = 1000, seed: int = 0
+    values: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    bounds: Bounds = _ANY,
+    n_boot: int = 1000,
+    seed: int = 0,
 ) -> Interval:
     """Mean of one value per row with its 95 % interval over patients: value, low, high.
 
@@ -121,25 +130,47 @@ def mean_interval(
     as few of them need it (`with_interval`); one patient has none. Of yes and no (bool) it is a
     proportion's and exact, unless patients have several rows that differ.
 
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    groups : array-like of shape (n,), optional
+        Patient of each row.
+    bounds : (float, float)
+        What a value can be: (0, 1) for a share or a Dice coefficient. Widened, the interval of few
+        patients may reach beyond, where no mean can lie: it ends at the bound. Of yes and no it
+        always does.
+    n_boot, seed : int
+
     Raises
     ------
     DataError
-        If there is no value, or one is missing.
+        If there is no value, or one is missing or out of bounds.
 
     Examples
     --------
-    >>> [round(value, 2) for value in mean_interval([0.8, 0.9, 0.7, 0.85, 0.95], n_boot=200)]
-    [0.84, 0.7, 0.95]
+    >>> dice = [0.98, 0.99, 0.8, 0.95, 0.9]
+    >>> [round(value, 2) for value in mean_interval(dice, n_boot=200, bounds=(0, 1))]
+    [0.92, 0.81, 1.0]
     """
     asked, values = np.asarray(values).dtype == bool, np.asarray(values, float)
     if not len(values) or np.isnan(values).any():
         raise DataError("a mean needs at least one value, and none missing")
+    least, most = SHARE if asked else bounds
+    if values.min() < least - _ROUNDED or values.max() > most + _ROUNDED:
+        raise DataError(
+            "values lie beyond what they can be",
+            expected=f"{least:g} to {most:g}",
+            found=f"{values.min():g} to {values.max():g}",
+            mend="correct them, or give other bounds",
+        )
     patients = len(values) if groups is None else pd.Series(groups).nunique(dropna=False)
     mean = float(values.mean())
     if n_boot and asked and (patients == len(values) or mean in (0, 1)):
         return proportion_interval(mean * patients, patients)
     how: dict[str, Any] = {"groups": groups, "n_boot": n_boot, "seed": seed, "mean_of": patients}
-    return interval(lambda w: w @ values / w.sum(axis=1), len(values), **how)
+    value, *ends = interval(lambda w: w @ values / w.sum(axis=1), len(values), **how)
+    low, high = np.clip(ends, least, most)
+    return value, float(low), float(high)
 
 
 def summary(
@@ -147,6 +178,7 @@ def summary(
     by: str | Sequence[str],
     *,
     groups: str | None = None,
+    bounds: Mapping[str, Bounds] | None = None,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -160,6 +192,8 @@ def summary(
         What tells the groups apart; they stay in the order in which they come.
     groups : str, optional
         Column of the patient, where one has several rows.
+    bounds : mapping of str to (float, float), optional
+        What the values of a column can be, as for `mean_interval`.
     n_boot, seed : int
 
     Returns
@@ -176,7 +210,10 @@ def summary(
             known = part[part[metric].notna()]
             if len(known):
                 who = known[groups] if groups else None
-                found = mean_interval(known[metric], groups=who, n_boot=n_boot, seed=seed)
+                how: dict[str, Any] = {"groups": who, "n_boot": n_boot, "seed": seed}
+                found = mean_interval(
+                    known[metric], bounds=(bounds or {}).get(str(metric), _ANY), **how
+                )
                 rows.append((*names, metric, *found, len(known)))
     return pd.DataFrame(rows, columns=[*by, "metric", *BOUNDS, "n"])
 

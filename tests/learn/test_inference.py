@@ -53,6 +53,42 @@ def test_numbers_of_double_precision_are_taken_as_single():
 
 
 @pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (nn.Linear(4, 1), (3, 4)), (nn.Conv2d(1, 2, 3, bias=False), (3, 1, 8, 8)),
+        (nn.BatchNorm2d(1), (3, 1, 8, 8)), (nn.LayerNorm(4), (3, 4)), (nn.LSTM(4, 1), (3, 2, 4)),
+        (nn.Softmax(1), (3, 4)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["int64", "uint8"])
+def test_whole_numbers_are_refused_by_their_type_where_the_network_takes_fractions(
+    net, shape, kind
+):
+    items = np.ones(shape, kind)
+    with pytest.raises(DataError, match=rf"of type {kind}\n.*most often float32(.|\n)*astype"):
+        apply(net, items)
+    if not isinstance(net, nn.LSTM):  # its answer is a pair
+        apply(net, items.astype("float32"))
+
+
+def test_windows_over_whole_numbers_are_refused_by_their_type():
+    with pytest.raises(DataError, match="of type int64"):
+        apply(nn.Conv2d(1, 2, 1), torch.ones(1, 1, 8, 8).long(), window=(4, 4))
+
+
+def test_a_network_that_looks_up_words_is_given_whole_numbers():
+    words = torch.tensor([[0, 2], [1, 1]])
+    assert apply(nn.Embedding(3, 4), words).shape == (2, 2, 4)
+    with pytest.raises(DataError, match=r"of type float32(.|\n)*Long(.|\n)*int64"):
+        apply(nn.Embedding(3, 4), words.float())
+
+
+def test_what_else_torch_refuses_is_said_as_torch_says_it():
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        apply(nn.Linear(4, 1), torch.ones(3, 5))
+
+
+@pytest.mark.parametrize(
     ("items", "said"),
     [
         (torch.zeros(0, 1), "at least one"),

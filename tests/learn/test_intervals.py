@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
+from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import (
     interval,
     mean_interval,
@@ -118,3 +119,26 @@ def test_a_summary_has_the_mean_of_each_column_by_group_with_its_n():
     assert found["value"].tolist() == pytest.approx([0.7, 1, 0.4, 0.5])
     assert found.loc[3, ["low", "high"]].tolist() == list(proportion_interval(1, 2)[1:])
     assert np.isnan(found.loc[2, "low"])
+
+
+def test_the_interval_of_a_few_dice_values_ends_at_one_and_what_lies_within_stays():
+    few = [0.99, 0.99, 0.98, 0.7]
+    value, low, high = mean_interval(few)
+    assert high > 1
+    assert mean_interval(few, bounds=(0, 1)) == (value, low, 1)
+    assert mean_interval(few, bounds=(0, 2)) == (value, low, high)
+    table = pd.DataFrame({"way": "a", "dsc": few, "hd95": few})
+    found = summary(table, "way", bounds={"dsc": (0, 1)})
+    assert found["high"].tolist() == [1, high]
+
+
+def test_the_interval_of_yes_and_no_of_films_lies_between_none_and_all():
+    _, low, high = mean_interval([True, True, True, False, True], groups=[1, 1, 2, 2, 3])
+    assert low >= 0
+    assert high == 1
+
+
+def test_a_value_beyond_its_bounds_is_refused_but_not_for_its_rounding():
+    assert mean_interval([0.5, 1 + 1e-9], bounds=(0, 1))[2] == 1
+    with pytest.raises(DataError, match=r"beyond what they can be(.|\n)*0 to 1(.|\n)*0\.5 to 98"):
+        mean_interval([0.5, 98], bounds=(0, 1))

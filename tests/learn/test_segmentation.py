@@ -8,7 +8,7 @@ import torch
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import mean_interval
-from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_dice
+from nextaim_kit.learn.segmentation import agreement, dice, largest_parts, mean_dice
 
 
 def square(top, left, edge, size=40):
@@ -30,6 +30,15 @@ def test_a_smaller_square_within_a_larger_one_parts_from_it_at_the_corners():
     assert found["dsc"] == pytest.approx(2 * 64 / 164)
     assert found["surface_dsc"] == pytest.approx(60 / 64)  # its corners are 1.4 pixels away
     assert found["hd95"] == pytest.approx(np.sqrt(2))
+
+
+@pytest.mark.parametrize("found", [square(4, 4, 9), square(12, 4, 9), square(0, 0, 0)])
+@pytest.mark.parametrize("truth", [square(5, 5, 10), square(0, 0, 0)])
+def test_the_dice_coefficient_of_two_masks_is_monai_s(truth, found):
+    from monai.metrics import compute_dice
+
+    pair = (torch.from_numpy(mask)[None, None] for mask in (found, truth))
+    assert dice(truth, found) == pytest.approx(float(compute_dice(*pair, ignore_empty=False)))
 
 
 def test_one_stray_pixel_moves_the_worst_distance_but_not_the_95th_percentile():

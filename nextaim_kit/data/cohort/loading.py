@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nextaim_kit.data.cohort.fingerprint import fingerprint
+from nextaim_kit.data.cohort.schema import BINARY, Classes, check, class_names, typed
 from nextaim_kit.data.cohort.tables import (
     FIRST,
     PATHS,
@@ -35,6 +36,7 @@ def load_cohort(
     *,
     twin: Callable[[], pd.DataFrame] | None = None,
     columns: Sequence[str] = ("image", "mask"),
+    classes: Classes = BINARY,
     adapt: Adapt | None = None,
 ) -> pd.DataFrame:
     r"""Load a cohort.
@@ -48,14 +50,20 @@ def load_cohort(
         Makes the study's synthetic twin, called for ``synthetic``.
     columns : sequence of str, optional
         Columns of paths the study needs; none for a table of features.
+    classes : sequence of str or of int, or float
+        What labels are: names of classes, such as ``("benign", "malignant")``, which may also be
+        numbered from 0 in the table; whole numbers, such as ``(1, 2, 3)``, as they stand there;
+        or ``float``, for a number to be predicted.
     adapt : callable, optional
         Brings the columns of public tables that the study knows to the cohort's.
 
     Returns
     -------
     pandas.DataFrame
-        ``subject`` (str, unique), ``site`` (str), ``label`` (Int64, 0, 1 or missing), `columns`,
-        and what else there is. Relative paths of a table count from the table's folder.
+        ``subject`` (str, unique), ``site`` (str), ``label``, `columns`, and what else there is.
+        A label is the place of its class among `classes` (Int64; 0 or 1 by default), whose names
+        are in ``attrs["classes"]`` if they are given; or a finite number (Float64); or missing.
+        Relative paths of a table count from the table's folder.
         ``attrs["problems"]``, shown by `problems`, names subjects left out and files that are
         not there; rows with a missing file stay. Of a folder, ``attrs["seen"]`` says which layout
         it has and which files were left out; it is printed too.
@@ -63,10 +71,11 @@ def load_cohort(
     Raises
     ------
     RequestError
-        If the spec stands for nothing, for no images, or for a twin the study does not have.
+        If the spec stands for nothing, for no images, or for a twin the study does not have, or
+        if a label could mean two of the classes.
     DataError
-        If the table is damaged, lacks a column, repeats a subject or has other labels than 0
-        and 1, or if no subject is left.
+        If the table is damaged, lacks a column, repeats a subject or has a label of no class, or
+        if no subject is left.
 
     Examples
     --------
@@ -78,7 +87,7 @@ def load_cohort(
     """
     source = find_source(spec)
     if source.synthetic:
-        return _finished(_from_twin(twin), columns, source.name, [])
+        return _finished(_from_twin(twin), columns, source.name, [], classes)
     layout: Layout = source.manifest.layout if source.manifest else {}
     table, known = _from_layout(source, layout, columns, adapt or (lambda table: table))
     seen = table.attrs.get("seen", "")
@@ -86,7 +95,7 @@ def load_cohort(
         raise _nobody(source, known, seen)
     if seen:
         print(seen)
-    return _finished(table, columns, source.name, known)
+    return _finished(table, columns, source.name, known, classes)
 
 
 def no_twin() -> pd.DataFrame:
@@ -113,7 +122,7 @@ def require_labels(cohort: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If no subject has a label, or all have the same one; names the counts.
+        If one of the classes has no subject, or labels that are numbers are all the same.
 
     Examples
     --------
@@ -125,12 +134,20 @@ def require_labels(cohort: pd.DataFrame) -> pd.DataFrame:
     """
     there = cohort["label"].notna()
     kept = cohort[there].copy()
-    counts = {value: int((kept["label"] == value).sum()) for value in (0, 1)}
-    if 0 in counts.values():
+    if str(kept["label"].dtype) == "Float64":
+        expected = "two different numbers or more"
+        enough, found = kept["label"].nunique() > 1, f"{kept['label'].nunique()} different"
+    else:
+        names = cohort.attrs.get("classes", BINARY)
+        counts = [int((kept["label"] == place).sum()) for place in range(len(names))]
+        expected = "subjects of each class, " + " and ".join(f"label {name}" for name in names)
+        of_each = [f"{n} with {name}" for n, name in zip(counts, names, strict=True)]
+        enough, found = min(counts) > 0, ", ".join(of_each)
+    if not enough:
         raise DataError(
             "the cohort's labels cannot be learned from",
-            expected="subjects of both classes, label 0 and label 1",
-            found=f"{counts[0]} with 0, {counts[1]} with 1, {int((~there).sum())} without a label",
+            expected=expected,
+            found=f"{found}, {int((~there).sum())} without a label",
             mend="fill the column label of the cohort's table",
         )
     kept.attrs["problems"] = [
@@ -162,6 +179,8 @@ def save_cohort(
     """
     paths = {c for c in PATHS if c in table} | {"provenance_synthetic"}
     saved = table.drop(columns=[c for c in paths if c in table])
+    if "label" in table and "classes" in table.attrs:
+        saved["label"] = table["label"].map(dict(enumerate(table.attrs["classes"])))
     names = [str(subject).replace("%", "%25").replace("/", "%2F") for subject in table["subject"]]
     for column, contents in files.items():
         saved[column] = [
@@ -268,16 +287,20 @@ def _nobody(source: Source, known: Collection[dict[str, str]], seen: str) -> Kit
 
 
 def _finished(
-    table: pd.DataFrame, columns: Sequence[str], name: str, known: list[dict[str, str]]
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    name: str,
+    known: list[dict[str, str]],
+    classes: Classes,
 ) -> pd.DataFrame:
     """Typed, ordered and checked: the form every study relies on."""
-    from nextaim_kit.data.cohort import schema
-
     check_columns(list(table.columns), columns, Path(name))
-    table = schema.typed(table, name)
+    table = typed(table, name, classes)
     rest = [c for c in table.columns if c not in (*FIRST, *columns)]
     table = table[[*FIRST, *columns, *rest]].reset_index(drop=True)
-    schema.check(table, name)
+    check(table, name, classes)
     # Records, not a table: pandas compares and stores attrs, which a table in them breaks.
     table.attrs["problems"] = known
+    if not isinstance(classes, type) and tuple(classes) != BINARY:
+        table.attrs["classes"] = class_names(classes)
     return table

@@ -21,7 +21,7 @@ SHEETS = (*TEXTS, ".xlsx", ".parquet")
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 _COMMA = re.compile(r"[+-]?\d+(?:\.\d{3})*,\d+(?:[eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
-_NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
+NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
 
 Rows = list[list[str]]
 
@@ -163,7 +163,7 @@ def _typed(
         source,
         dtype={name: str for name in text if name in header},
         keep_default_na=False,
-        na_values={name: _NO_VALUE for name in header if name not in names},
+        na_values={name: NO_VALUE for name in header if name not in names},
         low_memory=False,
     )
     unnamed = [c for c in table if str(c).startswith("Unnamed: ") and table[c].isna().all()]

@@ -83,6 +83,36 @@ def read_film(path: str | Path) -> Film:
     return film
 
 
+def read_picture(path: str | Path) -> NDArray:
+    """Read a picture in color, such as of the skin or a slide: shape (rows, columns, 3).
+
+    Returns
+    -------
+    array of uint8 or float32
+        Red, green and blue as stored, 0 to 255; gray becomes three equal channels, of which those
+        with more than 8 bits keep their values (float32).
+
+    Raises
+    ------
+    DataError
+        If the file is absent, damaged or DICOM, has a transparent part, is a stack of pictures or
+        of more than a hundred million pixels.
+    """
+    path = Path(path)
+    if not path.is_file() or is_dicom(path):
+        raise DataError(
+            f"{path.name} is " + ("DICOM" if path.is_file() else "not there"),
+            expected="a picture such as " + ", ".join(PICTURES[:4]),
+            mend="export it as PNG" if path.is_file() else "check the path",
+        )
+    values = _picture(path)
+    if values.dtype == bool:
+        values = values.astype(np.uint8) * 255
+    channels = values.reshape(*values.shape[:2], -1)
+    kind = np.uint8 if values.dtype == np.uint8 else np.float32
+    return np.repeat(channels, 3 // channels.shape[2], axis=2).astype(kind, copy=False)
+
+
 def read_mask(path: str | Path) -> NDArray[np.int64]:
     """Read a mask: whole numbers, 0 outside; shape (rows, columns).
 
@@ -209,8 +239,8 @@ def _picture(path: Path) -> NDArray:
     if clear and values[..., -1].min() < values[..., -1].max():
         raise DataError(
             f"{path.name} has a part that is transparent",
-            expected="a film without an alpha channel",
-            mend="save it as gray PNG",
+            expected="a picture without an alpha channel",
+            mend="save it as PNG without one",
         )
     values = values[..., :-1] if clear else values
     return -values.astype(np.float32) if turn else values

@@ -17,6 +17,7 @@ from nextaim_kit.data.images.dicom import named
 from nextaim_kit.data.paths import voxel_files
 from nextaim_kit.errors import DataError
 
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}  # by the header's unit: s, ms, microsecond
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by the header's unit: none given, m, mm, micron
 _BY_QFORM = (
     "export the volume again; or, if the qform is right: image = nibabel.load(old); "
@@ -52,22 +53,52 @@ def read_nifti(path: Path) -> sitk.Image:
     ----------
     .. [1] https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
     """
-    if path.suffix.lower() == ".img":
-        (path,) = voxel_files(path)
-    pair = path.suffix.lower() == ".hdr"
-    content = _unpacked(path)
-    header = _header(content, path, pair)
-    shape = _shape(header, path)
-    placed, edges = _grid(header, shape, path)
-    if pair:
-        (voxels,) = voxel_files(path)
-        content = voxels.read_bytes()
-    made = sitk.GetImageFromArray(_values(header, content, shape))
+    _, values, placed, edges = _read(path, 3)
+    made = sitk.GetImageFromArray(values)
     turned = np.diag([-1, -1, 1]) @ placed[:3]  # NIfTI's axes go right and front, LPS left and back
     made.SetSpacing(edges.tolist())
     made.SetOrigin(turned[:, 3].tolist())
     made.SetDirection((turned[:, :3] / edges).ravel().tolist())
     return made
+
+
+def read_nifti_4d(path: Path) -> tuple[NDArray, NDArray, NDArray, float | None]:
+    """Values (x, y, z, volume), affine, edges in mm and seconds between volumes, if they are told.
+
+    By the rules of `read_nifti`; seconds without a unit, or none, are warned of.
+    """
+    header, values, placed, edges = _read(path, 4)
+    return values.T, placed, edges, _step(header, path)
+
+
+def _read(path: Path, axes: int) -> tuple[Any, NDArray, NDArray, NDArray]:
+    """Header, values (last axis first), matrix to mm and a voxel's edges."""
+    if path.suffix.lower() == ".img":
+        (path,) = voxel_files(path)
+    pair = path.suffix.lower() == ".hdr"
+    content = _unpacked(path)
+    header = _header(content, path, pair)
+    shape = _shape(header, path, axes)
+    placed, edges = _grid(header, shape[:3], path)
+    if pair:
+        (voxels,) = voxel_files(path)
+        content = voxels.read_bytes()
+    return header, _values(header, content, shape), placed, edges
+
+
+def _step(header: Any, path: Path) -> float | None:
+    unit, step = int(header["xyzt_units"]) & 56, float(header["pixdim"][4])
+    found: float | None = None
+    if unit > max(_SECONDS):
+        note = "the fourth axis is no time"
+    elif not (math.isfinite(step) and step > 0):
+        note = f"no time between volumes (pixdim {step:g})"
+    else:
+        note = "" if unit else f"no unit of time: {step:g} s taken"
+        found = step * _SECONDS.get(unit, 1.0)
+    if note:
+        warnings.warn(f"{path.name}: {note}", stacklevel=4)
+    return found
 
 
 def _unpacked(path: Path) -> bytes:
@@ -95,7 +126,7 @@ def _header(content: bytes, path: Path, pair: bool) -> Any:
     raise ValueError("the header is damaged or this is not NIfTI")
 
 
-def _shape(header: Any, path: Path) -> list[int]:
+def _shape(header: Any, path: Path, axes: int) -> list[int]:
     kind = header.get_data_dtype()
     if kind.kind not in "iuf":
         raise _refused(
@@ -107,16 +138,20 @@ def _shape(header: Any, path: Path) -> list[int]:
     shape = [int(size) for size in header["dim"][1 : 1 + header["dim"][0]]]
     if not 0 < len(shape) < 8 or min(shape) < 1:
         raise ValueError(f"the header promises a size of {shape}")
-    while len(shape) > 3 and shape[-1] == 1:
+    while len(shape) > axes and shape[-1] == 1:
         shape.pop()
-    if len(shape) > 3:
-        raise _refused(
-            path,
-            f"has {len(shape)} axes",
-            found=f"size {shape}, a time series or several channels",
-            mend="save the volume you mean as a file of its own",
+    several = len(shape) > 3
+    if len(shape) > axes or several < (axes == 4):
+        mend = "save the volume you mean as a file of its own"
+        if len(shape) == 4:
+            mend += ", or read them all by read_image_4d"
+        raise DataError(
+            f"{named(path)} has {len(shape)} axes",
+            expected="four axes: several volumes on one grid" if axes == 4 else "one volume",
+            found=f"size {shape}" + (", a time series or several channels" if several else ""),
+            mend=mend if several else "read the one volume by read_image",
         )
-    return shape + [1] * (3 - len(shape))
+    return shape + [1] * (axes - len(shape))
 
 
 def _grid(header: Any, shape: list[int], path: Path) -> tuple[NDArray, NDArray]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,18 @@ def read_volume(path: Path) -> sitk.Image:
         If the file is damaged, its voxels' file is not there, the header does not give a voxel's
         edges, or its axes are not at right angles.
     """
+    with damage_told(path):
+        if path.name.lower().endswith(NIFTI):
+            image = read_nifti(path)
+        else:
+            image = sitk.ReadImage(str(path), imageIO=_ITKS.get(path.suffix.lower(), ""))
+    _require_edges(image, path)
+    return _upright(image, path)
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Refuse a part of a volume, and a file that cannot be parsed, by name."""
     absent = [part.name for part in voxel_files(path) if not part.is_file()]
     if absent:
         raise DataError(
@@ -46,10 +60,7 @@ def read_volume(path: Path) -> sitk.Image:
             mend="copy that there, or save the volume again as one file (.nii.gz, .nrrd, .mha)",
         )
     try:
-        if path.name.lower().endswith(NIFTI):
-            image = read_nifti(path)
-        else:
-            image = sitk.ReadImage(str(path), imageIO=_ITKS.get(path.suffix.lower(), ""))
+        yield
     except DataError:
         raise
     except Exception as error:  # a damaged file can make the parsers raise anything
@@ -59,8 +70,6 @@ def read_volume(path: Path) -> sitk.Image:
             found=brief(str(error), path),
             mend="copy or export the file again",
         ) from error
-    _require_edges(image, path)
-    return _upright(image, path)
 
 
 def stored_size(path: Path) -> tuple[int, np.dtype]:

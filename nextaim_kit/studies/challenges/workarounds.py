@@ -17,10 +17,10 @@ from torch.nn.functional import avg_pool3d, binary_cross_entropy_with_logits, in
 from torch.utils.data import Dataset
 
 from nextaim_kit.learn.inference import apply
-from nextaim_kit.learn.intervals import mean_interval
+from nextaim_kit.learn.intervals import SHARE, mean_interval
 from nextaim_kit.learn.losses import SegmentationLoss
 from nextaim_kit.learn.recipe import Recipe
-from nextaim_kit.learn.segmentation import agreement
+from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.memory.dry_run import dry_run
@@ -194,7 +194,7 @@ def costs(ways: Sequence[Way], size: Sequence[int], patients: int, *,
 def scores(predicted: Sequence[NDArray], volumes: Volumes) -> NDArray[np.float64]:
     """Dice coefficient of each patient's lesions; 1 where neither has any."""
     return np.array([
-        agreement(mask[0].numpy() > 0, p >= 0.5, tolerance=1)["dsc"]
+        dice(mask[0].numpy() > 0, p >= 0.5)
         for p, (_, mask) in zip(predicted, volumes, strict=True)
     ])  # fmt: skip
 
@@ -224,8 +224,8 @@ def compare(
     means = {name: np.atleast_2d(dsc).mean(axis=0) for name, dsc in by_way.items()}
     plain, rows = next(iter(means.values())), []
     for name, dsc in means.items():
-        own = mean_interval(dsc, n_boot=n_boot, seed=seed)
-        less = mean_interval(dsc - plain, n_boot=n_boot, seed=seed)
+        own = mean_interval(dsc, bounds=SHARE, n_boot=n_boot, seed=seed)
+        less = mean_interval(dsc - plain, bounds=(-1, 1), n_boot=n_boot, seed=seed)
         rows.append((name, *own, *less, dsc[small].mean() if small.any() else np.nan))
     columns = ["name", "value", "low", "high", "difference", "difference_low", "difference_high"]
     return pd.DataFrame(rows, columns=[*columns, "small"])

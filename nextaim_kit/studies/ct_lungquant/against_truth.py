@@ -12,14 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.learn.agreement import limits_of_agreement
-from nextaim_kit.learn.intervals import BOUNDS
+from nextaim_kit.learn.intervals import BOUNDS, SHARE
 from nextaim_kit.learn.intervals import summary as mean_summary
+from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, count, kind
 
 KNOWN = ("right_ml", "left_ml", "lesions_ml", "involvement", "ct_ss", "consolidation", "type")
 SIDES_CORRECT = 0.99  # of a patient's lungs, from which its sides count as right
 _FEWEST = 3
+_OVERLAPS = ("dsc_lungs", "dsc_lesions")
 
 
 class Truth:
@@ -78,15 +80,10 @@ def _overlap(found: Found, lungs: NDArray, lesions: NDArray) -> dict[str, float]
     common = int(np.count_nonzero(both))
     right = int(np.count_nonzero(both & (lungs == found.lungs)))
     return {
-        "dsc_lungs": _dice(lungs > 0, found.lungs > 0),
-        "dsc_lesions": _dice(lesions > 0, found.lesions > 0),
+        "dsc_lungs": dice(lungs > 0, found.lungs > 0),
+        "dsc_lesions": dice(lesions > 0, found.lesions > 0),
         "sides_correct": right / common if common else np.nan,
     }
-
-
-def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    whole = int(np.count_nonzero(one)) + int(np.count_nonzero(other))
-    return 2 * int(np.count_nonzero(one & other)) / whole if whole else 1.0
 
 
 def compared(values: pd.DataFrame) -> pd.DataFrame:
@@ -162,7 +159,9 @@ def summary(known: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.Dat
             found=str(len(known)),
         )
     how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
-    means = mean_summary(_counted_of(known).assign(all=True), "all", **how).drop(columns="all")
+    bounds = dict.fromkeys(_OVERLAPS, SHARE)
+    means = mean_summary(_counted_of(known).assign(all=True), "all", bounds=bounds, **how)
+    means = means.drop(columns="all")
     limits = limits_of_agreement(known["involvement"], known["truth_involvement"], **how)
     limits = limits[limits["metric"] != "widening"].assign(n=len(known))
     limits["metric"] = "involvement_" + limits["metric"]
@@ -178,7 +177,7 @@ def _counted_of(known: pd.DataFrame) -> pd.DataFrame:
     counted = {
         "involvement_mae": known["error"].abs(),
         "lung_volume_error": known["volume_error"].abs(),
-        **{name: known[name] for name in ("dsc_lungs", "dsc_lesions") if name in known},
+        **{name: known[name] for name in _OVERLAPS if name in known},
     }
     for name in ("ct_ss", "type"):
         if f"truth_{name}" in known:

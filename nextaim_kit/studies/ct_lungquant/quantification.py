@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from nextaim_kit import __version__
+from nextaim_kit.data.cache import cached, identity
 from nextaim_kit.data.cohort.fingerprint import MARK
 from nextaim_kit.data.cohort.subjects import Row, each
 from nextaim_kit.data.datasets.source import SYNTHETIC
 from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.files import sha256_of
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
@@ -35,14 +41,19 @@ class Software:
     def __init__(self, weights: str = "") -> None:
         self.segment: Callable[[Scan], Maps] = threshold.segment
         self.name, self._seen = threshold.NAME, frozenset[str]()
+        self._weights = ""
         if weights:
             from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant
 
             trained = LungQuant.load(Path(weights))
             self.segment, self.name, self._seen = trained.segment, trained.name, trained.seen
+            self._weights = sha256_of(weights)
 
     def __call__(self, path: str | Path, *, consolidated_hu: float = CONSOLIDATED_HU) -> Found:
         """Read, segment and measure one CT.
+
+        Masks and values are kept in the cache of steps, so that a CT is measured once by the
+        same networks, whatever is drawn of it and however often a run is killed.
 
         Returns
         -------
@@ -56,15 +67,35 @@ class Software:
             If the CT cannot be used, or has no lung.
         """
         scan = read_ct(path)
-        maps = self.segment(scan)
-        found = measure(scan, maps, consolidated_hu=consolidated_hu)
-        said = [*scan.warnings, *maps.warnings, *doubts(found)]
+        *kept, remarks = cached(
+            _measured_once, scan, self.segment, consolidated_hu=consolidated_hu,
+            version=_version(), key=f"{self.name} {self._weights} {identity.content(path)}",
+        )  # fmt: skip
+        found = Found(scan, *kept)
+        said = [*scan.warnings, *remarks]
         found.values["software"] = f"{self.name}, nextaim_kit {__version__}"
         found.values["seen_in_training"] = bool(self._seen) and content(str(path)) in self._seen
         if found.values["seen_in_training"]:
             said.append("the networks have learned from this very CT: no test of them")
         found.values["warnings"] = "; ".join(said)
         return found
+
+
+def _measured_once(
+    scan: Scan, segment: Callable[[Scan], Maps], *, consolidated_hu: float
+) -> tuple[NDArray, NDArray, dict[str, Any], list[str]]:
+    maps = segment(scan)
+    found = measure(scan, maps, consolidated_hu=consolidated_hu)
+    return found.lungs, found.lesions, found.values, [*maps.warnings, *doubts(found)]
+
+
+@cache
+def _version() -> list[str]:
+    """What reads, segments and measures a CT: with another one, masks and values are others."""
+    here = Path(__file__).parent
+    folders = (here.parents[1] / "data/images", here, here / "networks")
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    return [*map(sha256_of, files), np.__version__, sitk.__version__]
 
 
 def is_synthetic(spec: str, cohort: pd.DataFrame) -> bool:
@@ -111,6 +142,8 @@ def quantify(
     progress: str | Progress = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure every CT of a cohort, one after the other, in the memory of one.
+
+    A call that was killed goes on where it was (`Software`).
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from nextaim_kit.data.cohort.loading import save_cohort
 from nextaim_kit.learn.inference import apply
+from nextaim_kit.learn.intervals import SHARE
 from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.learn.recipe import Plateau, Recipe
 from nextaim_kit.learn.segmentation import agreement, largest_parts, mean_dice
@@ -264,7 +265,8 @@ def summary(by_way: Mapping[str, pd.DataFrame], *, n_boot: int, seed: int) -> pd
     """Means over patients with their intervals: ``way, metric, value, low, high, n``."""
     table = pd.concat(by_way, names=["way"]).reset_index("way")
     kept = ["way", "patient", "dsc", "surface_dsc", "hd95"]
-    return mean_summary(table[kept], "way", groups="patient", n_boot=n_boot, seed=seed)
+    how: dict[str, Any] = {"groups": "patient", "n_boot": n_boot, "seed": seed}
+    return mean_summary(table[kept], "way", bounds={"dsc": SHARE, "surface_dsc": SHARE}, **how)
 
 
 def twin_films(table: pd.DataFrame, size: int) -> tuple[LungFilms, LungFilms]:

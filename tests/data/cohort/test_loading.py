@@ -158,6 +158,84 @@ def test_labels_other_than_0_and_1_are_refused_by_row(table):
         load_cohort(table(rows(1, 2, "severe")))
 
 
+NAMES = ("benign", "malignant", "normal")
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "expected"),
+    [
+        (NAMES, ["malignant", " benign", "", "normal"], [1, 0, None, 2]),
+        (NAMES, [2, "0.0", "", 1], [2, 0, None, 1]),
+        ((3, 1, -1), [1, -1, "", "3.0"], [1, 2, None, 0]),
+    ],
+)
+def test_names_of_classes_or_their_numbers_become_numbers_from_0(table, classes, given, expected):
+    cohort = load_cohort(table(rows(*given)), classes=classes)
+    assert str(cohort["label"].dtype) == "Int64"
+    assert cohort["label"].astype(object).where(cohort["label"].notna(), None).tolist() == expected
+    assert cohort.attrs["classes"] == list(classes)
+
+
+def test_a_label_that_is_no_class_is_refused_by_row_with_the_near_miss(table):
+    path = table(rows("benign", "Malignent", "3"))
+    with pytest.raises(
+        DataError, match=r"2 labels are neither benign nor malignant nor normal\n"
+    ) as e:
+        load_cohort(path, classes=NAMES)
+    assert e.value.found == "row 2 (subject b): Malignent, perhaps malignant, row 3 (subject c): 3"
+
+
+def test_names_and_numbers_of_classes_in_one_column_are_refused(table):
+    with pytest.raises(DataError, match=r"names of classes, others numbers(.|\n)*benign and 1"):
+        load_cohort(table(rows("1", "benign")), classes=NAMES)
+
+
+@pytest.mark.parametrize(
+    "classes", [("a",), ("a", "a "), ("a", 1), ("1", "0"), ("a", "NA"), ("a", ""), "ab", (True, 2)]
+)
+def test_classes_that_cannot_be_told_apart_are_a_wrong_request(table, classes):
+    with pytest.raises(RequestError, match="cannot be told apart"):
+        load_cohort(table(rows(1, 0)), classes=classes)
+
+
+def test_a_label_may_be_any_finite_number(table):
+    cohort = load_cohort(table(rows("0.5", "-3", "", "1e3")), classes=float)
+    assert str(cohort["label"].dtype) == "Float64"
+    assert cohort["label"].fillna(9).tolist() == [0.5, -3, 9, 1000]
+    assert "classes" not in cohort.attrs
+    assert str(load_cohort(table(), classes=float)["label"].dtype) == "Float64"
+    with pytest.raises(DataError, match=r"3 labels are no finite numbers(.|\n)*: 0,5, .*: high, "):
+        load_cohort(table(rows('"0,5"', "high", "inf")), classes=float)
+
+
+def test_the_twin_of_a_study_of_several_classes_has_their_names_or_numbers():
+    twin = pd.DataFrame({"subject": ["a", "b"], "label": ["normal", None]})
+    cohort = load_cohort("synthetic", twin=lambda: twin, columns=(), classes=NAMES)
+    assert cohort["label"].fillna(-1).tolist() == [2, -1]
+
+
+def test_every_class_or_two_numbers_are_required_for_learning(table):
+    path = table(rows("benign", "normal", "", "normal"))
+    with pytest.raises(
+        DataError, match="1 with benign, 0 with malignant, 2 with normal, 1 without"
+    ):
+        require_labels(load_cohort(path, classes=NAMES))
+    kept = require_labels(load_cohort(path, classes=("normal", "benign")))
+    assert kept["label"].tolist() == [1, 0, 0]
+    with pytest.raises(DataError, match="1 different, 1 without a label"):
+        require_labels(load_cohort(table(rows(7, 7, "")), classes=float))
+    assert len(require_labels(load_cohort(table(rows(7, 8, "")), classes=float))) == 2
+
+
+def test_a_saved_cohort_has_its_classes_by_name_again(table, tmp_path):
+    for labels, classes in (("normal", "", "benign"), NAMES), ((2, "", 1), (1, 2, 3)):
+        cohort = load_cohort(table(rows(*labels)), classes=classes)
+        again = load_cohort(
+            str(save_cohort(cohort, tmp_path, {}, synthetic=False)), columns=(), classes=classes
+        )
+        pd.testing.assert_series_equal(again["label"], cohort["label"])
+
+
 @pytest.mark.parametrize("content", [b"", b"subject\n\xff\xfe\xfa", b'subject,image\n"a,b\n"c'])
 def test_a_damaged_table_is_refused(pairs, content):
     (pairs / "cohort.csv").write_bytes(content)

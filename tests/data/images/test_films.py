@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from nextaim_kit.data.images.films import film_table, read_film, read_mask
+from nextaim_kit.data.images.films import film_table, read_film, read_mask, read_picture
 from nextaim_kit.errors import DataError
 
 GRAY = (np.arange(64 * 48).reshape(64, 48) % 251).astype(np.uint8)
@@ -41,6 +41,40 @@ def test_three_equal_channels_and_an_opaque_alpha_are_gray(tmp_path):
             values[..., 3] = 255
         found = read_film(save(tmp_path / f"{channels}.png", values)).pixels
         np.testing.assert_array_equal(found, GRAY)
+
+
+@pytest.mark.parametrize("name", ["skin.png", "slide.tif", "skin.bmp"])
+def test_a_picture_in_color_keeps_its_values(tmp_path, name):
+    color = np.stack([GRAY, GRAY[::-1], GRAY // 2], axis=-1)
+    found = read_picture(save(tmp_path / name, color))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, color)
+
+
+def test_a_picture_by_palette_or_in_gray_has_three_channels_too(tmp_path):
+    Image.fromarray(GRAY).convert("P").save(tmp_path / "p.png")
+    Image.fromarray(GRAY).convert("LA").save(tmp_path / "la.png")
+    for path in (save(tmp_path / "g.png", GRAY), tmp_path / "p.png", tmp_path / "la.png"):
+        np.testing.assert_array_equal(read_picture(path), np.dstack([GRAY] * 3))
+    deep = GRAY.astype(np.uint16) * 257
+    found = read_picture(save(tmp_path / "d.png", deep))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.dstack([deep] * 3))
+    found = read_picture(save(tmp_path / "b.png", GRAY > 99))
+    np.testing.assert_array_equal(found, np.dstack([(GRAY > 99) * 255] * 3))
+
+
+def test_what_is_no_picture_in_color_is_refused_by_name(tmp_path, save_dicom):
+    clear = np.repeat(GRAY[..., None], 4, axis=2)
+    with pytest.raises(DataError, match="transparent"):
+        read_picture(save(tmp_path / "clear.png", clear))
+    with pytest.raises(DataError, match=r"f\.dcm is DICOM(.|\n)*export it as PNG"):
+        read_picture(save_dicom(tmp_path / "f.dcm", GRAY * 10, "MONOCHROME2"))
+    with pytest.raises(DataError, match=r"no\.png is not there"):
+        read_picture(tmp_path / "no.png")
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataError, match=r"torn\.jpg cannot be read"):
+        read_picture(tmp_path / "torn.jpg")
 
 
 @pytest.mark.parametrize("says", ["MONOCHROME1", "MONOCHROME2"])

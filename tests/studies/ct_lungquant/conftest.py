@@ -12,6 +12,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep what fixtures of a whole module measure out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def twin_of(tmp_path_factory):
     """Make 12 small patients, once for each way of storing or scanning."""

@@ -8,8 +8,10 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.data.cohort.loading import load_cohort
+from nextaim_kit.data.hashes import below
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant import scans
+from nextaim_kit.studies.ct_lungquant import scans, threshold
+from nextaim_kit.studies.ct_lungquant.pictures import Keeper
 from nextaim_kit.studies.ct_lungquant.quantification import (
     Software,
     first_readable,
@@ -138,6 +140,42 @@ def test_a_method_that_breaks_on_one_ct_leaves_the_others(twin_of, error):
     values, failures = quantify(twin_of().head(2), software)
     assert values["subject"].tolist() == ["A-002"]
     assert failures["subject"].tolist() == ["A-001"]
+
+
+def test_a_killed_run_goes_on_without_measuring_again_and_has_the_same_values_and_files(
+    twin_of, tmp_path, monkeypatch
+):
+    table, whole, seen = twin_of().head(3), threshold.segment, []
+    monkeypatch.setattr(threshold, "segment", lambda scan: (seen.append(scan), whole(scan))[1])
+
+    def killed(done, *_):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quantify(table, also=Keeper(tmp_path / "killed", masks=True), progress=killed)
+    values, _ = quantify(table, also=Keeper(tmp_path / "again", masks=True))
+    assert len(seen) == 3
+    monkeypatch.setenv("NEXTAIM_CACHE", str(tmp_path / "cache"))
+    expected, _ = quantify(table, also=Keeper(tmp_path / "once", masks=True))
+    pd.testing.assert_frame_equal(values, expected, check_exact=True)
+    files = [sorted(below(tmp_path / name)) for name in ("again", "once")]
+    assert [name for name, _ in files[0]] == [name for name, _ in files[1]]
+    assert len(files[0]) == 9
+    for (_, one), (_, other) in zip(*files, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_other_limits_or_series_of_a_folder_are_measured_for_themselves(
+    ct, write_series, tmp_path, monkeypatch
+):
+    whole, seen = threshold.segment, []
+    monkeypatch.setattr(threshold, "segment", lambda scan: (seen.append(scan), whole(scan))[1])
+    for series in "23":
+        write_series(ct, tmp_path / "P", series=series)
+    for path, hu in (("P#2", -260.0), ("P#2", -260.0), ("P#3", -260.0), ("P#3", -400.0)):
+        Software()(tmp_path / path, consolidated_hu=hu)
+    assert len(seen) == 3
 
 
 def test_where_nothing_could_be_measured_the_reasons_are_said(tmp_path):

@@ -11,6 +11,7 @@ import pandas as pd
 import SimpleITK as sitk
 from matplotlib.figure import Figure
 
+from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.show.style import BLUE, VERMILION, described, new_figure, styled
 from nextaim_kit.studies.ct_lungquant.definitions import RIGHT
 from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, count
@@ -113,10 +114,6 @@ def mirrored_sides(row: Any, segment: Segment) -> dict[str, Any]:
     scan = mirrored(original)
     lungs, lesions = attempt(segment, scan)
     right = masks_of(row, original)[0][:, :, ::-1] == RIGHT
-    called = lungs == RIGHT
-    overlap = 2 * np.count_nonzero(right & called)
-    sizes = int(np.count_nonzero(right) + np.count_nonzero(called))
-    share = overlap / sizes if sizes else 1.0
     said = doubts(Found(scan, lungs, lesions, count(lungs, lesions, scan.spacing)))
     warned = any("left and right" in one for one in said)
-    return {"subject": row.subject, "dsc_right": share, "warned": warned}
+    return {"subject": row.subject, "dsc_right": dice(right, lungs == RIGHT), "warned": warned}

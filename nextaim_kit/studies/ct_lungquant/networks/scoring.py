@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.intervals import SHARE
 from nextaim_kit.learn.intervals import summary as mean_summary
-from nextaim_kit.learn.segmentation import agreement
+from nextaim_kit.learn.segmentation import agreement, dice
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID
@@ -115,8 +116,7 @@ def _compared(truth: Mapping, found: Mapping, scan: Scan) -> dict[str, float]:
         )
         said |= {f"dsc_{name}": one["dsc"], f"surface_dsc_{name}": one["surface_dsc"]}
     for name in ("right", "left"):
-        sizes = int(truth[name].sum()) + int(found[name].sum())
-        said[f"dsc_{name}"] = 2 * int((truth[name] & found[name]).sum()) / sizes if sizes else 1.0
+        said[f"dsc_{name}"] = dice(truth[name], found[name])
     return said
 
 
@@ -146,13 +146,14 @@ def summary(table: pd.DataFrame, *, n_boot: int, seed: int) -> pd.DataFrame:
     DataFrame
         ``way, metric, value, low, high, n``; ``dsc_lesions_affected``: over patients with lesions.
     """
-    named = ["way", *(c for c in table if str(c).startswith(("dsc_", "surface_dsc_")))]
-    counted = table[named].assign(
+    overlaps = [c for c in map(str, table) if c.startswith(("dsc_", "surface_dsc_"))]
+    bounds = dict.fromkeys([*overlaps, "dsc_lesions_affected"], SHARE)
+    counted = table[["way", *overlaps]].assign(
         dsc_lesions_affected=table["dsc_lesions"].where(table["truth_involvement"] > 0),
         involvement_mae=(table["involvement"] - table["truth_involvement"]).abs(),
         ct_ss_accuracy=table["ct_ss"] == table["truth_ct_ss"],
     )
-    return mean_summary(counted, "way", n_boot=n_boot, seed=seed)
+    return mean_summary(counted, "way", bounds=bounds, n_boot=n_boot, seed=seed)
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.measures import measure
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks import preparing, scoring
 from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, LungQuantTraining
+from nextaim_kit.studies.ct_lungquant.quantification import Software
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
@@ -162,6 +164,23 @@ def test_all_three_networks_are_trained_and_get_better(trained):
     assert list(fitted) == ["box", "lungs", "lesions"] == list(lungquant.nets)
     for one in fitted.values():
         assert one.history["loss"].iloc[-1] < one.history["loss"].iloc[0]
+
+
+def test_a_ct_is_measured_once_by_the_same_weights_and_anew_by_others(
+    trained, tmp_path, monkeypatch
+):
+    table, _, lungquant, _ = trained
+    seen = []
+
+    def segment(self, scan):
+        seen.append(self.cut)
+        return threshold.segment(scan)
+
+    monkeypatch.setattr(LungQuant, "segment", segment)
+    files = [replace(lungquant, cut=cut).save(tmp_path / f"{cut}.pt") for cut in (0.3, 0.4)]
+    for file in (*files, files[0]):
+        Software(str(file))(table["image"].iloc[0])
+    assert seen == [0.3, 0.4]
 
 
 def test_a_trained_lungquant_is_read_back_the_same(trained, tmp_path):
