@@ -108,7 +108,9 @@ class Blocks:
         if fit:
             with np.errstate(invalid="ignore"):
                 spread = pd.DataFrame(values).std(ddof=0).fillna(0).to_numpy(values.dtype)
-            self._spread = getattr(self, "_spread", {}) | {part: np.where(spread > 0, spread, np.inf)}
+            self._spread = getattr(self, "_spread", {}) | {
+                part: np.where(spread > 0, spread, np.inf)
+            }
         return (self._fill(values, part, fit) - self._filled[part].mean_) / self._spread[part]
 
     def _confounds(self, brains: Brains) -> NDArray[np.float32]:
