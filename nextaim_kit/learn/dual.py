@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,6 +16,50 @@ from nextaim_kit.learn.metrics import auc
 
 _BLOCK = 4096  # columns that are in double precision at once
 _NOTHING = 1e-13  # share of the largest eigenvalue below which a direction is rounding
+
+
+class Span(TransformerMixin, BaseEstimator):
+    """Rows of many features as coordinates in the span of the training rows, lengths kept.
+
+    A model whose weights on the features are a mixture of training rows (any that is penalized by
+    their squared length, or learned by plain gradients from nothing) is the same in coordinates.
+
+    Attributes
+    ----------
+    coordinates_ : array of shape (n, r)
+        Of the training rows, centered; r is below n.
+    mean_ : array of shape (p,)
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(4, 100))
+    >>> span = Span().fit(X)
+    >>> span.coordinates_.shape
+    (4, 3)
+    >>> bool(np.allclose(span.transform(X), span.coordinates_))
+    True
+    """
+
+    def fit(self, X: NDArray, y: Any = None) -> Self:
+        """Find the directions of the rows of `X`, shape (n, p), without NaN."""
+        self.rows_, self.mean_ = X, X.mean(axis=0, dtype=float)
+        values, vectors = np.linalg.eigh(inner_products(X, self.mean_))
+        kept = values > _NOTHING * values[-1]
+        length = np.sqrt(values[kept])
+        self.coordinates_ = vectors[:, kept] * length
+        self._mix = vectors[:, kept] / length
+        return self
+
+    def transform(self, X: NDArray) -> NDArray[np.float64]:
+        """Coordinates of other rows, shape (m, r); what lies outside the span is not in them."""
+        products = (X - self.mean_.astype(X.dtype)) @ self.rows_.T
+        constant = (X @ self.mean_ - self.mean_ @ self.mean_)[:, None]
+        return (products - constant) @ self._mix
+
+    def back(self, weights: NDArray) -> NDArray[np.float64]:
+        """Weights of the features, shape (k, p), from those of the coordinates, (k, r)."""
+        mixture = weights @ self._mix.T
+        return mixture @ self.rows_ - mixture.sum(axis=1, keepdims=True) * self.mean_
 
 
 class DualLogistic(ClassifierMixin, BaseEstimator):
@@ -87,20 +131,17 @@ class DualLogistic(ClassifierMixin, BaseEstimator):
         self.classes_, code = np.unique(y, return_inverse=True)
         if len(self.classes_) != 2:
             raise ValueError(f"two classes are needed, found {list(self.classes_)}")
-        mean = X.mean(axis=0, dtype=float)
-        values, vectors = np.linalg.eigh(inner_products(X, mean))
-        kept = values > _NOTHING * values[-1]
-        length = np.sqrt(values[kept])
-        small = vectors[:, kept] * length
+        span = Span().fit(X)
+        small = span.coordinates_
         strengths = np.asarray(self.C, float)
         if self.relative:
-            strengths = strengths * len(X) / max(values.sum(), np.finfo(float).tiny)
+            strengths = strengths * len(X) / max((small**2).sum(), np.finfo(float).tiny)
         self.inner_auc_, logits = self._inner(small, code, strengths)
         best = int(np.argmax(self.inner_auc_))
         self.C_, self.inner_logit_ = float(strengths[best]), logits[best]
         found = _exact(self.C_).fit(small, code)
-        self.coef_ = _back(X, mean, vectors[:, kept] @ (found.coef_[0] / length))[None]
-        self.intercept_ = found.intercept_ - self.coef_ @ mean
+        self.coef_ = span.back(found.coef_)
+        self.intercept_ = found.intercept_ - self.coef_ @ span.mean_
         return self
 
     def _inner(
@@ -140,11 +181,6 @@ def inner_products(X: NDArray, mean: NDArray) -> NDArray[np.float64]:
         centered = X[:, columns] - mean[columns]
         products += centered @ centered.T
     return products
-
-
-def _back(X: NDArray, mean: NDArray, dual: NDArray) -> NDArray[np.float64]:
-    """Coefficients of the features from those of the rows."""
-    return dual @ X - dual.sum() * mean
 
 
 def _exact(strength: float) -> LogisticRegression:

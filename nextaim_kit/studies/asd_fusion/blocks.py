@@ -51,7 +51,10 @@ class Blocks:
 
     def fit(self, brains: Brains) -> Self:
         """Learn means, scales and the representation from training subjects."""
-        self._filled, self._means, self._scale = {}, {}, {}
+        self._filled: dict[Part, Filled] = {}
+        self._spread: dict[Part, NDArray] = {}
+        self._means: dict[Part, dict[str, NDArray]] = {}
+        self._scale: dict[Part, tuple[NDArray, np.float32]] = {}
         self._represented = Represented(self.kind, self.shrinkage)
         self._sites = sorted(set(brains.table["site"]))
         for part in self.parts:
@@ -64,14 +67,18 @@ class Blocks:
             self._scale[part] = mean.astype(values.dtype), np.float32(max(length, 1e-12) ** 0.5)
         return self
 
-    def transform(self, brains: Brains) -> NDArray[np.float32]:
-        """Numbers of shape (subjects, p); `sizes` tells whose they are."""
-        blocks = []
+    def apart(self, brains: Brains) -> dict[Part, NDArray[np.float32]]:
+        """Numbers of each part, shape (subjects, size)."""
+        blocks = {}
         for part in self.parts:
             values = self._centered(part, self._numbers(part, brains), brains)
             mean, scale = self._scale[part]
-            blocks.append(((values - mean) / scale).astype(np.float32, copy=False))
-        self.sizes = {part: block.shape[1] for part, block in zip(self.parts, blocks, strict=True)}
+            blocks[part] = ((values - mean) / scale).astype(np.float32, copy=False)
+        return blocks
+
+    def transform(self, brains: Brains) -> NDArray[np.float32]:
+        """All blocks side by side, shape (subjects, p)."""
+        blocks = list(self.apart(brains).values())
         return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
 
     def fit_transform(self, brains: Brains) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ _WORDS = {
 }
 # FreeSurfer's tables begin with a column that is named after what they hold.
 _TABLE_OF_STATS = re.compile(r"^(lh\.|rh\.)?(aparc|Measure:|aseg)", re.I)
-_PARCEL = re.compile(r"^(lh|rh)[_.].+[_.](area|thickness|volume|thicknessstd|meancurv)$")
+PARCEL = re.compile(r"^(lh|rh)[_.].+[_.](area|thickness|volume|thicknessstd|meancurv)$")
 _ASEG = re.compile(r"^(Left|Right)-|^CC_|^(3rd|4th|5th)-Ventricle$|IntraCranialVol$|^eTIV$"
                    r"|Vol$|VolNotVent|^Brain-Stem$|^CSF$|Optic-Chiasm|hypointensities|SurfaceHoles"
                    r"|-to-eTIV$")  # fmt: skip
@@ -102,7 +102,7 @@ def read_who(path: Path) -> tuple[pd.DataFrame, list[dict[str, str]], str]:
 
 def is_structural(name: str) -> bool:
     """Whether a column is named as FreeSurfer names its measures."""
-    return bool(_PARCEL.search(name) or _ASEG.search(name))
+    return bool(PARCEL.search(name) or _ASEG.search(name))
 
 
 def completed(table: pd.DataFrame) -> pd.DataFrame:
@@ -173,7 +173,7 @@ def _text(cell: Any) -> str:
 def _structure(features: pd.DataFrame, path: Path) -> pd.DataFrame:
     """FreeSurfer's numbers; what cannot be, such as a parcel without extent, is missing."""
     numbers = features.apply(_numbers, path=path) if len(features.columns) else features
-    parcel = [str(c) for c in numbers if _PARCEL.search(str(c))]
+    parcel = [str(c) for c in numbers if PARCEL.search(str(c))]
     beyond = numbers < 0
     beyond[parcel] |= numbers[parcel] == 0
     return numbers.mask(beyond)
