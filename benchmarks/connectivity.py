@@ -128,7 +128,7 @@ def main() -> int:
     ratios = {part: both["plain"]["seconds"] / both["ours"]["seconds"]
               for part, both in found.items()}  # fmt: skip
     memory = found["nested"]["plain"]["extra_gb"] / max(found["nested"]["ours"]["extra_gb"], 1e-9)
-    print(f"nested cross-validation, {n} x {p:,}: {ratios['nested']:.1f} times as fast as plain "
+    print(f"nested cross-validation, {n} x {p:,}: {ratios['nested']:.1f} times as fast as "
           f"scikit-learn, {memory:.1f} times less memory; largest difference of a probability "
           f"{apart_by:.1e}")  # fmt: skip
     print(f"connectivity of {SERIES[asked.quick][0]} subjects: {ratios['series']:.1f} times as fast "

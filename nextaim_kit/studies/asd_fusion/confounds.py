@@ -101,3 +101,22 @@ def motion_map(brains: Brains) -> pd.DataFrame:
 def _centered(values: NDArray, site: pd.Series) -> NDArray:
     frame = pd.DataFrame(values)
     return (frame - frame.groupby(site.to_numpy()).transform("mean")).to_numpy()
+
+
+def edge_differences(brains: Brains, group: NDArray | None = None) -> NDArray[np.float64]:
+    """Cohen's d of each edge between two groups, sites centered, shape (edges,).
+
+    Parameters
+    ----------
+    brains : Brains
+    group : array of bool, shape (subjects,), optional
+        By default who has autism; subjects without a label are left out.
+    """
+    known = brains.functional & brains.table["label"].notna().to_numpy()
+    part = brains.at(known)
+    first = part.y == 1 if group is None else np.asarray(group)[known]
+    edges = _centered(part.connectivity.astype(float), part.table["site"])
+    with np.errstate(invalid="ignore"):
+        means = [np.nanmean(edges[rows], axis=0) for rows in (first, ~first)]
+        spread = [np.nanvar(edges[rows], axis=0) for rows in (first, ~first)]
+        return (means[0] - means[1]) / np.sqrt((spread[0] + spread[1]) / 2)

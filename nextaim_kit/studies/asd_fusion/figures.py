@@ -172,3 +172,44 @@ def network_matrix(table: pd.DataFrame, *, title: str = "", label: str = "") -> 
         f"{title or 'Matrix'} of {len(names)} networks; largest between {top['one']} and "
         f"{top['other']}: {top['value']:.3g}.",
     )
+
+
+@styled
+def four_ways_figure(found: pd.DataFrame) -> Figure:
+    """AUCs of the four harmonizations, a panel for each modality and kind of diagnoses.
+
+    Parameters
+    ----------
+    found : DataFrame
+        ``part, diagnoses, way, kind, value, low, high``.
+    """
+    parts, kinds = list(dict.fromkeys(found["part"])), list(dict.fromkeys(found["diagnoses"]))
+    ways = list(dict.fromkeys(found["way"]))
+    width, height = 4.0 * len(kinds) + 1.4, 2.3 * len(parts) + 0.6
+    figure, axes = new_figure(width, height, len(parts), len(kinds), sharex=True, sharey=True)
+    looks = {"within sites": (BLUE, "o", -0.13), "pooled": (VERMILION, "D", 0.13)}
+    said = []
+    for row, part in enumerate(parts):
+        for column, kind in enumerate(kinds):
+            axis, here = axes[row, column], found[(found["part"] == part)]
+            here = here[here["diagnoses"] == kind]
+            for name, (color, marker, shift) in looks.items():
+                one = here[here["kind"] == name].set_index("way").loc[ways]
+                at = np.arange(len(ways)) + shift
+                ends = np.abs(one[["low", "high"]].to_numpy().T - one["value"].to_numpy())
+                axis.errorbar(one["value"], at, xerr=ends, fmt=marker, color=color, label=name)
+            axis.axvline(0.5, color=GRAY, linestyle="--", linewidth=1)
+            axis.set_yticks(range(len(ways)), ways)
+            axis.set_title(f"{part}: {'real' if kind == 'diagnosis' else 'made-up'} diagnoses")
+            inside = here[here["kind"] == "within sites"]
+            said += [
+                f"{part}, {kind}: "
+                + ", ".join(
+                    f"{w} {v:.2f}" for w, v in zip(inside["way"], inside["value"], strict=True)
+                )
+            ]
+    axes[0, 0].invert_yaxis()
+    for axis in axes[-1]:
+        axis.set_xlabel("AUC")
+    axes[0, 0].legend(loc="best")
+    return described(figure, "AUC within sites by way of harmonization. " + "; ".join(said) + ".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from torch.utils.data import Dataset
 from nextaim_kit.learn.dual import Span
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.metrics import operating_point
-from nextaim_kit.learn.recipe import Recipe
+from nextaim_kit.learn.recipe import Group, Recipe
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train as train_network
@@ -27,7 +28,8 @@ from nextaim_kit.studies.asd_fusion.models import Fitted, sigmoid
 
 RECIPE = Recipe(
     epochs=60, batch_size=32, learning_rate=0.1, optimizer=torch.optim.SGD,
-    settings={"momentum": 0.9, "weight_decay": 0.01}, patience=15,
+    settings={"momentum": 0.9, "weight_decay": 0.02}, patience=15,
+    groups=(Group("classifier.*", weight_decay=1e-3),),
 )  # fmt: skip
 
 
@@ -134,6 +136,28 @@ class Network:
         inner[val] = logit(train.at(val))
         threshold = operating_point(train.y[val], sigmoid(inner[val]))
         return Fitted(logit, threshold, inner, (blocks, net, found.history))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The mean logit of several networks that differ in their seed, and so in their validation."""
+
+    network: Network
+    members: int = 5
+
+    def __call__(self, train: Brains, seed: int) -> Fitted:
+        """Train all."""
+        found = [self.network(train, seed + 100 * k) for k in range(self.members)]
+        with warnings.catch_warnings():  # whoever is in no validation part
+            warnings.filterwarnings("ignore", "Mean of empty slice")
+            inner = np.nanmean([one.inner for one in found], axis=0)
+        known = ~np.isnan(inner)
+        threshold = operating_point(train.y[known], sigmoid(inner[known]))
+        return Fitted(partial(_mean_logit, found), threshold, inner, found)
+
+
+def _mean_logit(found: Sequence[Fitted], brains: Brains) -> NDArray[np.float64]:
+    return np.mean([one.logit(brains) for one in found], axis=0)
 
 
 def whole(small: nn.Module, spans: Mapping[Any, Span], settings: Mapping[str, Any]) -> FusionNet:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.dual import DualLogistic
 from nextaim_kit.learn.metrics import operating_point
-from nextaim_kit.learn.splits import Split
+from nextaim_kit.learn.splits import Split, leave_one_site_out
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
 
@@ -182,3 +182,26 @@ def predicted(found: Fitted, brains: Brains) -> pd.DataFrame:
     logit = found.logit(brains)
     rows = brains.table[["subject", "site"]].assign(y=brains.y, logit=logit, p=sigmoid(logit))
     return rows.assign(threshold=found.threshold)
+
+
+def institutions_out(table: pd.DataFrame, parts: int = 0, *, seed: int = 0) -> dict[str, Split]:
+    """Splits in which whole institutions are left out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``subject``, ``institution``.
+    parts : int
+        Institutions are dealt out to so many test parts of about equal size; 0: each is one.
+    seed : int
+    """
+    names = table["institution"]
+    if not 0 < parts < names.nunique():
+        return leave_one_site_out(table, column="institution")
+    order = np.random.default_rng(seed).permutation(sorted(names.unique()))
+    sizes, dealt = np.zeros(parts), {}
+    for name in sorted(order, key=lambda name: -int((names == name).sum())):
+        dealt[name] = int(np.argmin(sizes))
+        sizes[dealt[name]] += (names == name).sum()
+    gathered = table.assign(part="part " + names.map(dealt).add(1).astype(str))
+    return leave_one_site_out(gathered, column="part")

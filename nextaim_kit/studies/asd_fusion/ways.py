@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,12 @@ from sklearn.linear_model import RidgeClassifier
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.harmonization import ComBat
-from nextaim_kit.learn.metrics import Interval, macro_auc_interval
+from nextaim_kit.learn.metrics import (
+    Interval,
+    auc_interval,
+    macro_auc_interval,
+    within_auc_interval,
+)
 from nextaim_kit.learn.splits import Split
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
@@ -190,3 +196,45 @@ def tell_sites(
         said = np.column_stack([-said, said]) if said.ndim == 1 else said
         scores[0][np.ix_(test, np.searchsorted(names, model.classes_))] = said
     return macro_auc_interval(site, scores, names, n_boot=n_boot, seed=seed)
+
+
+def aucs_of(
+    ways: Mapping[Way, pd.DataFrame], part: Part, diagnoses: str, *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """AUC of each way, within sites (weighed by size) and pooled, with their intervals."""
+    rows = []
+    for way, tested in ways.items():
+        site, y, said = (tested[name] for name in ("site", "y", "logit"))
+        how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+        with warnings.catch_warnings(action="ignore"):  # far below 0.5 is what is to be shown
+            inside = within_auc_interval(site, y, said, by_size=True, **how)
+            pooled = auc_interval(y, said, **how)
+        rows.append((part, diagnoses, way, "within sites", *inside))
+        rows.append((part, diagnoses, way, "pooled", *pooled))
+    return pd.DataFrame(rows, columns=["part", "diagnoses", "way", "kind", "value", "low", "high"])
+
+
+def flattery(
+    ways: Mapping[Way, pd.DataFrame], part: Part, diagnoses: str, *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """What each way gains over "inside the folds" within sites, paired.
+
+    Returns
+    -------
+    DataFrame
+        ``metric``, ``value``, ``low``, ``high``, ``n``, ``note``.
+    """
+    fair, rows = ways["inside the folds"].set_index("subject"), []
+    for way, tested in ways.items():
+        if way == "inside the folds":
+            continue
+        same = fair.loc[tested["subject"], "logit"].to_numpy()
+        gain = within_auc_interval(
+            tested["site"], tested["y"], tested["logit"], other=same, by_size=True,
+            n_boot=n_boot, seed=seed,
+        )  # fmt: skip
+        ending = "" if diagnoses == "diagnosis" else "_made_up"
+        name = f"gain_{part}_{way.replace(' ', '_')}{ending}"
+        verdict = "more" if gain[1] > 0 else "less" if gain[2] < 0 else "not shown to differ"
+        rows.append((name, *gain, len(tested), f"{verdict}; diagnoses: {diagnoses}"))
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "note"])
