@@ -131,8 +131,8 @@ def main() -> int:
     print(f"nested cross-validation, {n} x {p:,}: {ratios['nested']:.1f} times as fast as "
           f"scikit-learn, {memory:.1f} times less memory; largest difference of a probability "
           f"{apart_by:.1e}")  # fmt: skip
-    print(f"connectivity of {SERIES[asked.quick][0]} subjects: {ratios['series']:.1f} times as fast "
-          "as nilearn's")  # fmt: skip
+    print(f"connectivity of {SERIES[asked.quick][0]} subjects: {ratios['series']:.1f} times as "
+          "fast as nilearn's")  # fmt: skip
     result = {"subjects": n, "edges": p, "outer": OUTER, "inner": INNER, "strengths": STRENGTHS,
               "cores": cpu_count(), "speed": ratios, "memory": memory,
               "largest_difference": float(apart_by), **found}  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train as train_network
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
-from nextaim_kit.studies.asd_fusion.models import Fitted, sigmoid
+from nextaim_kit.studies.asd_fusion.models import Fitted, of_any, sigmoid
 
 RECIPE = Recipe(
     epochs=60, batch_size=32, learning_rate=0.1, optimizer=torch.optim.SGD,
@@ -119,23 +120,31 @@ class Network:
 
     def __call__(self, train: Brains, seed: int) -> Fitted:
         """Train; a sixth of the subjects choose the epoch and the threshold."""
-        first, val = patient_folds(train.table, 6, seed=seed, by=("label",))[0]
+        there = np.flatnonzero(of_any(train, self.parts))
+        given = train.at(there)
+        first, val = patient_folds(given.table, 6, seed=seed, by=("label",))[0]
         blocks = Blocks(self.parts, **self.blocks)
-        blocks.fit(train.at(first))
-        apart = blocks.apart(train)
+        blocks.fit(given.at(first))
+        apart = blocks.apart(given)
         spans = {part: Span().fit(values[first]) for part, values in apart.items()}
         small = {part: spans[part].transform(values) for part, values in apart.items()}
         sizes = {part: values.shape[1] for part, values in small.items()}
-        parts = [Rows([v[rows] for v in small.values()], train.y[rows]) for rows in (first, val)]
+        parts = [Rows([v[rows] for v in small.values()], given.y[rows]) for rows in (first, val)]
         task = Task(partial(FusionNet, sizes, **self.net), nn.BCEWithLogitsLoss(), *parts)
-        name = f"{'_'.join(self.parts)}_{seed}_{len(train)}"
-        found = train_network(task, self.recipe, folder=self.folder / name, seed=seed)
+        folder = self.folder / f"{'_'.join(self.parts)}_{seed}_{digest(given)}"
+        found = train_network(task, self.recipe, folder=folder, seed=seed)
         net = whole(found.net, spans, self.net)
         logit = partial(_logit, blocks, net)
         inner = np.full(len(train), np.nan)
-        inner[val] = logit(train.at(val))
-        threshold = operating_point(train.y[val], sigmoid(inner[val]))
+        inner[there[val]] = logit(given.at(val))
+        threshold = operating_point(given.y[val], sigmoid(inner[there[val]]))
         return Fitted(logit, threshold, inner, (blocks, net, found.history))
+
+
+def digest(brains: Brains) -> str:
+    """A short name for whom a network is trained on, so that no other's checkpoint is taken."""
+    who = brains.table[["subject", "label"]].astype(str).agg(" ".join, axis=1)
+    return hashlib.sha256("\n".join(who).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -177,4 +186,5 @@ def whole(small: nn.Module, spans: Mapping[Any, Span], settings: Mapping[str, An
 
 def _logit(blocks: Blocks, net: FusionNet, brains: Brains) -> NDArray[np.float64]:
     given = tuple(blocks.apart(brains).values())
-    return apply(net, given, batch_size=256)[:, 0].double().numpy()
+    said = apply(net, given, batch_size=256)[:, 0].double().numpy()
+    return np.where(of_any(brains, blocks.parts), said, np.nan)

@@ -29,7 +29,7 @@ class Fitted:
     Attributes
     ----------
     logit : callable
-        Of brains: the logit of autism, shape (subjects,).
+        Of brains: the logit of autism, shape (subjects,); NaN for who lacks all it looks at.
     threshold : float
         Of the probability, chosen on training subjects that were left out.
     inner : array of shape (subjects of the training part,)
@@ -68,17 +68,21 @@ class Linear:
     folds: int = 5
 
     def __call__(self, train: Brains, seed: int) -> Fitted:
-        """Fit on training subjects."""
+        """Fit on those training subjects that have one of the parts."""
+        there = of_any(train, self.parts)
+        part = train.at(there)
         blocks = Blocks(self.parts, **self.blocks)
         model = DualLogistic(self.C, folds=self.folds, seed=seed)
-        model.fit(blocks.fit_transform(train), train.y)
-        threshold = operating_point(train.y, sigmoid(model.inner_logit_))
-        return Fitted(partial(_linear_logit, blocks, model), threshold, model.inner_logit_,
-                      (blocks, model))  # fmt: skip
+        model.fit(blocks.fit_transform(part), part.y)
+        threshold = operating_point(part.y, sigmoid(model.inner_logit_))
+        inner = np.full(len(train), np.nan)
+        inner[there] = model.inner_logit_
+        return Fitted(partial(_linear_logit, blocks, model), threshold, inner, (blocks, model))
 
 
 def _linear_logit(blocks: Blocks, model: DualLogistic, brains: Brains) -> NDArray[np.float64]:
-    return model.decision_function(blocks.transform(brains))
+    said = model.decision_function(blocks.transform(brains))
+    return np.where(of_any(brains, blocks.parts), said, np.nan)
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,11 @@ def present(brains: Brains, part: Part) -> NDArray[np.bool_]:
     if part == "confounds":
         return np.ones(len(brains), bool)
     return brains.functional if part == "function" else brains.structural
+
+
+def of_any(brains: Brains, parts: Sequence[Part]) -> NDArray[np.bool_]:
+    """Which subjects have one of several modalities, and so can be judged by them."""
+    return np.logical_or.reduce([present(brains, part) for part in parts])
 
 
 def sigmoid(logit: NDArray) -> NDArray[np.float64]:
