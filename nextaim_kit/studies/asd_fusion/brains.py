@@ -19,6 +19,9 @@ from nextaim_kit.files import atomic_path
 WHO = ["subject", "site", "label", "age", "sex", "fiq", "eyes", "motion", "tr", "volumes",
        "institution"]  # fmt: skip
 _EDGES, _NOTES = "connectivity", b"nextaim_brains"
+# ABIDE's institutions with several scanners or samples, and those that ABIDE II calls otherwise.
+_OF_SEVERAL = ("UCLA", "UM", "LEUVEN")
+_NAMED_ANEW = {"KUL": "LEUVEN", "OILH": "OLIN", "SU": "STANFORD", "TCD": "TRINITY", "UPSM": "PITT"}
 
 
 @dataclass(frozen=True)
@@ -116,29 +119,36 @@ def read_brains(path: Path) -> Brains:
 
     try:
         whole = pq.read_table(path, partitioning=None)
+        whole.validate(full=True)
         notes = json.loads((whole.schema.metadata or {})[_NOTES])
-    except (OSError, KeyError, ValueError) as error:
+        n, has_edges = whole.num_rows, _EDGES in whole.column_names
+        edges = np.zeros((n, 0), np.float32)
+        if has_edges:
+            flat = whole.column(_EDGES).combine_chunks().flatten()
+            edges = flat.to_numpy(zero_copy_only=False).reshape(n, -1)
+        table = whole.drop_columns([_EDGES] if has_edges else []).to_pandas()
+        synthetic = bool(table["provenance_synthetic"].any())
+        who = table[[c for c in WHO if c in table]].astype({"label": "Int64"})
+        structure, regions = table[notes["structure"]], pd.DataFrame(notes["regions"])
+        return Brains(who, edges, structure, regions, synthetic, notes["problems"])
+    except Exception as error:  # a damaged file can make the parser raise anything
         raise DataError(
             f"{path.name} is no table of brains",
             expected="features.parquet of asd_fusion/features",
-            found=type(error).__name__,
+            found=" ".join(f"{type(error).__name__}: {error}".split())[:120],
             mend="run asd_fusion/features on your cohort, and give the file it makes",
         ) from error
-    n = whole.num_rows
-    edges = np.zeros((n, 0), np.float32)
-    if _EDGES in whole.column_names:
-        flat = whole.column(_EDGES).combine_chunks().flatten()
-        edges = flat.to_numpy(zero_copy_only=False).reshape(n, -1)
-    table = whole.drop_columns([_EDGES] if _EDGES in whole.column_names else []).to_pandas()
-    synthetic = bool(table["provenance_synthetic"].any())
-    who = table[[c for c in WHO if c in table]].astype({"label": "Int64"})
-    regions = pd.DataFrame(notes["regions"])
-    return Brains(who, edges, table[notes["structure"]], regions, synthetic, notes["problems"])
 
 
 def institution_of(site: str) -> str:
-    """Whose scanner a site of ABIDE is: ``UCLA_1`` and ``ABIDEII-UCLA_1`` are both UCLA's."""
-    return re.sub(r"^ABIDEII-|_\d$", "", site)
+    """Whose scanner a site of ABIDE is: ``UCLA_1`` and ``ABIDEII-UCLA_Long`` are both UCLA's.
+
+    Sites of other names are institutions of their own.
+    """
+    bare = re.sub(r"^ABIDEII-|_(\d|Long)$", "", site)
+    if bare in _NAMED_ANEW:
+        return _NAMED_ANEW[bare]
+    return bare if site.startswith("ABIDEII-") or bare in _OF_SEVERAL else site
 
 
 def square(edges: NDArray, n: int) -> NDArray:
@@ -156,7 +166,7 @@ def upper(matrix: NDArray) -> NDArray:
 
 
 def joined(first: Brains, second: Brains) -> Brains:
-    """Two cohorts as one, the second behind the first, with what both have.
+    """Two cohorts as one, the second behind the first; features that one lacks are left out.
 
     Raises
     ------
@@ -164,23 +174,33 @@ def joined(first: Brains, second: Brains) -> Brains:
         If their regions differ, or they share subjects or no structural feature.
     """
     shared = sorted({*first.table["subject"]} & {*second.table["subject"]})
+    regions = [one.regions["region"].tolist() for one in (first, second)]
+    features = [one.structure.columns.tolist() for one in (first, second)]
+    both = [name for name in features[0] if name in features[1]]
+    alone = sorted({*features[0]} ^ {*features[1]})
     if shared:
         raise DataError(
             f"{len(shared)} subjects are in both cohorts",
             expected="other people in the second one",
-            found=_some(shared),
+            found=some(shared),
             mend="leave them out of one",
         )
-    if first.connectivity.shape[1] != second.connectivity.shape[1]:
+    if regions[0] != regions[1]:
         raise DataError(
             "the two cohorts have other regions",
-            expected=f"{len(first.regions)} regions, as in the first",
-            found=f"{len(second.regions)}",
+            expected=f"{len(regions[0])} regions, as in the first: {some(regions[0])}",
+            found=f"{len(regions[1])}: {some(regions[1])}",
             mend="take the same atlas for both",
         )
-    both = [name for name in first.structure if name in second.structure]
-    if not both and len(first.structure.columns) and len(second.structure.columns):
-        raise DataError("the two cohorts have no structural feature of the same name")
+    if alone and not both:
+        raise DataError(
+            "the two cohorts have no structural feature of the same name",
+            expected=some(features[0]) or "none",
+            found=some(features[1]) or "none",
+            mend="take FreeSurfer's tables for both, or for neither",
+        )
+    if alone:
+        print(f"{len(alone)} structural features are in one cohort alone, not used: {some(alone)}")
     return replace(
         first,
         table=pd.concat([first.table, second.table], ignore_index=True),
@@ -191,6 +211,7 @@ def joined(first: Brains, second: Brains) -> Brains:
     )
 
 
-def _some(names: Sequence[Any]) -> str:
-    shown = ", ".join(map(str, names[:5]))
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def some(names: Sequence[Any], count: int = 5) -> str:
+    """The first of many names, and how many more there are."""
+    shown = ", ".join(map(str, names[:count]))
+    return shown + (f" and {len(names) - count} more" if len(names) > count else "")
