@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.cohort.joining import some
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
 
@@ -179,26 +178,17 @@ def joined(first: Brains, second: Brains) -> Brains:
     both = [name for name in features[0] if name in features[1]]
     alone = sorted({*features[0]} ^ {*features[1]})
     if shared:
-        raise DataError(
-            f"{len(shared)} subjects are in both cohorts",
-            expected="other people in the second one",
-            found=some(shared),
-            mend="leave them out of one",
-        )
+        said = f"{len(shared)} subjects are in both cohorts"
+        raise DataError(said, found=some(shared), mend="leave them out of one")
     if regions[0] != regions[1]:
-        raise DataError(
-            "the two cohorts have other regions",
-            expected=f"{len(regions[0])} regions, as in the first: {some(regions[0])}",
-            found=f"{len(regions[1])}: {some(regions[1])}",
-            mend="take the same atlas for both",
-        )
+        first_ones, others = (f"{len(names)}: {some(names)}" for names in regions)
+        raise DataError("the two cohorts have other regions", expected=first_ones, found=others,
+                        mend="take the same atlas for both")  # fmt: skip
     if alone and not both:
-        raise DataError(
-            "the two cohorts have no structural feature of the same name",
-            expected=some(features[0]) or "none",
-            found=some(features[1]) or "none",
-            mend="take FreeSurfer's tables for both, or for neither",
-        )
+        first_ones, others = (some(names) or "none" for names in features)
+        raise DataError("the two cohorts have no structural feature of the same name",
+                        expected=first_ones, found=others,
+                        mend="take FreeSurfer's tables for both, or for neither")  # fmt: skip
     if alone:
         print(f"{len(alone)} structural features are in one cohort alone, not used: {some(alone)}")
     return replace(
@@ -209,9 +199,3 @@ def joined(first: Brains, second: Brains) -> Brains:
         synthetic=first.synthetic or second.synthetic,
         problems=[*first.problems, *second.problems],
     )
-
-
-def some(names: Sequence[Any], count: int = 5) -> str:
-    """The first of many names, and how many more there are."""
-    shown = ", ".join(map(str, names[:count]))
-    return shown + (f" and {len(names) - count} more" if len(names) > count else "")

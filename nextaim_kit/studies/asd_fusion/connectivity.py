@@ -41,24 +41,8 @@ def edges_of(series: NDArray, *, measure: Measure = "correlation", shrink: bool 
         two regions have signal.
     """
     values = np.asarray(series, float)
-    lost = np.isnan(values).all(axis=0)
-    broken = np.flatnonzero(~np.isfinite(values[:, ~lost]).all(axis=1))
-    if len(broken):
-        raise DataError(
-            f"{len(broken)} volumes are not finite, the first is volume {broken[0] + 1}",
-            expected=f"{len(values)} volumes of numbers",
-            mend="leave those volumes out of the series, or the subject",
-        )
-    alive = ~lost
-    # What rounding leaves of a constant is no signal.
-    alive[alive] = np.ptp(values[:, alive], axis=0) > 1e-6 * np.abs(values[:, alive]).max(axis=0)
+    alive = _with_signal(values)
     n, regions = len(values), int(alive.sum())
-    if regions < 2:
-        raise DataError(
-            f"{regions} of {len(alive)} regions have signal",
-            expected="two or more",
-            mend="look at the image: it may lie outside the atlas",
-        )
     if measure == "partial" and not shrink and n <= regions:
         raise DataError(
             f"partial correlations of {regions} regions are not defined by {n} volumes",
@@ -67,18 +51,31 @@ def edges_of(series: NDArray, *, measure: Measure = "correlation", shrink: bool 
         )
     correlation = _correlation(values[:, alive], shrink)
     if measure == "partial":
-        lowest = np.linalg.eigvalsh(correlation)[0]
-        if lowest < 1e-8:
+        if np.linalg.eigvalsh(correlation)[0] < 1e-8:
             raise DataError(
                 "partial correlations are not defined: the series of some regions give another's",
-                expected="regions whose correlation matrix can be inverted",
-                found=f"an eigenvalue of {lowest:.1g}",
                 mend="shrink the covariance, or leave out a region that is there twice",
             )
         correlation = _partial(correlation[None])[0]
     matrix = np.full((len(alive), len(alive)), np.nan, np.float32)
     matrix[np.ix_(alive, alive)] = np.arctanh(np.clip(correlation, -_ONE, _ONE))
     return upper(matrix)
+
+
+def _with_signal(values: NDArray) -> NDArray[np.bool_]:
+    """Which regions vary, by more than what rounding leaves of a constant."""
+    alive = ~np.isnan(values).all(axis=0)
+    broken = np.flatnonzero(~np.isfinite(values[:, alive]).all(axis=1))
+    if len(broken):
+        raise DataError(
+            f"{len(broken)} volumes are not finite, the first is volume {broken[0] + 1}",
+            expected=f"{len(values)} volumes of numbers",
+            mend="leave those volumes out of the series, or the subject",
+        )
+    alive[alive] = np.ptp(values[:, alive], axis=0) > 1e-6 * np.abs(values[:, alive]).max(axis=0)
+    if alive.sum() < 2:
+        raise DataError(f"{alive.sum()} of {len(alive)} regions have signal", expected="2 or more")
+    return alive
 
 
 def _correlation(values: NDArray, shrink: bool) -> NDArray:
@@ -158,11 +155,14 @@ def fisher_z(edges: NDArray, kinds: Sequence[str]) -> tuple[NDArray[np.float32],
     kinds : sequence of str
         ``r`` where they are correlations, ``z`` where they are Fisher's z, ``series`` where they
         are that of series. Where nothing is said, all are z if one goes beyond 1, or is known to
-        be; else correlations. Edges of a region that goes with nothing at all become NaN.
+        be; else correlations.
     """
     z = np.where(np.isinf(edges), np.copysign(_MOST, edges), edges).astype(np.float32)
     tops = np.nanmax(np.abs(z), axis=1, initial=0)
-    told = [kind or ("z" if top > _BEYOND else "") for kind, top in zip(kinds, tops, strict=True)]
+    told = [
+        kind or ("z" if _BEYOND < top <= _MOST + 1 else "")
+        for kind, top in zip(kinds, tops, strict=True)
+    ]
     known = {*told} & {"r", "z"}
     if "" in told:
         rest = "z" if known == {"z"} else "r"
@@ -176,11 +176,13 @@ def fisher_z(edges: NDArray, kinds: Sequence[str]) -> tuple[NDArray[np.float32],
         else f"values up to {top:.4g}, which no Fisher z has" if top > _MOST + 1 else ""
         for kind, top in zip(told, tops, strict=True)
     ]  # fmt: skip
-    return _without_signal(z), wrong
+    return z, wrong
 
 
-def _without_signal(edges: NDArray) -> NDArray[np.float32]:
+def without_signal(edges: NDArray) -> NDArray[np.float32]:
+    """Edges of shape (subjects, edges), those missing of a region that goes with nothing at all."""
     n = regions_in(edges.shape[1])
+    edges = np.array(edges, np.float32)
     dead = dead_regions(np.where(edges == 0, np.nan, edges), n)
     i, j = np.triu_indices(n, 1)
     for row in np.flatnonzero(dead.any(axis=1)):

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nextaim_kit.data.cohort.joining import some
 from nextaim_kit.data.cohort.sheets import SHEETS, header_of
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.asd_fusion.brains import WHO, institution_of, some
+from nextaim_kit.studies.asd_fusion.brains import WHO, institution_of
 
 TABLES = (*(kind for kind in SHEETS if kind != ".parquet"), ".txt")
 # What the columns are called, by what they hold; the first name that is there counts.

@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.cohort.joining import merged, of_one_cohort, some
+from nextaim_kit.data.cohort.numbers import NUMBERS, read_numbers
 from nextaim_kit.data.cohort.sheets import header_of, kind_of
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import files_below
-from nextaim_kit.studies.asd_fusion.brains import Brains, read_brains, some
+from nextaim_kit.studies.asd_fusion.brains import Brains, read_brains
 from nextaim_kit.studies.asd_fusion.connectivity import (
     Measure,
     edges_of,
@@ -28,6 +30,7 @@ from nextaim_kit.studies.asd_fusion.connectivity import (
     in_order,
     raw_edges,
     regions_in,
+    without_signal,
 )
 from nextaim_kit.studies.asd_fusion.phenotypes import (
     TABLES,
@@ -41,7 +44,6 @@ from nextaim_kit.studies.asd_fusion.regions import networks_near
 
 Problem = dict[str, str]
 _LEAST = 20  # volumes below which a series is no series
-_SERIES = (".1d", ".tsv", ".csv", ".txt", ".npy")
 _ATLAS = re.compile(r"rois_([A-Za-z0-9]+)|(?:atlas|seg)-([A-Za-z0-9]+)")
 _SAME_ATLAS = {"harvard_oxford": "ho"}
 # Tables that fMRIPrep and XCP-D put beside the series, of the same endings.
@@ -156,7 +158,7 @@ def _look(folder: Path) -> _Given:
             given.tables.append(file)
         elif kind in TABLES and re.search(r"cent(er|re)s?|coord", file.name, re.I):
             given.centers.append(file)
-        elif file.suffix.lower() in _SERIES and not _NO_SERIES.search(file.name):
+        elif file.suffix.lower() in NUMBERS and not _NO_SERIES.search(file.name):
             given.single.append(file)
         else:
             other.append(file.name)
@@ -223,7 +225,7 @@ def _of_pack(path: Path) -> _Edges:
 
 def _sound(subjects: Iterable[str], edges: NDArray, wrong: list[str]) -> _Edges:
     """The edges with which nothing is wrong, by subject."""
-    rows = list(zip(subjects, edges, wrong, strict=True))
+    rows = list(zip(subjects, without_signal(edges), wrong, strict=True))
     problems = {name: said for name, _, said in rows if said}
     return _Edges({name: row for name, row, said in rows if not said}, problems)
 
@@ -236,10 +238,11 @@ def _people(
     meant = {*read[only][0]["subject"]} if only in read else packed
     people = pd.DataFrame({"subject": pd.Series(dtype=str)})
     problems: list[Problem] = []
-    for path in _of_one_cohort({p: table for p, (table, _, _) in read.items()}, meant):
+    for path in of_one_cohort({p: table for p, (table, _, _) in read.items()}, meant):
         table, wrong, said = read[path]
+        table = table.assign(known=True) if "label" in table else table
         print(f"{path.name}: {len(table)} subjects" + (f"; {said}" if said else ""))
-        people, torn = _merged(people, table, path.name)
+        people, torn = merged(people, table, path.name)
         problems += [*wrong, *torn]
     if "label" not in people:
         raise DataError(
@@ -250,57 +253,6 @@ def _people(
         )
     nameless = people["subject"].isin([row["subject"] for row in problems])
     return people[~nameless].reset_index(drop=True), problems
-
-
-def _merged(
-    people: pd.DataFrame, table: pd.DataFrame, name: str
-) -> tuple[pd.DataFrame, list[Problem]]:
-    """Two tables by subject; who differs in a value is named, and in neither."""
-    if "label" in table:
-        table = table.assign(known=True)
-    both = people.merge(table, on="subject", how="outer", suffixes=("", " anew"))
-    torn: dict[str, list[str]] = defaultdict(list)
-    for column in [c for c in table if f"{c} anew" in both]:
-        old, new = both[column], both.pop(f"{column} anew")
-        same = old == new
-        if pd.api.types.is_float_dtype(old):  # rounded by one of them
-            same = pd.Series(np.isclose(old.astype(float), new.astype(float), rtol=5e-3))
-        differ = old.notna() & new.notna() & ~same.fillna(False).astype(bool)
-        for subject, a, b in zip(both["subject"][differ], old[differ], new[differ], strict=True):
-            torn[subject].append(f"{column} {a} and {b}")
-        both[column] = old.where(old.notna(), new)
-    return both, [
-        {"subject": subject, "problem": f"{some(told, 3)} in two tables, the second is {name}"}
-        for subject, told in torn.items()
-    ]
-
-
-def _of_one_cohort(tables: Mapping[Path, pd.DataFrame], meant: set[str] | None) -> list[Path]:
-    """Tables that speak of the same people, or are parts of one by their columns."""
-    cohorts: list[tuple[set[str], list[Path]]] = []
-    for path, table in tables.items():
-        names, of = {*table["subject"]}, [path]
-        apart = []
-        for cohort in cohorts:
-            part = any({*tables[other]} == {*table} for other in cohort[1])
-            if cohort[0] & names or part or not names:
-                names, of = names | cohort[0], [*cohort[1], *of]
-            else:
-                apart.append(cohort)
-        cohorts = [*apart, (names, of)]
-    if meant is not None:
-        cohorts = [cohort for cohort in cohorts if cohort[0] & meant]
-    if len(cohorts) > 1:
-        raise RequestError(
-            f"the folder holds {len(cohorts)} cohorts that share no subject",
-            expected="tables, images and series of the same people",
-            found=" and ".join(
-                f"{len(names)} subjects of {some([path.name for path in of])}"
-                for names, of in cohorts
-            ),
-            mend="name one file of the cohort that is meant: its .npz, or its table of features",
-        )
-    return cohorts[0][1] if cohorts else []
 
 
 def _of_files(
@@ -315,6 +267,20 @@ def _of_files(
     ones: dict[str, _One] = dict(zip(done.rows["subject"], done.results, strict=True))
     if not ones:
         return _Edges({})
+    ones = _of_usual_regions(ones, problems)
+    if any(one.volumes for one in ones.values()) and how["shrink"]:
+        warnings.warn("how far covariances shrink follows the series' length, and so the site",
+                      stacklevel=3)  # fmt: skip
+    edges, wrong = fisher_z(np.array([one.edges for one in ones.values()], np.float32),
+                            [one.kind for one in ones.values()])  # fmt: skip
+    volumes = {name: one.volumes for name, one in ones.items() if one.volumes}
+    return _sound(ones, edges, wrong)._replace(
+        names=next(iter(ones.values())).names, volumes=volumes
+    )
+
+
+def _of_usual_regions(ones: dict[str, _One], problems: list[Problem]) -> dict[str, _One]:
+    """Those that have the same regions as most; the others are named."""
     shapes = Counter((len(one.edges), one.names) for one in ones.values())
     (usual, names), most = shapes.most_common(1)[0]
     if 2 * most < len(ones):
@@ -324,17 +290,12 @@ def _of_files(
             found=some([f"{n}: {len(one.edges)} edges" for n, one in ones.items()]),
             mend="transpose the series if their regions lie in rows; take files of one atlas",
         )
-    for name in [n for n, one in ones.items() if (len(one.edges), one.names) != (usual, names)]:
-        one = ones.pop(name)
-        said = "other names, or another order" if len(one.edges) == usual else "another number"
+    alike = {s: one for s, one in ones.items() if (len(one.edges), one.names) == (usual, names)}
+    for name in [name for name in ones if name not in alike]:
+        same = len(ones[name].edges) == usual
+        said = "other names, or another order" if same else "another number"
         problems.append({"subject": name, "problem": f"its regions have {said} than the others'"})
-    if any(one.volumes for one in ones.values()) and how["shrink"]:
-        warnings.warn("how far covariances shrink follows the series' length, and so the site",
-                      stacklevel=3)  # fmt: skip
-    edges, wrong = fisher_z(np.array([one.edges for one in ones.values()], np.float32),
-                            [one.kind for one in ones.values()])  # fmt: skip
-    volumes = {name: one.volumes for name, one in ones.items() if one.volumes}
-    return _sound(ones, edges, wrong)._replace(names=names, volumes=volumes)
+    return alike
 
 
 def _owned(files: list[Path], people: pd.DataFrame, problems: list[Problem]) -> dict[str, Path]:
@@ -393,7 +354,7 @@ def _of_atlas(files: list[Path], atlas: str) -> list[Path]:
 
 def _of_file(row: Mapping[str, str], *, measure: Measure, shrink: bool) -> _One:
     path = Path(row["file"])
-    names, values = _numbers(path)
+    names, values = read_numbers(path)
     square = values.ndim == 2 and values.shape[0] == values.shape[1]
     if square and path.suffix.lower() != ".1d" and "timeseries" not in path.name:
         if measure != "correlation" or shrink:
@@ -409,53 +370,6 @@ def _of_file(row: Mapping[str, str], *, measure: Measure, shrink: bool) -> _One:
     return _One(edges_of(values, measure=measure, shrink=shrink), names, "series", len(values))
 
 
-def _numbers(path: Path) -> tuple[tuple[str, ...], NDArray]:
-    """Names of the columns where there are, and the numbers below them; no column of an index."""
-    try:
-        if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
-            return (), values if values.dtype.kind == "f" else values.astype(float, casting="safe")
-        with path.open(encoding="utf-8-sig") as stream:
-            head = stream.readline().strip("\r\n")
-        mark = next((mark for mark in "\t;," if mark in head), r"\s+")
-        cells = [cell.strip(" #\"'") for cell in re.split(mark, head.strip(" "))]
-        named = _are_names(head, cells)
-        table = pd.read_csv(path, sep=mark, header=None, skiprows=int(named), comment="#")
-        if named and len(cells) == len(table.columns) - 1:
-            cells = ["", *cells]
-        if _is_index(table[0]):
-            rows = table[0].astype(str).tolist()
-            if rows != cells[1:] and sorted(rows) == sorted(cells[1:]):
-                raise ValueError("rows and columns are in another order")
-            table, cells = table.iloc[:, 1:], cells[1:]
-        fit = named and len(cells) == len(table.columns)
-        return tuple(cells) if fit else (), table.to_numpy(float)
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        raise DataError(
-            f"{path.name} cannot be read",
-            expected="rows of numbers, all as long",
-            found=" ".join(str(error).split())[:120],
-        ) from error
-
-
-def _are_names(head: str, cells: list[str]) -> bool:
-    """Whether a first row is one of names: words, or whole numbers that only rise."""
-    given = [cell for cell in cells if cell.lower() not in ("", "n/a", "nan", "na")]
-    numbers = pd.to_numeric(pd.Series(given, dtype=object), errors="coerce")
-    if head.lstrip().startswith("#") or numbers.isna().any():
-        return True
-    rising = len(given) > 2 and bool((numbers.diff()[1:] > 0).all())
-    return rising and all(cell.isdigit() for cell in given)
-
-
-def _is_index(column: pd.Series) -> bool:
-    """Whether a first column names or counts the rows: words alone, or equal steps."""
-    values = pd.to_numeric(column, errors="coerce").to_numpy(float)
-    steps = np.diff(values)
-    even = len(steps) > 1 and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0)
-    return bool(even or (np.isnan(values).all() and not pd.api.types.is_numeric_dtype(column)))
-
-
 def _together(
     people: pd.DataFrame, pack: _Edges, centers: list[Path], problems: list[Problem], name: str
 ) -> Brains:
@@ -463,21 +377,16 @@ def _together(
     features = [c for c in people if is_structural(str(c))]
     structure = people[features].astype(float)
     subjects, known = people["subject"], people["known"].notna().to_numpy()
-    problems += [{"subject": s, "problem": said} for s, said in pack.wrong.items()]
     width = len(next(iter(pack.of.values()), []))
     nobody = np.full(width, np.nan, np.float32)
     edges = np.array([pack.of.get(s, nobody) for s in subjects], np.float32)
     there = structure.notna().any(axis=1).to_numpy() | ~np.isnan(edges).all(axis=1)
+    reasons = {s: "no series, no matrix and no structural feature" for s in subjects[~there]}
+    reasons |= dict.fromkeys(subjects[~known], "no phenotype beside its other data")
+    reasons |= dict.fromkeys({*pack.of} - {*subjects}, "connectivity without a phenotype")
     named = {problem["subject"] for problem in problems}
-    for said, of in (
-        ("connectivity without a phenotype", {*pack.of} - {*subjects}),
-        ("no phenotype beside its other data", {*subjects[~known]}),
-        (
-            "no series, no matrix and no structural feature",
-            {*subjects[known & ~there]} - {*pack.wrong},
-        ),
-    ):
-        problems += [{"subject": s, "problem": said} for s in sorted(of - named)]
+    problems += [{"subject": s, "problem": said} for s, said in (reasons | {**pack.wrong}).items()
+                 if s not in named]  # fmt: skip
     if not (there & known).any():
         raise DataError(
             f"{name} holds nobody with a phenotype and an image",
@@ -499,8 +408,8 @@ def _regions_of(centers: list[Path], n: int, names: tuple[str, ...]) -> pd.DataF
     for path in centers if n else []:
         table = read_table(path, kinds=TABLES)
         table.columns = [str(c).lower() for c in table]
-        if len(table) == n and {"x", "y", "z"} <= {*table}:
-            xyz = table[["x", "y", "z"]].astype(float)
+        xyz = table.reindex(columns=[*"xyz"]).apply(pd.to_numeric, errors="coerce").astype(float)
+        if len(table) == n and np.isfinite(xyz).all(axis=None):
             return regions.assign(network=networks_near(xyz)).join(xyz)
         print(f"{path.name} is not of the {n} regions: not used")
     return regions.assign(network="unknown", **dict.fromkeys("xyz", np.nan))

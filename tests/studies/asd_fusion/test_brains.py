@@ -131,7 +131,7 @@ def renamed(brains):
     ("second", "said"),
     [
         (make(), "5 subjects are in both cohorts(.|\n)*A0, A1"),
-        (make("BB", regions=5), "other regions(.|\n)*4 regions(.|\n)*5: region 1"),
+        (make("BB", regions=5), "other regions(.|\n)*4: region 1(.|\n)*5: region 1"),
         (renamed(make("BB")), "other regions(.|\n)*found:    4: a, b, c, d"),
         (make("BB", features=("eTIV",)), "no structural feature of the same name"),
         (make("BB", features=()), "no structural feature(.|\n)*found:    none"),

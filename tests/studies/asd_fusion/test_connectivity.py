@@ -18,6 +18,7 @@ from nextaim_kit.studies.asd_fusion.connectivity import (
     in_order,
     raw_edges,
     regions_in,
+    without_signal,
 )
 
 
@@ -179,10 +180,12 @@ def test_values_that_no_fisher_z_has_are_named_and_infinite_ones_are_finite():
     z, wrong = fisher_z(np.array([[0.5, 127, 3], [0.5, np.inf, -np.inf]]), ["", ""])
     assert wrong == ["values up to 127, which no Fisher z has", ""]
     assert 8 < z[1, 1] == -z[1, 2] < 9
+    z, _ = fisher_z(np.array([[0.5, 127, 0.3], [0.5, 0.2, 0.3]]), ["", ""])
+    assert z[1, 0] == pytest.approx(np.arctanh(0.5))  # a sick one is no sign of z
 
 
 def test_a_region_whose_edges_are_all_0_is_missing():
-    z, _ = fisher_z(upper(np.array([R, with_diagonal(0, R * [1, 1, 0] * [[1], [1], [0]])])), "rr")
+    z = without_signal(upper(np.array([R, R * [1, 1, 0] * [[1], [1], [0]]])))
     assert np.isnan(z).tolist() == [[False] * 3, [False, True, True]]
 
 

@@ -317,6 +317,18 @@ def test_packs_are_read_whatever_their_arrays_are_called(tmp_path, load, arrays,
     np.testing.assert_allclose(brains.connectivity, exact, rtol=1e-4, atol=1e-6)
 
 
+def test_a_pack_of_nilearns_order_is_put_in_this_one_with_its_dead_regions(tmp_path, load, capsys):
+    write_people(tmp_path)
+    mixing = np.kron(np.eye(3), np.full((10, 10), 0.5)) + 0.7 * np.eye(30)
+    values = np.random.default_rng(5).normal(size=(3, 60, 30)) @ mixing
+    values[1, :, 4] = 7
+    z = np.array([edges_of(one) for one in values])
+    lower = np.nan_to_num(square(z, 30))[:, *np.tril_indices(30, -1)]
+    np.savez(tmp_path / "pack.npz", fc=lower, i=IDS)
+    np.testing.assert_allclose(load()[0].connectivity, z, atol=1e-6)
+    assert "edges of the lower triangle row by row" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
@@ -499,6 +511,7 @@ def test_centers_of_regions_give_their_networks_and_others_are_named(tmp_path, l
     assert brains.regions[["x", "y", "z"]].to_numpy().tolist()[2] == [2, -60, 25]
     assert "DefaultMode" in {*brains.regions["network"]}
     (tmp_path / "centers.csv").write_text("ROI,x,y,z\n1,1,2,3\n")
+    (tmp_path / "coords.csv").write_text("ROI,x,y,z\n" + "1,a,2,\n" * REGIONS)
     assert {*load()[0].regions["network"]} == {"unknown"}
     assert "centers.csv is not of the 6 regions: not used" in capsys.readouterr().out
 
