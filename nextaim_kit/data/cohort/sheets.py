@@ -67,6 +67,23 @@ def read_sheet(path: Path, text: Collection[str], names: Collection[str]) -> pd.
     return _typed(header, [_as_long(row, header, n) for n, row in filled[1:]], text, names)
 
 
+def header_of(path: Path) -> list[str]:
+    """Names of a table's columns, read without the rest; none where that cannot be done."""
+    try:
+        if kind_of(path) == ".xlsx":
+            rows = _excel(path)
+        else:
+            opened = gzip.open if path.suffix.lower() == ".gz" else open
+            with opened(path, "rb") as stream:
+                start = bytes(stream.read(1 << 20))
+            code = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+            lines = start.decode(code, "replace").lstrip("\r\n").splitlines()
+            rows = _split("\n".join(lines[:2]), kind_of(path))
+    except (OSError, ValueError, EOFError, zlib.error):
+        return []
+    return _header(next((row for row in rows if any(row)), []))
+
+
 def _header(cells: list[str]) -> list[str]:
     """Names of the columns; one without has its position, whatever others are called."""
     names = [cell.strip() for cell in cells]

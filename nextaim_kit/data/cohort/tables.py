@@ -20,11 +20,13 @@ PATHS = ["image", "mask", "lungs", "lesions"]
 _PATIENT = ("patient", "patientid", "patient_id")  # a name, though it may look like a number
 
 
-def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, text: Collection[str] = (), kinds: Collection[str] = SHEETS
+) -> pd.DataFrame:
     """Read a table; its subjects, sites, labels, paths and the columns `text` stay text.
 
-    A file of text may have commas, semicolons or tabs between its cells, decimal commas, and be
-    packed by gzip; of a spreadsheet the first sheet counts.
+    Its file ends in one of `kinds`. One of text may have commas, semicolons or tabs between its
+    cells, decimal commas, and be packed by gzip; of a spreadsheet the first sheet counts.
 
     Raises
     ------
@@ -33,10 +35,10 @@ def read_table(path: Path, text: Collection[str] = ()) -> pd.DataFrame:
     DataError
         If it is not there or damaged, or two columns have one name.
     """
-    if kind_of(path) not in SHEETS:
+    if kind_of(path) not in kinds:
         raise RequestError(
             f"{path.name} is no table",
-            expected="a file " + ", ".join(SHEETS),
+            expected="a file " + ", ".join(kinds),
             found="a folder" if path.is_dir() else f"a {path.suffix or 'suffixless'} file",
             mend="save it as CSV; a cohort has the columns subject, image, mask, and site and "
             "label where known",

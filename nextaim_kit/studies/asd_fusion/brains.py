@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.cohort.joining import some
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
 
 WHO = ["subject", "site", "label", "age", "sex", "fiq", "eyes", "motion", "tr", "volumes",
        "institution"]  # fmt: skip
 _EDGES, _NOTES = "connectivity", b"nextaim_brains"
+# ABIDE's institutions with several scanners or samples, and those that ABIDE II calls otherwise.
+_OF_SEVERAL = ("UCLA", "UM", "LEUVEN")
+_NAMED_ANEW = {"KUL": "LEUVEN", "OILH": "OLIN", "SU": "STANFORD", "TCD": "TRINITY", "UPSM": "PITT"}
 
 
 @dataclass(frozen=True)
@@ -116,29 +118,36 @@ def read_brains(path: Path) -> Brains:
 
     try:
         whole = pq.read_table(path, partitioning=None)
+        whole.validate(full=True)
         notes = json.loads((whole.schema.metadata or {})[_NOTES])
-    except (OSError, KeyError, ValueError) as error:
+        n, has_edges = whole.num_rows, _EDGES in whole.column_names
+        edges = np.zeros((n, 0), np.float32)
+        if has_edges:
+            flat = whole.column(_EDGES).combine_chunks().flatten()
+            edges = flat.to_numpy(zero_copy_only=False).reshape(n, -1)
+        table = whole.drop_columns([_EDGES] if has_edges else []).to_pandas()
+        synthetic = bool(table["provenance_synthetic"].any())
+        who = table[[c for c in WHO if c in table]].astype({"label": "Int64"})
+        structure, regions = table[notes["structure"]], pd.DataFrame(notes["regions"])
+        return Brains(who, edges, structure, regions, synthetic, notes["problems"])
+    except Exception as error:  # a damaged file can make the parser raise anything
         raise DataError(
             f"{path.name} is no table of brains",
             expected="features.parquet of asd_fusion/features",
-            found=type(error).__name__,
+            found=" ".join(f"{type(error).__name__}: {error}".split())[:120],
             mend="run asd_fusion/features on your cohort, and give the file it makes",
         ) from error
-    n = whole.num_rows
-    edges = np.zeros((n, 0), np.float32)
-    if _EDGES in whole.column_names:
-        flat = whole.column(_EDGES).combine_chunks().flatten()
-        edges = flat.to_numpy(zero_copy_only=False).reshape(n, -1)
-    table = whole.drop_columns([_EDGES] if _EDGES in whole.column_names else []).to_pandas()
-    synthetic = bool(table["provenance_synthetic"].any())
-    who = table[[c for c in WHO if c in table]].astype({"label": "Int64"})
-    regions = pd.DataFrame(notes["regions"])
-    return Brains(who, edges, table[notes["structure"]], regions, synthetic, notes["problems"])
 
 
 def institution_of(site: str) -> str:
-    """Whose scanner a site of ABIDE is: ``UCLA_1`` and ``ABIDEII-UCLA_1`` are both UCLA's."""
-    return re.sub(r"^ABIDEII-|_\d$", "", site)
+    """Whose scanner a site of ABIDE is: ``UCLA_1`` and ``ABIDEII-UCLA_Long`` are both UCLA's.
+
+    Sites of other names are institutions of their own.
+    """
+    bare = re.sub(r"^ABIDEII-|_(\d|Long)$", "", site)
+    if bare in _NAMED_ANEW:
+        return _NAMED_ANEW[bare]
+    return bare if site.startswith("ABIDEII-") or bare in _OF_SEVERAL else site
 
 
 def square(edges: NDArray, n: int) -> NDArray:
@@ -156,7 +165,7 @@ def upper(matrix: NDArray) -> NDArray:
 
 
 def joined(first: Brains, second: Brains) -> Brains:
-    """Two cohorts as one, the second behind the first, with what both have.
+    """Two cohorts as one, the second behind the first; features that one lacks are left out.
 
     Raises
     ------
@@ -164,23 +173,24 @@ def joined(first: Brains, second: Brains) -> Brains:
         If their regions differ, or they share subjects or no structural feature.
     """
     shared = sorted({*first.table["subject"]} & {*second.table["subject"]})
+    regions = [one.regions["region"].tolist() for one in (first, second)]
+    features = [one.structure.columns.tolist() for one in (first, second)]
+    both = [name for name in features[0] if name in features[1]]
+    alone = sorted({*features[0]} ^ {*features[1]})
     if shared:
-        raise DataError(
-            f"{len(shared)} subjects are in both cohorts",
-            expected="other people in the second one",
-            found=_some(shared),
-            mend="leave them out of one",
-        )
-    if first.connectivity.shape[1] != second.connectivity.shape[1]:
-        raise DataError(
-            "the two cohorts have other regions",
-            expected=f"{len(first.regions)} regions, as in the first",
-            found=f"{len(second.regions)}",
-            mend="take the same atlas for both",
-        )
-    both = [name for name in first.structure if name in second.structure]
-    if not both and len(first.structure.columns) and len(second.structure.columns):
-        raise DataError("the two cohorts have no structural feature of the same name")
+        said = f"{len(shared)} subjects are in both cohorts"
+        raise DataError(said, found=some(shared), mend="leave them out of one")
+    if regions[0] != regions[1]:
+        first_ones, others = (f"{len(names)}: {some(names)}" for names in regions)
+        raise DataError("the two cohorts have other regions", expected=first_ones, found=others,
+                        mend="take the same atlas for both")  # fmt: skip
+    if alone and not both:
+        first_ones, others = (some(names) or "none" for names in features)
+        raise DataError("the two cohorts have no structural feature of the same name",
+                        expected=first_ones, found=others,
+                        mend="take FreeSurfer's tables for both, or for neither")  # fmt: skip
+    if alone:
+        print(f"{len(alone)} structural features are in one cohort alone, not used: {some(alone)}")
     return replace(
         first,
         table=pd.concat([first.table, second.table], ignore_index=True),
@@ -189,8 +199,3 @@ def joined(first: Brains, second: Brains) -> Brains:
         synthetic=first.synthetic or second.synthetic,
         problems=[*first.problems, *second.problems],
     )
-
-
-def _some(names: Sequence[Any]) -> str:
-    shown = ", ".join(map(str, names[:5]))
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

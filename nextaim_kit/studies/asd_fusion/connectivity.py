@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from nextaim_kit.studies.asd_fusion.brains import square, upper
 Measure = Literal["correlation", "partial"]
 Kind = Literal["correlation", "log", "tangent", "partial"]
 _ONE = np.float32(0.9999999)  # of correlations, so that Fisher's z stays finite
+_MOST, _BEYOND = float(np.arctanh(_ONE)), 1.001  # the highest z; more than a correlation rounded
+_NEGATIVE = -0.1  # eigenvalues that rounding and clipping do not make
 _BLOCK = 64  # matrices that are in memory at once
 
 
@@ -34,19 +37,11 @@ def edges_of(series: NDArray, *, measure: Measure = "correlation", shrink: bool 
     ------
     DataError
         If a volume is NaN or infinite, or partial correlations are asked of fewer volumes than
-        regions without shrinkage.
+        regions without shrinkage, or of regions one of which follows from others; if fewer than
+        two regions have signal.
     """
     values = np.asarray(series, float)
-    lost = np.isnan(values).all(axis=0)
-    broken = np.flatnonzero(~np.isfinite(values[:, ~lost]).all(axis=1))
-    if len(broken):
-        raise DataError(
-            f"{len(broken)} volumes are not finite, the first is volume {broken[0] + 1}",
-            expected=f"{len(values)} volumes of numbers",
-            mend="leave those volumes out of the series, or the subject",
-        )
-    alive = ~lost
-    alive[alive] = np.ptp(values[:, alive], axis=0) > 0
+    alive = _with_signal(values)
     n, regions = len(values), int(alive.sum())
     if measure == "partial" and not shrink and n <= regions:
         raise DataError(
@@ -56,10 +51,31 @@ def edges_of(series: NDArray, *, measure: Measure = "correlation", shrink: bool 
         )
     correlation = _correlation(values[:, alive], shrink)
     if measure == "partial":
+        if np.linalg.eigvalsh(correlation)[0] < 1e-8:
+            raise DataError(
+                "partial correlations are not defined: the series of some regions give another's",
+                mend="shrink the covariance, or leave out a region that is there twice",
+            )
         correlation = _partial(correlation[None])[0]
     matrix = np.full((len(alive), len(alive)), np.nan, np.float32)
     matrix[np.ix_(alive, alive)] = np.arctanh(np.clip(correlation, -_ONE, _ONE))
     return upper(matrix)
+
+
+def _with_signal(values: NDArray) -> NDArray[np.bool_]:
+    """Which regions vary, by more than what rounding leaves of a constant."""
+    alive = ~np.isnan(values).all(axis=0)
+    broken = np.flatnonzero(~np.isfinite(values[:, alive]).all(axis=1))
+    if len(broken):
+        raise DataError(
+            f"{len(broken)} volumes are not finite, the first is volume {broken[0] + 1}",
+            expected=f"{len(values)} volumes of numbers",
+            mend="leave those volumes out of the series, or the subject",
+        )
+    alive[alive] = np.ptp(values[:, alive], axis=0) > 1e-6 * np.abs(values[:, alive]).max(axis=0)
+    if alive.sum() < 2:
+        raise DataError(f"{alive.sum()} of {len(alive)} regions have signal", expected="2 or more")
+    return alive
 
 
 def _correlation(values: NDArray, shrink: bool) -> NDArray:
@@ -86,6 +102,120 @@ def dead_regions(connectivity: NDArray, n: int) -> NDArray[np.bool_]:
         if missing.any() and not missing.all():
             lost[row] = np.bincount(i[missing], minlength=n) + np.bincount(j[missing], minlength=n)
     return lost == n - 1
+
+
+def regions_in(edges: int) -> int:
+    """How many regions have so many edges.
+
+    Raises
+    ------
+    DataError
+        If no number of regions has.
+    """
+    n = round((1 + (1 + 8 * edges) ** 0.5) / 2)
+    if n * (n - 1) // 2 != edges:
+        raise DataError(
+            f"{edges} is no number of edges", expected="n (n - 1) / 2 of n regions, as 5253 of 103"
+        )
+    return n
+
+
+def raw_edges(matrix: NDArray) -> tuple[NDArray[np.float32], str]:
+    """Edges of a matrix as it has them, and what they are: "r", "z", or "" if it cannot be told.
+
+    Raises
+    ------
+    DataError
+        If it is not symmetric, or none of correlations or Fisher's z.
+    """
+    if matrix.shape[0] != matrix.shape[1] or not np.allclose(
+        matrix, matrix.T, atol=1e-5, equal_nan=True
+    ):
+        raise DataError("the matrix is not symmetric", expected="one of correlations")
+    edges, diagonal = upper(matrix.astype(np.float32)), np.diag(matrix)
+    known = diagonal[np.isfinite(diagonal)]
+    ones = np.isclose(known, 1, atol=1e-3)
+    beyond = float(np.nanmax(np.abs(edges), initial=0))
+    of_z = np.isinf(diagonal).any() or bool(len(known) and known.min() > 3.5 and np.ptp(known) == 0)
+    if (ones.any() and beyond > _BEYOND) or not (of_z or (ones | np.isclose(known, 0)).all()):
+        raise DataError(
+            "the matrix is none of correlations",
+            expected="ones on the diagonal and values from -1 to 1, or Fisher's z",
+            found=f"a diagonal up to {known.max():.3g} and values up to {beyond:.3g}",
+        )
+    return edges, "z" if of_z else "r" if ones.any() else ""
+
+
+def fisher_z(edges: NDArray, kinds: Sequence[str]) -> tuple[NDArray[np.float32], list[str]]:
+    """Fisher z of edges by subject, and for each of them what is wrong with it, or nothing.
+
+    Parameters
+    ----------
+    edges : array of shape (subjects, edges)
+    kinds : sequence of str
+        ``r`` where they are correlations, ``z`` where they are Fisher's z, ``series`` where they
+        are that of series. Where nothing is said, all are z if one goes beyond 1, or is known to
+        be; else correlations.
+    """
+    z = np.where(np.isinf(edges), np.copysign(_MOST, edges), edges).astype(np.float32)
+    tops = np.nanmax(np.abs(z), axis=1, initial=0)
+    told = [
+        kind or ("z" if _BEYOND < top <= _MOST + 1 else "")
+        for kind, top in zip(kinds, tops, strict=True)
+    ]
+    known = {*told} & {"r", "z"}
+    if "" in told:
+        rest = "z" if known == {"z"} else "r"
+        if rest == "r":
+            print("no value is beyond 1: taken as correlations")
+        told = [kind or ("unknown" if len(known) == 2 else rest) for kind in told]
+    of_r = np.flatnonzero(np.array(told) == "r")
+    z[of_r] = np.arctanh(np.clip(z[of_r], -_ONE, _ONE))
+    wrong = [
+        "correlations or Fisher's z? Others here have either" if kind == "unknown"
+        else f"values up to {top:.4g}, which no Fisher z has" if top > _MOST + 1 else ""
+        for kind, top in zip(told, tops, strict=True)
+    ]  # fmt: skip
+    return z, wrong
+
+
+def without_signal(edges: NDArray) -> NDArray[np.float32]:
+    """Edges of shape (subjects, edges), those missing of a region that goes with nothing at all."""
+    n = regions_in(edges.shape[1])
+    edges = np.array(edges, np.float32)
+    dead = dead_regions(np.where(edges == 0, np.nan, edges), n)
+    i, j = np.triu_indices(n, 1)
+    for row in np.flatnonzero(dead.any(axis=1)):
+        edges[row, dead[row][i] | dead[row][j]] = np.nan
+    return edges
+
+
+def in_order(edges: NDArray) -> NDArray:
+    """Fisher z of shape (subjects, edges) in this study's order, whichever triangle they are of.
+
+    In the wrong order the mean of correlation matrices is none: it has negative eigenvalues.
+
+    Raises
+    ------
+    DataError
+        If they are in neither order.
+    """
+    n = regions_in(edges.shape[1])
+    mean = np.tanh(np.nan_to_num(edges)).mean(axis=0)
+    i, j = np.triu_indices(n, 1)
+    of_lower = j * (j - 1) // 2 + i
+    least = [np.linalg.eigvalsh(square(m, n) + np.eye(n))[0] for m in (mean, mean[of_lower])]
+    if max(least) < _NEGATIVE:
+        raise DataError(
+            f"edges that make no correlation matrix of {n} regions",
+            expected="the upper triangle row by row, without the diagonal, or the lower one",
+            found=f"eigenvalues of their mean down to {max(least):.2g}",
+            mend="save the matrices themselves, as an array of (subjects, regions, regions)",
+        )
+    if least[0] >= _NEGATIVE:
+        return edges
+    print("edges of the lower triangle row by row, as nilearn has them: put in order")
+    return edges[:, of_lower]
 
 
 class Filled(TransformerMixin, BaseEstimator):
@@ -125,7 +255,7 @@ class Represented(TransformerMixin, BaseEstimator):
 
     def fit(self, X: NDArray, y: Any = None) -> Self:
         """Find the training subjects' mean; `X` of shape (n, edges), Fisher z without NaN."""
-        self.n_regions_ = round((1 + (1 + 8 * X.shape[1]) ** 0.5) / 2)
+        self.n_regions_ = regions_in(X.shape[1])
         if self.kind == "tangent":
             total = sum(self._matrices(part).sum(axis=0, dtype=float) for part in _parts(X))
             values, vectors = np.linalg.eigh(total / len(X))

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.data.cohort.sheets import SHEETS, kind_of
+from nextaim_kit.data.cohort.joining import merged, of_one_cohort, some
+from nextaim_kit.data.cohort.numbers import NUMBERS, read_numbers
+from nextaim_kit.data.cohort.sheets import header_of, kind_of
 from nextaim_kit.data.cohort.subjects import each
+from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import files_below
-from nextaim_kit.studies.asd_fusion.brains import Brains, read_brains, upper
-from nextaim_kit.studies.asd_fusion.connectivity import Measure, dead_regions, edges_of
-from nextaim_kit.studies.asd_fusion.phenotypes import completed, is_structural, read_who, same_name
+from nextaim_kit.studies.asd_fusion.brains import Brains, read_brains
+from nextaim_kit.studies.asd_fusion.connectivity import (
+    Measure,
+    edges_of,
+    fisher_z,
+    in_order,
+    raw_edges,
+    regions_in,
+    without_signal,
+)
+from nextaim_kit.studies.asd_fusion.phenotypes import (
+    TABLES,
+    completed,
+    is_structural,
+    is_table_of_people,
+    read_who,
+    same_name,
+)
 from nextaim_kit.studies.asd_fusion.regions import networks_near
 
 Problem = dict[str, str]
-_Read = tuple[Path, pd.DataFrame, list[Problem], str]
-_SERIES = (".1d", ".tsv", ".csv", ".txt", ".npy")
-_ATLAS = re.compile(r"_rois_([A-Za-z0-9]+)|_(?:atlas|seg|space)-([A-Za-z0-9]+)_")
-_SAME_ATLAS = {"harvard_oxford": "ho"}
 _LEAST = 20  # volumes below which a series is no series
+_ATLAS = re.compile(r"rois_([A-Za-z0-9]+)|(?:atlas|seg)-([A-Za-z0-9]+)")
+_SAME_ATLAS = {"harvard_oxford": "ho"}
+# Tables that fMRIPrep and XCP-D put beside the series, of the same endings.
+_NO_SERIES = re.compile(r"confounds|outliers|coverage|_motion|_events|_reho|_f?alff", re.I)
+_MATRIX = re.compile(r"relmat|conmat|correlation", re.I)
+_ALONE = 50  # files that are read before further processes would have started
 
 
 class _Given(NamedTuple):
@@ -38,6 +59,24 @@ class _Given(NamedTuple):
     packs: list[Path]
     single: list[Path]
     centers: list[Path]
+
+
+class _One(NamedTuple):
+    """Edges of a file: made of a series of so many volumes, or as its matrix has them."""
+
+    edges: NDArray
+    names: tuple[str, ...]
+    kind: str
+    volumes: int
+
+
+class _Edges(NamedTuple):
+    """Fisher z by subject, who is left out, names of the regions, volumes of the series."""
+
+    of: dict[str, NDArray]
+    wrong: Mapping[str, str] = {}
+    names: tuple[str, ...] = ()
+    volumes: Mapping[str, int] = {}
 
 
 def load_brains(
@@ -58,7 +97,7 @@ def load_brains(
         matrices of each subject (``Site_0050003_rois_cc200.1D``,
         ``sub-0050003_atlas-cc200_timeseries.tsv``, ``.npy``), one ``.npz`` of all subjects' edges
         with their names, or FreeSurfer's tables. Of a folder that holds two cohorts, one of the
-        files: its ``.npz``, or a table of FreeSurfer's.
+        files: its ``.npz``, or one of its tables.
     twin : callable, optional
         Makes the synthetic twin.
     atlas : str
@@ -86,290 +125,291 @@ def load_brains(
     path = source.path
     if path.is_file() and path.suffix == ".parquet":
         return read_brains(path)
-    given, only = _look(path), path if path.is_file() else None
-    people, problems = _people(given.tables, only)
-    of_edges = _of_packs(given.packs, only) if given.packs and _wanted(only, ".npz") else None
-    if of_edges is None and given.single and only is None:
-        of_edges = _of_files(given.single, people, atlas, measure, shrink, problems)
-    return _together(people, of_edges, given.centers, problems, source.name)
+    only = path if path.is_file() else None
+    given = _look(path if only is None else path.parent)
+    if only is not None and only not in [*given.tables, *given.packs]:
+        raise RequestError(
+            f"{path.name} alone is no cohort",
+            expected="a folder, a table of subjects, a pack (.npz) or features.parquet",
+            mend="give the folder that holds it and a table of phenotypes",
+        )
+    pack = _pack(given, only)
+    people, problems = _people(given.tables, only, {*pack.of} if only in given.packs else None)
+    if pack.of and only in given.tables and not {*pack.of} & {*people["subject"]}:
+        print(f"not read, as it shares no subject with {path.name}: {given.packs[0].name}")
+        pack = _Edges({})
+    if pack.of and (measure != "correlation" or shrink):
+        raise _made_already(given.packs[0])
+    if pack.of and given.single:
+        print(f"not read beside the pack: {some([file.name for file in given.single])}")
+    elif given.single:
+        pack = _of_files(given.single, people, problems, atlas, measure=measure, shrink=shrink)
+    return _together(people, pack, given.centers, problems, source.name)
 
 
-def _wanted(only: Path | None, suffix: str) -> bool:
-    return only is None or only.suffix == suffix
-
-
-def _look(path: Path) -> _Given:
-    """Sort a folder's files by what they can be."""
-    folder = path if path.is_dir() else path.parent
-    given = _Given([], [], [], [])
+def _look(folder: Path) -> _Given:
+    """Sort a folder's files by what they can be; name those that can be nothing."""
+    given, other = _Given([], [], [], []), []
     for file in files_below(folder):
         kind = kind_of(file)
-        if file.suffix == ".npz":
+        if file.suffix.lower() == ".npz":
             given.packs.append(file)
-        elif kind in SHEETS and kind != ".parquet" and _is_table_of_people(file):
+        elif kind in TABLES and is_table_of_people(header_of(file)):
             given.tables.append(file)
-        elif kind in SHEETS and re.search(r"cent(er|re)s?|coord", file.name, re.I):
+        elif kind in TABLES and re.search(r"cent(er|re)s?|coord", file.name, re.I):
             given.centers.append(file)
-        elif file.suffix.lower() in _SERIES:
+        elif file.suffix.lower() in NUMBERS and not _NO_SERIES.search(file.name):
             given.single.append(file)
+        else:
+            other.append(file.name)
+    matrices = [file for file in given.single if _MATRIX.search(file.name)]
+    if any("timeseries" in file.name for file in given.single):
+        given.single[:] = [file for file in given.single if file not in matrices]
+        other += [file.name for file in matrices]
+    if other:
+        print(f"{len(other)} files are not read: {some(other)}")
     return given
 
 
-def _is_table_of_people(path: Path) -> bool:
-    """By its header alone: it has a subject's column, or FreeSurfer's."""
-    if kind_of(path) == ".xlsx":
-        return True
-    with path.open("rb") as stream:
-        head = stream.readline(1 << 20).decode("utf-8", "replace")
-    names = [cell.strip().strip('"') for cell in re.split(r"[,;\t]", head)]
-    ids = {"sub_id", "subject", "participant_id", "subject_id", "subid"}
-    return bool(ids & {n.lower() for n in names}) or sum(map(is_structural, names)) > 1
+def _pack(given: _Given, only: Path | None) -> _Edges:
+    """Fisher z of the folder's ``.npz`` of all subjects' edges or matrices, if it has one."""
+    packs = [only] if only in given.packs else given.packs
+    if len(packs) > 1:
+        raise RequestError(
+            f"the folder holds {len(packs)} packs of connectivity",
+            found=some([path.name for path in packs]),
+            mend="give the one that is meant",
+        )
+    return _of_pack(packs[0]) if packs else _Edges({})
 
 
-def _people(tables: list[Path], only: Path | None) -> tuple[pd.DataFrame, list[Problem]]:
+def _made_already(path: Path) -> RequestError:
+    return RequestError(
+        f"{path.name} holds matrices that are made already",
+        expected="time series, to make others from",
+        mend='take measure="correlation" without shrinkage',
+    )
+
+
+def _of_pack(path: Path) -> _Edges:
+    try:
+        with np.load(path, allow_pickle=False) as pack:
+            arrays = {name: pack[name] for name in pack.files}
+    except Exception as error:  # a damaged file can make the parser raise anything
+        raise DataError(f"{path.name} cannot be read", expected="arrays of numbers and of text",
+                        found=str(error)[:120]) from error  # fmt: skip
+    wide = [a for a in arrays.values() if a.ndim in (2, 3) and a.dtype.kind in "if"]
+    flat = {n: a for n, a in arrays.items() if a.ndim == 1 and a.dtype.kind in "iufUS"
+            and len(wide) == 1 and len(a) == len(wide[0])}  # fmt: skip
+    names = [a for n, a in flat.items() if is_table_of_people([n])] or [*flat.values()]
+    scale = [float(a.item()) for n, a in arrays.items() if n in ("step", "scale") and a.size == 1]
+    if len(wide) != 1 or len(names) != 1 or (wide[0].dtype.kind == "i" and not scale):
+        raise DataError(
+            f"{path.name} is no pack of connectivity",
+            expected="one array of edges (subjects, edges) or matrices, one of the subjects' names "
+            "(SUB_ID), and for integers their step",
+            found=", ".join(f"{n} {a.shape} {a.dtype}" for n, a in arrays.items()) or "nothing",
+        )
+    subjects = [same_name(name) for name in names[0].astype(str)]
+    raw = wide[0] * np.float32(scale[0] if scale else 1)
+    kinds = [""] * len(raw)
+    if raw.ndim == 3:
+        raw, kinds = map(list, zip(*map(raw_edges, raw), strict=True))
+    edges, wrong = fisher_z(np.array(raw, np.float32), kinds)
+    edges = in_order(edges) if wide[0].ndim == 2 else edges
+    twice = Counter(subjects)
+    wrong = [f"{twice[s]} times in {path.name}: none is used" if twice[s] > 1 else said
+             for s, said in zip(subjects, wrong, strict=True)]  # fmt: skip
+    return _sound(subjects, edges, wrong)
+
+
+def _sound(subjects: Iterable[str], edges: NDArray, wrong: list[str]) -> _Edges:
+    """The edges with which nothing is wrong, by subject."""
+    rows = list(zip(subjects, without_signal(edges), wrong, strict=True))
+    problems = {name: said for name, _, said in rows if said}
+    return _Edges({name: row for name, row, said in rows if not said}, problems)
+
+
+def _people(
+    tables: list[Path], only: Path | None, packed: set[str] | None
+) -> tuple[pd.DataFrame, list[Problem]]:
     """All tables of a folder that speak of one cohort, joined by subject."""
-    order = sorted(tables, key=lambda path: (path != only, path.name))
-    people, problems = pd.DataFrame({"subject": pd.Series(dtype=str)}), []
-    for path, table, wrong, said in _of_one_cohort([(p, *read_who(p)) for p in order], only):
-        problems += wrong
-        if said:
-            print(f"{path.name}, {said}")
-        new = [c for c in table if c not in people.columns]
-        people = people.merge(table[["subject", *new]], on="subject", how="outer")
+    read = {path: read_who(path) for path in sorted(tables, key=lambda p: (p != only, p.name))}
+    meant = {*read[only][0]["subject"]} if only in read else packed
+    people = pd.DataFrame({"subject": pd.Series(dtype=str)})
+    problems: list[Problem] = []
+    for path in of_one_cohort({p: table for p, (table, _, _) in read.items()}, meant):
+        table, wrong, said = read[path]
+        table = table.assign(known=True) if "label" in table else table
+        print(f"{path.name}: {len(table)} subjects" + (f"; {said}" if said else ""))
+        people, torn = merged(people, table, path.name)
+        problems += [*wrong, *torn]
     if "label" not in people:
         raise DataError(
             "no table of phenotypes was found",
             expected="a CSV, TSV or xlsx with the subject (SUB_ID) and the diagnosis (DX_GROUP)",
-            found=", ".join(path.name for path in tables) or "no table of subjects",
+            found=some([path.name for path in tables]) or "no table of subjects",
+            mend="put it into the folder",
         )
-    bad = {row["subject"] for row in problems}
-    return people[~people["subject"].isin(bad)].reset_index(drop=True), problems
-
-
-def _of_one_cohort(tables: list[_Read], only: Path | None) -> list[_Read]:
-    """Tables that speak of the same people; RequestError where a folder holds two cohorts."""
-    cohorts: list[tuple[set[str], list[_Read]]] = []
-    for read in tables:
-        names, of = set(read[1]["subject"]), [read]
-        apart = [cohort for cohort in cohorts if not cohort[0] & names]
-        for others, near in (cohort for cohort in cohorts if cohort[0] & names):
-            names, of = names | others, [*near, *of]
-        cohorts = [*apart, (names, of)]
-    if only is not None:
-        meant = set(_pack(only)[0]) if only.suffix == ".npz" else set(tables[0][1]["subject"])
-        cohorts = [cohort for cohort in cohorts if cohort[0] & meant]
-    if len(cohorts) > 1:
-        raise RequestError(
-            f"the folder holds {len(cohorts)} cohorts that share no subject",
-            expected="tables, images and series of the same people",
-            found=" and ".join(
-                f"{len(names)} subjects of {', '.join(read[0].name for read in of)}"
-                for names, of in cohorts
-            ),
-            mend="name one file of the cohort that is meant: its .npz, or its table of features",
-        )
-    return cohorts[0][1] if cohorts else []
-
-
-def _pack(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """Names and Fisher z of an ``.npz`` of all subjects' edges or matrices."""
-    try:
-        with np.load(path, allow_pickle=False) as pack:
-            arrays = {name: pack[name] for name in pack.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path.name} cannot be read", found=type(error).__name__) from error
-    names = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind in "iuUS"]
-    wide = [a for a in arrays.values() if a.ndim in (2, 3) and a.dtype.kind in "if"]
-    scale = [float(a) for n, a in arrays.items() if a.ndim == 0 and n in ("step", "scale")]
-    if len(names) != 1 or len(wide) != 1 or len(names[0]) != len(wide[0]):
-        raise DataError(
-            f"{path.name} is no pack of connectivity",
-            expected="one array of edges (subjects, edges) or matrices, and one of their names",
-            found=", ".join(f"{n} {a.shape}" for n, a in arrays.items()) or "nothing",
-        )
-    edges = wide[0] if wide[0].ndim == 2 else upper(wide[0])
-    regions = _regions(edges.shape[1])
-    if regions % 1:
-        raise DataError(f"{path.name}: {edges.shape[1]} is no number of edges",
-                        expected="n (n - 1) / 2 of n regions, as 5253 of 103")  # fmt: skip
-    values = edges.astype(np.float32) * np.float32(scale[0] if scale else 1)
-    if not np.nanmax(np.abs(values)) > 1:
-        print(f"{path.name}: no value beyond 1, taken as correlations")
-        values = np.arctanh(np.clip(values, -0.9999999, 0.9999999))
-    return [same_name(name) for name in names[0]], _without_signal(values, int(regions))
-
-
-def _without_signal(edges: NDArray, n: int) -> NDArray[np.float32]:
-    """Edges of regions that go with nothing at all, exactly, are missing."""
-    edges = np.array(edges, np.float32)
-    dead = dead_regions(np.where(edges == 0, np.nan, edges), n)
-    i, j = np.triu_indices(n, 1)
-    for row in np.flatnonzero(dead.any(axis=1)):
-        edges[row, dead[row][i] | dead[row][j]] = np.nan
-    return edges
-
-
-def _of_packs(packs: list[Path], only: Path | None) -> dict[str, NDArray]:
-    if only is None and len(packs) > 1:
-        raise RequestError(
-            f"the folder holds {len(packs)} packs of connectivity",
-            found=", ".join(path.name for path in packs),
-            mend="give the one that is meant",
-        )
-    return dict(zip(*_pack(only or packs[0]), strict=True))
+    nameless = people["subject"].isin([row["subject"] for row in problems])
+    return people[~nameless].reset_index(drop=True), problems
 
 
 def _of_files(
-    files: list[Path], people: pd.DataFrame, atlas: str, measure: Measure, shrink: bool,
-    problems: list[Problem],
-) -> dict[str, NDArray]:  # fmt: skip
+    files: list[Path], people: pd.DataFrame, problems: list[Problem], atlas: str, **how: Any
+) -> _Edges:
     """Edges of every subject that has one file of series or of a matrix."""
+    owned = _owned(_of_atlas(files, atlas), people, problems)
+    table = pd.DataFrame({"subject": list(owned), "file": [str(path) for path in owned.values()]})
+    workers = 1 if len(table) < _ALONE else None
+    done = each(table, partial(_of_file, **how), columns=["file"], workers=workers)
+    problems += [{str(k): str(v) for k, v in r.items()} for r in done.failures.to_dict("records")]
+    ones: dict[str, _One] = dict(zip(done.rows["subject"], done.results, strict=True))
+    if not ones:
+        return _Edges({})
+    ones = _of_usual_regions(ones, problems)
+    if any(one.volumes for one in ones.values()) and how["shrink"]:
+        warnings.warn("how far covariances shrink follows the series' length, and so the site",
+                      stacklevel=3)  # fmt: skip
+    edges, wrong = fisher_z(np.array([one.edges for one in ones.values()], np.float32),
+                            [one.kind for one in ones.values()])  # fmt: skip
+    volumes = {name: one.volumes for name, one in ones.items() if one.volumes}
+    return _sound(ones, edges, wrong)._replace(
+        names=next(iter(ones.values())).names, volumes=volumes
+    )
+
+
+def _of_usual_regions(ones: dict[str, _One], problems: list[Problem]) -> dict[str, _One]:
+    """Those that have the same regions as most; the others are named."""
+    shapes = Counter((len(one.edges), one.names) for one in ones.values())
+    (usual, names), most = shapes.most_common(1)[0]
+    if 2 * most < len(ones):
+        raise DataError(
+            "most files have other regions than the rest",
+            expected="the same regions in all: a row for each volume, a column for each region",
+            found=some([f"{n}: {len(one.edges)} edges" for n, one in ones.items()]),
+            mend="transpose the series if their regions lie in rows; take files of one atlas",
+        )
+    alike = {s: one for s, one in ones.items() if (len(one.edges), one.names) == (usual, names)}
+    for name in [name for name in ones if name not in alike]:
+        same = len(ones[name].edges) == usual
+        said = "other names, or another order" if same else "another number"
+        problems.append({"subject": name, "problem": f"its regions have {said} than the others'"})
+    return alike
+
+
+def _owned(files: list[Path], people: pd.DataFrame, problems: list[Problem]) -> dict[str, Path]:
+    """The file of each subject that has one; the others' are named."""
     keys = {same_name(name): name for name in people["subject"]}
     if "file" in people:
-        keys |= {f: s for f, s in zip(people["file"], people["subject"], strict=True) if f}
+        of = people.dropna(subset="file").drop_duplicates("file", keep=False)
+        keys |= dict(zip(of["file"], of["subject"], strict=True))
     owned: dict[str, list[Path]] = defaultdict(list)
-    for file in _of_atlas(files, atlas):
-        owner = _owner(file, keys)
-        if owner is None:
-            problems.append({"subject": file.name, "problem": "no phenotype for this file"})
+    for file in files:
+        owners = _owners(file, keys)
+        if len(owners) == 1:
+            owned[owners.pop()].append(file)
         else:
-            owned[owner].append(file)
+            said = f"may be of {some(sorted(owners))}" if owners else "no phenotype for this file"
+            problems.append({"subject": file.name, "problem": said})
     for name in [n for n, of in owned.items() if len(of) > 1]:
-        listed = ", ".join(file.name for file in owned.pop(name))
-        problems.append({"subject": name, "problem": f"several files ({listed}): none is used"})
-    table = pd.DataFrame({"subject": list(owned), "file": [str(of[0]) for of in owned.values()]})
-    done = each(table, partial(_read_edges, measure=measure, shrink=shrink), columns=["file"])
-    problems += [{str(k): str(v) for k, v in r.items()} for r in done.failures.to_dict("records")]
-    edges = dict(zip(done.rows["subject"], done.results, strict=True))
-    usual = Counter(map(len, edges.values())).most_common(1)[0][0] if edges else 0
-    for name in [n for n, of in edges.items() if len(of) != usual]:
-        had, want = _regions(len(edges.pop(name))), _regions(usual)
-        problems.append({"subject": name, "problem": f"{had} regions, the others have {want}"})
-    return edges
+        listed = some([file.name for file in owned.pop(name)])
+        said = f"several files, none is used; keep one of {listed}"
+        problems.append({"subject": name, "problem": said})
+    return {name: of[0] for name, of in owned.items()}
 
 
-def _regions(edges: int) -> float:
-    return (1 + (1 + 8 * edges) ** 0.5) / 2
+def _owners(file: Path, keys: Mapping[str, str]) -> set[str]:
+    """Whose a file can be, by the first parts of its name, or its folder's, that name somebody."""
+    stem = file.name.split(".")[0]
+    levels = [[stem], [re.split(r"_(?:rois|func|atlas|task|ses|space|desc|run)", stem)[0]]]
+    for place in (stem, file.parent.name):
+        levels += [re.findall(r"sub-([A-Za-z0-9]+)", place), re.findall(r"\d{4,}", place)]
+    found = ({keys[p] for p in map(same_name, level) if p in keys} for level in levels)
+    return next(filter(None, found), set())
 
 
 def _of_atlas(files: list[Path], atlas: str) -> list[Path]:
-    """The series of one atlas, by what their names say."""
+    """The series of one atlas, by what their names or their folder's say."""
     tags: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        found = _ATLAS.search(file.name)
+        found = _ATLAS.search(file.name) or _ATLAS.search(file.parent.name)
         tags[(found[1] or found[2]).lower() if found else ""].append(file)
     named = sorted(tag for tag in tags if tag)
     wanted = _SAME_ATLAS.get(atlas, atlas).lower()
-    if len(named) < 2:
-        return files
-    if wanted not in named:
+    if len(named) > 1 and wanted not in named:
         raise RequestError(
             f"the folder has the series of {len(named)} atlases",
             expected="one of " + ", ".join(named),
             found=repr(atlas),
             mend=f"choose one, as in atlas={named[0]}",
         )
-    return tags[wanted]
+    if named and wanted not in named:
+        print(f"the series are of the atlas {named[0]}")
+    chosen = tags[wanted] if wanted in named else files
+    if len(chosen) < len(files):
+        print(f"{len(files) - len(chosen)} files of other atlases, or of none by name, not read")
+    return chosen
 
 
-def _owner(file: Path, keys: Mapping[str, str]) -> str | None:
-    """Whose a file is, by the parts of its name and its folder's."""
-    stem = file.name.split(".")[0]
-    parts = [stem, re.sub(r"_(rois|func|atlas|task|ses|space|desc|run)\b?.*", "", stem)]
-    for place in (stem, file.parent.name):
-        parts += re.findall(r"sub-([A-Za-z0-9]+)", place)
-        parts += [same_name(digits) for digits in re.findall(r"\d{4,}", place)]
-    return next((keys[part] for part in map(same_name, parts) if part in keys), None)
-
-
-def _read_edges(row: Mapping[str, str], *, measure: Measure, shrink: bool) -> NDArray:
+def _of_file(row: Mapping[str, str], *, measure: Measure, shrink: bool) -> _One:
     path = Path(row["file"])
-    values = _numbers(path)
+    names, values = read_numbers(path)
     square = values.ndim == 2 and values.shape[0] == values.shape[1]
     if square and path.suffix.lower() != ".1d" and "timeseries" not in path.name:
-        return _of_matrix(values)
+        if measure != "correlation" or shrink:
+            raise _made_already(path)
+        edges, kind = raw_edges(values)
+        return _One(edges, names, kind, 0)
     if values.ndim != 2 or len(values) < _LEAST:
         raise DataError(
             f"{path.name} is no time series of regions",
             expected=f"{_LEAST} volumes or more, a row each, and a column for each region",
             found=f"an array of shape {values.shape}",
         )
-    return edges_of(values, measure=measure, shrink=shrink)
-
-
-def _numbers(path: Path) -> NDArray:
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False)
-        with path.open(encoding="utf-8-sig") as stream:
-            head = stream.readline()
-        named = head.lstrip().startswith("#") or bool(re.search(r"[A-DF-Za-df-z]{2}", head))
-        apart = "," if "," in head else "\t" if "\t" in head else r"\s+"
-        return pd.read_csv(path, sep=apart, header=None, skiprows=int(named), comment="#",
-                           na_values=["n/a"]).to_numpy(float)  # fmt: skip
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path.name} cannot be read",
-            expected="rows of numbers, all as long",
-            found=" ".join(str(error).split())[:120],
-        ) from error
-
-
-def _of_matrix(matrix: NDArray) -> NDArray:
-    """Fisher z of a matrix of correlations, or of Fisher z already."""
-    i, j = np.triu_indices(len(matrix), 1)
-    if not np.allclose(matrix[i, j], matrix[j, i], atol=1e-5, equal_nan=True):
-        raise DataError("the matrix is not symmetric", expected="one of correlations")
-    edges, diagonal = upper(matrix.astype(np.float32)), np.diag(matrix)
-    of_ones = np.isclose(diagonal[np.isfinite(diagonal)], 1, atol=1e-3)
-    beyond = float(np.nanmax(np.abs(edges))) if edges.size else 0.0
-    if of_ones.any() and beyond > 1 + 1e-3:
-        raise DataError(
-            "the matrix is none of correlations",
-            expected="ones on the diagonal and values from -1 to 1, or Fisher's z",
-            found=f"a diagonal of 1 and values up to {beyond:.3g}",
-        )
-    edges = np.arctanh(np.clip(edges, -0.9999999, 0.9999999)) if of_ones.any() else edges
-    return _without_signal(edges[None], len(matrix))[0]
+    return _One(edges_of(values, measure=measure, shrink=shrink), names, "series", len(values))
 
 
 def _together(
-    people: pd.DataFrame, of_edges: dict[str, NDArray] | None, centers: list[Path],
-    problems: list[Problem], name: str,
-) -> Brains:  # fmt: skip
+    people: pd.DataFrame, pack: _Edges, centers: list[Path], problems: list[Problem], name: str
+) -> Brains:
     """People, edges and features by subject; who has neither is left out by name."""
-    of_edges = of_edges or {}
-    width = len(next(iter(of_edges.values()), []))
-    nobody = np.full(width, np.nan, np.float32)
-    edges = np.array([of_edges.get(s, nobody) for s in people["subject"]], np.float32)
     features = [c for c in people if is_structural(str(c))]
     structure = people[features].astype(float)
-    problems += [{"subject": s, "problem": "connectivity without a phenotype"}
-                 for s in of_edges if s not in set(people["subject"])]  # fmt: skip
-    there = structure.notna().any(axis=1).to_numpy()
-    there = there | ~np.isnan(edges).all(axis=1) if width else there
-    problems += [{"subject": s, "problem": "no series, no matrix and no structural feature"}
-                 for s in people["subject"][~there]]  # fmt: skip
-    if not there.any():
+    subjects, known = people["subject"], people["known"].notna().to_numpy()
+    width = len(next(iter(pack.of.values()), []))
+    nobody = np.full(width, np.nan, np.float32)
+    edges = np.array([pack.of.get(s, nobody) for s in subjects], np.float32)
+    there = structure.notna().any(axis=1).to_numpy() | ~np.isnan(edges).all(axis=1)
+    reasons = {s: "no series, no matrix and no structural feature" for s in subjects[~there]}
+    reasons |= dict.fromkeys(subjects[~known], "no phenotype beside its other data")
+    reasons |= dict.fromkeys({*pack.of} - {*subjects}, "connectivity without a phenotype")
+    named = {problem["subject"] for problem in problems}
+    problems += [{"subject": s, "problem": said} for s, said in (reasons | {**pack.wrong}).items()
+                 if s not in named]  # fmt: skip
+    if not (there & known).any():
         raise DataError(
             f"{name} holds nobody with a phenotype and an image",
             expected="series, matrices or FreeSurfer's tables whose names are in the phenotypes",
             found="; ".join(f"{p['subject']}: {p['problem']}" for p in problems[:3]),
+            mend="see that tables and files name the subjects alike",
         )
-    regions = _regions_of(centers, int(_regions(width)) if width else 0)
     who = completed(people.drop(columns=features))
-    return Brains(who, edges, structure, regions, False, problems).at(there)
+    length = subjects.map(dict(pack.volumes)).astype(float)
+    who["volumes"] = length.where(length.notna(), who["volumes"])
+    regions = _regions_of(centers, regions_in(width) if width else 0, pack.names)
+    return Brains(who, edges, structure, regions, False, problems).at(there & known)
 
 
-def _regions_of(centers: list[Path], n: int) -> pd.DataFrame:
+def _regions_of(centers: list[Path], n: int, names: tuple[str, ...]) -> pd.DataFrame:
     """Names, networks and centers; of an atlas of unknown centers, names alone."""
-    for path in centers:
-        table = pd.read_csv(path)
-        table.columns = [str(c).split(",")[-1].strip().lower() for c in table]
-        if len(table) == n and {"x", "y", "z"} <= set(table):
-            xyz = table[["x", "y", "z"]].astype(float)
-            names = [f"region {k}" for k in range(1, n + 1)]
-            return pd.DataFrame({"region": names, "network": networks_near(xyz)}).join(xyz)
-    names = [f"region {k}" for k in range(1, n + 1)]
-    blank = dict.fromkeys("xyz", np.nan)
-    return pd.DataFrame({"region": names, "network": "unknown"}).assign(**blank)
+    names = names if len({*names}) == n else tuple(str(k) for k in range(1, n + 1))
+    regions = pd.DataFrame({"region": [f"region {s}" if s.isdigit() else s for s in names]})
+    for path in centers if n else []:
+        table = read_table(path, kinds=TABLES)
+        table.columns = [str(c).lower() for c in table]
+        xyz = table.reindex(columns=[*"xyz"]).apply(pd.to_numeric, errors="coerce").astype(float)
+        if len(table) == n and np.isfinite(xyz).all(axis=None):
+            return regions.assign(network=networks_near(xyz)).join(xyz)
+        print(f"{path.name} is not of the {n} regions: not used")
+    return regions.assign(network="unknown", **dict.fromkeys("xyz", np.nan))

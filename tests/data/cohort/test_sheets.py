@@ -9,6 +9,7 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from nextaim_kit.data.cohort.sheets import header_of
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 
@@ -110,3 +111,43 @@ def test_a_table_that_mixes_decimal_marks_keeps_the_doubtful_cells_as_text(tmp_p
         table = read_table(tmp_path / "t.csv")
     assert table["f"].tolist() == ["0,5", "1,5"]
     assert table["g"].tolist() == [1.5, 2.5]
+
+
+def test_a_column_without_a_name_stands_beside_one_that_is_called_unnamed(tmp_path):
+    (tmp_path / "t.csv").write_text(",Unnamed: 0,subject\n0,1,a\n1,2,b\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table.columns.tolist() == ["Unnamed: 0 here", "Unnamed: 0", "subject"]
+    assert table["Unnamed: 0"].tolist() == [1, 2]
+    (tmp_path / "t.csv").write_text("Unnamed: 1,\nx,y\n")
+    assert read_table(tmp_path / "t.csv").columns.tolist() == ["Unnamed: 1", "Unnamed: 1 here"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", POINTS.encode()),
+        ("t.tsv.gz", gzip.compress(TABS.encode(), mtime=0)),
+        ("t.csv", TABS.encode("utf-16")),
+        ("t.csv", b"\r\nsep=;\r\n" + COMMAS.encode()),
+        ("t.txt", ("\n\n" + TABS).encode("utf-8-sig")),
+    ],
+)
+def test_names_of_columns_are_read_without_the_rest(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert header_of(tmp_path / name) == ["subject", "site", "f"]
+
+
+def test_what_is_no_table_has_no_names_of_columns(tmp_path):
+    TABLE.to_excel(tmp_path / "t.xlsx", index=False)
+    assert header_of(tmp_path / "t.xlsx") == ["subject", "site", "f"]
+    for name, content in {"a.csv": b"", "b.csv": b"a\0b", "c.csv.gz": b"\x1f\x8b", "d.xlsx": b"PK",
+                          "e.csv.gz": gzip.compress(b"a" * 99, mtime=0)[:20]}.items():  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        assert header_of(tmp_path / name) == []
+
+
+def test_other_endings_are_tables_where_they_are_asked_for(tmp_path):
+    (tmp_path / "t.txt").write_text(TABS)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.txt", kinds=(".txt",)), TABLE)
+    with pytest.raises(RequestError, match=r"is no table(.|\n)*a file \.txt"):
+        read_table(tmp_path / "t.csv", kinds=(".txt",))
