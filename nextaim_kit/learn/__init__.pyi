@@ -20,6 +20,7 @@ from .predictions import pooled as pooled
 from .recipe import Recipe as Recipe
 from .selection import selection_frequency as selection_frequency
 from .selection import stability as stability
+from .splits import external_split as external_split
 from .splits import leave_one_site_out as leave_one_site_out
 from .splits import patient_folds as patient_folds
 from .splits import rotations as rotations

@@ -152,6 +152,17 @@ def leave_one_site_out(cohort: pd.DataFrame, *, column: str = "site") -> dict[st
     return split
 
 
+def external_split(here: int, there: int) -> dict[str, Split]:
+    """Train on the first `here` rows of two joined cohorts, test on the `there` that follow.
+
+    Examples
+    --------
+    >>> {name: (len(train), len(test)) for name, (train, test) in external_split(5, 3).items()}
+    {'external': (5, 3)}
+    """
+    return {"external": (np.arange(here), np.arange(here, here + there))}
+
+
 def _of_whole_patients(patients: pd.Series, n_splits: int, seed: int) -> list[Split]:
     if patients.nunique() < n_splits:
         raise DataError(

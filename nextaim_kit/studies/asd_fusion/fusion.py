@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Rows(Dataset):
 
 @dataclass(frozen=True)
 class Network:
-    """A network of one or several modalities, trained with one loss.
+    """A network of one or several modalities, trained with one loss; of several, their mean logit.
 
     The first layers see each block in the span of the training subjects (`learn.dual.Span`), where
     gradients with weight decay lead to the same network, in a fraction of the time. The network
@@ -105,7 +105,11 @@ class Network:
     parts : sequence of {"function", "structure"}
     folder : Path
         Checkpoints go below it.
-    recipe : Recipe
+    epochs : int
+        At most: with 15 that are no better the training ends.
+    members : int
+        Networks that differ in their seed, and so in the sixth of the subjects that chooses their
+        epoch.
     blocks : mapping
         Further settings of `Blocks`.
     net : mapping
@@ -114,17 +118,32 @@ class Network:
 
     parts: Sequence[Part]
     folder: Path
-    recipe: Recipe = RECIPE
+    epochs: int = RECIPE.epochs
+    members: int = 1
     blocks: Mapping[str, Any] = field(default_factory=dict)
     net: Mapping[str, Any] = field(default_factory=dict)
 
+    def of(self, parts: Sequence[Part]) -> Network:
+        """The same of other modalities."""
+        return replace(self, parts=parts)
+
     def __call__(self, train: Brains, seed: int) -> Fitted:
-        """Train; a sixth of the subjects choose the epoch and the threshold."""
+        """Train on those subjects that have one of the modalities."""
         there = np.flatnonzero(of_any(train, self.parts))
         given = train.at(there)
+        found = [self._member(given, seed + 100 * k) for k in range(self.members)]
+        inner = np.full(len(train), np.nan)
+        with warnings.catch_warnings():  # whoever is in no validation part
+            warnings.filterwarnings("ignore", "Mean of empty slice")
+            inner[there] = np.nanmean([one.inner for one in found], axis=0)
+        known = ~np.isnan(inner)
+        threshold = operating_point(train.y[known], sigmoid(inner[known]))
+        return Fitted(partial(_mean_logit, found), threshold, inner, [one.model for one in found])
+
+    def _member(self, given: Brains, seed: int) -> Fitted:
+        """One network; a sixth of the subjects choose its epoch."""
         first, val = patient_folds(given.table, 6, seed=seed, by=("label",))[0]
-        blocks = Blocks(self.parts, **self.blocks)
-        blocks.fit(given.at(first))
+        blocks = Blocks(self.parts, **self.blocks).fit(given.at(first))
         apart = blocks.apart(given)
         spans = {part: Span().fit(values[first]) for part, values in apart.items()}
         small = {part: spans[part].transform(values) for part, values in apart.items()}
@@ -132,37 +151,17 @@ class Network:
         parts = [Rows([v[rows] for v in small.values()], given.y[rows]) for rows in (first, val)]
         task = Task(partial(FusionNet, sizes, **self.net), nn.BCEWithLogitsLoss(), *parts)
         folder = self.folder / f"{'_'.join(self.parts)}_{seed}_{digest(given)}"
-        found = train_network(task, self.recipe, folder=folder, seed=seed)
+        found = train_network(task, replace(RECIPE, epochs=self.epochs), folder=folder, seed=seed)
         net = whole(found.net, spans, self.net)
-        logit = partial(_logit, blocks, net)
-        inner = np.full(len(train), np.nan)
-        inner[there[val]] = logit(given.at(val))
-        threshold = operating_point(given.y[val], sigmoid(inner[there[val]]))
-        return Fitted(logit, threshold, inner, (blocks, net, found.history))
+        inner = np.full(len(given), np.nan)
+        inner[val] = _logit(blocks, net, given.at(val))
+        return Fitted(partial(_logit, blocks, net), 0.5, inner, (blocks, net, found.history))
 
 
 def digest(brains: Brains) -> str:
     """A short name for whom a network is trained on, so that no other's checkpoint is taken."""
     who = brains.table[["subject", "label"]].astype(str).agg(" ".join, axis=1)
     return hashlib.sha256("\n".join(who).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """The mean logit of several networks that differ in their seed, and so in their validation."""
-
-    network: Network
-    members: int = 5
-
-    def __call__(self, train: Brains, seed: int) -> Fitted:
-        """Train all."""
-        found = [self.network(train, seed + 100 * k) for k in range(self.members)]
-        with warnings.catch_warnings():  # whoever is in no validation part
-            warnings.filterwarnings("ignore", "Mean of empty slice")
-            inner = np.nanmean([one.inner for one in found], axis=0)
-        known = ~np.isnan(inner)
-        threshold = operating_point(train.y[known], sigmoid(inner[known]))
-        return Fitted(partial(_mean_logit, found), threshold, inner, found)
 
 
 def _mean_logit(found: Sequence[Fitted], brains: Brains) -> NDArray[np.float64]:
