@@ -215,7 +215,9 @@ def _run(loop: Loop, folder: Path, workers: int | None) -> History:
         enable_version_counter=False,
     )  # fmt: skip
     patience = recipe.patience
-    stop = [EarlyStopping(task.monitor, mode=task.mode, patience=patience)] if patience else []
+    # At the end of validation, before `Last` writes: a resumed epoch has no value to look at.
+    when: dict[str, Any] = {"mode": task.mode, "check_on_train_epoch_end": False}
+    stop = [EarlyStopping(task.monitor, patience=patience, **when)] if patience else []
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         devices=1,

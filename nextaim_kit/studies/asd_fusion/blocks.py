@@ -68,12 +68,13 @@ class Blocks:
         return self
 
     def apart(self, brains: Brains) -> dict[Part, NDArray[np.float32]]:
-        """Numbers of each part, shape (subjects, size)."""
+        """Numbers of each part, shape (subjects, size); zeros where a subject lacks it."""
         blocks = {}
         for part in self.parts:
             values = self._centered(part, self._numbers(part, brains), brains)
             mean, scale = self._scale[part]
             blocks[part] = ((values - mean) / scale).astype(np.float32, copy=False)
+            blocks[part][~brains.has(part)] = 0
         return blocks
 
     def transform(self, brains: Brains) -> NDArray[np.float32]:

@@ -71,6 +71,12 @@ class Brains:
         """Which subjects have structural features."""
         return self.structure.notna().any(axis=1).to_numpy()
 
+    def has(self, part: str) -> NDArray[np.bool_]:
+        """Which subjects have a modality, "function" or "structure"; all have "confounds"."""
+        if part == "confounds":
+            return np.ones(len(self), bool)
+        return self.functional if part == "function" else self.structural
+
     def at(self, rows: NDArray) -> Brains:
         """Some of the subjects, by position or by a mask."""
         rows = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, int)

@@ -105,7 +105,7 @@ class Votes:
         """Fit on training subjects."""
         from sklearn.linear_model import LogisticRegression
 
-        has = {part: present(train, part) for part in self.of}
+        has = {part: train.has(part) for part in self.of}
         fitted = {part: fit(train.at(has[part]), seed) for part, fit in self.of.items()}
         inner = np.full((len(train), len(fitted)), np.nan)
         for k, part in enumerate(fitted):
@@ -126,7 +126,7 @@ class Votes:
 def _voted(
     fitted: Mapping[Part, Fitted], weights: NDArray, intercept: float, brains: Brains
 ) -> NDArray[np.float64]:
-    said = [np.where(present(brains, part), one.logit(brains), np.nan)
+    said = [np.where(brains.has(part), one.logit(brains), np.nan)
             for part, one in fitted.items()]  # fmt: skip
     return _weighed(np.column_stack(said), weights, intercept)
 
@@ -139,16 +139,9 @@ def _weighed(said: NDArray, weights: NDArray, intercept: float) -> NDArray[np.fl
         return np.where(share > 0, np.nansum(said * weights, axis=1) / share + intercept, np.nan)
 
 
-def present(brains: Brains, part: Part) -> NDArray[np.bool_]:
-    """Which subjects have a modality."""
-    if part == "confounds":
-        return np.ones(len(brains), bool)
-    return brains.functional if part == "function" else brains.structural
-
-
 def of_any(brains: Brains, parts: Sequence[Part]) -> NDArray[np.bool_]:
     """Which subjects have one of several modalities, and so can be judged by them."""
-    return np.logical_or.reduce([present(brains, part) for part in parts])
+    return np.logical_or.reduce([brains.has(part) for part in parts])
 
 
 def sigmoid(logit: NDArray) -> NDArray[np.float64]:
