@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.feature_checks import check_beside, check_features
+from nextaim_kit.learn.final import Final, Seen
 from nextaim_kit.learn.intervals import Interval
 from nextaim_kit.learn.method import Method, Setting
 from nextaim_kit.learn.metrics import auc, operating_point
@@ -130,17 +132,9 @@ def nested_cv(
     >>> found.pooled().groupby("y")["called"].mean().tolist()
     [0.0, 1.0]
     """
-    rows = _labeled(table)
-    check_features(table, features)
     if repeats < 1:
         raise RequestError("repeats is out of bounds", expected="1 or more", found=str(repeats))
-    combat = method.combat
-    beside = [] if combat is None else [combat.site, *combat.covariates]
-    check_beside(table, beside)
-    columns = [*features, *(name for name in beside if name not in features)]
-    plan = _Plan(table, columns, method, method.settings(len(features)), {})
-    if method.leaky:
-        plan.rankings.update(_rankings(plan, rows, seed))
+    plan, rows = _planned(table, features, method, seed)
     tasks = _tasks(table, rows, outer, repeats, seed, splits, method.by)
     done = parallel((delayed(outer_fold)(plan, *task) for task in tasks), n_jobs=n_jobs)
     predictions, chosen, models, tested = zip(*done, strict=True)
@@ -153,32 +147,23 @@ def nested_cv(
     )
 
 
-def external_test(
-    table: pd.DataFrame,
-    external: pd.DataFrame,
-    features: Sequence[str],
-    method: Method,
-    *,
-    seed: int = 0,
-) -> NestedResult:
-    """Train a model on all of one table, and test it once on another.
+def final_model(
+    table: pd.DataFrame, features: Sequence[str], method: Method, *, seed: int = 0
+) -> Final:
+    """Train a model on all patients of a table, to be used and tested on others.
 
-    Selection, hyper-parameters and threshold are chosen by inner folds of `table`. The patients
-    of `external` take no part in anything that is fitted.
+    Selection, hyper-parameters and threshold are chosen by inner folds of these patients, as in
+    the outer folds of `nested_cv`, which tells how well a model made so does on others.
 
     Parameters
     ----------
-    table, external : DataFrame
-        As for `nested_cv`; of `external` only the columns of `table` are used.
-    features : sequence of str
-    method : Method
-    seed : int
+    table, features, method, seed
+        As for `nested_cv`.
 
     Raises
     ------
-    DataError
-        If the external table lacks a feature, has an infinite one or one that is not numeric,
-        patients of both outcomes are not there, or a subject is in both tables.
+    RequestError, DataError
+        As `nested_cv`.
 
     Examples
     --------
@@ -186,30 +171,18 @@ def external_test(
     >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
     >>> simple = Method("logistic", ["none"], grid={"C": [1.0]}, inner=2)
     >>> here, there = (table[table["site"] == site] for site in "AB")
-    >>> external_test(here, there, ["size"], simple).predictions["site"].unique().tolist()
+    >>> final_model(here, ["size"], simple).predictions(there)["site"].unique().tolist()
     ['B']
     """
-    missing = [name for name in features if name not in external]
-    if missing:
-        raise DataError(
-            f"the external table lacks {len(missing)} of {len(features)} features",
-            expected="all features that the model learns from",
-            found="absent: " + ", ".join(missing[:5]),
-            mend="measure both cohorts alike, or name the features of both in feature_columns",
-        )
-    both = sorted(set(table["subject"].astype(str)) & set(external["subject"].astype(str)))
-    if both:
-        raise DataError(
-            f"{len(both)} subjects of the external table are in the table too",
-            expected="other patients",
-            found=", ".join(both[:5]),
-            mend="take them out of one table; where they are others, give them other names",
-        )
-    _labeled(external)
-    every = pd.concat([table, external[[c for c in table if c in external]]], ignore_index=True)
-    split = np.split(np.arange(len(every)), [len(table)])
-    splits = {"external": (split[0], split[1])}
-    return nested_cv(every, features, method, splits=splits, seed=seed)
+    plan, rows = _planned(table, features, method, seed)
+    seed = _seed(seed, 0, 1)
+    with threadpool_limits(1):
+        setting, inner_auc, threshold = choose(plan, rows, seed)
+        fitted = _pipeline(plan, setting, seed).fit(*_rows(plan, rows))
+    return Final(
+        fitted, list(features), threshold, _told(fitted, setting, inner_auc),
+        Seen.of(table["subject"].iloc[rows]), tuple(plan.columns[len(features) :]),
+    )  # fmt: skip
 
 
 def shuffled_aucs(
@@ -259,51 +232,6 @@ def shuffled_aucs(
     return found
 
 
-def check_features(table: pd.DataFrame, features: Sequence[str]) -> None:
-    """Refuse features that are not there, not numeric, or infinite.
-
-    Raises
-    ------
-    RequestError, DataError
-        Naming them.
-    """
-    missing = [name for name in features if name not in table]
-    if missing or not len(features) or {"label", "site", "subject"} & set(features):
-        raise RequestError(
-            "these features cannot be used",
-            expected="columns of the table other than subject, site and label",
-            found="absent: " + ", ".join(missing) if missing else f"{list(features)[:5]}",
-        )
-    numeric = pd.api.types.is_numeric_dtype
-    wrong = [name for name in features if not numeric(table[name])]
-    if not wrong:
-        finite = ~np.isinf(table[list(features)].to_numpy(float, na_value=np.nan)).any(axis=0)
-        wrong = [name for name, good in zip(features, finite, strict=True) if not good]
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} features are not finite numbers: {', '.join(map(str, wrong[:5]))}",
-            expected="numeric columns, missing values empty",
-            found=", ".join(f"{name} ({table[name].dtype})" for name in wrong[:5]),
-            mend="leave those columns out, or correct their cells",
-        )
-
-
-def check_beside(table: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Refuse a harmonization whose site or covariates are not there.
-
-    Raises
-    ------
-    RequestError
-        Naming them.
-    """
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise RequestError(
-            f"the table has no column {', '.join(map(repr, missing))} to harmonize by",
-            found=", ".join(map(str, table.columns[:8])),
-        )
-
-
 def _labeled(table: pd.DataFrame) -> NDArray[np.int64]:
     """Positions of the rows that have a label, after a look at the labels."""
     for column in ("subject", "site", "label"):
@@ -324,6 +252,22 @@ def _labeled(table: pd.DataFrame) -> NDArray[np.int64]:
             mend="add patients of the other class, or code the outcome as 0 and 1",
         )
     return rows
+
+
+def _planned(
+    table: pd.DataFrame, features: Sequence[str], method: Method, seed: int
+) -> tuple[_Plan, NDArray[np.int64]]:
+    """What all folds share, and the rows that have a label."""
+    rows = _labeled(table)
+    check_features(table, features)
+    combat = method.combat
+    beside = [] if combat is None else [combat.site, *combat.covariates]
+    check_beside(table, beside)
+    columns = [*features, *(name for name in beside if name not in features)]
+    plan = _Plan(table, columns, method, method.settings(len(features)), {})
+    if method.leaky:
+        plan.rankings.update(_rankings(plan, rows, seed))
+    return plan, rows
 
 
 def _tasks(
@@ -377,9 +321,14 @@ def outer_fold(
         p = fitted.predict_proba(X)[:, 1].astype(float)
     predictions = plan.table[["subject", "site"]].iloc[test].reset_index(drop=True)
     predictions = predictions.assign(fold=name, repeat=repeat, y=y, p=p, threshold=threshold)
+    chosen = {"fold": name, "repeat": repeat, **_told(fitted, setting, inner_auc)}
+    return predictions, chosen, fitted, test
+
+
+def _told(fitted: Pipeline, setting: Setting, inner_auc: float) -> dict[str, Any]:
     kept = len(fitted["select"].selected_)
-    chosen = {"fold": name, "repeat": repeat, "selector": setting["selector"], "k": kept}
-    return predictions, {**chosen, **setting["hyper"], "inner_auc": inner_auc}, fitted, test
+    chosen = {"selector": setting["selector"], "k": kept}
+    return {**chosen, **setting["hyper"], "inner_auc": inner_auc}
 
 
 def choose(plan: _Plan, train: NDArray[np.int64], seed: int) -> tuple[Setting, float, float]:

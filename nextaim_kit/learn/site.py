@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.feature_checks import check_beside, check_features
 from nextaim_kit.learn.metrics import Interval, auc, macro_auc, macro_auc_interval
 from nextaim_kit.learn.models import Model, pipeline
-from nextaim_kit.learn.nested import check_beside, check_features
 from nextaim_kit.learn.splits import patient_folds
 
 

@@ -59,7 +59,7 @@ if external:
     others = data.load_cohort(external, columns=("image",))
     far, others, failures = spots.load(data.require_labels(others))
     p = learn.apply(nets[0].net, far)[:, 0].sigmoid().numpy()
-    alone = learn.external_test(table, others, ["size"], simple, seed=seed).predictions
+    alone = learn.final_model(table, ["size"], simple, seed=seed).predictions(others)
     there = {"": spots.predictions(others, slice(None), p, 0), "size": alone}
     elsewhere = learn.compare_models(there, n_boot=n_boot, seed=seed)[0]
     run.metrics(elsewhere.assign(metric="external_" + elsewhere["metric"]), only=["external_auc"])
