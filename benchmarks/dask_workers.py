@@ -22,12 +22,13 @@ import pandas as pd
 from distributed import LocalCluster
 
 from nextaim_kit.files import write_text
+from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.nested import NestedResult, nested_cv
 from nextaim_kit.machine.cluster import disconnect
 from nextaim_kit.machine.limits import cpu_count
 
 PATIENTS, FEATURES, WORKERS = 160, 100, 2
-CHOICES = {"selectors": ("mrmr", "xgboost"), "ks": (5, 10, 20), "outer": 5, "inner": 4}
+METHOD, OUTER = Method("xgboost", ("mrmr", "xgboost"), ks=(5, 10, 20), inner=4), 5
 NAMES = [f"f{number:03d}" for number in range(FEATURES)]
 
 
@@ -58,9 +59,9 @@ def dask_workers() -> Iterator[None]:
 def clocked(n_jobs: int, repeats: int) -> tuple[float, float, NestedResult]:
     """Seconds to start, seconds to validate, and the result."""
     began = time.perf_counter()
-    nested_cv(cohort(), NAMES[:3], ks=(1,), outer=2, inner=2, n_jobs=n_jobs)
+    nested_cv(cohort(), NAMES[:3], Method(ks=(1,), inner=2), outer=2, n_jobs=n_jobs)
     started = time.perf_counter()
-    result = nested_cv(cohort(), NAMES, **CHOICES, repeats=repeats, n_jobs=n_jobs)
+    result = nested_cv(cohort(), NAMES, METHOD, outer=OUTER, repeats=repeats, n_jobs=n_jobs)
     return started - began, time.perf_counter() - started, result
 
 
@@ -91,7 +92,8 @@ def main() -> None:
         "hardware": f"{cpu_count()} cores",
         "patients": PATIENTS,
         "features": FEATURES,
-        **{name: CHOICES[name] for name in ("selectors", "ks", "outer", "inner")},
+        **{name: getattr(METHOD, name) for name in ("selectors", "ks", "inner")},
+        "outer": OUTER,
         "repeats": options.repeats,
         "workers": WORKERS,
         "seconds": {name: round(seconds, 1) for name, (_, seconds, _) in found.items()},

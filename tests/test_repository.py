@@ -107,6 +107,14 @@ def test_an_entry_module_loads_nothing_heavy(module):
     assert not HEAVY & set(done.stdout.split())
 
 
+def test_a_function_has_at_most_eight_parameters():
+    for path in (PROJECT / "nextaim_kit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                given = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                assert len([a for a in given if a.arg != "self"]) <= 8, f"{path.name}: {node.name}"
+
+
 def test_the_layers_of_the_package_are_kept():
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)

@@ -5,13 +5,16 @@ from .harmonization import ComBat as ComBat
 from .inference import apply as apply
 from .intervals import interval as interval
 from .intervals import mean_interval as mean_interval
+from .method import Method as Method
 from .metrics import auc_interval as auc_interval
 from .metrics import below_chance as below_chance
 from .metrics import decision_curve as decision_curve
 from .metrics import evaluate as evaluate
 from .metrics import evaluate_by as evaluate_by
 from .metrics import within_auc_interval as within_auc_interval
-from .nested import external_test as external_test
+from .model_file import load_models as load_models
+from .model_file import save_models as save_models
+from .nested import final_model as final_model
 from .nested import nested_cv as nested_cv
 from .nested import shuffled_aucs as shuffled_aucs
 from .predictions import by_repeat as by_repeat

@@ -51,10 +51,10 @@ def shap_out_of_fold(
 
     Examples
     --------
-    >>> from nextaim_kit.learn.nested import nested_cv
+    >>> from nextaim_kit.learn import Method, nested_cv
     >>> y = [0, 1] * 20
     >>> table = pd.DataFrame({"subject": range(40), "site": "A", "label": y, "size": y})
-    >>> found = nested_cv(table, ["size"], selectors=["none"], outer=2, inner=2)
+    >>> found = nested_cv(table, ["size"], Method(selectors=["none"], inner=2), outer=2)
     >>> values, features = shap_out_of_fold(found, table, ["size"])
     >>> bool((values["size"][features["size"] == 1] > 0).all())
     True
@@ -100,10 +100,10 @@ def permutation_importance(
 
     Examples
     --------
-    >>> from nextaim_kit.learn.nested import nested_cv
+    >>> from nextaim_kit.learn import Method, nested_cv
     >>> y = [0, 1] * 20
     >>> table = pd.DataFrame({"subject": range(40), "site": "A", "label": y, "size": y})
-    >>> found = nested_cv(table, ["size"], selectors=["none"], outer=2, inner=2)
+    >>> found = nested_cv(table, ["size"], Method(selectors=["none"], inner=2), outer=2)
     >>> bool(permutation_importance(found, table, ["size"])["drop"][0] > 0.3)
     True
     """

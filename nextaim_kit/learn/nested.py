@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,19 @@ import numpy as np
 import pandas as pd
 from joblib import delayed
 from numpy.typing import NDArray
-from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.feature_checks import check_beside, check_features
+from nextaim_kit.learn.final import Final, Seen
 from nextaim_kit.learn.intervals import Interval
+from nextaim_kit.learn.method import Method, Setting
 from nextaim_kit.learn.metrics import auc, operating_point
-from nextaim_kit.learn.models import GRIDS, Model, estimator, pipeline
+from nextaim_kit.learn.models import estimator, pipeline
 from nextaim_kit.learn.predictions import auc_over_folds, by_repeat, pooled
-from nextaim_kit.learn.selection import Kind
 from nextaim_kit.learn.splits import Split, patient_folds
 from nextaim_kit.machine.workers import parallel
-
-Setting = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,31 +68,21 @@ class _Plan:
 
     table: pd.DataFrame
     columns: list[str]
-    model: Model
+    method: Method
     settings: list[Setting]
-    inner: int
-    by: tuple[str, ...]
-    combat: Any
     rankings: dict[str, list[str]]
 
 
 def nested_cv(
     table: pd.DataFrame,
     features: Sequence[str],
+    method: Method,
     *,
-    model: Model = "xgboost",
-    selectors: Sequence[Kind] = ("mrmr",),
-    ks: Sequence[int] = (5, 10, 20),
-    grid: Mapping[str, Sequence[Any]] | None = None,
     outer: int = 5,
-    inner: int = 4,
     repeats: int = 1,
-    combat: Any | None = None,
+    splits: Mapping[str, Split] | Sequence[Split] | None = None,
     seed: int = 0,
     n_jobs: int | None = None,
-    splits: Mapping[str, Split] | Sequence[Split] | None = None,
-    by: Sequence[str] = ("label",),
-    leaky: bool = False,
 ) -> NestedResult:
     """Test a model on patients that had no part in any of its choices.
 
@@ -108,26 +97,16 @@ def nested_cv(
     table : DataFrame
         ``subject``, ``site``, ``label`` (0, 1; rows without are left out), the features.
     features : sequence of str
-    model : {"xgboost", "logistic", "mlp"}
-    selectors : sequence of {"mrmr", "xgboost", "mutual_information", "none"}
-    ks : sequence of int
-        Numbers of features to try; no more than there are.
-    grid : mapping of str to sequence, optional
-        Hyper-parameters to try, all combinations; by default ``models.GRIDS[model]``.
-    outer, inner, repeats : int
-        Folds outside and inside; how often all is repeated with other folds.
-    combat : ComBat, optional
-        Harmonization; a site that it has not seen in a training part is its own to refuse.
+    method : Method
+        What is chosen from in every training part, and how.
+    outer, repeats : int
+        Folds that are tested; how often all is repeated with other folds.
+    splits : mapping of str to (train, test), or sequence of them, optional
+        Row positions in `table` instead of outer folds, such as `leave_one_site_out` gives.
     seed : int
     n_jobs : int, optional
         Processes over outer folds, by default this machine's cores, or with ``NEXTAIM_DASK`` the
         workers of that scheduler (`machine.workers`). The numbers do not depend on it.
-    splits : mapping of str to (train, test), or sequence of them, optional
-        Row positions in `table` instead of outer folds, such as `leave_one_site_out` gives.
-    by : sequence of str
-        What folds are alike in, the label first: ``("label", "site")``.
-    leaky : bool
-        For teaching, and wrong: rank the features on all rows, those to be tested among them.
 
     Raises
     ------
@@ -148,27 +127,15 @@ def nested_cv(
     --------
     >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": ["A", "B"] * 12})
     >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
-    >>> simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
-    >>> found = nested_cv(table, ["size"], outer=3, **simple)
+    >>> simple = Method("logistic", ["none"], grid={"C": [1.0]}, inner=2)
+    >>> found = nested_cv(table, ["size"], simple, outer=3)
     >>> found.pooled().groupby("y")["called"].mean().tolist()
     [0.0, 1.0]
     """
-    rows = _labeled(table)
-    check_features(table, features)
-    if not selectors or not ks or min(ks) < 1 or repeats < 1:
-        raise RequestError(
-            "nothing to choose from",
-            expected="a selector, numbers of features and repeats, at least 1",
-            found=f"selectors {list(selectors)}, ks {list(ks)}, repeats {repeats}",
-        )
-    beside = [] if combat is None else [combat.site, *combat.covariates]
-    check_beside(table, beside)
-    columns = [*features, *(name for name in beside if name not in features)]
-    settings = _settings(model, selectors, [min(k, len(features)) for k in ks], grid)
-    plan = _Plan(table, columns, model, settings, inner, tuple(by), combat, {})
-    if leaky:
-        plan.rankings.update(_rankings(plan, rows, seed))
-    tasks = _tasks(table, rows, outer, repeats, seed, splits, by)
+    if repeats < 1:
+        raise RequestError("repeats is out of bounds", expected="1 or more", found=str(repeats))
+    plan, rows = _planned(table, features, method, seed)
+    tasks = _tasks(table, rows, outer, repeats, seed, splits, method.by)
     done = parallel((delayed(outer_fold)(plan, *task) for task in tasks), n_jobs=n_jobs)
     predictions, chosen, models, tested = zip(*done, strict=True)
     return NestedResult(
@@ -180,72 +147,63 @@ def nested_cv(
     )
 
 
-def external_test(
-    table: pd.DataFrame, external: pd.DataFrame, features: Sequence[str], **method: Any
-) -> NestedResult:
-    """Train a model on all of one table, and test it once on another.
+def final_model(
+    table: pd.DataFrame, features: Sequence[str], method: Method, *, seed: int = 0
+) -> Final:
+    """Train a model on all patients of a table, to be used and tested on others.
 
-    Selection, hyper-parameters and threshold are chosen by inner folds of `table`. The patients
-    of `external` take no part in anything that is fitted.
+    Selection, hyper-parameters and threshold are chosen by inner folds of these patients, as in
+    the outer folds of `nested_cv`, which tells how well a model made so does on others.
 
     Parameters
     ----------
-    table, external : DataFrame
-        As for `nested_cv`; of `external` only the columns of `table` are used.
-    features : sequence of str
-    **method
-        Further parameters of `nested_cv`, but for those of its outer folds.
+    table, features, method, seed
+        As for `nested_cv`.
 
     Raises
     ------
-    DataError
-        If the external table lacks a feature, has an infinite one or one that is not numeric,
-        patients of both outcomes are not there, or a subject is in both tables.
+    RequestError, DataError
+        As `nested_cv`.
 
     Examples
     --------
     >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": ["A", "B"] * 12})
     >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
-    >>> simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
+    >>> simple = Method("logistic", ["none"], grid={"C": [1.0]}, inner=2)
     >>> here, there = (table[table["site"] == site] for site in "AB")
-    >>> external_test(here, there, ["size"], **simple).predictions["site"].unique().tolist()
+    >>> final_model(here, ["size"], simple).predictions(there)["site"].unique().tolist()
     ['B']
     """
-    missing = [name for name in features if name not in external]
-    if missing:
-        raise DataError(
-            f"the external table lacks {len(missing)} of {len(features)} features",
-            expected="all features that the model learns from",
-            found="absent: " + ", ".join(missing[:5]),
-            mend="measure both cohorts alike, or name the features of both in feature_columns",
-        )
-    both = sorted(set(table["subject"].astype(str)) & set(external["subject"].astype(str)))
-    if both:
-        raise DataError(
-            f"{len(both)} subjects of the external table are in the table too",
-            expected="other patients",
-            found=", ".join(both[:5]),
-            mend="take them out of one table; where they are others, give them other names",
-        )
-    _labeled(external)
-    every = pd.concat([table, external[[c for c in table if c in external]]], ignore_index=True)
-    split = np.split(np.arange(len(every)), [len(table)])
-    return nested_cv(every, features, splits={"external": (split[0], split[1])}, **method)
+    plan, rows = _planned(table, features, method, seed)
+    seed = _seed(seed, 0, 1)
+    with threadpool_limits(1):
+        setting, inner_auc, threshold = choose(plan, rows, seed)
+        fitted = _pipeline(plan, setting, seed).fit(*_rows(plan, rows))
+    return Final(
+        fitted, list(features), threshold, _told(fitted, setting, inner_auc),
+        Seen.of(table["subject"].iloc[rows]), tuple(plan.columns[len(features) :]),
+    )  # fmt: skip
 
 
 def shuffled_aucs(
-    table: pd.DataFrame, features: Sequence[str], *, permutations: int, seed: int = 0, **method: Any
+    table: pd.DataFrame,
+    features: Sequence[str],
+    method: Method,
+    *,
+    permutations: int,
+    seed: int = 0,
+    **folds: Any,
 ) -> list[float]:
     """AUC of a model that was trained and tested on shuffled outcomes: what chance gives it.
 
     Parameters
     ----------
-    table, features
+    table, features, method
         As for `nested_cv`; the outcomes change hands between patients.
     permutations : int
         How often all is shuffled and done again.
     seed : int
-    **method
+    **folds
         Further parameters of `nested_cv`.
 
     Returns
@@ -258,8 +216,8 @@ def shuffled_aucs(
     --------
     >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": ["A", "B"] * 12})
     >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
-    >>> simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
-    >>> [0 <= auc <= 1 for auc in shuffled_aucs(table, ["size"], permutations=2, outer=3, **simple)]
+    >>> simple = Method("logistic", ["none"], grid={"C": [1.0]}, inner=2)
+    >>> [0 <= auc <= 1 for auc in shuffled_aucs(table, ["size"], simple, permutations=2, outer=3)]
     [True, True]
     """
     rng = np.random.default_rng(seed)
@@ -268,55 +226,10 @@ def shuffled_aucs(
     for _ in range(permutations):
         mixed = outcome.set_axis(rng.permutation(outcome.index))
         other = table.assign(label=table["subject"].map(mixed))
-        result = nested_cv(other, features, seed=seed, **method)
+        result = nested_cv(other, features, method, seed=seed, **folds)
         y, p, _ = result.by_repeat()
         found.append(float(np.mean([auc(y, one) for one in p.T])))
     return found
-
-
-def check_features(table: pd.DataFrame, features: Sequence[str]) -> None:
-    """Refuse features that are not there, not numeric, or infinite.
-
-    Raises
-    ------
-    RequestError, DataError
-        Naming them.
-    """
-    missing = [name for name in features if name not in table]
-    if missing or not len(features) or {"label", "site", "subject"} & set(features):
-        raise RequestError(
-            "these features cannot be used",
-            expected="columns of the table other than subject, site and label",
-            found="absent: " + ", ".join(missing) if missing else f"{list(features)[:5]}",
-        )
-    numeric = pd.api.types.is_numeric_dtype
-    wrong = [name for name in features if not numeric(table[name])]
-    if not wrong:
-        finite = ~np.isinf(table[list(features)].to_numpy(float, na_value=np.nan)).any(axis=0)
-        wrong = [name for name, good in zip(features, finite, strict=True) if not good]
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} features are not finite numbers: {', '.join(map(str, wrong[:5]))}",
-            expected="numeric columns, missing values empty",
-            found=", ".join(f"{name} ({table[name].dtype})" for name in wrong[:5]),
-            mend="leave those columns out, or correct their cells",
-        )
-
-
-def check_beside(table: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Refuse a harmonization whose site or covariates are not there.
-
-    Raises
-    ------
-    RequestError
-        Naming them.
-    """
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise RequestError(
-            f"the table has no column {', '.join(map(repr, missing))} to harmonize by",
-            found=", ".join(map(str, table.columns[:8])),
-        )
 
 
 def _labeled(table: pd.DataFrame) -> NDArray[np.int64]:
@@ -341,17 +254,20 @@ def _labeled(table: pd.DataFrame) -> NDArray[np.int64]:
     return rows
 
 
-def _settings(
-    model: Model, selectors: Sequence[Kind], ks: Sequence[int], grid: Mapping | None
-) -> list[Setting]:
-    # Without a selector the number of features is no choice.
-    pairs = [(s, k) for s in selectors for k in ([None] if s == "none" else sorted(set(ks)))]
-    if model not in GRIDS:
-        estimator(model)
-    points = list(ParameterGrid({n: list(v) for n, v in (grid or GRIDS[model]).items()}))
-    for point in points:
-        estimator(model, **point)
-    return [{"selector": s, "k": k, "hyper": point} for s, k in pairs for point in points]
+def _planned(
+    table: pd.DataFrame, features: Sequence[str], method: Method, seed: int
+) -> tuple[_Plan, NDArray[np.int64]]:
+    """What all folds share, and the rows that have a label."""
+    rows = _labeled(table)
+    check_features(table, features)
+    combat = method.combat
+    beside = [] if combat is None else [combat.site, *combat.covariates]
+    check_beside(table, beside)
+    columns = [*features, *(name for name in beside if name not in features)]
+    plan = _Plan(table, columns, method, method.settings(len(features)), {})
+    if method.leaky:
+        plan.rankings.update(_rankings(plan, rows, seed))
+    return plan, rows
 
 
 def _tasks(
@@ -405,14 +321,19 @@ def outer_fold(
         p = fitted.predict_proba(X)[:, 1].astype(float)
     predictions = plan.table[["subject", "site"]].iloc[test].reset_index(drop=True)
     predictions = predictions.assign(fold=name, repeat=repeat, y=y, p=p, threshold=threshold)
+    chosen = {"fold": name, "repeat": repeat, **_told(fitted, setting, inner_auc)}
+    return predictions, chosen, fitted, test
+
+
+def _told(fitted: Pipeline, setting: Setting, inner_auc: float) -> dict[str, Any]:
     kept = len(fitted["select"].selected_)
-    chosen = {"fold": name, "repeat": repeat, "selector": setting["selector"], "k": kept}
-    return predictions, {**chosen, **setting["hyper"], "inner_auc": inner_auc}, fitted, test
+    chosen = {"selector": setting["selector"], "k": kept}
+    return {**chosen, **setting["hyper"], "inner_auc": inner_auc}
 
 
 def choose(plan: _Plan, train: NDArray[np.int64], seed: int) -> tuple[Setting, float, float]:
     """Best setting by inner AUC, that AUC, and the threshold on its left-out predictions."""
-    parts = patient_folds(plan.table.iloc[train], plan.inner, seed=seed, by=plan.by)
+    parts = patient_folds(plan.table.iloc[train], plan.method.inner, seed=seed, by=plan.method.by)
     p = np.empty((len(plan.settings), len(train)))
     for fit, left in parts:
         p[:, left] = _inner(plan, train[fit], train[left], seed)
@@ -432,7 +353,9 @@ def _inner(plan: _Plan, fit: NDArray, left: NDArray, seed: int) -> NDArray[np.fl
     for number, setting in enumerate(plan.settings):
         names = rankings[setting["selector"]][: setting["k"]]
         # Bare arrays: XGBoost looks at the names again for every tree, a third of the time.
-        model = estimator(plan.model, seed, **setting["hyper"]).fit(ready[names].to_numpy(), y)
+        model = estimator(plan.method.model, seed, **setting["hyper"]).fit(
+            ready[names].to_numpy(), y
+        )
         p[number] = model.predict_proba(unseen[names].to_numpy())[:, 1]
     return p
 
@@ -453,9 +376,9 @@ def _rankings(plan: _Plan, rows: NDArray[np.int64], seed: int) -> dict[str, list
 
 
 def _pipeline(plan: _Plan, setting: Setting, seed: int) -> Pipeline:
-    kind, k = setting["selector"], setting["k"] or len(plan.columns)
+    method, kind, k = plan.method, setting["selector"], setting["k"] or len(plan.columns)
     made = pipeline(
-        plan.model, selector=kind, k=k, combat=plan.combat, seed=seed, **setting["hyper"]
+        method.model, selector=kind, k=k, combat=method.combat, seed=seed, **setting["hyper"]
     )
     return made.set_params(select__ranking=plan.rankings.get(kind))
 

@@ -12,10 +12,36 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.feature_checks import check_beside, check_features
 from nextaim_kit.learn.metrics import Interval, auc, macro_auc, macro_auc_interval
 from nextaim_kit.learn.models import Model, pipeline
-from nextaim_kit.learn.nested import check_beside, check_features
 from nextaim_kit.learn.splits import patient_folds
+
+
+@dataclass(frozen=True)
+class SiteModel:
+    """What tries to tell the site, and what is done to the features before.
+
+    Attributes
+    ----------
+    model : {"logistic", "mlp", "xgboost"}
+    combat : ComBat, optional
+    rank_normal : bool
+        Normal scores by rank before ComBat, fitted in the same place. Very skewed features need
+        it: ComBat's means and variances, estimated on the training part, otherwise miss the
+        left-out patients, whose site stays visible.
+    epochs : int
+        Passes of the network ("mlp") over the training part.
+    leaky : bool
+        For teaching, and wrong: fit ComBat and what precedes it on all patients before they are
+        split, so that left-out patients shape the correction that hides their site.
+    """
+
+    model: Model = "logistic"
+    combat: Any | None = None
+    rank_normal: bool = False
+    epochs: int = 300
+    leaky: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,16 +86,12 @@ class SiteResult:
 def tell_site(
     table: pd.DataFrame,
     features: Sequence[str],
+    asked: SiteModel,
     *,
-    model: Model = "logistic",
-    combat: Any | None = None,
-    leaky: bool = False,
     folds: int = 5,
     repeats: int = 1,
-    seed: int = 0,
-    rank_normal: bool = False,
-    epochs: int = 300,
     n_boot: int = 1000,
+    seed: int = 0,
 ) -> SiteResult:
     """Let a model tell the site of left-out patients from their features.
 
@@ -80,24 +102,14 @@ def tell_site(
     Parameters
     ----------
     table : DataFrame
-        ``subject``, ``site``, the features and `combat`'s covariates.
+        ``subject``, ``site``, the features and ComBat's covariates.
     features : sequence of str
-    model : {"logistic", "mlp", "xgboost"}
-    combat : ComBat, optional
-    leaky : bool
-        For teaching, and wrong: fit ComBat and what precedes it on all patients before they are
-        split, so that left-out patients shape the correction that hides their site.
+    asked : SiteModel
     folds, repeats : int
         Stratified by site; repeats have other folds.
-    seed : int
-    rank_normal : bool
-        Normal scores by rank before ComBat, fitted in the same place. Very skewed features need
-        it: ComBat's means and variances, estimated on the training part, otherwise miss the
-        left-out patients, whose site stays visible.
-    epochs : int
-        Passes of the network ("mlp") over the training part.
     n_boot : int
         Bootstrap resamples.
+    seed : int
 
     Returns
     -------
@@ -116,7 +128,8 @@ def tell_site(
     Johnson et al. 2007, doi:10.1093/biostatistics/kxj037 (ComBat).
     """
     check_features(table, features)
-    if leaky and combat is None:
+    combat = asked.combat
+    if asked.leaky and combat is None:
         raise DataError("nothing can leak without ComBat", mend="give combat=ComBat()")
     if repeats < 1:
         raise RequestError("repeats is out of bounds", expected="1 or more", found=str(repeats))
@@ -128,16 +141,18 @@ def tell_site(
     beside = {"site"} if combat is None else {"site", combat.site, *combat.covariates}
     check_beside(table, sorted(beside))
     X = table[[*features, *sorted(beside - set(features))]]
-    options: dict[str, Any] = {"combat": combat, "rank_normal": rank_normal}
-    hyper: dict[str, Any] = {"max_iter": epochs} if model == "mlp" else {}
-    if leaky:
-        X, options = harmonized(table, features, combat, rank_normal=rank_normal)[X.columns], {}
+    options: dict[str, Any] = {"combat": combat, "rank_normal": asked.rank_normal}
+    if asked.leaky:
+        ready = harmonized(table, features, combat, rank_normal=asked.rank_normal)
+        X, options = ready[X.columns], {}
+    options |= {"max_iter": asked.epochs} if asked.model == "mlp" else {}
     scores = np.zeros((repeats, len(table), len(names)))
     rows = []
     for repeat, part in enumerate(parts):
         for fold, (train, test) in enumerate(part):
             with threadpool_limits(1):
-                fitted = pipeline(model, seed=seed, **options, **hyper).fit(X.iloc[train], y[train])
+                made = pipeline(asked.model, seed=seed, **options)
+                fitted = made.fit(X.iloc[train], y[train])
                 scores[repeat, test] = p = fitted.predict_proba(X.iloc[test])
             rows.append((repeat, fold, macro_auc(y[test], p, np.arange(len(names)))))
     by_fold = pd.DataFrame(rows, columns=["repeat", "fold", "auc"])
@@ -147,10 +162,11 @@ def tell_site(
 def chance(
     table: pd.DataFrame,
     features: Sequence[str],
+    asked: SiteModel,
     *,
     permutations: int = 20,
+    folds: int = 5,
     seed: int = 0,
-    **options: Any,
 ) -> NDArray:
     """Pooled AUCs where there is nothing to tell: the sites are shuffled among the rows.
 
@@ -160,22 +176,20 @@ def chance(
 
     Parameters
     ----------
-    table, features, **options
-        As for `tell_site`, of the same model; each shuffling is cross-validated once, whatever
-        ``repeats``.
+    table, features, asked, folds, seed
+        As for `tell_site`; each shuffling is cross-validated once.
     permutations : int
-    seed : int
 
     Returns
     -------
     array of shape (permutations,)
     """
     rng = np.random.default_rng(seed)
-    options |= {"n_boot": 0, "repeats": 1}
     found = []
     for _ in range(permutations):
         shuffled = table.assign(site=rng.permutation(table["site"].astype(str).to_numpy()))
-        found.append(tell_site(shuffled, features, seed=seed, **options).pooled)
+        told = tell_site(shuffled, features, asked, folds=folds, n_boot=0, seed=seed)
+        found.append(told.pooled)
     return np.array(found)
 
 
@@ -229,8 +243,10 @@ def harmonized(
 
     Parameters
     ----------
-    table, features, combat, rank_normal
+    table, features
         As for `tell_site`.
+    combat, rank_normal
+        As for `SiteModel`.
     """
     steps = pipeline("logistic", combat=combat, rank_normal=rank_normal)[: 3 + rank_normal]
     beside = sorted({combat.site, *combat.covariates})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.memory import tricks
-from nextaim_kit.memory.step_memory import GB, Device, Memory, Step, shapes
+from nextaim_kit.memory.step_memory import GB, Memory, Step, shapes
 from nextaim_kit.memory.tricks import LINK, Mixed, Offer
 
 if TYPE_CHECKING:
@@ -149,7 +149,6 @@ def plan(
     patches: bool | Sequence[int] = False,
     narrower: Callable[[float], Callable[[], nn.Module]] | None = None,
     every: bool = False,
-    device: Device = "cuda",
     **options: Any,
 ) -> Plan:
     """Choose how to train within a budget of memory, changing as little as can be.
@@ -177,9 +176,9 @@ def plan(
         Of a factor of the width in ]0, 1[; gives a `build`. Giving it allows fewer feature maps.
     every : bool
         Work out the tricks that are not needed too, for comparison.
-    device : {"cuda", "cpu"}
     **options
-        Other attributes of `memory.Step`: ``batch_size``, ``accumulate``, ``target``, ``loss``.
+        Other attributes of `memory.Step`: ``device``, ``batch_size``, ``accumulate``, ``target``,
+        ``loss``.
 
     Returns
     -------
@@ -195,7 +194,7 @@ def plan(
         raise RequestError(
             "no memory to plan with", expected="more than 0 GB", found=f"{budget_gb:g}"
         )
-    first = Step(build, shapes(inputs), device=device, mixed=mixed == "on", **options)
+    first = Step(build, shapes(inputs), mixed=mixed == "on", **options)
     search = _Search(first, budget_gb, every)
     search.take(tricks.mixed(search.step, mixed))
     search.take(tricks.recompute(search.step, blocks))

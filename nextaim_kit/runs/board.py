@@ -94,16 +94,21 @@ def rows_of(
 def latest_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Latest whole run on synthetic data, then on real data, where there are any.
 
-    A run of the smoke profile, which only tries the notebook, stands back behind any other.
+    A run of the smoke profile, which only tries the notebook, stands back behind any other, and
+    behind it one that ended early, without the notebook's results.
     """
     found: dict[bool, tuple[Path, dict[str, Any]]] = {}
     paths = sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
     records = [(p.parent, record) for p in paths[::-1] if (record := read_record(p.parent))]
-    for path, record in sorted(records, key=lambda r: r[1].get("profile") == "smoke"):
+    for path, record in sorted(records, key=lambda r: _stands_back(r[1])):
         synthetic = is_synthetic(record)
         if synthetic not in found and is_done(path):
             found[synthetic] = (path, record)
     return [found[kind] for kind in (True, False) if kind in found]
+
+
+def _stands_back(record: Mapping[str, Any]) -> tuple[bool, bool]:
+    return "ended" in record, record.get("profile") == "smoke"
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:

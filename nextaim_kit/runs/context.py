@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import DataError, RunError
@@ -60,6 +60,14 @@ def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
     shutil.rmtree(request.folder, ignore_errors=True)
     kept_awake_by_cells()
     return Run(request, headless=False)
+
+
+class Ended(Exception):
+    """A run ended before the notebook's last cell, as it was meant to."""
+
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows in place of a traceback.
+        return ["The cells below are not for this run."]
 
 
 class Run:
@@ -220,6 +228,19 @@ class Run:
             records.write_record(self.request.folder, record)
         display(HTML(comparison_html(record, catalog.study_of(self.request.notebook))))
 
+    def end(self, why: str) -> NoReturn:
+        """Finish here, without what the cells below would leave: they are not for this run.
+
+        Raises
+        ------
+        Ended
+            Always: it keeps the cells below from running.
+        """
+        self._result["ended"] = why
+        print(f"the run ends here: {why}")
+        self.finish()
+        raise Ended(why)
+
     def missing(self) -> list[str]:
         """Declared metrics and files that are not there yet."""
         return missing_outputs(self.notebook, self._result, self.request.folder)
@@ -235,7 +256,9 @@ def slug(words: str) -> str:
 
 
 def missing_outputs(notebook: catalog.Notebook, result: Mapping, folder: Path) -> list[str]:
-    """Declared outputs of `notebook` that a result in `folder` does not have."""
+    """Declared outputs of `notebook` that a result in `folder` does not have and should."""
+    if result.get("ended"):
+        return []
     measured = {m["name"] for m in result["metrics"]}
     files = folder / records.FILES
     return [f"metric {m!r}" for m in notebook.outputs.metrics if m not in measured] + [

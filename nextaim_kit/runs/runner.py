@@ -17,7 +17,7 @@ from nextaim_kit.errors import KernelDied, KitError, RunError, mend_of
 from nextaim_kit.files import atomic_path
 from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
-from nextaim_kit.runs.context import compose, headings, machine, missing_outputs
+from nextaim_kit.runs.context import Ended, compose, headings, machine, missing_outputs
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
 
@@ -129,7 +129,8 @@ def _run(request: Request, observer: Observer) -> None:
                 stdout_file=_LastLine(observer.printed),
             )
     except PapermillExecutionError as error:
-        raise _cell_error(request, error) from None
+        if error.ename != Ended.__name__:
+            raise _cell_error(request, error) from None
     except DeadKernelError:
         raise KernelDied(
             f"the notebook's process of {notebook.id} was killed",
@@ -218,6 +219,8 @@ def _tidy(document: Any) -> None:
     ]
     document.metadata.pop("papermill", None)
     for cell in document.cells:
+        if cell.cell_type == "code":  # `Run.end` is no error; what it says is printed
+            cell.outputs = [o for o in cell.outputs if o.get("ename") != Ended.__name__]
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
 

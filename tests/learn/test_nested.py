@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn import nested
+from nextaim_kit.learn.feature_checks import check_features
 from nextaim_kit.learn.harmonization import ComBat
+from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.nested import (
     NestedResult,
-    check_features,
-    external_test,
+    final_model,
     nested_cv,
     shuffled_aucs,
 )
@@ -37,9 +41,15 @@ def cohort(n=60, features=6, effect=1.5, rows=1, seed=0) -> pd.DataFrame:
     return table.assign(**{name: np.repeat(column, rows) for name, column in beside.items()})
 
 
+SMALL = Method("logistic", ks=(1, 3), grid={"C": [0.1]}, inner=2)
+
+
 def run(table, features=FEATURES, **options) -> NestedResult:
-    small = {"model": "logistic", "ks": (1, 3), "grid": {"C": [0.1]}, "outer": 3, "inner": 2}
-    return nested_cv(table, features, **{"n_jobs": 1, **small, **options})
+    """A small nested cross-validation with `options` of the method or of its folds."""
+    method = replace(
+        SMALL, **{f.name: options.pop(f.name) for f in fields(Method) if f.name in options}
+    )
+    return nested_cv(table, features, method, **{"outer": 3, "n_jobs": 1, **options})
 
 
 def pooled_auc(result) -> float:
@@ -346,16 +356,14 @@ def test_constant_and_empty_columns_do_no_harm():
 
 
 def test_on_shuffled_outcomes_a_model_that_tells_them_is_at_chance():
-    small = {"model": "logistic", "selectors": ("none",), "grid": {"C": [0.1]}, "outer": 3}
-    options = {"inner": 2, "n_jobs": 1, **small}
-    table = cohort(60, effect=2)
-    found = shuffled_aucs(table, FEATURES, permutations=3, seed=1, **options)
+    method = replace(SMALL, selectors=("none",))
+    ask = partial(shuffled_aucs, cohort(60, effect=2), FEATURES, method, seed=1, outer=3, n_jobs=1)
+    found = ask(permutations=3)
     assert np.mean(found) == pytest.approx(0.5, abs=0.15)
-    assert shuffled_aucs(table, FEATURES, permutations=1, seed=1, **options) == found[:1]
-    assert min(found) < max(found) < run(table, selectors=("none",)).auc_over_folds()[1]
-
-
-SMALL = {"model": "logistic", "ks": (1, 3), "grid": {"C": [0.1]}, "inner": 2, "n_jobs": 1}
+    assert ask(permutations=1) == found[:1]
+    assert (
+        min(found) < max(found) < run(cohort(60, effect=2), selectors=("none",)).auc_over_folds()[1]
+    )
 
 
 def elsewhere(seed=1, **options) -> pd.DataFrame:
@@ -365,27 +373,39 @@ def elsewhere(seed=1, **options) -> pd.DataFrame:
 
 def test_an_external_cohort_takes_no_part_in_what_is_fitted():
     here, there = cohort(effect=2), elsewhere(effect=2)
-    found = external_test(here, there, FEATURES, **SMALL)
-    assert found.predictions["subject"].tolist() == there["subject"].tolist()
-    assert set(found.predictions["fold"]) == {"external"}
-    assert pooled_auc(found) > 0.8
+    final = final_model(here, FEATURES, SMALL)
+    found = final.predictions(there)
+    assert found["subject"].tolist() == there["subject"].tolist()
+    assert set(found["fold"]) == {"external"}
+    assert auc(found["y"], found["p"]) > 0.8
     swapped = there.assign(label=1 - there["label"])
     swapped.loc[5:, FEATURES] *= 3
-    again = external_test(here, swapped, FEATURES, **SMALL)
-    kept = ["p", "threshold"]
-    assert again.predictions[kept].head(5).equals(found.predictions[kept].head(5))
-    assert again.chosen.equals(found.chosen)
+    again = final.predictions(swapped)
+    assert again["p"].head(5).equals(found["p"].head(5))
+    assert set(again["threshold"]) == set(found["threshold"]) == {final.threshold}
+    unlabeled = final.predictions(there.drop(columns="label"))
+    assert unlabeled["y"].isna().all()
+    assert unlabeled["p"].equals(found["p"])
+
+
+def test_a_final_model_is_that_of_an_outer_fold_that_trains_on_all_of_them():
+    both = pd.concat([cohort(), elsewhere()], ignore_index=True)
+    options = {"selectors": ("mrmr", "xgboost"), "grid": {"C": [0.1, 1.0]}}
+    split = {"external": (np.arange(60), np.arange(60, 120))}
+    folds = run(both, splits=split, seed=5, **options)
+    final = final_model(cohort(), FEATURES, replace(SMALL, **options), seed=5)
+    assert final.predictions(elsewhere()).equals(folds.predictions.astype({"y": float}))
+    assert final.chosen == folds.chosen.drop(columns=["fold", "repeat"]).iloc[0].to_dict()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda t: t.drop(columns="f1"), "lacks 1 of 6 features[\\s\\S]*absent: f1"),
-        (lambda t: t.assign(subject=t["subject"].str[1:]), "60 subjects .* are in the table too"),
-        (lambda t: t.assign(label=1), "two classes apart"),
+        (lambda t: t.assign(subject=t["subject"].str[1:]), "60 subjects .* trained the model"),
         (lambda t: t.assign(f1=np.inf), "f1"),
     ],
 )
 def test_an_external_cohort_that_cannot_be_tested_is_refused(change, words):
     with pytest.raises(DataError, match=words):
-        external_test(cohort(), change(elsewhere()), FEATURES, **SMALL)
+        final_model(cohort(), FEATURES, SMALL).predictions(change(elsewhere()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from nextaim_kit.learn import site
 from nextaim_kit.learn.harmonization import ComBat
 from nextaim_kit.learn.metrics import auc, auc_interval
 from nextaim_kit.learn.models import SmallNetwork
-from nextaim_kit.learn.site import SiteResult, chance, harmonized, tell_site
+from nextaim_kit.learn.site import SiteModel, SiteResult, chance, harmonized, tell_site
 
 FEATURES = [f"f{k}" for k in range(8)]
 
@@ -26,7 +28,9 @@ def cohort(n=90, shift=1.0, sites=3, rows=1, seed=0) -> pd.DataFrame:
 
 
 def run(table, features=FEATURES, **options) -> SiteResult:
-    return tell_site(table, features, **{"n_boot": 0, "folds": 3, **options})
+    """Told by a model with `options`, of its own or of its folds."""
+    own = {f.name: options.pop(f.name) for f in fields(SiteModel) if f.name in options}
+    return tell_site(table, features, SiteModel(**own), **{"n_boot": 0, "folds": 3, **options})
 
 
 def mean_auc(**options) -> float:
@@ -237,8 +241,9 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
 
 def test_shuffled_sites_cannot_be_told_and_a_leak_goes_below():
     table = cohort()
-    nothing = chance(table, FEATURES, permutations=6, folds=3)
-    leak = chance(table, FEATURES, permutations=6, folds=3, combat=ComBat(), leaky=True)
+    nothing = chance(table, FEATURES, SiteModel(), permutations=6, folds=3)
+    asked = SiteModel(combat=ComBat(), leaky=True)
+    leak = chance(table, FEATURES, asked, permutations=6, folds=3)
     assert nothing.shape == (6,)
     assert nothing.mean() == pytest.approx(0.5, abs=0.08)
     assert leak.mean() < nothing.mean() - 0.03
@@ -290,6 +295,7 @@ def test_one_site_or_features_that_are_all_alike_say_nothing_of_harmonization(ch
 def test_combat_with_empirical_bayes_goes_below_one_half_on_noise_and_without_it_does_not():
     noise = cohort(n=200, shift=0, sites=5)
     options = {"permutations": 6, "folds": 5}
-    assert chance(noise, FEATURES, combat=ComBat(), **options).mean() < 0.46
-    plain = chance(noise, FEATURES, combat=ComBat(eb=False), **options).mean()
+    shrunk, plain = (SiteModel(combat=ComBat(eb=eb)) for eb in (True, False))
+    assert chance(noise, FEATURES, shrunk, **options).mean() < 0.46
+    plain = chance(noise, FEATURES, plain, **options).mean()
     assert plain == pytest.approx(0.5, abs=0.04)

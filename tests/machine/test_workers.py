@@ -26,6 +26,7 @@ from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.files import sha256_of
 from nextaim_kit.learn import nested
 from nextaim_kit.learn.harmonization import ComBat
+from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.nested import nested_cv
 from nextaim_kit.learn.splits import leave_one_site_out
 from nextaim_kit.machine import cluster as remote
@@ -116,8 +117,9 @@ def table(n=60) -> pd.DataFrame:
 
 
 def validate(**options):
-    options = {"ks": (1, 3), "outer": 3, "inner": 2, "selectors": ("mrmr", "xgboost"), **options}
-    return nested_cv(table(), [f"f{k}" for k in range(6)], **options)
+    how = {name: options.pop(name) for name in ("model", "combat") if name in options}
+    method = Method(selectors=("mrmr", "xgboost"), ks=(1, 3), inner=2, **how)
+    return nested_cv(table(), [f"f{k}" for k in range(6)], method, **{"outer": 3, **options})
 
 
 def pid_after(seconds=0.0) -> int:

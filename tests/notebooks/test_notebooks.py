@@ -6,6 +6,7 @@ import ast
 import json
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 
 from nextaim_kit import catalog
@@ -89,6 +90,41 @@ def test_a_model_of_four_sites_is_tested_once_on_the_fifth_s_table(
         assert found[name]["n"] == there.sum()
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
     assert found["auc"]["n"] == (~there).sum()
+    kept = prepare("ct_radiomics/severity", "smoke", given).folder / "files"
+    apply = {"model": str(kept / "model.json"), "features": given["external"]}
+    applied, _ = execute(prepare("ct_radiomics/severity", "smoke", apply))
+    again = {m["name"]: m["value"] for m in applied["metrics"]}
+    for name in ("auc", "brier", "auc_lesion_volume"):
+        assert again[f"applied_{name}"] == pytest.approx(found[f"external_{name}"]["value"])
+    assert applied["ended"] == "the models of an earlier run were applied, and none was trained"
+    assert "auc" not in again
+
+
+@pytest.mark.rest
+@pytest.mark.notebook
+def test_models_of_an_earlier_run_predict_patients_without_outcomes_and_leave_their_own_out(
+    shared_cache, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
+    table, _ = feature_table("synthetic", patients=40)
+    path = tmp_path / "new.csv"
+    renamed = table["subject"].where(table.index < 3, "N" + table["subject"])
+    table.assign(subject=renamed).drop(columns="label").to_csv(path, index=False)
+    execute(prepare("ct_radiomics/severity", "smoke", {}))
+    model = prepare("ct_radiomics/severity", "smoke", {}).folder / "files/model.json"
+    request = prepare(
+        "ct_radiomics/severity", "smoke", {"features": str(path), "model": str(model)}
+    )
+    record, _ = execute(request)
+    assert record["ended"].startswith("predictions only")
+    assert record["outcome"] == "incomplete"
+    assert not [m for m in record["metrics"] if "auc" in m["name"]]
+    found = pd.read_csv(request.folder / "files/predictions.csv")
+    assert set(found["model"]) >= {"XGBoost", "lesion volume"}
+    assert set(found["subject"]) == set(renamed[3:])
+    assert found["p"].between(0, 1).all()
+    named = pd.read_csv(request.folder / "files/failures.csv")
+    assert named["subject"].tolist() == renamed[:3].tolist()
 
 
 @every_notebook

@@ -43,6 +43,7 @@ def run(tmp_path):
         report=True,
         stage="fit",
         profile="tutorial",
+        **more,
     ):
         folder = tmp_path / "runs" / "s" / stage / identity
         (folder / "files").mkdir(parents=True)
@@ -55,7 +56,7 @@ def run(tmp_path):
             "id": identity, "notebook": f"s/{stage}", "stage": stage, "profile": profile,
             "metrics": [metric | {"n": 9, "unit": "", "note": ""}], "outcome": outcome,
             "data": [{"name": name, "sha256": None, "licence": "MIT", "synthetic": synthetic}],
-        })  # fmt: skip
+        } | more)  # fmt: skip
         made.append(identity)
         os.utime(folder / "run.json", (len(made), len(made)))
         return folder
@@ -90,6 +91,12 @@ def test_a_smoke_run_hides_no_other(tmp_path, study, run):
     run("b", value=0.9, profile="smoke")
     values = [value for _, value in measured(collect(tmp_path / "runs", [study]))]
     assert values == [0.7]
+
+
+def test_a_run_that_ended_early_hides_no_other(tmp_path, study, run):
+    run("a", value=0.7, profile="smoke")
+    run("b", value=0.9, ended="nothing to measure")
+    assert [value for _, value in measured(collect(tmp_path / "runs", [study]))] == [0.7]
 
 
 def test_synthetic_and_real_data_have_rows_of_their_own(tmp_path, study, run):

@@ -147,6 +147,19 @@ def test_a_run_without_a_declared_output_fails(toy, outputs, missing):
         execute(ask())
 
 
+def test_a_run_may_end_early_without_what_the_cells_below_would_leave(toy):
+    toy("run.end('nothing to measure')", outputs={"metrics": ["mean", "auc"], "files": []})
+    request = ask()
+    record, _ = execute(request)
+    assert (record["outcome"], record["ended"]) == ("complete", "nothing to measure")
+    assert [m["name"] for m in record["metrics"]] == ["mean"]
+    assert records.is_done(request.folder)
+    text = (request.folder / "notebook.ipynb").read_text()
+    assert "the run ends here: nothing to measure" in text
+    assert "Traceback" not in text
+    assert '"error"' not in text
+
+
 def test_a_notebook_that_never_finishes_its_record_fails(toy):
     path = toy()
     document = nbformat.read(path, 4)

@@ -63,11 +63,10 @@ def each(
     step: Step,
     *,
     columns: Sequence[str] | None = None,
-    keep: bool = False,
+    keep: Any = False,
     workers: int | None = None,
     memory: Callable[[Row], int] | None = None,
     progress: str | Progress = "",
-    version: Any = None,
     key: str = "",
     **parameters: Any,
 ) -> Done:
@@ -84,10 +83,11 @@ def each(
         Is given the row as a dict; a missing value (NA) is None.
     columns : sequence of str, optional
         All that the step is given of a row; by default the whole row.
-    keep : bool
+    keep : bool, or a version
         Keep results in the cache of steps and take them from there: a call that was killed goes on
         where it was. They are found by the contents of the row's files, its other values (so name
-        `columns`, or another label makes all anew), `parameters`, and the step's own source.
+        `columns`, or another label makes all anew), `parameters`, the step's own source and the
+        version, which is changed when what the step calls changes.
     workers : int, optional
         Processes; by default as many as there are cores. 1 stays in this process. With
         ``NEXTAIM_DASK`` (`machine.workers`) any other number stands for all workers of that
@@ -97,8 +97,8 @@ def each(
     progress : str or callable
         What the line of progress begins with, none by default; or what is called with the number
         done, their total and the subject just done.
-    version, key
-        As for `data.cache.cached`: change the version when what the step calls changes.
+    key : str
+        As for `data.cache.cached`: stands for a step that is a lambda or closure and kept.
     **parameters
         What else the step is told.
 
@@ -126,7 +126,7 @@ def each(
         raise RequestError("workers is out of bounds", expected="1 or more", found=str(workers))
     rows, names = _rows(table, columns), table["subject"].astype(str).tolist()
     report = progress if callable(progress) else ProgressLine(progress) if progress else None
-    told = {"version": version, "key": key, **parameters}
+    told = {"version": None if keep is True else keep, "key": key, **parameters}
     with at_once():
         entries = [_entry(step, row, **told) if keep else None for row in rows]
     found: dict[int, Any] = {}

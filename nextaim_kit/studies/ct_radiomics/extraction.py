@@ -67,8 +67,8 @@ def extract_cohort(
     """
     there = [name for name in _OPTIONAL if name in cohort]
     found = each(
-        cohort, extract_subject, columns=["image", "mask", *there], keep=cache, workers=workers,
-        memory=_bytes, progress=progress or "radiomics", version=version(),
+        cohort, extract_subject, columns=["image", "mask", *there], keep=cache and version(),
+        workers=workers, memory=_bytes, progress=progress or "radiomics",
         settings=settings or Settings(),
     )  # fmt: skip
     table = found.table("subject", "site", "label")

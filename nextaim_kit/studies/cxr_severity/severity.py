@@ -16,6 +16,7 @@ from torch import nn
 
 from nextaim_kit.learn.calibration import scaled, temperature
 from nextaim_kit.learn.inference import apply
+from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import Model
 from nextaim_kit.learn.nested import NestedResult, nested_cv
@@ -259,18 +260,17 @@ def tabular(
     columns : DataFrame of shape (n, p)
         What the model sees, row by row.
     repeats : sequence of sequences of (train, test)
-    model, inner, seed
-        As for `nested_cv`, which chooses the model's settings inside each training part.
+    model, inner
+        As for `Method`: the model's settings are chosen inside each training part.
+    seed : int
     """
     frame = framed(table, columns)
     names = [str(name) for name in columns.columns]
+    method = Method(model, selectors=("none",), inner=inner)
     return [
-        nested_cv(
-            frame, names, model=model, selectors=("none",), inner=inner,
-            splits=list(splits), seed=seed + number,
-        )
+        nested_cv(frame, names, method, splits=list(splits), seed=seed + number)
         for number, splits in enumerate(repeats)
-    ]  # fmt: skip
+    ]
 
 
 def joined(results: Sequence[NestedResult]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,6 @@ import pandas as pd
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import write_text
-from nextaim_kit.progress import Progress
 from nextaim_kit.twins.chest_ct import (
     acquisition,
     anatomy,
@@ -104,8 +103,8 @@ def patients(
     return twin(seed, slice_mm=slice_mm, kernel=kernel).patients(n)
 
 
-def make_twin(
-    n: int = TOTAL,
+def twin(
+    seed: int = 2024,
     *,
     size: Size = SIZE,
     slice_mm: float | None = None,
@@ -113,15 +112,12 @@ def make_twin(
     axes: str = "LPS",
     known: Known | None = None,
     sources: Sequence[ModuleType] = (),
-    seed: int = 2024,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Make the twin's CTs and masks, or take those that are in the cache already.
+) -> Twin:
+    """The three sites' patients: `Twin.make` makes their CTs and masks.
 
     Parameters
     ----------
-    n, slice_mm, kernel, seed
+    seed, slice_mm, kernel
         As for `patients`.
     size : (int, int, int)
         Voxels in x, y, z of a field of 400 mm in x and 340 mm in z: square in the slice, so that
@@ -131,51 +127,35 @@ def make_twin(
         affine says it too, so that voxels keep their place in the patient.
     known : callable, optional
         A function of a module, which counts what was planted: of the chest and its lesions
-        (1: ground glass, 2: consolidation) it gives a dict of what JSON can hold.
+        (1: ground glass, 2: consolidation) it gives a dict of what JSON can hold, for `counted`.
     sources : sequence of modules, optional
         What `known` needs beside its own module: where their code changes, all is made anew.
-    workers, progress
-        As for `Twin.make`.
 
     Returns
     -------
-    DataFrame
-        The cohort: that of `patients` with the paths ``image`` (HU, int16), ``lungs`` (1: the
-        patient's right, 2: left) and ``lesions`` (1: ground glass, 2: consolidation), and what
-        `known` counts, each as ``truth_...``.
+    Twin
+        Its cohort is that of `patients` with the paths ``image`` (HU, int16), ``lungs`` (1: the
+        patient's right, 2: left), ``lesions`` (1: ground glass, 2: consolidation) and, where
+        something is `known`, ``truth``.
 
     Raises
     ------
     RequestError
         If an option cannot be.
     """
-    size = _checked_size(size)
-    made = twin(seed, slice_mm=slice_mm, kernel=kernel, size=size, axes=axes, known=known)
-    made = replace(made, sources=[*made.sources, *sources])
-    table = made.make(n, workers=workers, progress=progress)
-    if known is None:
-        return table
-    counted = pd.DataFrame([json.loads(Path(path).read_text()) for path in table["truth"]])
-    return table.drop(columns="truth").assign(**counted.add_prefix("truth_"))
-
-
-def twin(
-    seed: int,
-    *,
-    slice_mm: float | None = None,
-    kernel: Kernel | None = None,
-    size: Size = SIZE,
-    axes: str = "LPS",
-    known: Known | None = None,
-) -> Twin:
-    """The three sites' patients."""
     check_axes(axes)
     files = {"truth": "_truth.json"} if known else {}
     return Twin(
         "chest_ct", COUNTS, partial(_draw, slice_mm=slice_mm, kernel=kernel),
-        partial(_write, size=size, axes=axes, known=known), {**files, **_FILES}, seed,
-        sources=_SOURCES, what="synthetic CT",
+        partial(_write, size=_checked_size(size), axes=axes, known=known), {**files, **_FILES},
+        seed, sources=[*_SOURCES, *sources], what="synthetic CT",
     )  # fmt: skip
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """A twin's cohort with what was `known` in columns ``truth_...`` in place of ``truth``."""
+    found = pd.DataFrame([json.loads(Path(path).read_text()) for path in table["truth"]])
+    return table.drop(columns="truth").assign(**found.add_prefix("truth_"))
 
 
 def _checked_size(size: Size) -> Size:

@@ -70,7 +70,7 @@ def entries():
 
 
 def kept(table, step=squared, **options):
-    return each(table, step, columns=["image"], keep=True, **{"workers": 1, **options})
+    return each(table, step, columns=["image"], **{"keep": True, "workers": 1, **options})
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])
@@ -155,7 +155,7 @@ def test_another_file_or_parameter_or_version_is_not_taken_for_the_same(table):
     assert kept(table).results[2] == {"square": 144}
     assert [*calls] == [table["image"].iloc[2]]
     assert kept(table, times=2).results[2] == {"square": 288}
-    kept(table, version=2)
+    kept(table, keep="2")
     assert len(entries()) == 7 + 6 + 6
 
 

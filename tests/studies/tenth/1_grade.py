@@ -31,8 +31,8 @@ import pandas as pd
 from torch import nn
 
 parts = learn.patient_folds(table, 4, seed=seed)
-simple = {"model": "logistic", "selectors": ["none"], "grid": {"C": [1.0]}, "inner": 2}
-by_size = learn.nested_cv(table, ["size"], splits=parts, seed=seed, **simple).predictions
+simple = learn.Method("logistic", ["none"], grid={"C": [1.0]}, inner=2)
+by_size = learn.nested_cv(table, ["size"], simple, splits=parts, seed=seed).predictions
 nets, told = [], []
 for k, (train, val, test) in enumerate(learn.rotations(parts)):
     seen, held = (spots.items(pictures, table, rows) for rows in (train, val))
@@ -59,7 +59,7 @@ if external:
     others = data.load_cohort(external, columns=("image",))
     far, others, failures = spots.load(data.require_labels(others))
     p = learn.apply(nets[0].net, far)[:, 0].sigmoid().numpy()
-    alone = learn.external_test(table, others, ["size"], seed=seed, **simple).predictions
+    alone = learn.final_model(table, ["size"], simple, seed=seed).predictions(others)
     there = {"": spots.predictions(others, slice(None), p, 0), "size": alone}
     elsewhere = learn.compare_models(there, n_boot=n_boot, seed=seed)[0]
     run.metrics(elsewhere.assign(metric="external_" + elsewhere["metric"]), only=["external_auc"])
