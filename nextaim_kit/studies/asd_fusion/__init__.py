@@ -1,0 +1,1 @@
+"""Autism on brain MRI: function and structure together, harmonization, sites never seen."""

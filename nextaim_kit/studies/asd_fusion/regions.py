@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -159,27 +158,6 @@ def _pairs(names: pd.Series, *, in_order: bool = False) -> list[str]:
     i, j = edges(len(names))
     both = zip(names.to_numpy()[i], names.to_numpy()[j], strict=True)
     return [" - ".join(sorted(pair) if in_order else pair) for pair in both]
-
-
-def default_and_attention(
-    regions: pd.DataFrame,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which edges lie within the default mode network, and which join it to attention's.
-
-    Attention is the dorsal and ventral attention networks, or where an atlas has none
-    (``dosenbach``) the cingulo-opercular one.
-    """
-    i, j = edges(len(regions))
-    is_default = _named(regions, "default")
-    is_attention = _named(regions, "attention")
-    if not is_attention.any():
-        is_attention = _named(regions, "cingulo")
-    crossing = (is_default[i] & is_attention[j]) | (is_attention[i] & is_default[j])
-    return is_default[i] & is_default[j], crossing
-
-
-def _named(regions: pd.DataFrame, part: str) -> NDArray[np.bool_]:
-    return regions.network.str.contains(part, flags=re.IGNORECASE).to_numpy(bool)
 
 
 def networks_near(centers: pd.DataFrame, within: float = 15.0) -> list[str]:
