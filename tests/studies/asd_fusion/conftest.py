@@ -16,9 +16,11 @@ def made(n=240, *, function=0.35, structure=1.0, sites=6, seed=0) -> Brains:
     rng = np.random.default_rng(seed)
     site = np.arange(n) % sites
     y = rng.permutation(n) % 2
-    edges = rng.normal(0, 0.3, (n, REGIONS * (REGIONS - 1) // 2)) + 0.1 * site[:, None]
+    edges = rng.normal(0, 0.3, (n, REGIONS * (REGIONS - 1) // 2))
+    edges += rng.normal(0, 0.15, (sites, edges.shape[1]))[site]
     edges[:, : edges.shape[1] // 8] += 0.3 * function * y[:, None]
-    measures = rng.normal(2.5, 0.2, (n, 24)) + 0.1 * site[:, None]
+    measures = rng.normal(2.5, 0.2, (n, 24))
+    measures += rng.normal(0, 0.15, (sites, 24))[site]
     measures[:, :3] += 0.2 * structure * y[:, None]
     table = pd.DataFrame({"subject": [f"S{k:03d}" for k in range(n)]})
     table["site"] = [f"H{k // 2}_{k % 2 + 1}" for k in site]
