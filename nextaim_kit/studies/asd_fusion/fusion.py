@@ -27,10 +27,10 @@ from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
 from nextaim_kit.studies.asd_fusion.models import Fitted, of_any, sigmoid
 
+# The average of the weights is what is validated and kept: of few subjects, steps are noisy.
 RECIPE = Recipe(
-    epochs=60, batch_size=32, learning_rate=0.1, optimizer=torch.optim.SGD,
-    settings={"momentum": 0.9, "weight_decay": 0.02}, patience=15,
-    groups=(Group("classifier.*", weight_decay=1e-3),),
+    epochs=120, batch_size=32, learning_rate=0.03, optimizer=torch.optim.SGD,
+    settings={"momentum": 0.9}, average=0.98, patience=40,
 )  # fmt: skip
 
 
@@ -106,10 +106,12 @@ class Network:
     folder : Path
         Checkpoints go below it.
     epochs : int
-        At most: with 15 that are no better the training ends.
+        At most: with 40 that are no better the training ends.
     members : int
         Networks that differ in their seed, and so in the sixth of the subjects that chooses their
         epoch.
+    decays : sequence of float
+        Weight decay of the function's first layer; the same sixth chooses among several.
     blocks : mapping
         Further settings of `Blocks`.
     net : mapping
@@ -120,6 +122,7 @@ class Network:
     folder: Path
     epochs: int = RECIPE.epochs
     members: int = 1
+    decays: Sequence[float] = (0.01, 0.02)
     blocks: Mapping[str, Any] = field(default_factory=dict)
     net: Mapping[str, Any] = field(default_factory=dict)
 
@@ -140,6 +143,14 @@ class Network:
         threshold = operating_point(train.y[known], sigmoid(inner[known]))
         return Fitted(partial(_mean_logit, found), threshold, inner, [one.model for one in found])
 
+    def recipe(self, decay: float) -> Recipe:
+        """How it is trained: the structure's few numbers are learned by heart the sooner."""
+        groups = [Group("classifier.*", weight_decay=1e-3)]
+        if "structure" in self.parts:
+            groups.append(Group("branches.structure.*", weight_decay=0.05))
+        settings = {**RECIPE.settings, "weight_decay": decay}
+        return replace(RECIPE, epochs=self.epochs, settings=settings, groups=tuple(groups))
+
     def _member(self, given: Brains, seed: int) -> Fitted:
         """One network; a sixth of the subjects choose its epoch."""
         first, val = patient_folds(given.table, 6, seed=seed, by=("label",))[0]
@@ -151,7 +162,11 @@ class Network:
         parts = [Rows([v[rows] for v in small.values()], given.y[rows]) for rows in (first, val)]
         task = Task(partial(FusionNet, sizes, **self.net), nn.BCEWithLogitsLoss(), *parts)
         folder = self.folder / f"{'_'.join(self.parts)}_{seed}_{digest(given)}"
-        found = train_network(task, replace(RECIPE, epochs=self.epochs), folder=folder, seed=seed)
+        tried = [
+            train_network(task, self.recipe(decay), folder=folder / f"{decay:g}", seed=seed)
+            for decay in (self.decays if "function" in self.parts else self.decays[:1])
+        ]
+        found = min(tried, key=lambda one: one.history["val_loss"].min())
         net = whole(found.net, spans, self.net)
         inner = np.full(len(given), np.nan)
         inner[val] = _logit(blocks, net, given.at(val))

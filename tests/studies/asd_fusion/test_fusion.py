@@ -13,7 +13,7 @@ from nextaim_kit.studies.asd_fusion.models import cross_fit
 
 
 def network(folder, parts=("function", "structure"), **how):
-    return Network(parts, folder, **{"epochs": 12, **how})
+    return Network(parts, folder, **{"epochs": 12, "decays": (0.01,), **how})
 
 
 def test_weights_that_are_brought_back_from_the_span_give_the_same_logits(brains):
@@ -81,3 +81,13 @@ def test_a_network_of_one_modality_looks_at_it_alone(brains, tmp_path, parts):
     found = network(tmp_path, parts, epochs=1)(brains, 0)
     _, net, _ = found.model[0]
     assert list(net.branches) == list(parts)
+
+
+def test_the_validation_part_chooses_among_decays_and_structure_is_held_tighter(brains, tmp_path):
+    fit = network(tmp_path, epochs=2, decays=(0.01, 5.0))
+    fit(brains, 0)
+    ((whose,),) = ([*tmp_path.iterdir()],)
+    assert sorted(path.name for path in whose.iterdir()) == ["0.01", "5"]
+    groups = {group.pattern: group.weight_decay for group in fit.recipe(0.01).groups}
+    assert groups == {"branches.structure.*": 0.05, "classifier.*": 1e-3}
+    assert [g.pattern for g in fit.of(["function"]).recipe(0.01).groups] == ["classifier.*"]
