@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from nextaim_kit.show.style import BLUE, GRAY, LOW_HIGH, VERMILION, described, new_figure, styled
+from nextaim_kit.show.style import (
+    BLUE,
+    CYCLE,
+    DASHES,
+    GRAY,
+    LOW_HIGH,
+    VERMILION,
+    described,
+    new_figure,
+    styled,
+)
 from nextaim_kit.studies.asd_fusion.brains import square
 
 
@@ -213,3 +224,32 @@ def four_ways_figure(found: pd.DataFrame) -> Figure:
         axis.set_xlabel("AUC")
     axes[0, 0].legend(loc="best")
     return described(figure, "AUC within sites by way of harmonization. " + "; ".join(said) + ".")
+
+
+@styled
+def found_of_planted(maps: Mapping[str, NDArray], planted: NDArray) -> Figure:
+    """Share of planted edges among the strongest of each map, over how many are looked at.
+
+    Parameters
+    ----------
+    maps : mapping of str to array of shape (edges,)
+    planted : array of shape (edges,)
+        0 where nothing is.
+    """
+    there, k = np.asarray(planted) != 0, np.arange(1, len(planted) + 1)
+    figure, axes = new_figure(6.0, 3.6)
+    axis, said = axes[0, 0], []
+    for number, (name, one) in enumerate(maps.items()):
+        share = np.cumsum(there[np.argsort(-np.abs(np.asarray(one, float)), kind="stable")]) / k
+        axis.plot(k[9:], share[9:], color=CYCLE[number], linestyle=DASHES[number], label=name)
+        said.append(f"{name} {share[there.sum() - 1]:.2f}")
+    axis.axhline(there.mean(), color=GRAY, linestyle="--", linewidth=1)
+    axis.axvline(there.sum(), color=GRAY, linestyle=":", linewidth=1)
+    axis.set(xscale="log", xlabel="strongest edges looked at", ylim=(0, 1.03))
+    axis.set_ylabel("share of them planted")
+    axis.legend()
+    return described(
+        figure,
+        f"Of the {there.sum()} strongest edges, as many as were planted: {', '.join(said)}; by "
+        f"chance {there.mean():.2f}.",
+    )

@@ -112,6 +112,8 @@ class Network:
         epoch.
     decays : sequence of float
         Weight decay of the function's first layer; the same sixth chooses among several.
+    base : Recipe
+        What else is fixed of the training.
     blocks : mapping
         Further settings of `Blocks`.
     net : mapping
@@ -123,6 +125,7 @@ class Network:
     epochs: int = RECIPE.epochs
     members: int = 1
     decays: Sequence[float] = (0.01, 0.02)
+    base: Recipe = RECIPE
     blocks: Mapping[str, Any] = field(default_factory=dict)
     net: Mapping[str, Any] = field(default_factory=dict)
 
@@ -141,15 +144,15 @@ class Network:
             inner[there] = np.nanmean([one.inner for one in found], axis=0)
         known = ~np.isnan(inner)
         threshold = operating_point(train.y[known], sigmoid(inner[known]))
-        return Fitted(partial(_mean_logit, found), threshold, inner, [one.model for one in found])
+        return Fitted(partial(_mean_logit, found), threshold, inner, found)
 
     def recipe(self, decay: float) -> Recipe:
         """How it is trained: the structure's few numbers are learned by heart the sooner."""
         groups = [Group("classifier.*", weight_decay=1e-3)]
         if "structure" in self.parts:
             groups.append(Group("branches.structure.*", weight_decay=0.05))
-        settings = {**RECIPE.settings, "weight_decay": decay}
-        return replace(RECIPE, epochs=self.epochs, settings=settings, groups=tuple(groups))
+        settings = {**self.base.settings, "weight_decay": decay}
+        return replace(self.base, epochs=self.epochs, settings=settings, groups=tuple(groups))
 
     def _member(self, given: Brains, seed: int) -> Fitted:
         """One network; a sixth of the subjects choose its epoch."""
