@@ -43,8 +43,6 @@ class ComBat(TransformerMixin, BaseEstimator):
     smooth : sequence of str
         Those of the covariates, all numbers, whose effect is a smooth curve (cubic splines between
         quantiles, straight beyond the ends) instead of a straight line, as that of age often is.
-    leaky : bool
-        For teaching, and wrong: let the outcome be a covariate.
 
     Attributes
     ----------
@@ -85,7 +83,6 @@ class ComBat(TransformerMixin, BaseEstimator):
         reference: str | None = None,
         unseen: Literal["error", "pass", "estimate"] = "error",
         smooth: Sequence[str] = (),
-        leaky: bool = False,
     ) -> None:
         self.site = site
         self.covariates = covariates
@@ -95,7 +92,6 @@ class ComBat(TransformerMixin, BaseEstimator):
         self.reference = reference
         self.unseen = unseen
         self.smooth = smooth
-        self.leaky = leaky
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Estimate each site's location and spread.
@@ -318,7 +314,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         known = [c for c in self.covariates if c in X and self.site in X]
         by_another_name = [c for c in known if _tells(X[c], y) and not _tells(X[self.site], y)]
         outcome = [*filter(like_an_outcome, self.covariates), *by_another_name]
-        if outcome and not self.leaky:
+        if outcome:
             raise RequestError(
                 f"the outcome {outcome[0]!r} must not be a covariate of ComBat",
                 mend="it would carry the answer into the features (10.1016/j.neucom.2026.133146)",

@@ -323,10 +323,3 @@ def test_a_smooth_effect_goes_straight_on_beyond_the_ages_of_the_fit():
 def test_what_cannot_be_smooth_is_refused(change, covariates, error, said):
     with pytest.raises(error, match=said):
         ComBat(covariates=covariates, smooth=["age"]).fit(aging()[0].assign(**change))
-
-
-def test_the_outcome_is_a_covariate_only_where_the_leak_is_asked_for_by_name():
-    table = aging()[0].assign(label=np.arange(400) % 2)
-    with pytest.raises(RequestError, match="must not be a covariate"):
-        ComBat(covariates=["label"]).fit(table)
-    assert ComBat(covariates=["label"], leaky=True).fit_transform(table).shape == (400, 9)

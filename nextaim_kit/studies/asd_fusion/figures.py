@@ -211,7 +211,8 @@ def four_ways_figure(found: pd.DataFrame) -> Figure:
                 axis.errorbar(one["value"], at, xerr=ends, fmt=marker, color=color, label=name)
             axis.axvline(0.5, color=GRAY, linestyle="--", linewidth=1)
             axis.set_yticks(range(len(ways)), ways)
-            axis.set_title(f"{part}: {'real' if kind == 'diagnosis' else 'made-up'} diagnoses")
+            whose = "diagnoses as they are" if kind == "diagnosis" else "made-up diagnoses"
+            axis.set_title(f"{part}: {whose}")
             inside = here[here["kind"] == "within sites"]
             said += [
                 f"{part}, {kind}: "
