@@ -142,6 +142,7 @@ def glass_brain(
     kept = np.where(np.abs(known) >= limit, known, 0)
     figure, _ = new_figure(8.0, 2.9)
     figure.clear()
+    figure.set_layout_engine("none")  # nilearn places its own axes
     matrix = square(kept, len(regions))
     used = np.abs(matrix).sum(axis=0) > 0
     options: dict[str, Any] = {"node_size": np.where(used, 18, 2), "node_color": GRAY}
