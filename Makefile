@@ -58,7 +58,7 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/cache.py
 	@echo "==> benchmarks/intervals.py"
 	@$(BIN)/python benchmarks/intervals.py
-	@echo "==> benchmarks/connectivity.py (10 minutes)"
+	@echo "==> benchmarks/connectivity.py"
 	@$(BIN)/python benchmarks/connectivity.py
 	@echo "==> benchmarks/fuzz.py"
 	@$(BIN)/python benchmarks/fuzz.py

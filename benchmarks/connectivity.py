@@ -1,7 +1,7 @@
 """Nested cross-validation on 19,900 edges beside plain scikit-learn; edges beside nilearn's.
 
-    python benchmarks/connectivity.py            # twenty minutes; writes benchmarks/results
-    python benchmarks/connectivity.py --quick    # half a minute: fewer subjects and edges
+    python benchmarks/connectivity.py            # half a minute; writes benchmarks/results
+    python benchmarks/connectivity.py --quick    # seconds: fewer subjects and edges
 
 Each side runs in a process of its own, whose time and peak memory are taken after the imports. The
 folds, strengths and inner folds are the same, and so must the probabilities be. Noise with a faint
@@ -127,9 +127,9 @@ def main() -> int:
     n, p = SIZES[asked.quick]
     ratios = {part: both["plain"]["seconds"] / both["ours"]["seconds"]
               for part, both in found.items()}  # fmt: skip
-    memory = found["nested"]["plain"]["extra_gb"] / max(found["nested"]["ours"]["extra_gb"], 1e-9)
+    memory = found["nested"]["ours"]["extra_gb"] / max(found["nested"]["plain"]["extra_gb"], 1e-9)
     print(f"nested cross-validation, {n} x {p:,}: {ratios['nested']:.1f} times as fast as "
-          f"scikit-learn, {memory:.1f} times less memory; largest difference of a probability "
+          f"scikit-learn, {memory:.1f} times its memory; largest difference of a probability "
           f"{apart_by:.1e}")  # fmt: skip
     print(f"connectivity of {SERIES[asked.quick][0]} subjects: {ratios['series']:.1f} times as "
           "fast as nilearn's")  # fmt: skip
