@@ -51,6 +51,12 @@ class Blocks:
 
     def fit(self, brains: Brains) -> Self:
         """Learn means, scales and the representation from training subjects."""
+        if self.kind != "correlation" and brains.edge.startswith("partial"):
+            raise RequestError(
+                f"{self.kind!r} cannot be made of partial correlations",
+                expected="edges that are correlations",
+                mend='take kind="correlation", or make the features with measure="correlation"',
+            )
         self._filled: dict[Part, Filled] = {}
         self._spread: dict[Part, NDArray] = {}
         self._means: dict[Part, dict[str, NDArray]] = {}

@@ -44,6 +44,8 @@ class Brains:
     synthetic : bool
     problems : list of dict
         ``subject`` and ``problem`` of who or what was left out.
+    edge : str
+        What an edge was made as, such as ``correlation`` or ``partial, shrunk``.
     """
 
     table: pd.DataFrame
@@ -52,6 +54,7 @@ class Brains:
     regions: pd.DataFrame
     synthetic: bool
     problems: list[dict[str, str]] = field(default_factory=list)
+    edge: str = "correlation"
 
     def __len__(self) -> int:
         return len(self.table)
@@ -104,7 +107,7 @@ class Brains:
         whole = pa.Table.from_pandas(beside, preserve_index=False)
         if self.connectivity.shape[1]:
             whole = whole.append_column(_EDGES, edges)
-        notes = {"structure": list(self.structure), "problems": self.problems,
+        notes = {"structure": list(self.structure), "edge": self.edge, "problems": self.problems,
                  "regions": self.regions.to_dict("list")}  # fmt: skip
         notes_of = {**(whole.schema.metadata or {}), _NOTES: json.dumps(notes).encode()}
         with atomic_path(path) as partial:
@@ -135,7 +138,8 @@ def read_brains(path: Path) -> Brains:
         synthetic = bool(table["provenance_synthetic"].any())
         who = table[[c for c in WHO if c in table]].astype({"label": "Int64"})
         structure, regions = table[notes["structure"]], pd.DataFrame(notes["regions"])
-        return Brains(who, edges, structure, regions, synthetic, notes["problems"])
+        told = (synthetic, notes["problems"], notes["edge"])
+        return Brains(who, edges, structure, regions, *told)
     except Exception as error:  # a damaged file can make the parser raise anything
         raise DataError(
             f"{path.name} is no table of brains",
@@ -176,7 +180,7 @@ def joined(first: Brains, second: Brains) -> Brains:
     Raises
     ------
     DataError
-        If their regions differ, or they share subjects or no structural feature.
+        If their regions or kinds of edges differ, or they share subjects or no structural feature.
     """
     shared = sorted({*first.table["subject"]} & {*second.table["subject"]})
     regions = [one.regions["region"].tolist() for one in (first, second)]
@@ -190,6 +194,9 @@ def joined(first: Brains, second: Brains) -> Brains:
         first_ones, others = (f"{len(names)}: {some(names)}" for names in regions)
         raise DataError("the two cohorts have other regions", expected=first_ones, found=others,
                         mend="take the same atlas for both")  # fmt: skip
+    if first.edge != second.edge:
+        raise DataError("the edges of the two cohorts are not of one kind", expected=first.edge,
+                        found=second.edge, mend="make both by the same measure")  # fmt: skip
     if alone and not both:
         first_ones, others = (some(names) or "none" for names in features)
         raise DataError("the two cohorts have no structural feature of the same name",

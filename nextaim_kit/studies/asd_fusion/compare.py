@@ -33,7 +33,7 @@ def side_by_side(
     -------
     models : DataFrame
         ``name``, ``value`` (within sites, sites weighed by size), ``low``, ``high``, ``pooled``,
-        ``n``.
+        ``n``: subjects of sites with both outcomes, who alone count within sites.
     differences : DataFrame
         ``comparison``, ``difference``, ``low``, ``high``, ``smallest`` (what so many subjects
         would show four times in five), ``verdict``.
@@ -44,7 +44,7 @@ def side_by_side(
     rows = []
     for name, one in tables.items():
         found = within_auc_interval(one["site"], one["y"], one["logit"], **how)
-        rows.append((name, *found, auc(one["y"], one["logit"]), len(one)))
+        rows.append((name, *found, auc(one["y"], one["logit"]), of_both(one)))
     gains = []
     for name, one in others:
         gain = within_auc_interval(
@@ -55,6 +55,11 @@ def side_by_side(
     models = pd.DataFrame(rows, columns=["name", "value", "low", "high", "pooled", "n"])
     columns = ["comparison", "difference", "low", "high", "smallest", "verdict"]
     return models, pd.DataFrame(gains, columns=columns)
+
+
+def of_both(table: pd.DataFrame) -> int:
+    """Subjects of sites that have both outcomes: those whom an AUC within sites is of."""
+    return int((table.groupby("site")["y"].transform("nunique") == 2).sum())
 
 
 def _of_all(predictions: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

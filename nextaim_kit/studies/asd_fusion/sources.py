@@ -6,6 +6,7 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,7 +145,8 @@ def load_brains(
         print(f"not read beside the pack: {some([file.name for file in given.single])}")
     elif given.single:
         pack = _of_files(given.single, people, problems, atlas, measure=measure, shrink=shrink)
-    return _together(people, pack, given.centers, problems, source.name)
+    edge = f"{measure}, shrunk" if shrink else measure
+    return replace(_together(people, pack, given.centers, problems, source.name), edge=edge)
 
 
 def _look(folder: Path) -> _Given:

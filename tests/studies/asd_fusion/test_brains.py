@@ -146,3 +146,11 @@ def test_a_site_named_like_one_of_abide_is_an_institution_of_its_own():
     assert [institution_of(s) for s in ("UM_1", "Pisa_1", "ABIDEII-NYU_2")] == [
         "UM", "Pisa_1", "NYU"
     ]  # fmt: skip
+
+
+def test_of_what_kind_the_edges_are_is_kept_and_other_kinds_are_not_joined(tmp_path):
+    partial = replace(make("B"), edge="partial, shrunk")
+    partial.save(tmp_path / "features.parquet")
+    assert read_brains(tmp_path / "features.parquet").edge == "partial, shrunk"
+    with pytest.raises(DataError, match="not of one kind"):
+        joined(make("A"), partial)

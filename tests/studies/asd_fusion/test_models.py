@@ -139,3 +139,17 @@ def test_pairs_that_moved_alike_are_of_one_site_and_both_outcomes(brains):
     assert abs(gap[1] - gap[0]) < abs(whole[1] - whole[0]) / 3
     tested = {"one": pd.DataFrame({"subject": brains.table["subject"]})}
     assert len(only(tested, part["subject"])["one"]) == len(part)
+
+
+def test_only_subjects_of_sites_with_both_outcomes_are_counted_within_sites(brains):
+    one_sided = brains.table["site"] == "H0_1"
+    table = brains.table.assign(label=brains.table["label"].mask(one_sided, 1))
+    given = replace(brains, table=table)
+    tested, _ = cross_fit(Linear(["function"], **QUICK), given, folds(given))
+    models, _ = side_by_side({"one": tested, "other": tested}, n_boot=50)
+    assert models["n"].tolist() == [240 - one_sided.sum()] * 2
+
+
+def test_no_logarithm_is_taken_of_partial_correlations(brains):
+    with pytest.raises(RequestError, match="cannot be made of partial correlations"):
+        Blocks(["function"], kind="log").fit(replace(brains, edge="partial, shrunk"))
