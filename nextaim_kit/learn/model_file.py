@@ -23,6 +23,8 @@ from nextaim_kit.learn.final import Final, Seen
 from nextaim_kit.machine.kit import kit_version
 
 _FORMAT: Literal["nextaim_kit models 1"] = "nextaim_kit models 1"
+# What reading a file that somebody else wrote can end in.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class _Numbers(BaseModel):
@@ -194,9 +196,16 @@ def save_models(models: Mapping[str, Final], path: Path, *, trained_on: Mapping[
     >>> load_models(Path(path)).models["size"].threshold == made.threshold
     True
     """
+    written = as_numbers(models, trained_on)
+    write_json(path, written | {"check": _check(written)})
+    return str(path)
+
+
+def as_numbers(models: Mapping[str, Final], trained_on: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_models` writes, to stand in another file; `from_numbers` reads it."""
     seen = next(iter(models.values())).seen
     packages = ("numpy", "scikit-learn", "xgboost-cpu")
-    written = _File(
+    return _File(
         trained_on=_TrainedOn(
             **{name: trained_on[name] for name in ("name", "sha256", "synthetic")},
             patients=len(seen.subjects),
@@ -206,8 +215,25 @@ def save_models(models: Mapping[str, Final], path: Path, *, trained_on: Mapping[
         versions={"nextaim_kit": kit_version()} | {name: version(name) for name in packages},
         models={name: _entry(name, model) for name, model in models.items()},
     ).model_dump()
-    write_json(path, written | {"check": _check(written)})
-    return str(path)
+
+
+def from_numbers(said: Any) -> SavedModels:
+    """The models of what `as_numbers` gave.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; pydantic's, which names the place.
+    """
+    file = _File.model_validate(said)
+    cohort = file.trained_on
+    seen = Seen(cohort.salt, frozenset(cohort.subjects))
+    models = {
+        name: Final(one.fitted, one.fitted.features, one.threshold, one.chosen, seen)
+        for name, one in file.models.items()
+    }
+    told = cohort.model_dump(exclude={"salt", "subjects"})
+    return SavedModels(models, told, file.versions)
 
 
 def load_models(path: Path) -> SavedModels:
@@ -230,32 +256,24 @@ def load_models(path: Path) -> SavedModels:
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        check = said.pop("check")
-        file = _File.model_validate(said)
-        if check != _check(file.model_dump()):
+        if said.pop("check") != _check(said):
             raise ValueError("other numbers than were written")
-    except OSError as error:
-        raise _no_models(path, error.strerror or "") from error
-    except ValidationError as error:
+        return from_numbers(said)
+    except UNREADABLE as error:
+        raise no_models(path, error, "a model.json of an earlier run") from error
+
+
+def no_models(path: Path, error: Exception, expected: str) -> DataError:
+    """What is said of a file without models, or of a damaged one, after one of `UNREADABLE`."""
+    found = " ".join(str(error).split())[:200]
+    if isinstance(error, ValidationError):
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _no_models(path, f"{place}: {first['msg']}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _no_models(path, " ".join(str(error).split())[:200]) from error
-    cohort = file.trained_on
-    seen = Seen(cohort.salt, frozenset(cohort.subjects))
-    models = {
-        name: Final(one.fitted, one.fitted.features, one.threshold, one.chosen, seen)
-        for name, one in file.models.items()
-    }
-    told = cohort.model_dump(exclude={"salt", "subjects"})
-    return SavedModels(models, told, file.versions)
-
-
-def _no_models(path: Path, found: str) -> DataError:
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    elif isinstance(error, OSError) and error.strerror:
+        found = error.strerror
     return DataError(
         f"{path.name} holds no models",
-        expected="a model.json of an earlier run",
+        expected=expected,
         found=found,
         mend="give the file that a run left, unchanged",
     )

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.applied import apply_models
 from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.model_file import SavedModels
 from nextaim_kit.learn.nested import final_model
-from nextaim_kit.studies.ct_radiomics.applied import apply_models
 
 PLAIN = Method("logistic", ("none",), grid={"C": [1.0]}, inner=2)
 
