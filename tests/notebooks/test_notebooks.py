@@ -182,8 +182,7 @@ def test_the_parameters_come_first_and_the_record_comes_last(notebook):
 @every_notebook
 def test_cells_are_short_and_functions_shorter(notebook):
     for _, source in cells(notebook):
-        told = source.removeprefix("from typing import Literal\n\n")  # no parameter
-        assert len(told.splitlines()) <= 25, source
+        assert len(source.splitlines()) <= 25, source
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 10, node.name
