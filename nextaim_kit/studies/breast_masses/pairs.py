@@ -95,7 +95,7 @@ def save_pairs(
     _check_rows(len(table), [test, source, boxes, source_boxes], name)
     pairs = Pairs(mixed, test[order], source[order], boxes[order], source_boxes[order])
     _check(pairs, name)
-    kept: dict[str, Any] = {column: mixed[column].to_numpy() for column in mixed}
+    kept: dict[str, Any] = {column: mixed[column].to_numpy() for column in ("pair", *COLUMNS)}
     texts = {column: kept[column].astype(str) for column in ("pair", *_texts())}
     arrays = dict(
         zip(_PICTURES, (pairs.test, pairs.source, pairs.boxes, pairs.source_boxes), strict=True)
@@ -174,7 +174,7 @@ def _check_rows(n: int, arrays: list[NDArray], name: str) -> None:
 
 def _check(pairs: Pairs, name: str) -> None:
     table = pairs.table
-    odd = sorted(set(table) ^ {"pair", *COLUMNS})
+    odd = sorted(set(map(str, table)) ^ {"pair", *COLUMNS})
     _require(not odd, name, "the columns " + ", ".join(COLUMNS), f"missing or unknown: {odd}")
     odd = [column for column, kind in COLUMNS.items() if not _is_of(table[column], kind)]
     _require(not odd, name, "text, numbers, yes or no, none missing", f"another kind in {odd}")
