@@ -1,4 +1,4 @@
-"""Many readers of the same cases: do they agree, and would other readers of other cases?
+"""Many readers of the same cases: how well they agree, and what holds for other readers too.
 
 Intervals hold both: readers and cases are resampled, each on their own. A reader who is drawn twice
 is not taken for two readers who agree.
@@ -54,7 +54,6 @@ def panel_interval(
     if "cases" in over:
         some = resamples(cases, n_boot=n_boot, seed=seed, **how)
         drawn["cases"] = np.concatenate(list(some))
-    few = readers
     if "readers" in over and readers >= FEWEST_READERS:
         some = resamples(readers, n_boot=n_boot, seed=seed + 1)
         drawn["readers"] = np.concatenate(list(some))
@@ -62,7 +61,9 @@ def panel_interval(
 
 
 def fleiss_kappa(codes: ArrayLike) -> PanelMeasure:
-    """Fleiss' kappa: what readers agree more than chance would, over what they could; NaN if all alike.
+    """Fleiss' kappa: 1 where all readers always agree, 0 where chance would do as well.
+
+    It is NaN where all answers are alike.
 
     Parameters
     ----------
