@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nextaim_kit.files import data_folder
 from nextaim_kit.learn.agreement import rank_correlation
 from nextaim_kit.learn.intervals import BOUNDS, Interval, interval
 from nextaim_kit.learn.panel import (
@@ -18,8 +23,10 @@ from nextaim_kit.learn.panel import (
     panel_interval,
     raw_agreement,
 )
-from nextaim_kit.show.ratings import Sheet
-from nextaim_kit.studies.breast_masses.pairs import Pairs
+from nextaim_kit.show.rating_page import RatingPage
+from nextaim_kit.show.ratings import Answers, Sheet
+from nextaim_kit.show.style import described, new_figure, styled
+from nextaim_kit.studies.breast_masses.pairs import Pairs, blinded_order
 
 SCALE = ("no", "partly", "yes")
 QUESTIONS = {
@@ -51,6 +58,32 @@ def picture(pairs: Pairs, name: str) -> tuple[NDArray[np.uint8], str]:
     gap = np.full((len(columns[0]), 12, 3), 255, np.uint8)
     alt = f"{name}: on the left a case, on the right an example, each with a marked patch"
     return np.hstack([columns[0], gap, columns[1]]), f"{alt}; below them both patches, enlarged"
+
+
+def page_for(pairs: Pairs, reader: str, answers: str = "", *, seed: int = 2024) -> RatingPage:
+    """The page on which a reader rates pairs, in an order of their own.
+
+    Answers are kept at `answers`, a file or an existing folder of one file for each reader; without
+    it in ``NEXTAIM_DATA``, by the pairs' key.
+    """
+    place = Path(answers) if answers else data_folder() / "ratings/breast_masses" / pairs.key
+    path = place if place.suffix == ".json" else place / f"{reader}.json"
+    order = blinded_order(pairs, reader, seed)
+    return RatingPage(Answers(path, sheet_of(pairs), reader), order, partial(picture, pairs))
+
+
+@styled
+def side_by_side(pairs: Pairs, names: Sequence[str], titles: Sequence[str]) -> Figure:
+    """Pairs as readers see them, three in a row, each with a title."""
+    rows = -(-len(names) // 3)
+    figure, axes = new_figure(8.4, 3.6 * rows, rows, min(3, len(names)))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, name, title in zip(axes.flat, names, titles, strict=False):
+        axis.imshow(picture(pairs, name)[0])
+        axis.set_title(title, fontsize=8)
+    said = "; ".join(title.replace("\n", ", ") for title in titles)
+    return described(figure, f"{len(names)} pairs of a case and an example: {said}.")
 
 
 def codes(answers: pd.DataFrame, question: str, pairs: Pairs) -> pd.DataFrame:

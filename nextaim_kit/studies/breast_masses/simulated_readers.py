@@ -92,10 +92,11 @@ def made_up_pairs(path: str | Path, cases: int = 20, *, size: int = 64, seed: in
     for k in range(cases):
         rng = chance(seed, f"pair {k}")
         label, subject = k % 2, f"synthetic-{k + 1:03d}"
-        case, box = _crop(rng, label, size)
+        at = float(rng.uniform(0, 2 * np.pi))  # what is alike in a true pair: this side of the rim
+        case, box = _crop(rng, label, size, at)
         count = float(rng.gamma(4, 0.25))
         for wrong in (False, True):
-            example, rim = _crop(rng, label, size)
+            example, rim = _crop(rng, label, size, at)
             corner = _beside(rng, size) if wrong else rim
             source = f"training-{2 * k + wrong + 1:03d}"
             rows.append((subject, f"{subject}-crop", k % 6, source, count, label, label, wrong))
@@ -116,8 +117,10 @@ def made_up_pairs(path: str | Path, cases: int = 20, *, size: int = 64, seed: in
     )
 
 
-def _crop(rng: np.random.Generator, spiculated: int, size: int) -> tuple[NDArray, NDArray]:
-    """A mass in tissue, and the corner of a patch on its rim."""
+def _crop(
+    rng: np.random.Generator, spiculated: int, size: int, at: float
+) -> tuple[NDArray, NDArray]:
+    """A mass in tissue, and the corner of a patch on its rim at an angle."""
     y, x = np.indices((size, size)) - (size - 1) / 2
     radius, turn = rng.uniform(9, 12), rng.uniform(0, 2 * np.pi)
     angle = np.arctan2(y, x)
@@ -126,7 +129,6 @@ def _crop(rng: np.random.Generator, spiculated: int, size: int) -> tuple[NDArray
     mass = 1 / (1 + np.exp((np.hypot(y, x) - edge) / 0.9))
     tissue = sum(s * smooth_noise((size, size), s, rng) for s in (1, 2, 4, 8)) / 8
     pixels = (95 + 22 * tissue + 70 * mass).clip(0, 255).astype(np.uint8)
-    at = rng.uniform(0, 2 * np.pi)
     middle = (size - _BOX) / 2 + radius * np.array([np.sin(at), np.cos(at)])
     return pixels, middle.round().astype(int)
 
