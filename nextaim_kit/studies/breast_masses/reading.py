@@ -76,11 +76,11 @@ def page_for(pairs: Pairs, reader: str, answers: str = "", *, seed: int = 2024) 
 def side_by_side(pairs: Pairs, names: Sequence[str], titles: Sequence[str]) -> Figure:
     """Pairs as readers see them, three in a row, each with a title."""
     rows = -(-len(names) // 3)
-    figure, axes = new_figure(8.4, 3.6 * rows, rows, min(3, len(names)))
+    figure, axes = new_figure(8.4, 2.7 * rows, rows, min(3, len(names)))
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, name, title in zip(axes.flat, names, titles, strict=False):
-        axis.imshow(picture(pairs, name)[0])
+        axis.imshow(picture(pairs, name)[0], interpolation="antialiased")
         axis.set_title(title, fontsize=8)
     said = "; ".join(title.replace("\n", ", ") for title in titles)
     return described(figure, f"{len(names)} pairs of a case and an example: {said}.")
