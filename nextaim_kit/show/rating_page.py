@@ -45,7 +45,8 @@ class RatingPage:
         lines = [
             widgets.VBox([widgets.HTML(_words(answers, n)), c]) for n, c in self.choices.items()
         ]
-        buttons = widgets.HBox([self.back, self.next, self.open])
+        below = widgets.Layout(margin="12px 0 0 0")
+        buttons = widgets.HBox([self.back, self.next, self.open], layout=below)
         self.widget = widgets.VBox([self.where, self.shown, *lines, buttons, self.said])
         self.at = len(order) - 1
         self._go_on()
