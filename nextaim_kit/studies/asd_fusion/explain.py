@@ -143,7 +143,7 @@ def _of_one(
     found: Fitted, train: Brains, test: Brains, how: Gradients
 ) -> tuple[NDArray[np.float32], float]:
     """Values by one model, and the logit they start from."""
-    blocks, model = found.model[:2]
+    blocks, model = found.model
     if isinstance(model, DualLogistic):
         values, base = linear_shap(model, blocks.transform(train), blocks.transform(test))
         return values.astype(np.float32), base
