@@ -88,7 +88,7 @@ def save_arrays(
             "salt": seen.salt, "subjects": sorted(seen.subjects)}  # fmt: skip
     text = np.frombuffer(json.dumps(told).encode(), np.uint8)
     with atomic_path(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez(file, allow_pickle=False, **{_SAID: text, **arrays})  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **{_SAID: text, **arrays})
     return str(path)
 
 

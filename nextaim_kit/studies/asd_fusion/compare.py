@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.metrics import auc, within_auc_interval
+from nextaim_kit.learn.metrics import auc, evaluate, within_auc_interval
 from nextaim_kit.studies.asd_fusion.brains import Brains
 
 _POWER = 2.8 / (2 * 1.96)  # of an interval's width: shown with 80 % power at a level of 5 %
@@ -55,6 +55,13 @@ def side_by_side(
     models = pd.DataFrame(rows, columns=["name", "value", "low", "high", "pooled", "n"])
     columns = ["comparison", "difference", "low", "high", "smallest", "verdict"]
     return models, pd.DataFrame(gains, columns=columns)
+
+
+def scores(tested: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """`learn.evaluate` of one model's predictions, of those whom it could judge."""
+    known = tested.dropna(subset=["logit"])
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    return evaluate(known["y"], known["p"], threshold=known["threshold"], **how)
 
 
 def of_both(table: pd.DataFrame) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,8 @@ from nextaim_kit.learn.dual import DualLogistic
 from nextaim_kit.learn.metrics import operating_point
 from nextaim_kit.learn.splits import Split, leave_one_site_out
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
-from nextaim_kit.studies.asd_fusion.brains import Brains
+from nextaim_kit.studies.asd_fusion.brains import Brains, joined
+from nextaim_kit.studies.asd_fusion.sources import load_brains
 
 Predict = Callable[[Brains], NDArray[np.float64]]
 NOT_KNOWN = np.zeros(0)  # inner logits of a model that comes from a file
@@ -203,6 +204,32 @@ def train_all(fits: Mapping[str, Fit], brains: Brains, *, seed: int = 0) -> dict
     """Train each model on all subjects, to be used on others."""
     with threadpool_limits(1):
         return {name: fit(brains, seed) for name, fit in fits.items()}
+
+
+def another_cohort(brains: Brains, spec: str) -> tuple[Brains, Brains]:
+    """A cohort to train on and another one to test on, with the features that both have.
+
+    Parameters
+    ----------
+    brains : Brains
+    spec : str
+        As for `sources.load_brains`; who has no diagnosis is left out.
+
+    Raises
+    ------
+    RequestError, DataError
+        As `sources.load_brains` and `brains.joined`: where they do not fit.
+    """
+    other = load_brains(spec)
+    known = other.table["label"].notna().to_numpy()
+    if not known.all():
+        print(f"{(~known).sum()} subjects of the other cohort have no diagnosis: left out")
+    both, there = joined(brains, other.at(known)), np.arange(len(brains) + known.sum())
+    here, there = there[: len(brains)], there[len(brains) :]
+    return (
+        replace(both.at(here), problems=brains.problems, synthetic=brains.synthetic),
+        replace(both.at(there), problems=other.problems, synthetic=other.synthetic),
+    )
 
 
 def predicted(found: Fitted, brains: Brains) -> pd.DataFrame:

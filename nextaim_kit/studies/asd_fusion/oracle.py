@@ -58,8 +58,8 @@ def shares(models: pd.DataFrame, tested: pd.DataFrame, truth: Truth) -> pd.DataF
     known = tested[["subject"]].merge(truth.subjects, on="subject", how="left")
 
     def auc_of(what: str) -> float:
-        how = {"by_size": True, "n_boot": 1}
-        return within_auc_interval(tested["site"], tested["y"], known[what], **how)[0]
+        site, y = tested["site"], tested["y"]
+        return within_auc_interval(site, y, known[what], by_size=True, n_boot=1)[0]
 
     oracle, shown = auc_of("severity"), {p: auc_of(p) for p in ("function", "structure")}
     found = models[["name"]].assign(oracle=oracle)

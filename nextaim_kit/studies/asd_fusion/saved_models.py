@@ -76,10 +76,13 @@ class SavedModels:
                 mend="give another cohort; where they are others, give them other names",
             )  # fmt: skip
         others = self._fitting(brains).at(~known.to_numpy())
-        told = {
-            name: predicted(model, others).assign(fold="applied", repeat=0)
-            for name, model in self.models.items()
-        }
+        told = {}
+        for name, model in self.models.items():
+            found = predicted(model, others)
+            if found["logit"].notna().any():
+                told[name] = found.assign(fold="applied", repeat=0)
+            else:
+                print(f"{name} is left out: nobody has what it looks at")
         left_out = brains.table.loc[known, ["subject"]].assign(problem=_SEEN)
         return told, left_out.reset_index(drop=True)
 
@@ -129,7 +132,7 @@ def save(
         As for `learn.array_file.save_arrays`.
     """
     arrays: Arrays = {}
-    said = {name: _written(model, f"{k}", arrays) for k, (name, model) in enumerate(models.items())}
+    said = {name: _written(model, str(k), arrays) for k, (name, model) in enumerate(models.items())}
     told = {"models": said, "edge": brains.edge, "measures": list(brains.structure),
             "regions": brains.regions["region"].tolist()}  # fmt: skip
     who = brains.table["subject"]
@@ -148,7 +151,8 @@ def load(path: Path) -> SavedModels:
     try:
         said = file.said
         models = {
-            name: _read(one, f"{k}", file.arrays) for k, (name, one) in enumerate(said["models"].items())
+            name: _read(one, f"{k}", file.arrays)
+            for k, (name, one) in enumerate(said["models"].items())
         }
         told = list(said["regions"]), list(said["measures"]), str(said["edge"])
         trial = _somebody(pd.DataFrame({"region": told[0]}), *told[1:])
@@ -163,8 +167,8 @@ def _written(model: Fitted, place: str, arrays: Arrays) -> dict[str, Any]:
     """What a model is; its arrays are put below `place`."""
     said: dict[str, Any] = {"threshold": float(model.threshold)}
     if isinstance(model.model, list):
-        of = [_written(one, f"{place}/{k}", arrays) for k, one in enumerate(model.model)]
-        return said | {"kind": "mean", "of": of}
+        members = [_written(one, f"{place}/{k}", arrays) for k, one in enumerate(model.model)]
+        return said | {"kind": "mean", "of": members}
     if isinstance(model.model[0], dict):
         fitted, weights, intercept = model.model
         arrays[f"{place}/weights"] = weights
