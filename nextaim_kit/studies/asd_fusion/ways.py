@@ -174,13 +174,15 @@ def tell_sites(
     part: Part,
     splits: Sequence[Split],
     *,
-    harmonized: bool = False,
+    harmonized: bool | Harmonizer = False,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """How well a linear model tells the site of subjects left out: macro AUC and its interval.
 
     With `harmonized`, ComBat is fitted in the training part and knows the site of those left out.
+    A `Harmonizer` of other people's sites is taken as it is, for either part by itself: what it
+    estimates of a new site comes of that part's own subjects.
     """
     site = brains.table["site"].to_numpy()
     names = sorted(set(site))
@@ -188,7 +190,8 @@ def tell_sites(
     for train, test in splits:
         first, left = brains.at(train), brains.at(test)
         if harmonized:
-            harmonizer = Harmonizer(part).fit(first)
+            known = harmonized if isinstance(harmonized, Harmonizer) else None
+            harmonizer = known or Harmonizer(part).fit(first)
             first, left = harmonizer.transform(first), harmonizer.transform(left)
         blocks = Blocks([part])
         model = RidgeClassifier(alpha=0.1).fit(blocks.fit_transform(first), site[train])

@@ -61,6 +61,17 @@ def test_the_site_is_told_before_and_hardly_after(brains):
     assert before[0] > 0.7 > 0.6 > after[0]
 
 
+def test_new_sites_are_hardly_told_once_their_own_subjects_have_given_mean_and_spread(brains):
+    new = brains.table["site"].isin(["H0_1", "H0_2", "H1_1"]).to_numpy()
+    there, harmonizer = brains.at(new), Harmonizer("structure", unseen="estimate")
+    parts = patient_folds(there.table, 2, seed=0, by=("site",))
+    before = tell_sites(there, "structure", parts, n_boot=50)
+    known = harmonizer.fit(brains.at(~new))
+    after = tell_sites(there, "structure", parts, harmonized=known, n_boot=50)
+    assert before[0] > 0.7
+    assert after[1] < 0.5 < after[2]
+
+
 def test_a_small_site_and_one_that_was_not_in_training_stay_as_they_are(brains):
     table = brains.table.copy()
     table.loc[:1, "site"] = "tiny"
