@@ -155,7 +155,8 @@ def glass_brain(
     options: dict[str, Any] = {"node_size": np.where(used, 18, 2), "node_color": GRAY}
     plot_connectome(matrix, regions[["x", "y", "z"]].to_numpy(float), figure=figure,
                     edge_cmap=LOW_HIGH, colorbar=True, title=title, **options)  # fmt: skip
-    figure.text(0.995, 0.01, label, ha="right", va="bottom", fontsize="small")
+    said = f"color: {label}" if label else ""
+    figure.text(0.005, 0.01, said, ha="left", va="bottom", fontsize="small")
     ups = int((kept > 0).sum())
     return described(
         figure,
