@@ -44,7 +44,7 @@ def side_by_side(
     rows = []
     for name, one in tables.items():
         found = within_auc_interval(one["site"], one["y"], one["logit"], **how)
-        rows.append((name, *found, auc(one["y"], one["logit"]), of_both(one)))
+        rows.append((name, *found, auc(one["y"], one["logit"]), n_within_sites(one)))
     gains = []
     for name, one in others:
         gain = within_auc_interval(
@@ -64,7 +64,7 @@ def scores(tested: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.Dat
     return evaluate(known["y"], known["p"], threshold=known["threshold"], **how)
 
 
-def of_both(table: pd.DataFrame) -> int:
+def n_within_sites(table: pd.DataFrame) -> int:
     """Subjects of sites that have both outcomes: those whom an AUC within sites is of."""
     return int((table.groupby("site")["y"].transform("nunique") == 2).sum())
 

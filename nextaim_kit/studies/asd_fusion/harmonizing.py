@@ -24,7 +24,7 @@ from nextaim_kit.learn.metrics import (
 from nextaim_kit.learn.splits import Split
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
-from nextaim_kit.studies.asd_fusion.compare import of_both
+from nextaim_kit.studies.asd_fusion.compare import n_within_sites
 from nextaim_kit.studies.asd_fusion.connectivity import Filled
 from nextaim_kit.studies.asd_fusion.models import Fit, Fitted, cross_fit
 
@@ -239,5 +239,5 @@ def flattery(
         ending = "" if diagnoses == "diagnosis" else "_made_up"
         name = f"gain_{part}_{way.replace(' ', '_')}{ending}"
         verdict = "more" if gain[1] > 0 else "less" if gain[2] < 0 else "not shown to differ"
-        rows.append((name, *gain, of_both(tested), f"{verdict}; diagnoses: {diagnoses}"))
+        rows.append((name, *gain, n_within_sites(tested), f"{verdict}; diagnoses: {diagnoses}"))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "note"])

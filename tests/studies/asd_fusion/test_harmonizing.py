@@ -8,8 +8,7 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import within_auc_interval
 from nextaim_kit.learn.splits import patient_folds
-from nextaim_kit.studies.asd_fusion.models import Linear
-from nextaim_kit.studies.asd_fusion.ways import (
+from nextaim_kit.studies.asd_fusion.harmonizing import (
     Harmonizer,
     aucs_of,
     flattery,
@@ -17,6 +16,7 @@ from nextaim_kit.studies.asd_fusion.ways import (
     no_signal,
     tell_sites,
 )
+from nextaim_kit.studies.asd_fusion.models import Linear
 
 FIT = Linear(["function"], C=(1.0,), folds=3)
 
