@@ -95,10 +95,13 @@ def apply_models(saved: SavedModels, table: pd.DataFrame) -> tuple[pd.DataFrame,
     Examples
     --------
     >>> from nextaim_kit.learn import Method, final_model
+    >>> from nextaim_kit.learn.model_file import TrainedOn
     >>> table = pd.DataFrame({"subject": [f"P{k}" for k in range(24)], "site": "A"})
     >>> table = table.assign(label=[0, 0, 1, 1] * 6, size=[1.0, 2.0, 3.0, 4.0] * 6)
     >>> made = final_model(table[4:], ["size"], Method("logistic", ["none"], inner=2))
-    >>> predictions, left_out = apply_models(SavedModels({"size": made}, {}, {}), table)
+    >>> who = {"name": "table.csv", "sha256": None, "synthetic": False}
+    >>> saved = SavedModels({"size": made}, TrainedOn.of(who, made.seen), {})
+    >>> predictions, left_out = apply_models(saved, table)
     >>> predictions["subject"].tolist(), len(left_out)
     (['P0', 'P1', 'P2', 'P3'], 20)
     """

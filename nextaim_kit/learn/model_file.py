@@ -123,7 +123,9 @@ class _Entry(_Numbers):
     chosen: dict[str, str | int | float | None]
 
 
-class _TrainedOn(_Numbers):
+class TrainedOn(_Numbers):
+    """The cohort that models were trained on, its patients as hashes of their names."""
+
     name: str
     sha256: str | None
     synthetic: bool
@@ -131,10 +133,26 @@ class _TrainedOn(_Numbers):
     salt: str
     subjects: list[str]
 
+    @classmethod
+    def of(cls, cohort: Mapping[str, Any], seen: Seen) -> Self:
+        """Of ``name``, ``sha256`` and ``synthetic``, as `data.fingerprint` gives them."""
+        told = {name: cohort[name] for name in ("name", "sha256", "synthetic")}
+        hashes = sorted(seen.subjects)
+        return cls(**told, patients=len(hashes), salt=seen.salt, subjects=hashes)
+
+    def __str__(self) -> str:
+        made_up = " (SYNTHETIC)" if self.synthetic else ""
+        return f"trained on {self.patients} patients of {self.name}{made_up}"
+
+    @property
+    def seen(self) -> Seen:
+        """The patients."""
+        return Seen(self.salt, frozenset(self.subjects))
+
 
 class _File(_Numbers):
     format: Literal["nextaim_kit models 1"] = _FORMAT
-    trained_on: _TrainedOn
+    trained_on: TrainedOn
     versions: dict[str, str]
     models: Annotated[dict[str, _Entry], Field(min_length=1)]
 
@@ -147,25 +165,22 @@ class SavedModels:
     ----------
     models : dict of str to Final
         In the order of the file: the first is the one that the others stand beside.
-    trained_on : dict
-        ``name`` and ``sha256`` of the training cohort, ``synthetic``, ``patients``.
+    trained_on : TrainedOn
     versions : dict
         Of the packages that made them.
     """
 
     models: dict[str, Final]
-    trained_on: dict[str, Any]
+    trained_on: TrainedOn
     versions: dict[str, str]
 
     def __str__(self) -> str:
-        cohort = self.trained_on
-        made_up = " (SYNTHETIC)" if cohort["synthetic"] else ""
-        return f"trained on {cohort['patients']} patients of {cohort['name']}{made_up}"
+        return str(self.trained_on)
 
     @property
     def seen(self) -> Seen:
         """The training patients."""
-        return next(iter(self.models.values())).seen
+        return self.trained_on.seen
 
 
 def save_models(models: Mapping[str, Final], path: Path, *, trained_on: Mapping[str, Any]) -> str:
@@ -206,12 +221,7 @@ def as_numbers(models: Mapping[str, Final], trained_on: Mapping[str, Any]) -> di
     seen = next(iter(models.values())).seen
     packages = ("numpy", "scikit-learn", "xgboost-cpu")
     return _File(
-        trained_on=_TrainedOn(
-            **{name: trained_on[name] for name in ("name", "sha256", "synthetic")},
-            patients=len(seen.subjects),
-            salt=seen.salt,
-            subjects=sorted(seen.subjects),
-        ),
+        trained_on=TrainedOn.of(trained_on, seen),
         versions={"nextaim_kit": kit_version()} | {name: version(name) for name in packages},
         models={name: _entry(name, model) for name, model in models.items()},
     ).model_dump()
@@ -226,14 +236,12 @@ def from_numbers(said: Any) -> SavedModels:
         If it is something else; pydantic's, which names the place.
     """
     file = _File.model_validate(said)
-    cohort = file.trained_on
-    seen = Seen(cohort.salt, frozenset(cohort.subjects))
+    seen = file.trained_on.seen
     models = {
         name: Final(one.fitted, one.fitted.features, one.threshold, one.chosen, seen)
         for name, one in file.models.items()
     }
-    told = cohort.model_dump(exclude={"salt", "subjects"})
-    return SavedModels(models, told, file.versions)
+    return SavedModels(models, file.trained_on, file.versions)
 
 
 def load_models(path: Path) -> SavedModels:

@@ -1,27 +1,21 @@
-"""Networks in one file with what has to be known of them: tensors and JSON, nothing that is run."""
+"""Networks in one file with what has to be known of them: numbers, nothing that is run."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nextaim_kit.files import atomic_path
-from nextaim_kit.learn.model_file import UNREADABLE, no_models
+from nextaim_kit.learn.array_file import load_arrays, save_arrays
 
-_KEY = "nextaim_kit"
 Weights = dict[str, Tensor]
 
 
 def save_networks(nets: Mapping[str, nn.Module], path: Path, *, told: Mapping[str, Any]) -> str:
-    """Write networks and what is told of them, whole or not at all, and give the file's path.
+    """Write networks and what is told of them, as `save_arrays` does.
 
     Parameters
     ----------
@@ -30,11 +24,6 @@ def save_networks(nets: Mapping[str, nn.Module], path: Path, *, told: Mapping[st
         A safetensors file, by its suffix.
     told : mapping
         What JSON can hold: settings, and the numbers that were fitted beside the networks.
-
-    Raises
-    ------
-    ValueError
-        If a number that is told is not finite.
 
     Examples
     --------
@@ -46,15 +35,11 @@ def save_networks(nets: Mapping[str, nn.Module], path: Path, *, told: Mapping[st
     (0.5, ['bias', 'weight'])
     """
     weights = {
-        f"{name}/{key}": value.detach().cpu().contiguous()
+        f"{name}/{key}": value.detach().cpu().numpy()
         for name, net in nets.items()
         for key, value in net.state_dict().items()
     }
-    text = json.dumps(told, allow_nan=False)
-    said = json.dumps({"told": json.loads(text), "check": _check(text, weights)})
-    with atomic_path(path) as unfinished:
-        save_file(weights, unfinished, metadata={_KEY: said})
-    return str(path)
+    return save_arrays(weights, path, told=told)
 
 
 def load_networks(path: Path, *, expected: str) -> tuple[dict[str, Any], dict[str, Weights]]:
@@ -71,27 +56,9 @@ def load_networks(path: Path, *, expected: str) -> tuple[dict[str, Any], dict[st
     DataError
         If `save_networks` did not write it, or it was changed since.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            said = json.loads(dict(file.metadata() or {})[_KEY])
-            flat = {str(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        if said["check"] != _check(json.dumps(said["told"]), flat):
-            raise ValueError("other numbers than were written")
-    except KeyError as error:
-        raise no_models(path, ValueError(f"no entry {error}"), expected) from error
-    except (*UNREADABLE, SafetensorError) as error:
-        raise no_models(path, error, expected) from error
+    told, arrays = load_arrays(path, expected=expected)
     weights: dict[str, Weights] = {}
-    for name, value in flat.items():
+    for name, value in arrays.items():
         net, _, key = name.partition("/")
-        weights.setdefault(net, {})[key] = value
-    return said["told"], weights
-
-
-def _check(text: str, weights: Mapping[str, Tensor]) -> str:
-    """A hash of all that is in a file."""
-    found = hashlib.sha256(text.encode())
-    for name, value in sorted(weights.items()):
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        found.update(value.flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        weights.setdefault(net, {})[key] = torch.from_numpy(value)
+    return told, weights

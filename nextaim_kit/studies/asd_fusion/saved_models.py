@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from nextaim_kit.data.cohort.joining import some
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.array_file import ArrayFile, load_arrays, no_models, save_arrays
+from nextaim_kit.learn.applied import unseen
+from nextaim_kit.learn.array_file import load_arrays, save_arrays
 from nextaim_kit.learn.dual import DualLogistic
+from nextaim_kit.learn.final import Seen
+from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
 from nextaim_kit.learn.weights import check_same_network
 from nextaim_kit.studies.asd_fusion.blocks import Blocks
 from nextaim_kit.studies.asd_fusion.brains import Brains
@@ -23,7 +26,7 @@ from nextaim_kit.studies.asd_fusion.fusion import FusionNet, mean_of, of_net
 from nextaim_kit.studies.asd_fusion.models import Fitted, of_linear, predicted, voted
 
 Arrays = dict[str, NDArray]
-_SEEN = "a subject of this name trained the models: not predicted"
+_EXPECTED = "a models.safetensors of an earlier run of asd_fusion/joint_fusion"
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,17 @@ class SavedModels:
         Of the edges, in order, and of the structure, that the models were trained on.
     edge : str
         What an edge was made as.
-    file : ArrayFile
-        Whom they were trained on.
+    trained_on : TrainedOn
     """
 
     models: dict[str, Fitted]
     regions: list[str]
     measures: list[str]
     edge: str
-    file: ArrayFile
+    trained_on: TrainedOn
 
     def __str__(self) -> str:
-        return str(self.file)
+        return str(self.trained_on)
 
     def apply(self, brains: Brains) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
         """Predict all subjects who are none of the training cohort.
@@ -67,15 +69,8 @@ class SavedModels:
             If regions, kind of edges or measures are not the models', or no other subject is
             there.
         """
-        who = brains.table["subject"]
-        known = who.isin(self.file.seen.among(who))
-        if known.all():
-            raise DataError(
-                f"all {len(who)} subjects trained the models",
-                expected="other people", found=some(who[known].tolist()),
-                mend="give another cohort; where they are others, give them other names",
-            )  # fmt: skip
-        others = self._fitting(brains).at(~known.to_numpy())
+        table, left_out = unseen(brains.table, self.trained_on.seen)
+        others = self._fitting(brains).at(brains.table["subject"].isin(table["subject"]).to_numpy())
         told = {}
         for name, model in self.models.items():
             found = predicted(model, others)
@@ -83,8 +78,7 @@ class SavedModels:
                 told[name] = found.assign(fold="applied", repeat=0)
             else:
                 print(f"{name} is left out: nobody has what it looks at")
-        left_out = brains.table.loc[known, ["subject"]].assign(problem=_SEEN)
-        return told, left_out.reset_index(drop=True)
+        return told, left_out
 
     def _fitting(self, brains: Brains) -> Brains:
         """The same brains, their measures in the models' order; refused where they are others."""
@@ -125,18 +119,23 @@ def save(
     models : mapping of str to Fitted
         Of `Linear`, `Votes` or `Network`.
     path : Path
-        Ends in ``.npz``.
+        A safetensors file, by its suffix.
     brains : Brains
         That all were trained on.
     trained_on : mapping
-        As for `learn.array_file.save_arrays`.
+        ``name``, ``sha256`` and ``synthetic`` of the cohort, as `data.fingerprint` gives them.
     """
     arrays: Arrays = {}
     said = {name: _written(model, str(k), arrays) for k, (name, model) in enumerate(models.items())}
-    told = {"models": said, "edge": brains.edge, "measures": list(brains.structure),
-            "regions": brains.regions["region"].tolist()}  # fmt: skip
-    who = brains.table["subject"]
-    return save_arrays(arrays, path, said=told, trained_on=trained_on, subjects=who)
+    who = TrainedOn.of(trained_on, Seen.of(brains.table["subject"]))
+    told = {
+        "models": said,
+        "edge": brains.edge,
+        "measures": list(brains.structure),
+        "regions": brains.regions["region"].tolist(),
+        "trained_on": who.model_dump(),
+    }
+    return save_arrays(arrays, path, told=told)
 
 
 def load(path: Path) -> SavedModels:
@@ -147,20 +146,18 @@ def load(path: Path) -> SavedModels:
     DataError
         If it is no such file, or is damaged.
     """
-    file = load_arrays(path)
+    said, arrays = load_arrays(path, expected=_EXPECTED)
     try:
-        said = file.said
         models = {
-            name: _read(one, f"{k}", file.arrays)
-            for k, (name, one) in enumerate(said["models"].items())
+            name: _read(one, f"{k}", arrays) for k, (name, one) in enumerate(said["models"].items())
         }
         told = list(said["regions"]), list(said["measures"]), str(said["edge"])
         trial = _somebody(pd.DataFrame({"region": told[0]}), *told[1:])
         if not all(np.isfinite(model.logit(trial)).all() for model in models.values()):
             raise ValueError("numbers that give no answer")
-        return SavedModels(models, *told, file)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise no_models(path.name, f"{type(error).__name__}: {error}") from error
+        return SavedModels(models, *told, TrainedOn.model_validate(said["trained_on"]))
+    except (*UNREADABLE, IndexError, RuntimeError) as error:
+        raise no_models(path, error, _EXPECTED) from error
 
 
 def _written(model: Fitted, place: str, arrays: Arrays) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_saved_models_say_of_another_cohort_what_external_said(cohorts, shared_c
     _, found, files = ran("joint_fusion", cohorts | {"epochs": "1"})
     assert {"auc_external_joint_network", "external_brier"} <= set(found)
     assert "oracle_auc" not in found  # half a twin is none
-    given = {"model": str(files / "models.npz"), "features": cohorts["external"]}
+    given = {"model": str(files / "models.safetensors"), "features": cohorts["external"]}
     record, again, applied = ran("joint_fusion", given)
     assert record["ended"] == "the models of an earlier run were applied, and none was trained"
     for name in ("joint_network", "late_fusion", "confounds"):
