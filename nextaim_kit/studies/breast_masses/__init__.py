@@ -1,0 +1,1 @@
+"""Breast masses: found by two detectors, explained by prototypes."""
