@@ -22,6 +22,7 @@ from nextaim_kit.studies.breast_masses.preparation import contrasted
 from nextaim_kit.studies.breast_masses.views import breast_mask, read_pixels
 
 _BOX = ["x0", "y0", "x1", "y1"]
+_BEYOND = "of the crop lie beyond the image"
 _NO_SCALE = "its spacing is not known: cut in pixels, so its size in mm is unknown"
 
 
@@ -226,12 +227,14 @@ def _fitted(
 
 
 def _doubts(table: pd.DataFrame) -> pd.DataFrame:
-    problem = pd.Series("", table.index)
-    problem[table["spacing"].isna()] = _NO_SCALE
-    over = table["padded"] > 0
-    share = table.loc[over, "padded"].map("{:.0%} of the crop lies beyond the image".format)
-    problem[over] = (problem[over] + "; " + share).str.removeprefix("; ")
-    return table[["subject"]].assign(problem=problem)[problem != ""].reset_index(drop=True)
+    problems = [
+        "; ".join(
+            [_NO_SCALE] * bool(np.isnan(spacing)) + [f"{padded:.0%} {_BEYOND}"] * (padded > 0)
+        )
+        for spacing, padded in zip(table["spacing"], table["padded"], strict=True)
+    ]
+    said = table[["subject"]].assign(problem=pd.Series(problems, table.index, dtype=str))
+    return said[said["problem"] != ""].reset_index(drop=True)
 
 
 def _cut(
