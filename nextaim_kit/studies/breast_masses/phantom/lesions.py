@@ -27,7 +27,7 @@ _WAVES = {
     "irregular": {2: 0.12, 3: 0.12, 4: 0.09, 5: 0.07},
 }
 # What a mm of the mass attenuates more than what it replaces, in 1/mm.
-_CONTRAST = {"low": 0.015, "equal": 0.022, "high": 0.032}
+_CONTRAST = {"low": 0.020, "equal": 0.030, "high": 0.043}
 
 
 @dataclass(frozen=True)
