@@ -34,7 +34,7 @@ QUESTIONS = {
     "specific": "Is what they share special to this mass, and not found in any breast?",
     "meaning": "Would a radiologist name it in a report (a margin, a shape, a density)?",
 }
-_EDGE = 320  # px of a crop on the page
+_EDGE = 256  # px of a crop or patch on the page
 _LINE = (255, 214, 0)
 
 
@@ -44,20 +44,22 @@ def sheet_of(pairs: Pairs) -> Sheet:
 
 
 def picture(pairs: Pairs, name: str) -> tuple[NDArray[np.uint8], str]:
-    """What a reader sees of a pair: both crops with their boxes, and below them the patches.
+    """What a reader sees of a pair: the crops with their boxes, and the patches between them.
 
     Returns
     -------
     array of shape (rows, columns, 3)
+        In one row, so that the questions below it stay on the screen.
     str
         The alternative text. Neither tells the class, the prototype or the wrong aid.
     """
     k = pairs.table["pair"].tolist().index(name)
-    sides = [(pairs.test[k], pairs.boxes[k]), (pairs.source[k], pairs.source_boxes[k])]
-    columns = [np.vstack([_boxed(*side), _patch(*side)]) for side in sides]
-    gap = np.full((len(columns[0]), 12, 3), 255, np.uint8)
+    case, example = (pairs.test[k], pairs.boxes[k]), (pairs.source[k], pairs.source_boxes[k])
+    parts = [_boxed(*case), _patch(*case), _patch(*example), _boxed(*example)]
+    gap = np.full((_EDGE, 8, 3), 255, np.uint8)
+    row = np.hstack([piece for part in parts for piece in (gap, part)][1:])
     alt = f"{name}: on the left a case, on the right an example, each with a marked patch"
-    return np.hstack([columns[0], gap, columns[1]]), f"{alt}; below them both patches, enlarged"
+    return row, f"{alt}; between them both patches, enlarged"
 
 
 def page_for(pairs: Pairs, reader: str, answers: str = "", *, seed: int = 2024) -> RatingPage:
@@ -74,9 +76,9 @@ def page_for(pairs: Pairs, reader: str, answers: str = "", *, seed: int = 2024) 
 
 @styled
 def side_by_side(pairs: Pairs, names: Sequence[str], titles: Sequence[str]) -> Figure:
-    """Pairs as readers see them, three in a row, each with a title."""
-    rows = -(-len(names) // 3)
-    figure, axes = new_figure(8.4, 2.7 * rows, rows, min(3, len(names)))
+    """Pairs as readers see them, two in a row, each with a title."""
+    rows = -(-len(names) // 2)
+    figure, axes = new_figure(8.4, 1.3 * rows, rows, min(2, len(names)))
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, name, title in zip(axes.flat, names, titles, strict=False):
@@ -166,30 +168,29 @@ def contribution_and_rating(rated: pd.DataFrame, *, n_boot: int = 1000, seed: in
 def _boxed(crop: NDArray, box: NDArray) -> NDArray:
     from PIL import ImageDraw
 
-    rows, columns = crop.shape
-    image = _enlarged(
-        crop, _EDGE * rows // max(rows, columns), _EDGE * columns // max(rows, columns)
-    )
-    scale = image.height / rows
+    image, scale = _enlarged(crop)
     top, left, bottom, right = (round(scale * float(at)) for at in box)
     ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), outline=_LINE, width=2)
-    return np.asarray(image)
+    return _framed(image)
 
 
 def _patch(crop: NDArray, box: NDArray) -> NDArray:
     top, left, bottom, right = box
-    rows, columns = crop.shape
-    width = _EDGE * columns // max(rows, columns)
-    scale = min(width / (right - left), _EDGE / 2 / (bottom - top))
-    image = _enlarged(
-        crop[top:bottom, left:right], int(scale * (bottom - top)), int(scale * (right - left))
-    )
-    canvas = np.full((_EDGE // 2 + 12, width, 3), 255, np.uint8)
-    canvas[12 : 12 + image.height, : image.width] = np.asarray(image)
-    return canvas
+    return _framed(_enlarged(crop[top:bottom, left:right])[0])
 
 
-def _enlarged(crop: NDArray, rows: int, columns: int) -> Any:
+def _enlarged(crop: NDArray) -> tuple[Any, float]:
+    """A picture whose longer edge is that of the page, and how much it was enlarged."""
     from PIL import Image
 
-    return Image.fromarray(crop).resize((columns, rows), Image.Resampling.BICUBIC).convert("RGB")
+    scale = _EDGE / max(crop.shape)
+    rows, columns = (max(1, round(scale * edge)) for edge in crop.shape)
+    image = Image.fromarray(crop).resize((columns, rows), Image.Resampling.BICUBIC)
+    return image.convert("RGB"), scale
+
+
+def _framed(image: Any) -> NDArray:
+    """A picture at the top left of a white square."""
+    canvas = np.full((_EDGE, _EDGE, 3), 255, np.uint8)
+    canvas[: image.height, : image.width] = np.asarray(image)
+    return canvas

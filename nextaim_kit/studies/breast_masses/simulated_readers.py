@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.studies.breast_masses.crops import Crops, cut
 from nextaim_kit.studies.breast_masses.pairs import Pairs, save_pairs
 from nextaim_kit.studies.breast_masses.reading import QUESTIONS
-from nextaim_kit.twins.noise import smooth_noise
+from nextaim_kit.studies.breast_masses.twin import Look, make_twin
 from nextaim_kit.twins.twin import chance
 
 _LIMITS = (-0.5, 0.5)  # of what is felt, between no and partly, and partly and yes
-_BOX = 18  # px, edge of a patch
+_BOX = 24  # px of half a millimeter: edge of a patch
+_LOOK = Look(spacing=0.5, views=("MLO",), breasts="affected")
 
 
 @dataclass(frozen=True)
@@ -73,67 +77,81 @@ def simulated_answers(
     return pd.DataFrame(rows, columns=["reader", "item", "question", "answer"])
 
 
-def made_up_pairs(path: str | Path, cases: int = 20, *, size: int = 64, seed: int = 2024) -> Pairs:
-    """Draw `cases` synthetic cases, each in a true pair and with a wrong aid, and keep them.
+def made_up_pairs(path: str | Path, cases: int = 20, *, seed: int = 2024) -> Pairs:
+    """Pair masses of the study's twin, without any network, and keep the pairs.
 
-    Half of the masses are round and smooth, half have spicules; a true pair shows the rims of two
-    masses of one kind, a wrong aid tissue beside another mass of that kind.
+    Each case is in a true pair, beside a mass of another patient with the same margin, both marked
+    on the same side of their rims; and in a wrong aid, beside a patch of tissue away from the mass,
+    in a crop of the same class.
 
     Parameters
     ----------
     path : path
         Ends in ``.npz``.
     cases : int
-    size : int
-        Edge of a crop in px, 56 or more.
     seed : int
     """
-    rows, arrays = [], []
-    for k in range(cases):
-        rng = chance(seed, f"pair {k}")
-        label, subject = k % 2, f"synthetic-{k + 1:03d}"
-        at = float(rng.uniform(0, 2 * np.pi))  # what is alike in a true pair: this side of the rim
-        case, box = _crop(rng, label, size, at)
-        count = float(rng.gamma(4, 0.25))
-        for wrong in (False, True):
-            example, rim = _crop(rng, label, size, at)
-            corner = _beside(rng, size) if wrong else rim
-            source = f"training-{2 * k + wrong + 1:03d}"
-            rows.append((subject, f"{subject}-crop", k % 6, source, count, label, label, wrong))
-            arrays.append((case, example, box, corner))
-    columns = ["subject", "image", "prototype", "source", "contribution", "label",
-               "prototype_label", "wrong_aid"]  # fmt: skip
-    table = pd.DataFrame(rows, columns=columns)
-    test, source_crops, *corners = (np.array(part) for part in zip(*arrays, strict=True))
-    boxes, source_boxes = (np.hstack([at, at + _BOX]) for at in corners)
+    crops = cut(make_twin(3 * cases // 2 + 12, look=_LOOK, marker="none", seed=seed))
+    rng, table, labels = chance(seed, "pairs"), crops.table, crops.labels
+    tissue = [_tissue(*one) for one in zip(crops.pictures, crops.masks, strict=True)]
+    made = [one for case in rng.permutation(len(table)) for one in _both(crops, case, tissue, rng)]
+    case, beside, wrong, here, there = (
+        np.array(part) for part in zip(*made[: 2 * cases], strict=True)
+    )
+    pictures = (255 * crops.pictures).round().astype(np.uint8)
+    paired = pd.DataFrame({
+        "subject": crops.patients[case],
+        "image": table["subject"].to_numpy(str)[case],
+        "prototype": pd.factorize(table["margin"], sort=True)[0][case],
+        "source": table["subject"].to_numpy(str)[beside],
+        "contribution": np.repeat(rng.gamma(4, 0.25, len(case) // 2), 2),
+        "label": labels[case],
+        "prototype_label": labels[beside],
+        "wrong_aid": wrong,
+    })  # fmt: skip
+    boxes, source_boxes = (np.hstack([corner, corner + _BOX]) for corner in (here, there))
     return save_pairs(
         path,
-        table,
-        test=test,
-        source=source_crops,
+        paired,
+        test=pictures[case],
+        source=pictures[beside],
         boxes=boxes,
         source_boxes=source_boxes,
         seed=seed,
     )
 
 
-def _crop(
-    rng: np.random.Generator, spiculated: int, size: int, at: float
-) -> tuple[NDArray, NDArray]:
-    """A mass in tissue, and the corner of a patch on its rim at an angle."""
-    y, x = np.indices((size, size)) - (size - 1) / 2
-    radius, turn = rng.uniform(9, 12), rng.uniform(0, 2 * np.pi)
-    angle = np.arctan2(y, x)
-    spikes = np.abs(np.cos(rng.integers(4, 7) * angle + turn)) ** 6
-    edge = radius * (1 + (0.9 if spiculated else 0.05) * spikes)
-    mass = 1 / (1 + np.exp((np.hypot(y, x) - edge) / 0.9))
-    tissue = sum(s * smooth_noise((size, size), s, rng) for s in (1, 2, 4, 8)) / 8
-    pixels = (95 + 22 * tissue + 70 * mass).clip(0, 255).astype(np.uint8)
-    middle = (size - _BOX) / 2 + radius * np.array([np.sin(at), np.cos(at)])
-    return pixels, middle.round().astype(int)
+def _both(
+    crops: Crops, case: int, tissue: list[NDArray], rng: np.random.Generator
+) -> list[tuple[Any, ...]]:
+    """A case's true pair and wrong aid: case, crop beside it, wrong or not, corners of patches.
+
+    There are none where no other patient's mass has such a margin.
+    """
+    margins = crops.table["margin"].to_numpy(str)
+    others = crops.patients != crops.patients[case]
+    alike = np.flatnonzero(others & (margins == margins[case]))
+    if not len(alike):
+        return []
+    example, at = rng.choice(alike), rng.uniform(0, 2 * np.pi)
+    of_class = others & (crops.labels == crops.labels[example])
+    wrong = rng.choice([k for k in np.flatnonzero(of_class) if len(tissue[k])])
+    here, there = (_rim(crops.masks[k], at) for k in (case, example))
+    return [(case, example, False, here, there),
+            (case, wrong, True, here, rng.choice(tissue[wrong]))]  # fmt: skip
 
 
-def _beside(rng: np.random.Generator, size: int) -> NDArray:
-    """Corner of a patch in a crop's corner, where no mass reaches."""
-    far = size - _BOX - 2
-    return np.array([2, far])[rng.integers(0, 2, 2)]
+def _rim(mask: NDArray[np.bool_], at: float) -> NDArray[np.int64]:
+    """Corner of the patch whose middle is on the rim of a mass, at an angle from the crop's."""
+    ray = np.arange(len(mask) / 2)[:, None] * (np.sin(at), np.cos(at)) + len(mask) / 2
+    inside = mask[tuple(ray.astype(int).T)]
+    rim = ray[np.flatnonzero(inside).max(initial=0)]
+    return (rim - _BOX / 2).round().astype(int).clip(0, len(mask) - _BOX)
+
+
+def _tissue(picture: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Corners, 4 px apart, of patches with nothing of the mass and little that is not breast."""
+    within, breast = (
+        sliding_window_view(part, (_BOX, _BOX))[::4, ::4] for part in (mask, picture > 0)
+    )
+    return 4 * np.argwhere(~within.any(axis=(2, 3)) & (breast.mean(axis=(2, 3)) > 0.9))
