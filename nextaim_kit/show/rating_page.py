@@ -42,8 +42,10 @@ class RatingPage:
         self.back = _button("Back", "the picture before", lambda: self.go(self.at - 1))
         self.next = _button("Next", "the next picture", lambda: self.go(self.at + 1))
         self.open = _button("Next unrated", "the next that is not rated", self._go_on)
+        asked = answers.sheet.questions
         lines = [
-            widgets.VBox([widgets.HTML(_words(answers, n)), c]) for n, c in self.choices.items()
+            widgets.VBox([widgets.HTML(f"<b>{escape(asked[name])}</b>"), choice])
+            for name, choice in self.choices.items()
         ]
         below = widgets.Layout(margin="12px 0 0 0")
         buttons = widgets.HBox([self.back, self.next, self.open], layout=below)
@@ -78,12 +80,15 @@ class RatingPage:
             self.answers.put(self.item, question, answer)
             self._stand()
         except KitError as error:
-            self.said.value = f"<b>Not kept.</b> {escape(str(error))}".replace("\n", "<br>")
+            told = escape(str(error)).replace("\n", "<br>")
+            self.said.value = f'<div role="alert"><b>Not kept.</b> {told}</div>'
 
     def _question(self, name: str) -> Any:
         import ipywidgets as widgets
 
-        choice = widgets.ToggleButtons(options=list(self.answers.sheet.scale), value=None)
+        # A screen reader says an option alone: each names its question.
+        options = [(f"{name}: {answer}", answer) for answer in self.answers.sheet.scale]
+        choice = widgets.RadioButtons(options=options, value=None, orientation="horizontal")
         choice.observe(lambda change: self.rate(name, change["new"]), names="value")
         return choice
 
@@ -97,10 +102,6 @@ class RatingPage:
         self.where.value = f"<b>Picture {self.at + 1} of {all_}</b>, {done} rated"
         end = "All are rated. " if done == all_ else ""
         self.said.value = f"{end}Each answer is kept at once, in {escape(str(self.answers.path))}"
-
-
-def _words(answers: Answers, name: str) -> str:
-    return f"<b>{escape(name)}</b>: {escape(answers.sheet.questions[name])}"
 
 
 def _button(text: str, tooltip: str, act: Callable[[], None]) -> Any:

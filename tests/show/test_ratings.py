@@ -39,6 +39,14 @@ def test_an_answer_is_in_the_file_at_once_and_there_after_a_reload(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ann.json"]
 
 
+def test_a_page_without_eyes_each_option_names_its_question_each_button_what_it_does(tmp_path):
+    seen = page(tmp_path)
+    named = [choice._options_labels for choice in seen.choices.values()]
+    assert named == [("alike: no", "alike: yes"), ("real: no", "real: yes")]
+    assert all(button.tooltip for button in (seen.back, seen.next, seen.open))
+    assert 'alt="picture of P2 &lt;b&gt;"' in seen.shown.value
+
+
 def test_the_page_goes_on_at_the_first_that_is_not_rated(tmp_path):
     first = page(tmp_path)
     for choice in first.choices.values():

@@ -16,6 +16,7 @@ from nextaim_kit.files import data_folder
 from nextaim_kit.learn.agreement import rank_correlation
 from nextaim_kit.learn.intervals import BOUNDS, Interval, interval
 from nextaim_kit.learn.panel import (
+    FEWEST_READERS,
     PanelMeasure,
     difference,
     fleiss_kappa,
@@ -94,6 +95,13 @@ def codes(answers: pd.DataFrame, question: str, pairs: Pairs) -> pd.DataFrame:
     wide = asked.pivot(index="item", columns="reader", values="answer")
     readers = sorted(answers["reader"].unique())
     return wide.reindex(index=pairs.table["pair"], columns=readers).astype(float)
+
+
+def resampled(answers: pd.DataFrame) -> str:
+    """What intervals resample: these readers can stand for others, or they are too few."""
+    n = answers["reader"].nunique()
+    few = f"patients alone, since fewer than {FEWEST_READERS} readers cannot stand for others"
+    return "readers and patients" if n >= FEWEST_READERS else few
 
 
 def agreement(

@@ -24,7 +24,7 @@ from nextaim_kit.twins.twin import chance
 
 _LIMITS = (-0.5, 0.5)  # of what is felt, between no and partly, and partly and yes
 _BOX = 24  # px of half a millimeter: edge of a patch
-_LOOK = Look(spacing=0.5, views=("MLO",), breasts="affected")
+LOOK = Look(spacing=0.5, views=("MLO",), breasts="affected")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def made_up_pairs(path: str | Path, cases: int = 20, *, seed: int = 2024) -> Pai
     cases : int
     seed : int
     """
-    crops = cut(make_twin(3 * cases // 2 + 12, look=_LOOK, marker="none", seed=seed))
+    crops = cut(make_twin(3 * cases // 2 + 12, look=LOOK, marker="none", seed=seed))
     rng, table, labels = chance(seed, "pairs"), crops.table, crops.labels
     tissue = [_tissue(*one) for one in zip(crops.pictures, crops.masks, strict=True)]
     made = [one for case in rng.permutation(len(table)) for one in _both(crops, case, tissue, rng)]
@@ -134,8 +134,8 @@ def _both(
     if not len(alike):
         return []
     example, at = rng.choice(alike), rng.uniform(0, 2 * np.pi)
-    of_class = others & (crops.labels == crops.labels[example])
-    wrong = rng.choice([k for k in np.flatnonzero(of_class) if len(tissue[k])])
+    of_class = np.flatnonzero(others & (crops.labels == crops.labels[example]))
+    wrong = rng.choice([k for k in of_class if k != example and len(tissue[k])])
     here, there = (_rim(crops.masks[k], at) for k in (case, example))
     return [(case, example, False, here, there),
             (case, wrong, True, here, rng.choice(tissue[wrong]))]  # fmt: skip

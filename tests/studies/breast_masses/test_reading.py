@@ -8,16 +8,24 @@ import pytest
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.breast_masses import reading
+from nextaim_kit.studies.breast_masses.crops import cut
 from nextaim_kit.studies.breast_masses.simulated_readers import (
+    LOOK,
     Panel,
     made_up_pairs,
     simulated_answers,
 )
+from nextaim_kit.studies.breast_masses.twin import make_twin
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     return made_up_pairs(tmp_path_factory.mktemp("pairs") / "pairs.npz", 12)
+
+
+@pytest.fixture(scope="module")
+def crops():
+    return cut(make_twin(30, look=LOOK, marker="none", seed=2024))
 
 
 def found(answers, pairs, question, group):
@@ -43,10 +51,37 @@ def test_a_reader_sees_nothing_that_tells_the_wrong_aid(pairs):
 
 def test_the_box_is_drawn_where_the_patch_is(pairs):
     pixels, _ = reading.picture(pairs, pairs.table["pair"][0])
-    rows, columns = np.nonzero((pixels[:320, :320] == (255, 214, 0)).all(axis=2))
-    top, left, bottom, right = pairs.boxes[0] * 5
+    rows, columns = np.nonzero((pixels[:, :256] == (255, 214, 0)).all(axis=2))
+    top, left, bottom, right = (pairs.boxes[0] * 256 / 112).round()
     assert (rows.min(), columns.min()) == (top, left)
     assert (rows.max(), columns.max()) == (bottom - 1, right - 1)
+
+
+def test_the_patches_stand_side_by_side_between_the_crops(pairs):
+    pixels, _ = reading.picture(pairs, pairs.table["pair"][0])
+    assert pixels.shape == (256, 4 * 256 + 3 * 8, 3)
+    top, left, bottom, right = pairs.source_boxes[0]
+    shown, patch = pixels[:, 528:784].mean(), pairs.source[0, top:bottom, left:right].mean()
+    assert shown == pytest.approx(patch, abs=2)
+
+
+def test_true_pairs_share_the_margin_and_wrong_aids_lie_away_from_the_mass(pairs, crops):
+    known = crops.table.set_index("subject")
+    of = {name: k for k, name in enumerate(known.index)}
+    for k, row in pairs.table.iterrows():
+        mask = crops.masks[of[row["source"]]]
+        top, left, bottom, right = pairs.source_boxes[k]
+        share = mask[top:bottom, left:right].mean()
+        assert known["patient"][row["image"]] == row["subject"] != known["patient"][row["source"]]
+        assert share == 0 if row["wrong_aid"] else 0 < share < 1
+        same = known["margin"][row["image"]] == known["margin"][row["source"]]
+        assert same or row["wrong_aid"]
+
+
+def test_few_readers_are_said_to_stand_for_no_others(pairs):
+    said = [reading.resampled(simulated_answers(pairs, Panel(n))) for n in (2, 3)]
+    assert said[0].startswith("patients alone")
+    assert said[1] == "readers and patients"
 
 
 def test_a_panel_that_sees_no_difference_gets_none_and_another_gets_what_is_there(pairs):
