@@ -88,7 +88,10 @@ class RatingPage:
 
         # A screen reader says an option alone: each names its question.
         options = [(f"{name}: {answer}", answer) for answer in self.answers.sheet.scale]
-        choice = widgets.RadioButtons(options=options, value=None, orientation="horizontal")
+        wide = widgets.Layout(width="max-content")  # else longer options break
+        choice = widgets.RadioButtons(
+            options=options, value=None, orientation="horizontal", layout=wide
+        )
         choice.observe(lambda change: self.rate(name, change["new"]), names="value")
         return choice
 
