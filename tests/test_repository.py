@@ -43,6 +43,12 @@ def tracked():
     return [PROJECT / name for name in done.stdout.split("\0") if name]
 
 
+def notebooks() -> list[Path]:
+    """Without JupyterLab's own copies of those that were opened."""
+    found = (PROJECT / "notebooks").rglob("*.ipynb")
+    return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)
+
+
 def test_every_direct_dependency_is_locked_within_its_bound():
     locked = pins()
     for requirement in declared("dev", "deep", "dask"):
@@ -133,7 +139,7 @@ def test_no_file_is_larger_than_a_megabyte():
 
 
 def test_notebooks_hold_no_outputs():
-    for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
+    for path in notebooks():
         cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
         assert not any(c["outputs"] or c["execution_count"] for c in cells), path.name
 
@@ -158,7 +164,7 @@ def test_a_study_that_is_too_long_needs_a_reason_in_contributing(tmp_path):
 
 def test_a_notebook_imports_public_rooms_and_no_other_study():
     rooms = {"data", "errors", "files", "launcher", "learn", "memory", "progress", "report", "runs"}
-    for path in sorted((PROJECT / "notebooks").rglob("*.ipynb")):
+    for path in notebooks():
         for name in kit_imports(path):
             room, _, rest = name.removeprefix("nextaim_kit.").partition(".")
             assert room in rooms | {"show", "studies", "twins"}, f"{path.name} imports {name}"
