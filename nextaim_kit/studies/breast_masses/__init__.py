@@ -1,0 +1,1 @@
+"""Masses in mammograms: found by two generations of YOLO, explained by prototypes."""
