@@ -1,1 +1,1 @@
-"""Masses in mammograms: found by two generations of YOLO, explained by prototypes."""
+"""Breast masses: found by two detectors, explained by prototypes."""
