@@ -9,6 +9,7 @@ their own.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,11 +40,9 @@ class Conv(nn.Sequential):
 
     def __init__(self, c1: int, c2: int, kernel: int = 1, stride: int = 1, padding: int = -1):
         pad = kernel // 2 if padding < 0 else padding
-        super().__init__(
-            nn.Conv2d(c1, c2, kernel, stride, pad, bias=False),
-            nn.BatchNorm2d(c2, eps=1e-3, momentum=0.03),
-            nn.SiLU(inplace=True),
-        )
+        convolution = nn.Conv2d(c1, c2, kernel, stride, pad, bias=False)
+        norm = nn.BatchNorm2d(c2, eps=1e-3, momentum=0.03)
+        super().__init__(OrderedDict(conv=convolution, norm=norm, act=nn.SiLU(inplace=True)))
 
 
 class Bottleneck(nn.Module):
