@@ -25,10 +25,12 @@ from nextaim_kit.studies.breast_masses.boxes import suppressed
 from nextaim_kit.studies.breast_masses.froc import BOX, average_precision, judge
 from nextaim_kit.studies.breast_masses.mammograms import Mammograms
 from nextaim_kit.studies.breast_masses.preparation import prepare_all
-from nextaim_kit.studies.breast_masses.yolo import ANCHORS, Size, Yolo, decode
+from nextaim_kit.studies.breast_masses.transformer import RTDetr, SetLoss
+from nextaim_kit.studies.breast_masses.yolo import ANCHORS, Size, Yolo
 from nextaim_kit.studies.breast_masses.yolo_losses import AnchorLoss, FreeLoss
 
 Kind = Literal["yolov5", "yolov8", "rtdetr"]
+Detector = Yolo | RTDetr
 OVERLAP = 0.45  # of two marks, above which the weaker one goes
 _CANDIDATES, _MARKS, _LEAST = 300, 50, 0.001
 _SHORT = 10_000  # updates up to which generation 8 chooses AdamW by itself
@@ -148,7 +150,7 @@ def recipe(kind: Kind, training: Training, pictures: int) -> tuple[Recipe, float
 
 def build(
     kind: Kind, size: Size = "n", anchors: Any = ANCHORS, momentum: float = 0.03
-) -> nn.Module:
+) -> Detector:
     """A detector of one class.
 
     Raises
@@ -157,8 +159,6 @@ def build(
         If there is no such detector.
     """
     if kind == "rtdetr":
-        from nextaim_kit.studies.breast_masses.transformer import RTDetr
-
         return RTDetr(size)
     if kind not in ("yolov5", "yolov8"):
         raise RequestError(f"no detector {kind!r}", expected="yolov5, yolov8 or rtdetr")
@@ -216,14 +216,16 @@ def train_detector(
     return train(task, how, folder=folder, memory=training.memory, seed=training.seed)
 
 
-def loss_of(net: nn.Module, shape: tuple[int, int], times: float = 1.0) -> nn.Module:
+def loss_of(net: Detector, shape: tuple[int, int], times: float = 1.0) -> nn.Module:
     """What a detector minimizes on pictures of a shape."""
-    if isinstance(net, Yolo) and net.generation == "v8":
+    if isinstance(net, RTDetr):
+        return SetLoss(net.config, shape)
+    if net.generation == "v8":
         return FreeLoss(shape, times=times)
     return AnchorLoss(shape, net.anchors, times=times)
 
 
-def _mean_ap(net: nn.Module, shape: tuple[int, int], output: Tensor, target: Tensor) -> float:
+def _mean_ap(net: Detector, shape: tuple[int, int], output: Tensor, target: Tensor) -> float:
     masses = [
         (row, *box[1:].tolist()) for row, one in enumerate(target) for box in one if box[0] >= 0
     ]
@@ -238,13 +240,13 @@ def _mean_ap(net: nn.Module, shape: tuple[int, int], output: Tensor, target: Ten
     return float(np.nan_to_num(np.mean(found)))
 
 
-def marks_of(net: nn.Module, output: Tensor, shape: tuple[int, int]) -> pd.DataFrame:
+def marks_of(net: Detector, output: Tensor, shape: tuple[int, int]) -> pd.DataFrame:
     """A network's answer as marks: ``row``, ``x0, y0, x1, y1`` and ``score``, best first in a row.
 
     Of the 300 best boxes of a picture with scores of at least 0.001, those that overlap a
     better one by more than 0.45 go; 50 stay at most, and their boxes end at the border.
     """
-    boxes, scores = decode(net, output, shape)
+    boxes, scores = net.decode(output, shape)
     most = min(_CANDIDATES, scores.shape[1])
     scores, best = scores.topk(most, 1)
     boxes = boxes.gather(1, best[..., None].expand(-1, -1, 4))
@@ -258,7 +260,7 @@ def marks_of(net: nn.Module, output: Tensor, shape: tuple[int, int]) -> pd.DataF
     return table.astype({"row": int})
 
 
-def find(net: nn.Module, pictures: NDArray[np.float32], *, batch_size: int = 16) -> pd.DataFrame:
+def find(net: Detector, pictures: NDArray[np.float32], *, batch_size: int = 16) -> pd.DataFrame:
     """Ask a detector about pictures, shape (n, h, w): its marks, as `marks_of` gives them."""
     # Three times the same gray picture is a view, no copy.
     seen = torch.from_numpy(pictures)[:, None].expand(-1, 3, -1, -1)

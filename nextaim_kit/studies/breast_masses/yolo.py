@@ -267,7 +267,7 @@ class Yolo(nn.Module):
     -----
     Pictures have the shape (n, 3, h, w), edges that 32 divides. The answer is one tensor of shape
     (n, cells, numbers), finest grid first, rows before columns, in generation 5 anchor by anchor;
-    `decode` makes boxes of it.
+    its `decode` makes boxes of it.
 
     Examples
     --------
@@ -296,6 +296,24 @@ class Yolo(nn.Module):
                 found=" x ".join(map(str, pictures.shape[2:])),
             )
         return self.head(self.neck(self.backbone(pictures)))
+
+    def decode(self, output: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Boxes in pixels, shape (n, cells, 4), and scores, (n, cells), of an answer.
+
+        With one class generation 5's score is "something" alone: it is given no loss of class. With
+        several, the best class counts.
+        """
+        output = output.float()
+        if self.generation == "v8":
+            where = (one.to(output.device) for one in cells(shape))
+            boxes = free_boxes(output[..., : 4 * BINS], *where)
+            return boxes, output[..., 4 * BINS :].sigmoid().amax(-1)
+        where = (one.to(output.device) for one in anchored_cells(shape, self.anchors))
+        boxes = anchored_boxes(output[..., :4], *where)
+        scores = output[..., 4].sigmoid()
+        several = self.n_classes > 1
+        return boxes, scores * output[..., 5:].sigmoid().amax(-1) if several else scores
+
 
 
 def cells(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -345,21 +363,3 @@ def anchored_boxes(numbers: Tensor, centers: Tensor, strides: Tensor, sizes: Ten
     middle = centers + (2 * told[..., :2] - 1) * strides
     half = 2 * told[..., 2:].square() * sizes
     return torch.cat([middle - half, middle + half], -1)
-
-
-def decode(net: Yolo, output: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Boxes in pixels, shape (n, cells, 4), and scores, (n, cells), of a network's answer.
-
-    With one class generation 5's score is "something" alone: it is given no loss of class. With
-    several, the best class counts.
-    """
-    output = output.float()
-    if net.generation == "v8":
-        where = (one.to(output.device) for one in cells(shape))
-        boxes = free_boxes(output[..., : 4 * BINS], *where)
-        return boxes, output[..., 4 * BINS :].sigmoid().amax(-1)
-    where = (one.to(output.device) for one in anchored_cells(shape, net.anchors))
-    boxes = anchored_boxes(output[..., :4], *where)
-    scores = output[..., 4].sigmoid()
-    several = net.n_classes > 1
-    return boxes, scores * output[..., 5:].sigmoid().amax(-1) if several else scores
