@@ -39,7 +39,7 @@ _MOST = 16  # masses in a picture that are learned from
 
 
 @dataclass(frozen=True)
-class Views:
+class Pictures:
     """Prepared pictures of a cohort, and their masses in the pictures' pixels.
 
     Attributes
@@ -58,13 +58,13 @@ class Views:
     masses: pd.DataFrame
     spacing: NDArray[np.float64]
 
-    def take(self, rows: Sequence[int] | NDArray) -> Views:
+    def take(self, rows: Sequence[int] | NDArray) -> Pictures:
         """Some of the pictures, in that order."""
         rows = np.asarray(rows, int)
         new = pd.Series(np.arange(len(rows)), index=rows)
         masses = self.masses[self.masses["row"].isin(rows)]
         masses = masses.assign(row=new.loc[masses["row"]].to_numpy()).sort_values("row", kind="stable")
-        return Views(self.images.iloc[rows].reset_index(drop=True), self.pictures[rows],
+        return Pictures(self.images.iloc[rows].reset_index(drop=True), self.pictures[rows],
                      masses.reset_index(drop=True), self.spacing[rows])  # fmt: skip
 
     def boxes(self) -> list[NDArray[np.float64]]:
@@ -73,7 +73,7 @@ class Views:
         return [boxes[rows == k] for k in range(len(self.pictures))]
 
 
-def views_of(mammograms: Mammograms, size: int) -> tuple[Views, pd.DataFrame]:
+def pictures_of(mammograms: Mammograms, size: int) -> tuple[Pictures, pd.DataFrame]:
     """Prepare a cohort: its pictures with their masses, and the images that could not be read."""
     pictures, prepared, failures = prepare_all(mammograms, size=size)
     images = mammograms.images
@@ -86,7 +86,7 @@ def views_of(mammograms: Mammograms, size: int) -> tuple[Views, pd.DataFrame]:
     masses[BOX] = np.reshape(moved, (-1, 4))
     spacing = np.array([one.spacing for one in prepared])
     order = masses.sort_values("row", kind="stable").reset_index(drop=True)
-    return Views(images, pictures, order, spacing), failures
+    return Pictures(images, pictures, order, spacing), failures
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def anchors_of(boxes: NDArray, seed: int) -> NDArray[np.float64]:
 
 
 def train_detector(
-    kind: Kind, training: Training, first: Views, second: Views, folder: Path
+    kind: Kind, training: Training, first: Pictures, second: Pictures, folder: Path
 ) -> Fitted:
     """Train on some views, keep the weights with the best average precision on others.
 
@@ -292,7 +292,7 @@ class Blobs:
     prior: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, views: Views, steps: int = 8) -> Blobs:
+    def fit(cls, views: Pictures, steps: int = 8) -> Blobs:
         """Learn from training views how large masses are."""
         edges = np.log((views.masses[["x1", "y1"]].to_numpy() - views.masses[["x0", "y0"]].to_numpy()).mean(1))
         tried = np.linspace(*np.quantile(edges, [0.02, 0.98]), steps)
@@ -319,3 +319,15 @@ class Blobs:
         boxes = np.stack([x - half, y - half, x + half, y + half], 1) + 0.5
         keep = suppressed(boxes, spots[k, y, x], above=0.2, most=_MARKS)
         return np.c_[boxes, spots[k, y, x]][keep]
+
+
+class Loudest(nn.Module):
+    """A detector as a classifier: the logit of its highest score in each picture, shape (n, 1)."""
+
+    def __init__(self, net: Detector) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        shape = (pictures.shape[2], pictures.shape[3])
+        return self.net.decode(self.net(pictures), shape)[1].amax(1, keepdim=True).logit(1e-6)

@@ -65,7 +65,7 @@ class FreeLoss(nn.Module):
         boxes = free_boxes(numbers, self.centers, self.strides)
         chosen, share = self.assign(boxes.detach(), logits.detach(), target)
         kind, truth = picked(target, chosen)
-        soft = functional.one_hot(kind.clamp(min=0).long(), self.classes) * share[..., None]
+        soft = _one_hot(kind, self.classes) * share[..., None]
         total = share.sum().clamp(min=1)
         told = functional.binary_cross_entropy_with_logits(logits, soft, reduction="sum")
         near = ((1 - ciou(boxes, truth)) * share).sum()
@@ -93,7 +93,7 @@ class FreeLoss(nn.Module):
         aligned = score.sqrt() * overlap**6 * inside
         taken = _largest(aligned, inside, self.top)
         chosen = torch.where(taken, overlap, -1.0).argmax(1)
-        taken = taken & functional.one_hot(chosen, target.shape[1]).bool().transpose(1, 2)
+        taken = taken & _one_hot(chosen, target.shape[1]).bool().transpose(1, 2)
         aligned, overlap = aligned * taken, overlap * taken
         most = overlap.amax(-1, keepdim=True) / aligned.amax(-1, keepdim=True).clamp(min=1e-9)
         return chosen, (aligned * most).amax(1)
@@ -151,6 +151,7 @@ class AnchorLoss(nn.Module):
         self.register_buffer("anchors", anchors.detach().float().cpu())
         self.register_buffer("steps", steps)
         self.register_buffer("grid", torch.tensor(shape[::-1]) // steps)  # columns, rows
+        self.counts = [3 * (shape[0] // s) * (shape[1] // s) for s in STRIDES]
 
     def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The parts, each with its weight; their sum is minimized."""
@@ -166,8 +167,7 @@ class AnchorLoss(nn.Module):
         parts = {"box": _means(1 - overlap, found).sum(), "object": self._object(output, wanted)}
         if self.classes > 1:
             told = answers[..., 5:].view(*index.shape, self.classes)
-            kind = functional.one_hot(target[..., 0].clamp(min=0).long(), self.classes).float()
-            kind = kind[:, :, None, None, None].expand_as(told)
+            kind = _one_hot(target[..., 0], self.classes)[:, :, None, None, None].expand_as(told)
             wrong = functional.binary_cross_entropy_with_logits(told, kind, reduction="none")
             parts["class"] = _means(wrong.mean(-1), found).sum()
         return {name: self.times * self.weights[name] * value for name, value in parts.items()}
@@ -207,7 +207,7 @@ class AnchorLoss(nn.Module):
 
     def _object(self, output: Tensor, wanted: Tensor) -> Tensor:
         told = functional.binary_cross_entropy_with_logits(output[..., 4], wanted, reduction="none")
-        levels = told.split([3 * n for n in self.grid.prod(-1).tolist()], 1)
+        levels = told.split(self.counts, 1)
         return torch.stack([k * one.mean() for k, one in zip(self.balance, levels, strict=True)]).sum()
 
 
@@ -228,6 +228,11 @@ def picked(target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
     """Class, shape (n, cells), and box, (n, cells, 4), of the target that each cell has chosen."""
     rows = target.gather(1, chosen[..., None].expand(-1, -1, target.shape[-1]))
     return rows[..., 0], rows[..., 1:]
+
+
+def _one_hot(kinds: Tensor, n: int) -> Tensor:
+    # torch's own looks at the values, which a step without real numbers does not have.
+    return (kinds[..., None] == torch.arange(n, device=kinds.device)).float()
 
 
 def _largest(values: Tensor, among: Tensor, most: int) -> Tensor:
