@@ -28,7 +28,10 @@ def areas(boxes: Tensor) -> Tensor:
 
 def common_area(one: Tensor, other: Tensor) -> Tensor:
     """Area that boxes share, their shapes broadcast."""
-    low, high = torch.maximum(one[..., :2], other[..., :2]), torch.minimum(one[..., 2:], other[..., 2:])
+    low, high = (
+        torch.maximum(one[..., :2], other[..., :2]),
+        torch.minimum(one[..., 2:], other[..., 2:]),
+    )
     return (high - low).clamp(min=0).prod(-1)
 
 
@@ -53,7 +56,9 @@ def ciou(one: Tensor, other: Tensor) -> Tensor:
     Zheng et al. 2020, arXiv:1911.08287.
     """
     overlap = iou(one, other)
-    around = torch.maximum(one[..., 2:], other[..., 2:]) - torch.minimum(one[..., :2], other[..., :2])
+    around = torch.maximum(one[..., 2:], other[..., 2:]) - torch.minimum(
+        one[..., :2], other[..., :2]
+    )
     apart = (centers(one) - centers(other)).square().sum(-1)
     term = apart / around.square().sum(-1).clamp(min=_EPS)
     angle = _angle(one) - _angle(other)
@@ -73,7 +78,9 @@ def centers(boxes: Any) -> Any:
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
-def suppressed(boxes: ArrayLike, scores: ArrayLike, *, above: float = 0.5, most: int = 100) -> NDArray:
+def suppressed(
+    boxes: ArrayLike, scores: ArrayLike, *, above: float = 0.5, most: int = 100
+) -> NDArray:
     """Non-maximum suppression without a loop over boxes: which to keep, the best first.
 
     Of two boxes that overlap by more than `above`, the one with the higher score stays, unless

@@ -7,7 +7,7 @@ whose convention is COCO's, it is false.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from nextaim_kit.learn.intervals import BOUNDS, SHARE, Measure, Weights, interval, mean_interval
 from nextaim_kit.studies.breast_masses.boxes import RULES, hits
+from nextaim_kit.studies.breast_masses.pictures import BOX, Pictures
 
-BOX = ["x0", "y0", "x1", "y1"]
 PER_IMAGE = (0.25, 0.5, 1.0, 2.0, 4.0)
-METRICS = {"IoU 0.5": "recall", "IoU 0.25": "recall_iou25", "center": "recall_center",
-           "DBTex": "recall_dbtex"}  # fmt: skip
+ENDS = {"IoU 0.5": "", "IoU 0.25": "_iou25", "center": "_center", "DBTex": "_dbtex"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Judged:
         Falling.
     false : array of bool, shape (marks,)
         It hits no mass.
-    first : list of array of int
-        Of each mark, the masses (rows) that it is the first to hit.
+    single : array of bool, shape (marks,)
+        It is the best mark of a mass that no better mark is counted for.
     mass_image : array of int, shape (masses,)
     found_at : array of float, shape (masses,)
         Highest score of a mark that hits the mass; minus infinity where none does.
@@ -101,7 +100,9 @@ def curve(judged: Judged, which: NDArray | None = None) -> tuple[NDArray, NDArra
     return np.r_[0.0, false[0]], np.r_[0.0, recall[0]]
 
 
-def _steps(judged: Judged, which: NDArray | None = None) -> Callable[[Weights], tuple[NDArray, NDArray]]:
+def _steps(
+    judged: Judged, which: NDArray | None = None
+) -> Callable[[Weights], tuple[NDArray, NDArray]]:
     """False marks per image and recall at each distinct score, for weights of images."""
     kept = np.ones(len(judged.found_at), bool) if which is None else np.asarray(which, bool)
     levels = np.unique(np.r_[judged.score, judged.found_at[np.isfinite(judged.found_at)]])[::-1]
@@ -130,8 +131,8 @@ def recall_at(judged: Judged, per_image: float, which: NDArray | None = None) ->
 
     def measure(w: Weights) -> NDArray:
         false, recall = steps(w)
-        none = np.where(np.isnan(recall).all(1), np.nan, 0.0) if recall.shape[1] else np.zeros(len(w))
-        return np.where(false <= per_image, recall, 0).max(1, initial=0.0) + none
+        # NaN where no mass is in a resample; 0 where there is no mark at all.
+        return np.where(false <= per_image, recall, 0 * recall).max(1, initial=0.0)
 
     return measure
 
@@ -174,10 +175,50 @@ def threshold_for(judged: Judged, per_image: float) -> float:
     return float((false[allowed] + above.min()) / 2) if len(above) else float("inf")
 
 
+def evaluate(
+    marks: pd.DataFrame, pictures: Pictures, threshold: float, *, n_boot: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """All that is told of a detector: ``metric, rule, group, value, low, high, n``.
+
+    Parameters
+    ----------
+    marks : DataFrame
+        As `judge` takes them.
+    pictures : Pictures
+    threshold : float
+        Chosen on validation pictures.
+    n_boot, seed : int
+        Patients are resampled.
+
+    Returns
+    -------
+    DataFrame
+        By rule of a hit: ``recall_at_0.25`` ... ``recall_at_4`` false marks per image and ``ap``
+        (for IoU), and what holds at the threshold: ``recall`` of masses in images, in groups by size,
+        margin and density of the breast too; ``recall_per_breast``, a mass found in either view;
+        ``false_marks`` per image and ``false_marks_normal``, of images without a mass.
+    """
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    judged = {rule: judge(marks, pictures.masses, pictures.spacing, rule) for rule in RULES}
+    patients = list(pictures.images["patient"])
+    parts = [froc_table(judged, patients, **how)] if len(pictures.masses) else []
+    parts.append(at_threshold(judged, threshold, pictures, **how))
+    found = pd.concat(parts, ignore_index=True)
+    return found[["metric", "rule", "group", *BOUNDS, "n"]]
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `evaluate` as a run's metrics: the rule ends their names, groups are left out."""
+    whole = table[table["group"] == "all"]
+    return whole.assign(metric=whole["metric"] + whole["rule"].map(ENDS)).drop(
+        columns=["rule", "group"]
+    )
+
+
 def froc_table(
     judged: Mapping[str, Judged], patients: Sequence[str], *, n_boot: int, seed: int
 ) -> pd.DataFrame:
-    """What does not depend on a threshold, with intervals: ``rule, metric, value, low, high, n``.
+    """What does not depend on a threshold, with intervals.
 
     Parameters
     ----------
@@ -194,8 +235,8 @@ def froc_table(
             measures["ap"] = average_precision(one)
         for metric, measure in measures.items():
             found = _over_patients(measure, one.images, patients, n_boot, seed)
-            rows.append((rule, metric, *found, len(one.found_at)))
-    return pd.DataFrame(rows, columns=["rule", "metric", *BOUNDS, "n"])
+            rows.append((rule, metric, "all", *found, len(one.found_at)))
+    return pd.DataFrame(rows, columns=["rule", "metric", "group", *BOUNDS, "n"])
 
 
 def _over_patients(
@@ -208,54 +249,35 @@ def _over_patients(
 
 
 def at_threshold(
-    judged: Mapping[str, Judged], threshold: float, images: pd.DataFrame, masses: pd.DataFrame,
-    *, n_boot: int, seed: int,
-) -> pd.DataFrame:  # fmt: skip
-    """What holds at one threshold: ``rule, metric, group, value, low, high, n``.
-
-    Recall of masses in images (by each rule; by IoU 0.5 also in groups of size, margin and density)
-    and of masses in breasts (found in either view); false marks per image, of all and of
-    images without a mass.
-
-    Parameters
-    ----------
-    judged : mapping of str to Judged
-    threshold : float
-        Chosen on validation images.
-    images : DataFrame
-        ``patient``, ``density``, ``masses``.
-    masses : DataFrame
-        ``row``, ``lesion``, ``patient``, ``diameter_mm``, ``margin``.
-    n_boot, seed : int
-    """
-    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    judged: Mapping[str, Judged], threshold: float, pictures: Pictures, *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """What holds at one threshold, with intervals."""
+    images, masses = pictures.images, pictures.masses
     rows: list[tuple] = []
-    kinds = kinds_of(images, masses)
+
+    def tell(rule: str, metric: str, group: str, values: pd.Series, who: Any, most: float) -> None:
+        if len(values):
+            how: dict[str, Any] = {"bounds": (0, most), "n_boot": n_boot, "seed": seed}
+            found = mean_interval(values, groups=who, **how)
+            rows.append((rule, metric, group, *found, len(values)))
+
     for rule, one in judged.items():
         found = pd.Series(one.found_at >= threshold, masses.index)
-        for group, which in {"all": found.notna(), **kinds}.items():
-            if which.any():
-                mean = mean_interval(found[which], groups=masses["patient"][which], **how)
-                rows.append((rule, "recall", group, *mean, int(which.sum())))
+        for group, which in {"all": found.notna(), **kinds_of(images, masses)}.items():
+            tell(rule, "recall", group, found[which], masses["patient"][which], 1)
         breasts = found.groupby([masses["patient"], masses["lesion"]]).any()
-        if len(breasts):
-            who = breasts.index.get_level_values(0)
-            rows.append((rule, "recall_per_breast", "all", *mean_interval(breasts, groups=who, **how),
-                         len(breasts)))  # fmt: skip
-        shown = one.false & (one.score >= threshold)
-        wrong = pd.Series(np.bincount(one.image[shown], minlength=one.images), images.index)
-        for metric, which in {
-            "false_marks": images["masses"] >= 0, "false_marks_normal": images["masses"] == 0,
-        }.items():  # fmt: skip
-            if which.any():
-                mean = mean_interval(wrong[which], groups=images["patient"][which],
-                                     bounds=(0, np.inf), **how)  # fmt: skip
-                rows.append((rule, metric, "all", *mean, int(which.sum())))
+        tell(rule, "recall_per_breast", "all", breasts, breasts.index.get_level_values(0), 1)
+        shown = one.image[one.false & (one.score >= threshold)]
+        wrong = pd.Series(np.bincount(shown, minlength=one.images), images.index, dtype=float)
+        normal = images["masses"] == 0
+        tell(rule, "false_marks", "all", wrong, images["patient"], np.inf)
+        who = images["patient"][normal]
+        tell(rule, "false_marks_normal", "all", wrong[normal], who, np.inf)
     return pd.DataFrame(rows, columns=["rule", "metric", "group", *BOUNDS, "n"])
 
 
 def kinds_of(images: pd.DataFrame, masses: pd.DataFrame) -> dict[str, pd.Series]:
-    """Which masses are of which size, margin and density of the breast; unknown ones are in none."""
+    """Which masses are of which size, margin and breast's density; unknown ones are in none."""
     size = masses["diameter_mm"]
     density = images["density"].astype(float).to_numpy()[masses["row"].to_numpy(int)]
     kinds = {"below 15 mm": size < 15, "15 to 25 mm": (size >= 15) & (size < 25),
@@ -263,13 +285,3 @@ def kinds_of(images: pd.DataFrame, masses: pd.DataFrame) -> dict[str, pd.Series]
     kinds |= {f"{m} margin": masses["margin"] == m for m in sorted(set(masses["margin"]) - {""})}
     dense = pd.Series(density, masses.index)
     return kinds | {"density 1 or 2": dense <= 2, "density 3 or 4": dense >= 3}
-
-
-def judge_all(marks: pd.DataFrame, masses: pd.DataFrame, spacing: NDArray) -> dict[str, Judged]:
-    """`judge` by every rule."""
-    return {rule: judge(marks, masses, spacing, rule) for rule in RULES}
-
-
-def part(judged: Judged, which: NDArray) -> Judged:
-    """The same marks, some of the masses: those that do not count are no false marks either."""
-    return replace(judged, mass_image=judged.mass_image[which], found_at=judged.found_at[which])

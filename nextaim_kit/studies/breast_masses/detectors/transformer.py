@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nextaim_kit.studies.breast_masses.yolo import Size
+from nextaim_kit.studies.breast_masses.detectors.yolo import Size
 
 # Width and decoder layers. "s" is RT-DETR's smallest published one, with a ResNet18.
 _SIZES: dict[Size, tuple[int, int]] = {"n": (32, 2), "s": (64, 3), "m": (64, 6)}
@@ -88,8 +88,12 @@ class SetLoss(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Varifocal, L1 and GIoU losses, summed over the layers; targets as for YOLO."""
-        layers = [{"logits": one[..., :1], "pred_boxes": one[..., 1:]} for one in output.float().unbind(1)]
-        found = self.criterion({**layers[-1], "auxiliary_outputs": layers[:-1]}, self._labels(target))
+        layers = [
+            {"logits": one[..., :1], "pred_boxes": one[..., 1:]} for one in output.float().unbind(1)
+        ]
+        found = self.criterion(
+            {**layers[-1], "auxiliary_outputs": layers[:-1]}, self._labels(target)
+        )
         kinds = {"class": "loss_vfl", "distance": "loss_bbox", "box": "loss_giou"}
         return {
             name: torch.stack([v for key, v in found.items() if key.startswith(kind)]).sum()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -160,7 +161,7 @@ class Backbone(nn.Module):
         super().__init__()
         c, (kernel, pad) = how.channels, how.stem
         self.stem = Conv(inputs, c[0], kernel, 2, pad)
-        self.down = nn.ModuleList(Conv(a, b, 3, 2) for a, b in zip(c[:-1], c[1:], strict=True))
+        self.down = nn.ModuleList(Conv(a, b, 3, 2) for a, b in pairwise(c))
         self.blocks = nn.ModuleList(
             how.block(a, a, n) for a, n in zip(c[1:], how.repeats, strict=True)
         )
@@ -313,7 +314,6 @@ class Yolo(nn.Module):
         scores = output[..., 4].sigmoid()
         several = self.n_classes > 1
         return boxes, scores * output[..., 5:].sigmoid().amax(-1) if several else scores
-
 
 
 def cells(shape: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nextaim_kit.studies.breast_masses.boxes import centers, ciou
-from nextaim_kit.studies.breast_masses.yolo import (
+from nextaim_kit.studies.breast_masses.detectors.yolo import (
     BINS,
     STRIDES,
     anchored_boxes,
@@ -50,9 +50,7 @@ class FreeLoss(nn.Module):
 
     weights = {"class": 0.5, "box": 7.5, "distribution": 1.5}  # noqa: RUF012
 
-    def __init__(
-        self, shape: Shape, classes: int = 1, top: int = 10, times: float = 1.0
-    ) -> None:
+    def __init__(self, shape: Shape, classes: int = 1, top: int = 10, times: float = 1.0) -> None:
         super().__init__()
         self.classes, self.top, self.times = classes, top, times
         centers, strides = cells(shape)
@@ -208,7 +206,9 @@ class AnchorLoss(nn.Module):
     def _object(self, output: Tensor, wanted: Tensor) -> Tensor:
         told = functional.binary_cross_entropy_with_logits(output[..., 4], wanted, reduction="none")
         levels = told.split(self.counts, 1)
-        return torch.stack([k * one.mean() for k, one in zip(self.balance, levels, strict=True)]).sum()
+        return torch.stack(
+            [k * one.mean() for k, one in zip(self.balance, levels, strict=True)]
+        ).sum()
 
 
 def _means(values: Tensor, among: Tensor) -> Tensor:
