@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,16 @@ from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import write_json
+from nextaim_kit.learn.training import Fitted
 from nextaim_kit.learn.weights import load_weights, save_weights
 from nextaim_kit.studies.breast_masses import froc
 from nextaim_kit.studies.breast_masses.detectors.marks import Blobs, Detector, find
-from nextaim_kit.studies.breast_masses.detectors.training import Kind, build
+from nextaim_kit.studies.breast_masses.detectors.training import (
+    Kind,
+    Training,
+    build,
+    train_detector,
+)
 from nextaim_kit.studies.breast_masses.detectors.yolo import Size
 from nextaim_kit.studies.breast_masses.mammograms import Mammograms
 from nextaim_kit.studies.breast_masses.pictures import Pictures
@@ -113,6 +119,13 @@ class Detectors:
         names: Any = [name for name in thresholds if name != BASELINE]
         nets: Any = {n: load_weights(build(n, size), folder / f"{n}.pt").eval() for n in names}
         return cls(pixels, size, nets, blobs, seen, thresholds)
+
+
+def train_all(
+    kinds: Sequence[Kind], training: Training, train: Pictures, val: Pictures, folder: Path
+) -> dict[Kind, Fitted]:
+    """Train each kind of detector on the same pictures, a folder below `folder` for each."""
+    return {kind: train_detector(kind, training, train, val, folder / kind) for kind in kinds}
 
 
 def choose_thresholds(found: Found, val: Pictures, per_image: float) -> dict[str, float]:

@@ -194,8 +194,8 @@ def evaluate(
     -------
     DataFrame
         By rule of a hit: ``recall_at_0.25`` ... ``recall_at_4`` false marks per image and ``ap``
-        (for IoU), and what holds at the threshold: ``recall`` of masses in images, in groups by size,
-        margin and density of the breast too; ``recall_per_breast``, a mass found in either view;
+        (for IoU), and what holds at the threshold: ``recall`` of masses in images, by size,
+        margin and density of the breast as groups; ``recall_per_breast``, a mass found in either view;
         ``false_marks`` per image and ``false_marks_normal``, of images without a mass.
     """
     how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}

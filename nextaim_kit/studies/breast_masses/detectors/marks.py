@@ -114,3 +114,14 @@ class Loudest(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         shape = (pictures.shape[2], pictures.shape[3])
         return self.net.decode(self.net(pictures), shape)[1].amax(1, keepdim=True).logit(1e-6)
+
+
+def looks_at(net: Detector, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Grad-CAM of the highest score in each picture, shape (n, h, w): `learn.saliency.grad_cam`.
+
+    Of the finest features that the answer is made of.
+    """
+    from nextaim_kit.learn.saliency import grad_cam
+
+    seen = torch.from_numpy(pictures)[:, None].repeat(1, 3, 1, 1)
+    return grad_cam(Loudest(net), seen, layer=f"net.{net.finest}")

@@ -37,6 +37,8 @@ class RTDetr(nn.Module):
     Zhao et al. 2024, arXiv:2304.08069.
     """
 
+    finest = "detector.model.encoder_input_proj.0"  # the layer of the finest features
+
     def __init__(self, size: Size = "n", queries: int = 100) -> None:
         super().__init__()
         from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig

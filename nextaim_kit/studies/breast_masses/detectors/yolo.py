@@ -276,6 +276,8 @@ class Yolo(nn.Module):
     1872157
     """
 
+    finest = "neck.up3"  # the layer of the finest features
+
     def __init__(
         self, generation: Generation, size: Size = "n", classes: int = 1,
         anchors: object = ANCHORS,
