@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.learn.intervals import BOUNDS, SHARE, Measure, Weights, interval, mean_interval
+from nextaim_kit.learn.intervals import (
+    BOUNDS,
+    SHARE,
+    Measure,
+    Weights,
+    interval,
+    mean_interval,
+    proportion_interval,
+)
 from nextaim_kit.studies.breast_masses.boxes import RULES, hits
 from nextaim_kit.studies.breast_masses.pictures import BOX, Pictures
 
@@ -195,7 +203,7 @@ def evaluate(
     DataFrame
         By rule of a hit: ``recall_at_0.25`` ... ``recall_at_4`` false marks per image and ``ap``
         (for IoU), and what holds at the threshold: ``recall`` of masses in images, by size,
-        margin and density of the breast as groups; ``recall_per_breast``, a mass found in either view;
+        margin and density of the breast as groups; ``recall_per_breast`` of masses in either view;
         ``false_marks`` per image and ``false_marks_normal``, of images without a mass.
     """
     how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
@@ -245,6 +253,8 @@ def _over_patients(
     value, low, high = interval(
         measure, n, groups=patients, n_boot=n_boot, seed=seed, mean_of=len(set(patients))
     )
+    if low == high:  # none or all, as in every resample
+        return proportion_interval(value * len(set(patients)), len(set(patients)))
     return value, *(float(np.clip(end, *SHARE)) for end in (low, high))
 
 
