@@ -187,10 +187,3 @@ def covered(boxes: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     for x0, y0, x1, y1 in np.asarray(boxes, float).reshape(-1, 4):
         inside |= (x + 0.5 >= x0) & (x + 0.5 < x1) & (y + 0.5 >= y0) & (y + 0.5 < y1)
     return inside
-
-
-def random_boxes(size: float, shape: tuple[int, int], n: int, seed: int) -> Boxes:
-    """Squares of one size anywhere in a picture, shape (n, 4): what chance would mark."""
-    rng = np.random.default_rng(seed)
-    corner = rng.random((n, 2)) * (np.array(shape[::-1]) - size)
-    return np.c_[corner, corner + size]

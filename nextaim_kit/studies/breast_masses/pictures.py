@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import patient_folds, rotations
 from nextaim_kit.studies.breast_masses.mammograms import Mammograms
 from nextaim_kit.studies.breast_masses.preparation import prepare_all
@@ -70,11 +71,36 @@ def pictures_of(mammograms: Mammograms, size: int) -> tuple[Pictures, pd.DataFra
 
 
 def divide(pictures: Pictures, folds: int, *, seed: int) -> tuple[Pictures, Pictures, Pictures]:
-    """Parts to train, to validate and to test on: whole patients, alike in images with a mass."""
+    """Parts to train, to validate and to test on: whole patients, alike in images with a mass.
+
+    Raises
+    ------
+    DataError
+        If a part is without a mass.
+    """
     images = pictures.images.assign(any_mass=pictures.images["masses"] > 0)
     # A class that is rarer than the parts are many cannot be in each of them.
     patients = images.groupby("any_mass")["patient"].nunique()
     by = ("any_mass",) if len(patients) == 2 and patients.min() >= folds else ()
     first = rotations(patient_folds(images, folds, seed=seed, by=by, group="patient"))[0]
     train, val, test = (pictures.take(rows) for rows in first)
+    without = [name for name, part in {"train": train, "validate": val, "test": test}.items()
+               if not len(part.masses)]  # fmt: skip
+    if without:
+        raise DataError(
+            f"no mass is left to {' and to '.join(without)} on",
+            expected="masses of at least one patient in each part",
+            found=f"masses of {pictures.masses['patient'].nunique()} patients in all",
+            mend="give more patients, or take another seed or other folds",
+        )
     return train, val, test
+
+
+def words_of(masses: pd.DataFrame) -> list[str]:
+    """What is known of each mass, in a few words: its image, margin and size."""
+    said = []
+    for mass in masses.to_dict("records"):
+        size = mass["diameter_mm"]
+        known = [mass["margin"], f"{size:.0f} mm" if size == size else ""]
+        said.append(f"{mass['subject']}: {', '.join(filter(None, known)) or 'mass'}")
+    return said

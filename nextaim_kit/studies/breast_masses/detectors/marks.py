@@ -104,6 +104,20 @@ class Blobs:
         return np.c_[boxes, spots[k, y, x]][keep]
 
 
+def at_random(seen: Pictures, asked: Pictures, n: int, *, seed: int) -> pd.DataFrame:
+    """Marks without any knowledge: `n` squares anywhere in each breast, as large as masses are."""
+    rng = np.random.default_rng(seed)
+    boxes = seen.masses[BOX].to_numpy(float)
+    half = float(np.median(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)))) / 2
+    parts = []
+    for row, picture in enumerate(asked.pictures):
+        inside = np.argwhere(picture > 0)
+        middle = rng.choice(inside, n)[:, ::-1] + 0.5
+        parts.append(np.c_[np.full(n, row), middle - half, middle + half, rng.random(n)])
+    table = pd.DataFrame(np.concatenate(parts), columns=["row", *BOX, "score"])
+    return table.astype({"row": int})
+
+
 class Loudest(nn.Module):
     """A detector as a classifier: the logit of its highest score in each picture, shape (n, 1)."""
 
