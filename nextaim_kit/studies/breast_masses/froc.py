@@ -255,7 +255,8 @@ def _over_patients(
     )
     if low == high:  # none or all, as in every resample
         return proportion_interval(value * len(set(patients)), len(set(patients)))
-    return value, *(float(np.clip(end, *SHARE)) for end in (low, high))
+    low, high = np.clip([low, high], *SHARE)
+    return value, float(low), float(high)
 
 
 def at_threshold(

@@ -78,7 +78,8 @@ class Blobs:
         edges = np.log(
             (views.masses[["x1", "y1"]].to_numpy() - views.masses[["x0", "y0"]].to_numpy()).mean(1)
         )
-        tried = np.linspace(*np.quantile(edges, [0.02, 0.98]), steps)
+        least, most = np.quantile(edges, [0.02, 0.98])
+        tried = np.linspace(least, most, steps)
         width = max(edges.std(), 0.1) * len(edges) ** -0.2
         prior = np.exp(-0.5 * ((tried[:, None] - edges) / width) ** 2).sum(1)
         return cls(np.exp(tried), prior / prior.max())

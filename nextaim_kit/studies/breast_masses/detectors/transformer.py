@@ -41,22 +41,23 @@ class RTDetr(nn.Module):
 
     def __init__(self, size: Size = "n", queries: int = 100) -> None:
         super().__init__()
-        from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrResNetConfig
+        import transformers
 
+        made: Any = transformers  # whose stubs leave most settings out
         width, layers = _SIZES[size]
         stages = [width * k for k in (1, 2, 4, 8)]
-        backbone = RTDetrResNetConfig(
+        backbone = made.RTDetrResNetConfig(
             embedding_size=width, hidden_sizes=stages, depths=[2] * 4, layer_type="basic",
             out_features=["stage2", "stage3", "stage4"],
         )  # fmt: skip
-        self.config: Any = RTDetrConfig(
+        self.config: Any = made.RTDetrConfig(
             backbone_config=backbone, encoder_in_channels=stages[1:], num_labels=1,
             encoder_hidden_dim=4 * width, d_model=4 * width, encoder_ffn_dim=16 * width,
             decoder_ffn_dim=16 * width, decoder_in_channels=[4 * width] * 3, decoder_layers=layers,
             decoder_attention_heads=4, encoder_attention_heads=4, num_queries=queries,
             num_denoising=0, freeze_backbone_batch_norms=False,
         )  # fmt: skip
-        self.detector = RTDetrForObjectDetection(self.config)
+        self.detector = made.RTDetrForObjectDetection(self.config)
 
     def forward(self, pictures: Tensor) -> Tensor:
         found = self.detector.model(pictures)

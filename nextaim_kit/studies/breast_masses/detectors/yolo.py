@@ -12,7 +12,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -215,7 +215,8 @@ class AnchorHead(nn.Module):
         self.levels = nn.ModuleList(nn.Conv2d(c, 3 * self.each, 1) for c in channels)
         with torch.no_grad():
             for level, stride in zip(self.levels, STRIDES, strict=True):
-                bias = level.bias.view(3, -1)
+                bias: Any = level.bias
+                bias = bias.view(3, -1)
                 bias[:, 4] += math.log(8 / (_NATIVE / stride) ** 2)
                 bias[:, 5:] += math.log(0.6 / (classes - 0.99999))
 
@@ -237,7 +238,8 @@ class FreeHead(nn.Module):
         self.classes = nn.ModuleList(_branch(c, told, classes) for c in channels)
         self.register_buffer("bins", torch.arange(BINS, dtype=torch.float32))
         with torch.no_grad():
-            for box, told_by, stride in zip(self.boxes, self.classes, STRIDES, strict=True):
+            rows: Any = zip(self.boxes, self.classes, STRIDES, strict=True)
+            for box, told_by, stride in rows:
                 box[-1].bias.fill_(1.0)
                 told_by[-1].bias.fill_(math.log(5 / classes / (_NATIVE / stride) ** 2))
 
@@ -277,6 +279,7 @@ class Yolo(nn.Module):
     """
 
     finest = "neck.up3"  # the layer of the finest features
+    anchors: Tensor
 
     def __init__(
         self, generation: Generation, size: Size = "n", classes: int = 1,

@@ -48,6 +48,8 @@ class FreeLoss(nn.Module):
     al. 2020, arXiv:2006.04388.
     """
 
+    centers: Tensor
+    strides: Tensor
     weights = {"class": 0.5, "box": 7.5, "distribution": 1.5}  # noqa: RUF012
 
     def __init__(self, shape: Shape, classes: int = 1, top: int = 10, times: float = 1.0) -> None:
@@ -133,6 +135,12 @@ class AnchorLoss(nn.Module):
     Facts of ultralytics/yolov5, data/hyps and the loss's settings (AGPL; no code of it is here).
     """
 
+    centers: Tensor
+    strides: Tensor
+    sizes: Tensor
+    anchors: Tensor
+    steps: Tensor
+    grid: Tensor
     balance = (4.0, 1.0, 0.4)
 
     def __init__(
