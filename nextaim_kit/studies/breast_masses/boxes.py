@@ -114,7 +114,7 @@ def suppressed(
     order = np.argsort(-np.asarray(scores, float), kind="stable")
     sorted_ = torch.from_numpy(np.asarray(boxes, np.float32).reshape(-1, 4)[order])
     rivals = (iou(sorted_[:, None], sorted_[None]) > above).triu(1).numpy()
-    keep: NDArray = ~rivals.any(0)
+    keep: Any = ~rivals.any(0)
     before = np.ones(len(order), bool)
     while not np.array_equal(keep, before):
         before, keep = keep, ~rivals[keep].any(0)
