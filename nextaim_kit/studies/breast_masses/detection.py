@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.files import write_json
+from nextaim_kit.learn.final import Seen
+from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
+from nextaim_kit.learn.network_file import load_networks, save_networks
 from nextaim_kit.learn.training import Fitted
-from nextaim_kit.learn.weights import load_weights, save_weights
+from nextaim_kit.learn.weights import check_same_network
 from nextaim_kit.studies.breast_masses import froc
 from nextaim_kit.studies.breast_masses.detectors.marks import Blobs, Detector, find
 from nextaim_kit.studies.breast_masses.detectors.training import (
@@ -30,7 +30,7 @@ from nextaim_kit.studies.breast_masses.mammograms import Mammograms
 from nextaim_kit.studies.breast_masses.pictures import Pictures
 
 BASELINE = "blobs"
-_KEPT = "detectors.json"
+_EXPECTED = "a detectors.safetensors of an earlier run of breast_masses/detection"
 Found = dict[str, pd.DataFrame]
 
 
@@ -45,18 +45,18 @@ class Detectors:
     size : {"n", "s", "m"}
     nets : mapping of str to network
     blobs : Blobs
-    seen : tuple of str
-        Digests of the pictures, and hashes of the patients' names, that trained or validated them.
     thresholds : mapping of str to float
         Of each network and of ``blobs``, chosen on validation pictures.
+    trained_on : TrainedOn
+        Pictures and patients that trained or validated them.
     """
 
     pixels: int
     size: Size
     nets: Mapping[Kind, Detector]
     blobs: Blobs
-    seen: tuple[str, ...]
     thresholds: Mapping[str, float]
+    trained_on: TrainedOn
 
     def marks(self, pictures: NDArray[np.float32]) -> Found:
         """What each of them, the baseline last, marks in pictures: `detectors.marks.find`."""
@@ -71,6 +71,9 @@ class Detectors:
         ]
         return pd.concat(parts, ignore_index=True)
 
+    def __str__(self) -> str:
+        return str(self.trained_on)
+
     def unseen(self, mammograms: Mammograms) -> Mammograms:
         """A cohort without the pictures and patients that these detectors were made with.
 
@@ -79,8 +82,9 @@ class Detectors:
         DataError
             If none is left.
         """
-        images = mammograms.images
-        known = images["digest"].isin(self.seen) | images["patient"].map(_hidden).isin(self.seen)
+        images, seen = mammograms.images, self.trained_on.seen
+        known = images["digest"].isin(seen.among(images["digest"]))
+        known |= images["patient"].isin(seen.among(images["patient"]))
         if known.all():
             raise DataError(
                 "these detectors were made with all of these patients",
@@ -88,37 +92,37 @@ class Detectors:
             )  # fmt: skip
         return mammograms.only(images["subject"][~known], "the detectors were made with it")
 
-    def save(self, folder: Path) -> None:
-        """Write ``<name>.pt`` for each network and ``detectors.json``."""
-        for name, net in self.nets.items():
-            save_weights(net, folder / f"{name}.pt")
+    def save(self, path: Path) -> str:
+        """Write all of it as numbers into one safetensors file, and give its path."""
         finite = {name: t if np.isfinite(t) else None for name, t in self.thresholds.items()}
         blobs = {"diameters": self.blobs.diameters.tolist(), "prior": self.blobs.prior.tolist()}
-        write_json(folder / _KEPT, {"pixels": self.pixels, "size": self.size, "blobs": blobs,
-                                    "seen": list(self.seen), "thresholds": finite})  # fmt: skip
+        told = {"pixels": self.pixels, "size": self.size, "blobs": blobs, "thresholds": finite,
+                "trained_on": self.trained_on.model_dump()}  # fmt: skip
+        return save_networks({str(k): net for k, net in self.nets.items()}, path, told=told)
 
     @classmethod
-    def load(cls, folder: Path) -> Detectors:
+    def load(cls, path: Path) -> Detectors:
         """Read what `save` has written.
 
         Raises
         ------
         DataError
-            If it is not there, or not of this kind.
+            If it is not there, changed, or not of this kind.
         """
+        told, weights = load_networks(path, expected=_EXPECTED)
         try:
-            told = json.loads((folder / _KEPT).read_text(encoding="utf-8"))
             blobs = Blobs(*(np.array(told["blobs"][k]) for k in ("diameters", "prior")))
             thresholds = {k: np.inf if t is None else t for k, t in told["thresholds"].items()}
-            size, pixels, seen = told["size"], int(told["pixels"]), tuple(told["seen"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{folder.name} holds no detectors", expected=f"{_KEPT} and the weights beside it",
-                found=type(error).__name__, mend="give the folder 'files' of an earlier run",
-            ) from error  # fmt: skip
-        names: Any = [name for name in thresholds if name != BASELINE]
-        nets: Any = {n: load_weights(build(n, size), folder / f"{n}.pt").eval() for n in names}
-        return cls(pixels, size, nets, blobs, seen, thresholds)
+            size, pixels, who = told["size"], told["pixels"], TrainedOn(**told["trained_on"])
+        except (*UNREADABLE, KeyError) as error:
+            raise no_models(path, error, _EXPECTED) from error
+        nets: dict[Any, Detector] = {}
+        for kind in [name for name in thresholds if name != BASELINE]:
+            net = build(kind, size)
+            check_same_network(net, weights.get(kind), path.name)
+            net.load_state_dict(weights[kind])
+            nets[kind] = net.eval()
+        return cls(pixels, size, nets, blobs, thresholds, who)
 
 
 def train_all(
@@ -139,11 +143,10 @@ def choose_thresholds(found: Found, val: Pictures, per_image: float) -> dict[str
     }
 
 
-def seen_in(*parts: Pictures) -> tuple[str, ...]:
-    """Digests of pictures and hashes of patients' names."""
+def trained_on(cohort: Mapping[str, Any], *parts: Pictures) -> TrainedOn:
+    """Who made detectors: digests of pictures and names of patients, as hashes.
+
+    `cohort` has ``name``, ``sha256`` and ``synthetic``, as `data.fingerprint` gives them.
+    """
     images = pd.concat([part.images for part in parts])
-    return tuple(sorted({*images["digest"], *images["patient"].map(_hidden)}))
-
-
-def _hidden(name: str) -> str:
-    return hashlib.sha256(f"patient {name}".encode()).hexdigest()[:16]
+    return TrainedOn.of(cohort, Seen.of([*images["digest"], *images["patient"]]))

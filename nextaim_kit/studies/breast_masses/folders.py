@@ -196,8 +196,8 @@ def _of_boxes(
     )
     of: dict[str, list[dict[str, Any]]] = {}
     for row, label in zip(boxes.to_dict("records"), labels, strict=True):
-        told = {str(k): v for k, v in row.items() if k not in (*_CORNERS, "subject", word)}
-        mark = {k: v for k, v in told.items() if pd.notna(v)}
+        words = {str(k): v for k, v in row.items() if k not in (*_CORNERS, "subject", word)}
+        mark = {k: v for k, v in words.items() if pd.notna(v)}
         mark |= {"box": [float(row[c]) for c in _CORNERS], "label": _plain(label)}
         of.setdefault(str(row["subject"]), []).append(mark)
     strangers = sorted(set(of) - set(table["subject"]))

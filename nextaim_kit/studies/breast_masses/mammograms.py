@@ -162,8 +162,10 @@ def lesions_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def _typed(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows))
     further = [name for name in table if name not in types]
-    words = {name: "" for name, kind in types.items() if kind == "str"}
-    return table.reindex(columns=[*types, *further]).fillna(words).astype(types)
+    table = table.reindex(columns=[*types, *further])
+    words = [name for name, kind in types.items() if kind == "str"]
+    table[words] = table[words].astype(object).where(table[words].notna(), "")
+    return table.astype(types)
 
 
 def _assembled(rows: list[dict[str, Any]], seen: list[dict[str, Any]]) -> Mammograms:

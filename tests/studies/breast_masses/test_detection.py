@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.network_file import save_networks
 from nextaim_kit.learn.recipe import optimizer_for
 from nextaim_kit.studies.breast_masses import detection, froc
 from nextaim_kit.studies.breast_masses.detectors import marks, training
@@ -146,21 +148,23 @@ def kept(fitted):
     nets = {name: one.net for name, one in fitted.items()}
     blobs = marks.Blobs.fit(seen)
     thresholds = {"yolov5": 0.1, "yolov8": np.inf, "blobs": 0.2}
-    return detection.Detectors(64, "n", nets, blobs, detection.seen_in(seen), thresholds)
+    cohort = {"name": "spots", "sha256": None, "synthetic": True}
+    who = detection.trained_on(cohort, seen)
+    return detection.Detectors(64, "n", nets, blobs, thresholds, who)
 
 
 def test_detectors_that_were_kept_mark_the_same_at_the_same_thresholds(kept, tmp_path):
-    kept.save(tmp_path)
-    again = detection.Detectors.load(tmp_path)
+    again = detection.Detectors.load(Path(kept.save(tmp_path / "kept.safetensors")))
     assert again.thresholds == kept.thresholds
     pictures = spots(3, 64, seed=9).pictures
     for name, found in kept.marks(pictures).items():
         pd.testing.assert_frame_equal(again.marks(pictures)[name], found)
 
 
-def test_what_is_no_folder_of_detectors_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no detectors"):
-        detection.Detectors.load(tmp_path)
+def test_a_file_of_other_networks_is_refused(kept, tmp_path):
+    path = Path(save_networks(kept.nets, tmp_path / "other.safetensors", told={"size": "n"}))
+    with pytest.raises(DataError, match="holds no models"):
+        detection.Detectors.load(path)
 
 
 def test_patients_that_made_the_detectors_are_left_out(kept):

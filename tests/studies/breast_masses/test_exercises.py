@@ -1,4 +1,4 @@
-"""The exercises of these notebooks on a few rows, with answers found by hand."""
+"""The exercises of these notebooks on tables of a few values, with answers by hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ import pytest
 MARKS = pd.DataFrame({"row": [0, 1, 1, 2], "score": [0.9, 0.8, 0.1, 0.7]})
 DETECTION_2 = {"one": MARKS, "at_least": 0.5, "normal": np.array([1, 2])}
 DETECTION_3 = {"recall": 0.8, "per_image": 0.5}
+FIVE = {"given_by_five": ["yes", "yes", "yes", "partly", "no"]}
+RATED = {
+    "table": pd.DataFrame({"wrong_aid": [False, True, False]}),
+    "rating": pd.DataFrame({"ann": [1.0, 0.0, 0.5], "ben": [1.0, 1.0, 0.0], "cy": [0.5, None, 1]}),
+}
+SIMILAR = {"similar": pd.DataFrame({"ann": [2, 0, 1], "ben": [2, 0, 0]})}
+
+
+def kappa_at(agreement, yes):
+    by_chance = yes**2 + (1 - yes) ** 2
+    return (agreement - by_chance) / (1 - by_chance)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +28,10 @@ DETECTION_3 = {"recall": 0.8, "per_image": 0.5}
         ("detection 1", {}, 1 / 3, 0.5),
         ("detection 2", DETECTION_2, 2, 3),
         ("detection 3", DETECTION_3, 208.33, 2.5),
+        ("reading 1", FIVE, 0.3, 0.6),
+        ("reading 2", {"kappa_at": kappa_at}, 0.1579, 0.92),
+        ("reading 3", RATED, "ben", "ann"),
+        ("reading 4", SIMILAR, 2, 3),
     ],
 )
 def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong):
