@@ -440,6 +440,19 @@ def test_losses_with_names_stand_in_the_history_and_sum_up_by_their_weights(tmp_
         pd.testing.assert_series_equal(total, found[f"{when}loss"], check_names=False, rtol=1e-5)
 
 
+def test_parts_that_one_loss_gives_by_name_stand_in_the_history_and_are_summed(tmp_path):
+    def both(outputs, targets):
+        return {
+            "truth": nn.functional.binary_cross_entropy_with_logits(outputs, targets),
+            "size": 0.1 * outputs.square().mean(),
+        }
+
+    found = trained(tmp_path, loss=both).history
+    for when in ("", "val_"):
+        total = found[f"{when}loss_truth"] + found[f"{when}loss_size"]
+        pd.testing.assert_series_equal(total, found[f"{when}loss"], check_names=False, rtol=1e-5)
+
+
 def test_a_loss_that_is_no_number_is_named(tmp_path):
     losses = {
         "truth": (1.0, nn.BCEWithLogitsLoss()),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
+MARKS = pd.DataFrame({"row": [0, 1, 1, 2], "score": [0.9, 0.8, 0.1, 0.7]})
+DETECTION_2 = {"one": MARKS, "at_least": 0.5, "normal": np.array([1, 2])}
+DETECTION_3 = {"recall": 0.8, "per_image": 0.5}
 FIVE = {"given_by_five": ["yes", "yes", "yes", "partly", "no"]}
 RATED = {
     "table": pd.DataFrame({"wrong_aid": [False, True, False]}),
@@ -21,6 +25,9 @@ def kappa_at(agreement, yes):
 @pytest.mark.parametrize(
     ("exercise", "names", "right", "wrong"),
     [
+        ("detection 1", {}, 1 / 3, 0.5),
+        ("detection 2", DETECTION_2, 2, 3),
+        ("detection 3", DETECTION_3, 208.33, 2.5),
         ("reading 1", FIVE, 0.3, 0.6),
         ("reading 2", {"kappa_at": kappa_at}, 0.1579, 0.92),
         ("reading 3", RATED, "ben", "ann"),
