@@ -1,0 +1,1 @@
+"""Breast masses: found by two generations of YOLO, explained by prototypes."""
