@@ -1,0 +1,153 @@
+"""Crops of masses with what lies around them, at a fixed scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit.data.cohort.subjects import each
+from nextaim_kit.errors import DataError
+from nextaim_kit.studies.breast_masses.mammograms import Mammograms, read_pixels
+from nextaim_kit.studies.breast_masses.preparation import breast_mask, contrasted
+
+_BOX = ["x0", "y0", "x1", "y1"]
+_NO_SCALE = "its spacing is not known: cut in pixels, so its size in mm is unknown"
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Masses cut out of their images.
+
+    Attributes
+    ----------
+    pictures : array of float32, shape (n, size, size)
+        0 to 1, by the contrast of the whole breast; 0 beyond the image.
+    table : DataFrame
+        A row for each: ``subject`` (unique), ``image`` (of `Mammograms.images`), ``patient``,
+        ``site``, ``lesion``, ``label``, ``shape``, ``margin``, ``diameter_mm``,
+        ``x0, y0, x1, y1`` (of the mass in the crop), ``spacing`` (mm of a pixel of the crop, NaN
+        unknown), ``padded`` (share of the crop that lies beyond the image), and what else the
+        masses have.
+    left_out : DataFrame
+        ``subject``, ``site``, ``problem``.
+    doubts : DataFrame
+        ``subject``, ``problem``: used, but strange.
+    """
+
+    pictures: NDArray[np.float32]
+    table: pd.DataFrame
+    left_out: pd.DataFrame
+    doubts: pd.DataFrame
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """1: malignant, 0: benign."""
+        return self.table["label"].to_numpy(np.int64)
+
+    @property
+    def patients(self) -> NDArray:
+        """By which crops are grouped."""
+        return self.table["patient"].to_numpy(str)
+
+
+def cut(
+    mammograms: Mammograms,
+    *,
+    size: int = 112,
+    field_mm: float = 56.0,
+    workers: int | None = None,
+) -> Crops:
+    """Cut every mass that has a label out of its image, in the middle of the crop.
+
+    The scale is the same for all masses, whatever their size: scaled to the box, a small mass
+    would be blurred and its blur would tell its size.
+
+    Parameters
+    ----------
+    mammograms : Mammograms
+    size : int
+        Edge of a crop in pixels.
+    field_mm : float
+        What it shows; where an image has no spacing, a pixel of the crop is one of the image.
+    workers : int, optional
+
+    Raises
+    ------
+    DataError
+        If no mass has a label, or none can be cut out.
+    """
+    images = mammograms.images.set_index("subject")
+    masses = mammograms.lesions[mammograms.lesions["label"].notna()]
+    if masses.empty:
+        raise DataError(
+            "no mass is known to be benign or malignant",
+            expected="masses with a label",
+            found=f"{len(mammograms.lesions)} masses without one",
+        )
+    rows = [
+        images.loc[subject, ["site", "image", "turned", "spacing"]].to_dict()
+        | {"subject": subject, "boxes": of[_BOX].to_numpy(float).tolist()}
+        for subject, of in masses.groupby("subject")
+    ]
+    found = each(pd.DataFrame(rows), _cut, size=size, field_mm=field_mm, workers=workers)
+    if not found.results:
+        raise DataError("no mass could be cut out", found=found.failures["problem"].iloc[0])
+    pictures = np.concatenate([one[0] for one in found.results])
+    cuts = pd.DataFrame([row for one in found.results for row in one[1]])
+    done = pd.concat([of for _, of in masses.groupby("subject") if of["subject"].iloc[0] in set(found.rows["subject"])])
+    table = done.drop(columns=_BOX).reset_index(drop=True).rename(columns={"subject": "image"})
+    names = table["image"] + "_" + (table.groupby("image").cumcount() + 1).astype(str)
+    table = pd.concat([names.rename("subject"), table, cuts], axis=1)
+    unlabeled = mammograms.lesions[mammograms.lesions["label"].isna()]
+    left = pd.concat(
+        [found.failures, unlabeled[["subject", "site"]].assign(problem="a mass without a label")],
+        ignore_index=True,
+    )
+    return Crops(pictures, table, left, _doubts(table))
+
+
+def _doubts(table: pd.DataFrame) -> pd.DataFrame:
+    problem = pd.Series("", table.index)
+    problem[table["spacing"].isna()] = _NO_SCALE
+    over = table["padded"] > 0
+    share = table.loc[over, "padded"].map("{:.0%} of the crop lies beyond the image".format)
+    problem[over] = (problem[over] + "; " + share).str.removeprefix("; ")
+    return table[["subject"]].assign(problem=problem)[problem != ""].reset_index(drop=True)
+
+
+def _cut(
+    row: Mapping[str, Any], *, size: int, field_mm: float
+) -> tuple[NDArray[np.float32], list[dict[str, float]]]:
+    pixels = read_pixels(row)
+    gray = contrasted(pixels, breast_mask(pixels))
+    known = row["spacing"] is not None and np.isfinite(row["spacing"])
+    step = field_mm / size / row["spacing"] if known else 1.0
+    places = [_crop(gray, np.array(box), size, step) for box in row["boxes"]]
+    spacing = field_mm / size if known else float("nan")
+    return np.stack([p for p, _ in places]), [told | {"spacing": spacing} for _, told in places]
+
+
+def _crop(
+    gray: NDArray[np.float32], box: NDArray, size: int, step: float
+) -> tuple[NDArray[np.float32], dict[str, float]]:
+    """A square around a box's center, `step` pixels of the image for each of its own."""
+    from PIL import Image
+
+    corner = (box[:2] + box[2:]) / 2 - size * step / 2
+    ends = (*corner, *(corner + size * step))
+    rows, columns = gray.shape
+    low = np.floor(np.minimum(corner, 0)).astype(int)
+    high = np.ceil(np.maximum(np.array(ends[2:]) - (columns, rows), 0)).astype(int)
+    padded = np.pad(gray, ((-low[1], high[1]), (-low[0], high[0])))
+    area = tuple(float(e) for e in np.array(ends) - (*low, *low))
+    way = Image.Resampling.BOX if step > 1 else Image.Resampling.BILINEAR
+    picture = Image.fromarray(padded).resize((size, size), way, box=area)
+    clipped = np.clip(ends, 0, (columns, rows) * 2)
+    seen = np.prod(np.maximum(clipped[2:] - clipped[:2], 0)) / (size * step) ** 2
+    told = dict(zip(_BOX, ((box - (*corner, *corner)) / step).tolist(), strict=True))
+    return np.asarray(picture, np.float32), told | {"padded": round(1 - float(seen), 6)}
