@@ -20,7 +20,8 @@ def _disks_and_stars(n: int, size: int = 64, seed: int = 0) -> Masses:
     y = np.arange(n) % 2
     down, right = np.mgrid[:size, :size] - size / 2
     pictures = [_drawn(rng, down, right, bool(star)) for star in y]
-    table = pd.DataFrame({"lesion": [f"L{k}" for k in range(n)], "site": "A", "label": y})
+    names = [f"L{k}" for k in range(n)]
+    table = pd.DataFrame({"subject": names, "lesion": names, "site": "A", "label": y})
     table["patient"] = [f"P{k // 2}" for k in range(n)]
     return Masses(np.stack(pictures).astype(np.float32), table)
 

@@ -1,0 +1,182 @@
+"""What prototypes stand beside: the size of a mass, and radiomic features with a logistic model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit.data.cohort.subjects import each
+from nextaim_kit.data.images.films import read_film
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.method import Method
+from nextaim_kit.learn.nested import nested_cv
+from nextaim_kit.learn.splits import Split
+from nextaim_kit.studies.breast_masses.prototype_stages import Masses, rows_of
+
+RADIOMICS = Method("logistic", selectors=("mrmr",), ks=(5, 10, 20), inner=3)
+SIZE_ALONE = Method("logistic", selectors=("none",), grid={"C": [1.0]}, inner=2)
+_CLASSES = ("firstorder", "shape2D", "glcm")
+_BINS = 32
+
+
+def masks_of(table: pd.DataFrame, size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Masks of masses in their crops, from files where there are any, else ellipses.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of crops: ``x0, y0, x1, y1`` of the mass in its crop, and where known ``mask`` (a file of
+        the whole image) and ``mask_value`` (0: any value above 0).
+    size : int
+        Edge of the crops.
+
+    Returns
+    -------
+    masks : array of bool, shape (n, size, size)
+    drawn : array of bool, shape (n,)
+        Which come from a file: the others are the ellipse in the mass's box.
+    """
+    boxes = table[["x0", "y0", "x1", "y1"]].to_numpy(float)
+    files = table["mask"].fillna("").astype(str) if "mask" in table else [""] * len(table)
+    values = table["mask_value"] if "mask_value" in table else [0] * len(table)
+    found = [_from_file(*one, size) for one in zip(files, values, boxes, strict=True)]
+    drawn = np.array([one is not None for one in found])
+    masks = [m if m is not None else _ellipse(b, size) for m, b in zip(found, boxes, strict=True)]
+    return np.stack(masks), drawn
+
+
+def _ellipse(box: NDArray, size: int) -> NDArray[np.bool_]:
+    middle, half = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, 0.5)
+    x, y = ((np.arange(size) + 0.5 - m) / h for m, h in zip(middle, half, strict=True))
+    return x[None] ** 2 + y[:, None] ** 2 <= 1
+
+
+def _from_file(path: str, value: int, box: NDArray, size: int) -> NDArray[np.bool_] | None:
+    """The mask as the crop's window shows it; nothing where no mask fills the mass's box."""
+    if not path:
+        return None
+    stored = _mask_file(path)
+    for one in (value,) if value else (*np.unique(stored)[1:], 0):
+        rows, columns = np.nonzero(stored == one if one else stored > 0)
+        if not len(rows):
+            continue
+        low = np.array([columns.min(), rows.min()])
+        step = (np.array([columns.max(), rows.max()]) + 1 - low) / (box[2:] - box[:2])
+        if abs(step[0] / step[1] - 1) > 0.02:
+            continue
+        x, y = (np.floor(low[k] + (np.arange(size) + 0.5 - box[k]) * step[k]) for k in (0, 1))
+        return _looked_up(stored == one if one else stored > 0, y.astype(int), x.astype(int))
+    return None
+
+
+@lru_cache(maxsize=8)
+def _mask_file(path: str) -> NDArray:
+    return np.asarray(read_film(path).shown)
+
+
+def _looked_up(mask: NDArray[np.bool_], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
+    inside = np.outer(
+        (rows >= 0) & (rows < mask.shape[0]), (columns >= 0) & (columns < mask.shape[1])
+    )
+    clipped = (np.clip(at, 0, n - 1) for at, n in zip((rows, columns), mask.shape, strict=True))
+    return mask[np.ix_(*clipped)] & inside
+
+
+def sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """The size of each mass alone: its diameter in mm, or where no scale is known in pixels."""
+    in_mm = table["diameter_mm"].to_numpy(float) if "diameter_mm" in table else np.full(len(table), np.nan)
+    edges = table[["x1", "y1"]].to_numpy(float) - table[["x0", "y0"]].to_numpy(float)
+    of_box = np.sqrt(edges.prod(1))
+    known = not np.isnan(in_mm).any()
+    return pd.DataFrame({"diameter": in_mm if known else of_box}).map(np.log)
+
+
+def radiomics(
+    masses: Masses, masks: NDArray[np.bool_], *, workers: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Features of each mass by pyradiomics, in two dimensions.
+
+    First order, shape and co-occurrence (32 gray levels), 51 features; the gray values of a crop
+    have been windowed, so that first-order features depend on that window, too.
+
+    Returns
+    -------
+    features : DataFrame of shape (n, p)
+        NaN in the rows of masses of which none could be had.
+    failures : DataFrame
+        ``subject``, ``site``, ``problem``.
+
+    References
+    ----------
+    van Griethuysen et al. 2017, doi:10.1158/0008-5472.CAN-17-0339.
+    """
+    rows = masses.table[["subject", "site"]].reset_index(drop=True)
+    rows = rows.assign(picture=list(masses.pictures), mask=list(masks))
+    found = each(rows, _described, workers=workers)
+    if not found.results:
+        raise DataError("no mass has features", found=found.failures["problem"].iloc[0])
+    return pd.DataFrame(found.results, index=found.rows.index).reindex(rows.index), found.failures
+
+
+def _described(row: Mapping[str, Any]) -> dict[str, float]:
+    import SimpleITK as sitk
+
+    picture, mask = (
+        sitk.GetImageFromArray(np.asarray(row[name])[None].astype(kind))
+        for name, kind in (("picture", np.float32), ("mask", np.uint8))
+    )
+    told = _extractor().execute(picture * 255, mask)
+    return {name: float(v) for name, v in told.items() if name.startswith("original_")}
+
+
+@lru_cache(maxsize=1)
+def _extractor() -> Any:
+    from radiomics import featureextractor
+
+    logging.getLogger("radiomics").setLevel(logging.ERROR)
+    made = featureextractor.RadiomicsFeatureExtractor(binCount=_BINS, force2D=True)
+    made.disableAllFeatures()
+    for name in _CLASSES:
+        made.enableFeatureClassByName(name)
+    return made
+
+
+def tabular(
+    masses: Masses,
+    features: pd.DataFrame,
+    method: Method,
+    repeats: Sequence[Sequence[Split]],
+    *,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """A model of a table in the networks' own test folds, as `prototype_stages.predictions` is.
+
+    Parameters
+    ----------
+    masses : Masses
+    features : DataFrame of shape (n, p)
+    method : Method
+        Settings and threshold are chosen inside each training part.
+    repeats : sequence of sequences of (train, test)
+    seed : int
+    n_jobs : int, optional
+        As for `nested_cv`.
+    """
+    who = masses.table[["patient", "site", "label"]].rename(columns={"patient": "subject"})
+    table = pd.concat([who.reset_index(drop=True), features.reset_index(drop=True)], axis=1)
+    parts = []
+    for repeat, splits in enumerate(repeats):
+        found = nested_cv(
+            table, list(features), method, splits=list(splits), seed=seed + repeat, n_jobs=n_jobs
+        )
+        told = found.predictions.reset_index(drop=True)
+        of = rows_of(masses, np.concatenate(found.test_index), 0, repeat)
+        parts.append(of.assign(fold=told["fold"], p=told["p"], threshold=told["threshold"]))
+    return pd.concat(parts, ignore_index=True)
