@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.data.cohort.subjects import each
+from nextaim_kit.data.cohort.tables import check_columns, read_table
+from nextaim_kit.data.datasets.source import find_source
+from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.breast_masses.mammograms import Mammograms, read_pixels
-from nextaim_kit.studies.breast_masses.preparation import breast_mask, contrasted
+from nextaim_kit.studies.breast_masses.folders import as_labels
+from nextaim_kit.studies.breast_masses.mammograms import Mammograms
+from nextaim_kit.studies.breast_masses.preparation import contrasted
+from nextaim_kit.studies.breast_masses.views import breast_mask, read_pixels
 
 _BOX = ["x0", "y0", "x1", "y1"]
 _NO_SCALE = "its spacing is not known: cut in pixels, so its size in mm is unknown"
@@ -109,6 +115,91 @@ def cut(
         ignore_index=True,
     )
     return Crops(pictures, table, left, _doubts(table))
+
+
+def load_crops(cohort: str, *, size: int = 112, field_mm: float = 56.0) -> Crops:
+    """Load a folder that holds crops alone, such as those of mini-MIAS.
+
+    Parameters
+    ----------
+    cohort : str
+        A folder with ``labels.csv``, or that table: ``file``, ``label`` (benign or malignant, B or
+        M), and perhaps ``subject`` (the patient), ``cls`` (class of the abnormality, of which CIRC,
+        SPIC and MISC are masses) and ``spacing`` (mm).
+    size, field_mm
+        As for `cut`. Where a crop shows less than the field, the rest is black; where the spacing
+        is not known, a pixel of the crop is one of the file's. Files named as mini-MIAS names
+        them (``mdb001``) have its spacing of 0.2 mm.
+
+    Returns
+    -------
+    Crops
+        `table` has ``category`` (the class) and ``is_mass`` beside the columns of `cut`; the box is
+        the middle third, in which mini-MIAS' circle lies.
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column, has an outcome that is not known, or no crop can be read.
+    """
+    place = find_source(cohort).path
+    path = place / "labels.csv" if place.is_dir() else place
+    given = read_table(path, text=("file",))
+    check_columns([*given, "subject"], ("file", "label"), path)
+    of_mias = given["file"].astype(str).str.match(r"mdb\d{3}")
+    spacing = given["spacing"] if "spacing" in given else of_mias.map({True: 0.2, False: np.nan})
+    table = pd.DataFrame({
+        "subject": given["file"].map(lambda name: Path(str(name)).stem),
+        "image": [str(path.parent / str(name)) for name in given["file"]],
+        "patient": (given["subject"] if "subject" in given else given["file"]).astype(str),
+        "site": "unknown", "label": as_labels(given["label"], "label"),
+        "category": given["cls"] if "cls" in given else "", "spacing": spacing,
+    })  # fmt: skip
+    table["is_mass"] = table["category"].isin(["CIRC", "SPIC", "MISC", ""])
+    known = table[table["label"].notna()].reset_index(drop=True)
+    columns = ["subject", "site", "image", "spacing"]
+    found = each(known, _fitted, columns=columns, size=size, field_mm=field_mm)
+    if not found.results:
+        raise DataError("no crop can be read", found=found.failures["problem"].iloc[0])
+    cuts = pd.DataFrame([row for _, row in found.results])
+    rows = found.rows.drop(columns="spacing").reset_index(drop=True)
+    lacking = table.loc[table["label"].isna(), ["subject", "site"]].assign(problem="no label")
+    left, rows = pd.concat([found.failures, lacking], ignore_index=True), pd.concat([rows, cuts], axis=1)
+    rows["diameter_mm"] = rows.pop("edge") / 3
+    return Crops(np.stack([p for p, _ in found.results]), rows, left, _doubts(rows))
+
+
+def require_both(crops: Crops) -> Crops:
+    """The crops, if there are benign and malignant ones.
+
+    Raises
+    ------
+    DataError
+        If all are of one class: nothing can be learned from them, and no AUC measured.
+    """
+    malignant = int(crops.labels.sum())
+    if not 0 < malignant < len(crops.labels):
+        raise DataError(
+            "the masses are all of one class",
+            expected="benign and malignant ones",
+            found=f"{malignant} malignant of {len(crops.labels)}",
+            mend="take a cohort with both, or give their labels",
+        )
+    return crops
+
+
+def _fitted(row: Mapping[str, Any], *, size: int, field_mm: float) -> tuple[NDArray, dict[str, float]]:
+    """A crop brought to the field's scale, and where its middle third is."""
+    pixels = read_film(row["image"]).shown
+    low, high = np.percentile(pixels, (1, 99.7))
+    gray = np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
+    known = row["spacing"] is not None and np.isfinite(row["spacing"])
+    step = field_mm / size / row["spacing"] if known else 1.0
+    rows, columns = gray.shape
+    box = np.array([columns / 3, rows / 3, 2 * columns / 3, 2 * rows / 3])
+    picture, told = _crop(gray, box, size, step)
+    spacing = field_mm / size if known else float("nan")
+    return picture, told | {"spacing": spacing, "edge": max(gray.shape) * (row["spacing"] if known else np.nan)}
 
 
 def _doubts(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from nextaim_kit.data.cohort.subjects import each
-from nextaim_kit.errors import DataError
-from nextaim_kit.studies.breast_masses.mammograms import Mammograms, read_pixels
-
-_COARSE = 256  # pixels of the longer edge in which the breast is looked for
-_RIM = 0.02  # share of the edges that is not looked at: films have bright rims
-_LEAST = 0.04  # share of the picture below which nothing is called a breast
+from nextaim_kit.studies.breast_masses.mammograms import Mammograms
+from nextaim_kit.studies.breast_masses.views import breast_mask, read_pixels, wall_side
 
 
 @dataclass(frozen=True)
@@ -62,54 +57,6 @@ class Prepared:
             return boxes
         size = self.picture.shape[1]
         return np.stack([size - boxes[:, 2], boxes[:, 1], size - boxes[:, 0], boxes[:, 3]], 1)
-
-
-def breast_mask(pixels: NDArray) -> NDArray[np.bool_]:
-    """Where the breast is: the largest bright area, without letters and rims.
-
-    Parameters
-    ----------
-    pixels : array of shape (rows, columns)
-        Large is bright.
-
-    Returns
-    -------
-    array of bool, shape (rows, columns)
-
-    Raises
-    ------
-    DataError
-        If nothing as large as a breast stands out from a dark background.
-    """
-    step = max(1, -(-max(pixels.shape) // _COARSE))
-    coarse = ndimage.gaussian_filter(pixels[::step, ::step].astype(np.float32), 1.0)
-    rim = int(np.ceil(_RIM * min(coarse.shape)))
-    held = np.pad(coarse[rim:-rim, rim:-rim], rim, mode="edge")
-    low, high = np.percentile(held, (2, 98))
-    light = ndimage.binary_opening(held > low + 0.06 * (high - low), iterations=2)
-    labels, count = ndimage.label(light)
-    sizes = np.bincount(labels.ravel())[1:] if count else np.zeros(1)
-    if not _LEAST <= sizes.max() / held.size:
-        raise DataError(
-            "no breast stands out from the background",
-            expected=f"one bright area of at least {_LEAST:.0%} of the image",
-            found=f"the largest has {sizes.max() / held.size:.1%}",
-            mend="check that the file is a mammogram of the whole breast",
-        )
-    found = ndimage.binary_fill_holes(labels == sizes.argmax() + 1)
-    found = ndimage.binary_dilation(found, iterations=1)
-    whole = np.repeat(np.repeat(found, step, 0), step, 1)
-    return whole[: pixels.shape[0], : pixels.shape[1]]
-
-
-def wall_side(breast: NDArray[np.bool_]) -> Literal["L", "R"]:
-    """At which side of the image the chest wall lies: where the breast touches most rows."""
-    wide = max(1, breast.shape[1] // 50)
-    left, right = breast[:, :wide].sum(), breast[:, -wide:].sum()
-    if left == right:
-        half = breast.shape[1] // 2
-        left, right = breast[:, :half].sum(), breast[:, -half:].sum()
-    return "L" if left >= right else "R"
 
 
 def prepare(pixels: NDArray, spacing: float = float("nan"), size: int = 320) -> Prepared:

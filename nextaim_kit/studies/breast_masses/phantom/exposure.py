@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from nextaim_kit.studies.breast_masses.breast import FAT, Projection
+from nextaim_kit.studies.breast_masses.phantom.breast import FAT, Projection
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def expose(
     flat += room.sharper * (flat - gaussian_filter(flat, 1.5 / view.spacing))
     low, high = np.percentile(flat[thick], (3, 97))
     middle = 0.5 * (low + high) + level
-    shown = 1 / (1 + np.exp(-(flat - middle) / (0.25 * wide * max(high - low, 0.35))))
-    return np.clip(1.1 * shown - 0.05, 0, 1) * np.clip(view.skin_distance, 0, 1)
+    shown = 1 / (1 + np.exp(-(flat - middle) / (0.34 * wide * max(high - low, 0.35))))
+    return np.clip(1.15 * shown - 0.05, 0, 1) * np.clip(view.skin_distance, 0, 1)
 
 
 def metal_ring(view: Projection, at: tuple[float, float]) -> NDArray[np.float32]:

@@ -20,6 +20,12 @@ _SHARES = {
 }
 _MEDIAN_MM, _SPREAD, _LARGER = 14.0, 0.42, 0.28  # of the diameter; spread and shift of its log
 _LARGEST_MM = 40.0
+# Of the border's distance from the center, by number round it: their size.
+_WAVES = {
+    "round": {2: 0.03},
+    "oval": {2: 0.18, 3: 0.03},
+    "irregular": {2: 0.12, 3: 0.12, 4: 0.09, 5: 0.07},
+}
 # What a mm of the mass attenuates more than what it replaces, in 1/mm.
 _CONTRAST = {"low": 0.015, "equal": 0.022, "high": 0.032}
 
@@ -117,19 +123,31 @@ def shadow(
     inside : array of bool of the same shape
         The mass without its spicules.
     """
-    x, y = grid[0] - center[0], grid[1] - center[1]
+    reach = 1.8 * mass.diameter
+    near = [np.flatnonzero(np.abs(g.ravel() - c) < reach) for g, c in zip(grid, center, strict=True)]
+    columns, rows = (slice(int(index[0]), int(index[-1]) + 1) for index in near)
+    x, y = grid[0][:, columns] - center[0], grid[1][rows] - center[1]
+    attenuation = np.zeros((grid[1].size, grid[0].size), np.float32)
+    inside = np.zeros(attenuation.shape, bool)
     angle, radius = np.arctan2(y, x), np.hypot(x, y)
     edge = _edge(mass, angle, rng)
-    part = radius / edge
-    thick = 1.5 * mass.diameter / 2 * np.sqrt(np.clip(1 - part**2, 0, None))
+    thick = _thickness(mass, angle, radius / edge, rng)
+    if mass.margin == "spiculated":
+        thick = np.maximum(thick, _spicules(angle, radius, edge, rng))
+    attenuation[rows, columns] = _CONTRAST[mass.density] * thick
+    inside[rows, columns] = radius <= edge
+    return attenuation, inside
+
+
+def _thickness(mass: Mass, angle: NDArray, part: NDArray, rng: np.random.Generator) -> NDArray:
+    """Along the beam in mm, without spicules; `part` is 1 at the border."""
+    thick = 0.75 * mass.diameter * np.sqrt(np.clip(1 - part**2, 0, None))
     if mass.margin == "indistinct":
         thick *= np.clip(1.25 * (1 - part**2), 0, 1) ** 0.8
     if mass.margin == "obscured":  # a part of the border is lost in what lies above it
         hidden = np.clip(1.5 * np.cos((angle - rng.uniform(-np.pi, np.pi)) / 1.3) - 0.2, 0, 1)
         thick *= 1 - 0.9 * hidden * np.clip(1.6 * part - 0.5, 0, 1)
-    if mass.margin == "spiculated":
-        thick = np.maximum(thick, _spicules(mass, angle, radius, edge, rng))
-    return (_CONTRAST[mass.density] * thick).astype(np.float32), part <= 1
+    return thick
 
 
 def _edge(mass: Mass, angle: NDArray, rng: np.random.Generator) -> NDArray:
@@ -138,8 +156,7 @@ def _edge(mass: Mass, angle: NDArray, rng: np.random.Generator) -> NDArray:
     wave = np.zeros_like(angle)
     steps = np.linspace(-np.pi, np.pi, 721)
     flat = np.zeros_like(steps)
-    terms = {"round": {2: 0.03}, "oval": {2: 0.18, 3: 0.03}, "irregular": {2: 0.12, 3: 0.12, 4: 0.09, 5: 0.07}}
-    waves = dict(terms[mass.shape])
+    waves = dict(_WAVES[mass.shape])
     if mass.margin == "microlobulated":
         waves[int(rng.integers(8, 13))] = 0.08
     if mass.margin == "spiculated":
@@ -152,15 +169,18 @@ def _edge(mass: Mass, angle: NDArray, rng: np.random.Generator) -> NDArray:
 
 
 def _spicules(
-    mass: Mass, angle: NDArray, radius: NDArray, edge: NDArray, rng: np.random.Generator
+    angle: NDArray, radius: NDArray, edge: NDArray, rng: np.random.Generator
 ) -> NDArray:
     """Thickness in mm of thin strands that go out from the border."""
     count = int(rng.integers(12, 20))
-    at = np.sort((np.arange(count) + rng.uniform(-0.35, 0.35, count)) * 2 * np.pi / count - np.pi)
+    at = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * 2 * np.pi / count - np.pi
     reach = rng.uniform(1.4, 2.3, count)
-    gaps = np.angle(np.exp(1j * (angle[..., None] - at)))  # bent a little as they go out
-    near = np.abs(gaps).argmin(-1)
-    gap = np.take_along_axis(gaps, near[..., None], -1)[..., 0]
-    gone = np.clip((reach[near] * edge - radius) / edge, 0, 1)
-    wide = 0.35 + 0.5 * gone
-    return 4.5 * gone**0.7 * np.exp(-((gap * radius / wide) ** 2)) * (radius > 0.6 * edge)
+    thick = np.zeros(radius.shape)
+    ring = (radius > 0.6 * edge) & (radius < 2.3 * edge)
+    gaps = np.abs(angle[ring][:, None] - at)
+    gaps = np.minimum(gaps, 2 * np.pi - gaps)
+    which = gaps.argmin(1)
+    off = gaps.min(1) * radius[ring]
+    left = np.clip(reach[which] - radius[ring] / edge[ring], 0, 1)
+    thick[ring] = 6 * left**0.7 * np.exp(-((off / (0.35 + 0.5 * left)) ** 2))
+    return thick

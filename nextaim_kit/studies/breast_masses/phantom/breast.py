@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_filter1d, map_coordinates
 
 HEIGHT, WIDTH = 200.0, 150.0
 FAT, _GLAND = 0.046, 0.034  # 1/mm at about 20 keV: of fat, and what glandular tissue has more
@@ -72,11 +72,15 @@ class Projection:
     @cached_property
     def skin_distance(self) -> NDArray[np.float32]:
         """From the skin inwards."""
-        coarse = self.inside[::2, ::2]
-        wide = np.pad(coarse, ((1, 1), (1, 1)), mode="edge")
-        far = distance_transform_edt(wide)[1:-1, 1:-1] * 2 * self.spacing
-        fine = np.repeat(np.repeat(far, 2, 0), 2, 1)[: len(self.inside), : self.inside.shape[1]]
-        return gaussian_filter(fine.astype(np.float32), 1.0) * self.inside
+        coarse = np.pad(self.inside[::3, ::3], 1, mode="edge")
+        far = distance_transform_edt(coarse)[1:-1, 1:-1].astype(np.float32) * 3 * self.spacing
+        rows, columns = self.inside.shape
+        far = gaussian_filter(np.repeat(np.repeat(far, 3, 0), 3, 1)[:rows, :columns], 2.0)
+        # Near the skin, where steps of pixels would show, from the border's own slope.
+        slope = gaussian_filter1d(np.gradient(self.border, self.spacing), 1 / self.spacing)
+        near = (self.border[:, None] - self.grid[0]) / np.hypot(1, slope)[:, None]
+        part = np.clip((far - 2) / 4, 0, 1)
+        return np.where(self.inside, np.maximum(part * far + (1 - part) * near, 0), 0)
 
     @cached_property
     def thickness(self) -> NDArray[np.float32]:
@@ -139,11 +143,12 @@ def power_law(
 
 def tissue(view: Projection, rng: np.random.Generator) -> NDArray[np.float32]:
     """Attenuation beyond fat of all that a healthy breast has, shape (rows, columns)."""
-    amount = _gland(view, rng) * _GLAND * view.thickness
-    amount += 0.11 * _strands(view, rng) * (view.thickness / view.body.thickness)
+    thin = view.thickness / view.body.thickness
+    gland = _gland(view, rng)
+    strands = _strands(view, rng) * (0.35 + 1.3 * gland)
+    amount = gland * _GLAND * view.thickness + 0.15 * strands * thin
     amount += gaussian_filter(_vessels(view, rng), 0.5)
-    skin = np.exp(-((view.skin_distance / 1.3) ** 2)) * view.inside
-    amount += 0.2 * skin
+    amount += 0.2 * np.exp(-((view.skin_distance / 1.3) ** 2)) * view.inside
     if view.view == "MLO":
         amount += _muscle(view, rng)
     return amount.astype(np.float32)
@@ -154,25 +159,32 @@ def _gland(view: Projection, rng: np.random.Generator) -> NDArray[np.float32]:
     (x, y), (nipple_x, nipple_y) = view.grid, view.nipple
     middle = 0.58 * nipple_x, nipple_y - rng.uniform(-2, 8)
     far = np.hypot((x - middle[0]) / (0.5 * nipple_x), (y - middle[1]) / (0.72 * view.body.half))
-    coarse, fine = (power_law(view.inside.shape, exponent, rng) for exponent in (3.4, 2.8))
+    coarse, fine = (power_law(view.inside.shape, exponent, rng) for exponent in (3.6, 3.0))
     offset = _GLANDULAR[view.body.density] + rng.normal(0, 0.2)
-    level = offset + 1.4 - 2.2 * far**1.5 + coarse + 0.5 * fine
+    level = offset + 1.2 - 2.0 * far**1.5 + 1.2 * coarse + 0.4 * fine
     under_skin = np.clip((view.skin_distance - 3) / 9, 0, 1)
-    return under_skin * np.clip(0.42 + 0.12 * fine, 0.1, None) / (1 + np.exp(-1.4 * level))
+    return under_skin * np.clip(0.34 + 0.12 * fine, 0.1, None) / (1 + np.exp(-1.2 * level))
 
 
 def _strands(view: Projection, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Ducts that run to the nipple and Cooper's ligaments between them: crests of noise."""
+    """Ducts that run to the nipple and Cooper's ligaments between them."""
     (x, y), (nipple_x, nipple_y) = view.grid, view.nipple
     from_x, from_y = nipple_x + 6 - x, y - nipple_y
-    radius = np.hypot(from_x, from_y)
-    turned = power_law((256, 256), 2.4, rng)
-    across = (np.arctan2(from_y, from_x) / np.pi + 1) * 128 * 1.6
-    along = np.log1p(radius / 25) * 60
+    turned = power_law((256, 256), 3.0, rng)
+    across = (np.arctan2(from_y, from_x) / np.pi + 1) * 128 * 1.5
+    along = np.log1p(np.hypot(from_x, from_y) / 30) * 40
     ducts = map_coordinates(turned, np.broadcast_arrays(across, along), order=1, mode="grid-wrap")
-    ligaments = power_law(view.inside.shape, 2.6, rng)
-    crest = np.exp(-((ducts / 0.10) ** 2)) + 0.8 * np.exp(-((ligaments / 0.07) ** 2))
-    return gaussian_filter(crest.astype(np.float32), 0.6) * np.clip(view.skin_distance / 5, 0, 1)
+    ligaments = power_law(view.inside.shape, 3.2, rng)
+    lines = _lines(4 * ducts, 0.45 / view.spacing) + 0.8 * _lines(3.5 * ligaments, 0.35 / view.spacing)
+    bright = np.clip(0.6 + 0.5 * np.roll(ligaments, 60, 0), 0, 1.5)
+    return lines * bright * np.clip(view.skin_distance / 5, 0, 1)
+
+
+def _lines(field: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """Lines of a width in pixels along which the sine of a field is zero."""
+    wave = np.sin(field)
+    steep = np.hypot(*np.gradient(wave)) + 0.02
+    return np.exp(-((wave / (width * steep)) ** 2))
 
 
 def _vessels(view: Projection, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -190,8 +202,8 @@ def _vessels(view: Projection, rng: np.random.Generator) -> NDArray[np.float32]:
         wide = rng.uniform(0.8, 2.0)
         line = [tuple(p) for p in points * scale]
         pen.line(line, fill=0.035 * wide, width=max(1, round(wide * scale)), joint="curve")
-        if rng.random() < 0.12:
-            pen.point(line, fill=0.5)
+        if rng.random() < 0.06:  # calcium in its wall
+            pen.point([tuple(p) for p in points * scale + rng.normal(0, 1, points.shape)], fill=0.4)
     for _ in range(int(rng.poisson(1.6))):
         at = view.place((rng.uniform(0.1, 0.9), *rng.uniform(-0.8, 0.8, 2)), 3)
         half = rng.uniform(0.3, 1.1)

@@ -1,0 +1,1 @@
+"""Synthetic breasts: anatomy, masses, and how hospitals picture them."""
