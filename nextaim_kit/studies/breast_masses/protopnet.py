@@ -6,6 +6,7 @@ doi:10.1007/978-3-031-37660-3_38.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,7 +134,7 @@ class ResNet18(nn.Module):
         n = features_of(width, "layer4")
         sizes = [n, n // 2, n // 4] if deep_head else [n]
         dense = [
-            layer for a, b in zip(sizes, sizes[1:], strict=False)
+            layer for a, b in itertools.pairwise(sizes)
             for layer in (nn.Linear(a, b), nn.ReLU())
         ]  # fmt: skip
         self.head = nn.Sequential(*dense, nn.Linear(sizes[-1], 2))

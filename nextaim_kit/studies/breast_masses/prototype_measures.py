@@ -133,10 +133,11 @@ def parts_within(parts: NDArray[np.uint8], peaks: NDArray, edge: int) -> NDArray
     total = np.pad(each.cumsum(2).cumsum(3), ((0, 0), (0, 0), (1, 0), (1, 0)))
     low, high = np.clip(peaks - edge // 2, 0, size), np.clip(peaks + edge - edge // 2, 0, size)
     rows = np.arange(len(parts))[:, None]
-    (t, l), (b, r) = (np.moveaxis(ends, 2, 0) for ends in (low, high))
-    moved = total.transpose(0, 2, 3, 1)
-    count = moved[rows, b, r] - moved[rows, t, r] - moved[rows, b, l] + moved[rows, t, l]
-    area = ((b - t) * (r - l))[..., None]
+    (top, left), (bottom, right) = (np.moveaxis(ends, 2, 0) for ends in (low, high))
+    sums = total.transpose(0, 2, 3, 1)
+    count = sums[rows, bottom, right] - sums[rows, top, right]
+    count += sums[rows, top, left] - sums[rows, bottom, left]
+    area = ((bottom - top) * (right - left))[..., None]
     whole = each.sum((2, 3))[:, None]
     return (4 * count >= area) | ((2 * count >= whole) & (count > 0))
 

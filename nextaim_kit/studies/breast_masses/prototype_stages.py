@@ -5,6 +5,7 @@ Warm, joint, push, last layer, prune: Chen et al. 2019, arXiv:1806.10574.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
@@ -28,9 +29,9 @@ from nextaim_kit.learn.recipe import Group, Recipe, Steps
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import in_stages, train
+from nextaim_kit.studies.breast_masses.masses import Masses, rows_of
 from nextaim_kit.studies.breast_masses.protopnet import (
     Asked,
-    Head,
     ProtoPNet,
     ResNet18,
     cluster,
@@ -42,35 +43,8 @@ from nextaim_kit.studies.breast_masses.protopnet import (
     similarity,
 )
 
-Pictures = NDArray[np.float32]
 Rotation = tuple[Rows, Rows, Rows]
 _NEIGHBORS, _OWN_CLASS = 6, 3  # of the pruning rule
-
-
-@dataclass(frozen=True)
-class Masses:
-    """Crops of masses, row by row.
-
-    Attributes
-    ----------
-    pictures : array of shape (n, size, size), float32
-        Gray values 0 to 1.
-    table : DataFrame
-        ``lesion``, ``patient``, ``site``, ``label`` (0 benign, 1 malignant).
-    """
-
-    pictures: Pictures
-    table: pd.DataFrame
-
-    @property
-    def y(self) -> NDArray[np.int64]:
-        """Outcomes."""
-        return self.table["label"].to_numpy(int)
-
-    @property
-    def films(self) -> Tensor:
-        """Crops as networks take them: shape (n, 1, size, size), mean and spread 0.5 taken out."""
-        return torch.from_numpy(self.pictures)[:, None] * 2 - 1
 
 
 @dataclass(frozen=True)
@@ -133,7 +107,7 @@ GROUP = Stages(
 )  # fmt: skip
 
 
-class Crops(Dataset):
+class Shown(Dataset):
     """Crops and outcomes; with `augment` in one of a square's 8 positions and shifted a little."""
 
     def __init__(self, masses: Masses, rows: Rows, *, augment: bool = False) -> None:
@@ -231,9 +205,9 @@ def train_resnet(
             "a backbone that knows nothing cannot stay frozen",
             mend="give weights= of a trained ResNet18, or frozen=False",
         )
-    first, val, test = rotation
+    first, val, _ = rotation
     build = partial(ResNet18, width, deep_head=frozen)
-    parts = [Crops(masses, rows, augment=rows is first) for rows in (first, val)]
+    parts = [Shown(masses, rows, augment=rows is first) for rows in (first, val)]
     task = Task(build, nn.CrossEntropyLoss(), *parts)
     if weights is not None:
         torch.manual_seed(seed)
@@ -286,13 +260,15 @@ def train_prototypes(
     """
     first, val, _ = rotation
     check_enough(net, masses, first)
-    shown = [Crops(masses, rows, augment=rows is first) for rows in (first, val)]
+    shown = [Shown(masses, rows, augment=rows is first) for rows in (first, val)]
     histories, losses, made = [], [], pd.DataFrame()
     for number in range(stages.pushes):
         place = folder / f"push_{number + 1}"
         found = in_stages(_moving(net, shown, stages, number), folder=place, seed=stages.seed)
         names = ["warm", "joint"][-len(found) :]
-        histories += [f.history.assign(stage=f"{s} {number + 1}") for s, f in zip(names, found, strict=True)]
+        histories += [
+            f.history.assign(stage=f"{s} {number + 1}") for s, f in zip(names, found, strict=True)
+        ]
         net = deepcopy(found[-1].net)
         made = push(net, masses, first)
         passes = _last_layer(net, masses, (first, val), stages, place / "last", stages.last)
@@ -312,7 +288,7 @@ def train_prototypes(
 def _rising(losses: Sequence[float], patience: int) -> bool:
     """Whether the last so many losses were each larger than the one before."""
     last = losses[-patience - 1 :]
-    return len(last) > patience and all(a < b for a, b in zip(last, last[1:], strict=False))
+    return len(last) > patience and all(a < b for a, b in itertools.pairwise(last))
 
 
 def _again(net: nn.Module) -> nn.Module:
@@ -402,7 +378,9 @@ def push(net: ProtoPNet, masses: Masses, rows: Rows) -> pd.DataFrame:
         flat = int(maps[mine, number].argmin())
         crop, row, column = np.unravel_index(flat, maps[mine, number].shape)
         at = (mine[crop], row, column)
-        table.append((number, of, rows[at[0]], row, column, float(maps[at[0], number, row, column])))
+        table.append(
+            (number, of, rows[at[0]], row, column, float(maps[at[0], number, row, column]))
+        )
         with torch.no_grad():
             net.prototypes[number] = latent[at[0], :, row, column].to(net.prototypes.device)
     columns = ["prototype", "class", "source", "row", "column", "distance"]
@@ -443,11 +421,3 @@ def predictions(
         for number, fold in enumerate(folds)
     ]
     return pd.concat(parts, ignore_index=True)
-
-
-def rows_of(masses: Masses, rows: ArrayLike, fold: Any, repeat: int) -> pd.DataFrame:
-    """What is known of tested rows before anything is predicted."""
-    who = masses.table.iloc[np.asarray(rows)]
-    known = {"subject": who["lesion"].array, "patient": who["patient"].array,
-             "site": who["site"].array, "row": np.asarray(rows)}  # fmt: skip
-    return pd.DataFrame(known).assign(fold=fold, repeat=repeat, y=who["label"].to_numpy(int))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nextaim_kit.studies.breast_masses.prototype_stages import Masses
+from nextaim_kit.studies.breast_masses.masses import Masses
 
 
 @pytest.fixture(scope="session")

@@ -86,8 +86,10 @@ def test_only_the_prototype_of_the_mass_is_consistent(seen):
 def test_purity_less_chance_is_large_for_the_mass_and_below_0_for_a_corner(seen):
     mass = purity(replace(seen, kept=np.array([0])), permutations=100)
     corner = purity(replace(seen, kept=np.array([1])), permutations=100)
-    assert mass[0] == 1 and mass[1][1] > 0.3
-    assert corner[0] == 0 and corner[1][0] < 0
+    assert mass[0] == 1
+    assert mass[1][1] > 0.3
+    assert corner[0] == 0
+    assert corner[1][0] < 0
 
 
 def test_prototypes_of_no_knowledge_have_no_purity_of_their_own(seen):
@@ -105,7 +107,8 @@ def test_a_prototype_of_one_category_is_special(seen):
     value, (gain, low, _), coverage = specialization(
         replace(seen, maps=maps), margin, top=5, permutations=100
     )
-    assert value == 1 and low > 0
+    assert value == 1
+    assert low > 0
     assert gain == pytest.approx(1 - 0.67, abs=0.1)
     assert coverage == 0.5
     assert np.isnan(specialization(seen, np.array([""] * N))[0])
@@ -138,7 +141,8 @@ def test_noise_is_drawn_from_the_seed(net):
 
 def test_the_box_holds_the_top_twentieth_of_the_map():
     top, bottom, left, right = activation_box(peaked((7, 3)), SIZE)
-    assert top <= 30 < bottom and left <= 14 < right  # the middle of the cell
+    assert top <= 30 < bottom
+    assert left <= 14 < right
     assert (bottom - top) * (right - left) < 0.15 * SIZE**2
 
 
@@ -154,7 +158,8 @@ def test_the_box_on_a_lone_spot_is_what_the_prediction_is_lost_with(net, monkeyp
     monkeypatch.setattr(prototype_measures, "_odds", bright)
     (gain, low, _), crops = faithfulness(net, films, seen, draws=20, n_boot=50)
     assert np.allclose(added, 0, atol=1e-6)
-    assert gain > 0.5 and low > 0
+    assert gain > 0.5
+    assert low > 0
     assert crops["lost"].gt(crops["lost_anywhere"]).all()
 
 

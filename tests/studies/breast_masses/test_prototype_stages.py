@@ -12,11 +12,11 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.studies.breast_masses import prototype_stages
+from nextaim_kit.studies.breast_masses.masses import Masses
 from nextaim_kit.studies.breast_masses.protopnet import Asked, ProtoPNet
 from nextaim_kit.studies.breast_masses.prototype_stages import (
     GROUP,
-    Crops,
-    Masses,
+    Shown,
     Stages,
     moved,
     predictions,
@@ -85,7 +85,7 @@ def _begun() -> ProtoPNet:
 
 
 def test_warm_leaves_the_backbone_and_every_stage_before_a_push_the_head(masses, net, tmp_path):
-    shown = [Crops(masses, rows) for rows in ROTATION[:2]]
+    shown = [Shown(masses, rows) for rows in ROTATION[:2]]
     (task, recipe), _ = prototype_stages._moving(net, shown, SHORT, 0)
     found = prototype_stages.train(task, recipe, folder=tmp_path).net
     assert torch.equal(found.features.conv1.weight, net.features.conv1.weight)
@@ -94,13 +94,13 @@ def test_warm_leaves_the_backbone_and_every_stage_before_a_push_the_head(masses,
 
 
 def test_networks_learn_with_their_normalizations_at_work(masses, net):
-    shown = [Crops(masses, rows) for rows in ROTATION[:2]]
+    shown = [Shown(masses, rows) for rows in ROTATION[:2]]
     for task, _ in prototype_stages._moving(net.eval(), shown, SHORT, 0):
         assert all(module.training for module in task.build().modules())
 
 
 def test_rates_of_later_joint_stages_go_on_where_the_last_ended(masses, net):
-    shown = [Crops(masses, rows) for rows in ROTATION[:2]]
+    shown = [Shown(masses, rows) for rows in ROTATION[:2]]
     ten = replace(SHORT, joint=10, decay_every=5)
     ((_, recipe),) = prototype_stages._moving(net, shown, ten, 1)
     assert recipe.learning_rate == pytest.approx(3e-5)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from nextaim_kit.learn.splits import patient_folds
-from nextaim_kit.studies.breast_masses.mass_features import (
+from nextaim_kit.studies.breast_masses.masses import (
     SIZE_ALONE,
     masks_of,
     radiomics,
@@ -65,7 +65,8 @@ def described(disks_and_stars):
 
 def test_radiomics_tell_disks_from_stars(described):
     masses, (features, failures) = described
-    assert failures.empty and features.shape == (24, 51)
+    assert failures.empty
+    assert features.shape == (24, 51)
     round_ = features["original_shape2D_Sphericity"]
     assert round_[masses.y == 0].min() > round_[masses.y == 1].max()
 

@@ -1,28 +1,161 @@
-"""What prototypes stand beside: the size of a mass, and radiomic features with a logistic model."""
+"""Crops of masses as networks see them, and what those have to beat: their size, radiomics."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.data.cohort.subjects import each
+from nextaim_kit.data.cohort.tables import read_table
+from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.nested import nested_cv
 from nextaim_kit.learn.splits import Split
-from nextaim_kit.studies.breast_masses.prototype_stages import Masses, rows_of
+from nextaim_kit.studies.breast_masses.crops import Crops, cut, load_crops, require_both
+from nextaim_kit.studies.breast_masses.mammograms import Mammograms, load_mammograms
+from nextaim_kit.studies.breast_masses.views import digest_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RADIOMICS = Method("logistic", selectors=("mrmr",), ks=(5, 10, 20), inner=3)
 SIZE_ALONE = Method("logistic", selectors=("none",), grid={"C": [1.0]}, inner=2)
 _CLASSES = ("firstorder", "shape2D", "glcm")
 _BINS = 32
+
+
+@dataclass(frozen=True)
+class Masses:
+    """Crops of masses, row by row.
+
+    Attributes
+    ----------
+    pictures : array of shape (n, size, size), float32
+        Gray values 0 to 1.
+    table : DataFrame
+        ``subject``, ``lesion``, ``patient``, ``site``, ``label`` (0 benign, 1 malignant), and
+        what else is known.
+    """
+
+    pictures: NDArray[np.float32]
+    table: pd.DataFrame
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Outcomes."""
+        return self.table["label"].to_numpy(int)
+
+    @property
+    def films(self) -> Tensor:
+        """Crops as networks take them: shape (n, 1, size, size), mean and spread 0.5 taken out."""
+        import torch
+
+        return torch.from_numpy(self.pictures)[:, None] * 2 - 1
+
+
+def load_masses(
+    cohort: str, *, twin: Callable[[], Mammograms] = no_twin, size: int, field_mm: float
+) -> tuple[Masses, pd.DataFrame, pd.DataFrame]:
+    """Load the masses of a cohort: a twin's, those of whole mammograms, or a folder of crops alone.
+
+    What is no mass (a calcification, an asymmetry, a distortion) is left out, and so is a picture
+    that is there already under another name.
+
+    Parameters
+    ----------
+    cohort : str
+        As for `load_mammograms`, or for `load_crops`.
+    twin : callable
+        Makes the synthetic mammograms.
+    size, field_mm
+        As for `crops.cut`.
+
+    Returns
+    -------
+    masses : Masses
+    left_out : DataFrame
+        ``subject``, ``site``, ``problem``.
+    doubts : DataFrame
+        ``subject``, ``problem``: used, but strange.
+    """
+    alone = cohort != "synthetic" and _crops_alone(cohort)
+    if alone:
+        crops, failures = load_crops(cohort, size=size, field_mm=field_mm), pd.DataFrame()
+    else:
+        images = load_mammograms(cohort, twin=twin)
+        crops, failures = cut(images, size=size, field_mm=field_mm), images.left_out
+    table = crops.table.assign(lesion=crops.table.get("lesion", crops.table["subject"]))
+    why = _not_to_use(crops)
+    keep = (why == "").to_numpy()
+    left = table.loc[~keep, ["subject", "site"]].assign(problem=why[~keep])
+    masses = Masses(crops.pictures[keep], table[keep].reset_index(drop=True))
+    require_both(replace(crops, pictures=masses.pictures, table=masses.table))
+    left = pd.concat([failures, crops.left_out, left], ignore_index=True)
+    return masses, left, crops.doubts[crops.doubts["subject"].isin(masses.table["subject"])]
+
+
+def _crops_alone(cohort: str) -> bool:
+    path = find_source(cohort).path
+    path = path / "labels.csv" if path.is_dir() else path
+    if not path.is_file() or path.suffix != ".csv":
+        return False
+    return {"file", "label"} <= set(read_table(path))
+
+
+def _not_to_use(crops: Crops) -> pd.Series:
+    """Why a crop is left out; empty where it is not."""
+    table, why = crops.table, pd.Series("", crops.table.index)
+    digests = [digest_of(picture) for picture in crops.pictures]
+    again = pd.Series(digests, table.index).duplicated()
+    why[again] = "the same picture is there under another name"
+    if "is_mass" in table:
+        why[~table["is_mass"]] = "no mass: " + table["category"].astype(str)
+    return why
+
+
+def beside(here: Masses, there: Masses) -> tuple[Masses, NDArray[np.int64], pd.DataFrame]:
+    """Two cohorts as one, without the second's patients and pictures that the first has.
+
+    Returns
+    -------
+    both : Masses
+    rows : array of int
+        Of the second in `both`.
+    left_out : DataFrame
+        ``subject``, ``site``, ``problem``.
+
+    Raises
+    ------
+    DataError
+        If nothing of the second remains, or the crops differ in size.
+    """
+    if here.pictures.shape[1:] != there.pictures.shape[1:]:
+        raise DataError("the cohorts' crops differ in size")
+    known = {digest_of(picture) for picture in here.pictures}
+    why = pd.Series("", there.table.index)
+    why[there.table["patient"].isin(here.table["patient"])] = "its patient was trained on"
+    why[[digest_of(picture) in known for picture in there.pictures]] = "its picture was trained on"
+    fresh = (why == "").to_numpy()
+    if not fresh.any():
+        raise DataError(
+            "every mass of the other cohort was trained on",
+            expected="patients and pictures that the first cohort does not have",
+            found=why.iloc[0],
+        )
+    table = pd.concat([here.table, there.table[fresh]], ignore_index=True)
+    both = Masses(np.concatenate([here.pictures, there.pictures[fresh]]), table)
+    left = there.table.loc[~fresh, ["subject", "site"]].assign(problem=why[~fresh])
+    return both, np.arange(len(here.table), len(table)), left
 
 
 def masks_of(table: pd.DataFrame, size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -90,7 +223,11 @@ def _looked_up(mask: NDArray[np.bool_], rows: NDArray, columns: NDArray) -> NDAr
 
 def sizes(table: pd.DataFrame) -> pd.DataFrame:
     """The size of each mass alone: its diameter in mm, or where no scale is known in pixels."""
-    in_mm = table["diameter_mm"].to_numpy(float) if "diameter_mm" in table else np.full(len(table), np.nan)
+    in_mm = (
+        table["diameter_mm"].to_numpy(float)
+        if "diameter_mm" in table
+        else np.full(len(table), np.nan)
+    )
     edges = table[["x1", "y1"]].to_numpy(float) - table[["x0", "y0"]].to_numpy(float)
     of_box = np.sqrt(edges.prod(1))
     known = not np.isnan(in_mm).any()
@@ -180,3 +317,11 @@ def tabular(
         of = rows_of(masses, np.concatenate(found.test_index), 0, repeat)
         parts.append(of.assign(fold=told["fold"], p=told["p"], threshold=told["threshold"]))
     return pd.concat(parts, ignore_index=True)
+
+
+def rows_of(masses: Masses, rows: ArrayLike, fold: Any, repeat: int) -> pd.DataFrame:
+    """What is known of tested rows before anything is predicted."""
+    who = masses.table.iloc[np.asarray(rows)]
+    known = {"subject": who["lesion"].array, "patient": who["patient"].array,
+             "site": who["site"].array, "row": np.asarray(rows)}  # fmt: skip
+    return pd.DataFrame(known).assign(fold=fold, repeat=repeat, y=who["label"].to_numpy(int))
