@@ -20,8 +20,9 @@ from nextaim_kit.studies.ct_radiomics.table import feature_table
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
 # One of each study is run by `make test`, the others by `make test-rest`.
-FIRST = {"asd_fusion/features", "challenges/memory_budget", "ct_lungquant/structured_report",
-         "ct_radiomics/extraction", "cxr_severity/gray_level"}  # fmt: skip
+FIRST = {"asd_fusion/features", "breast_masses/reading", "challenges/memory_budget",
+         "ct_lungquant/structured_report", "ct_radiomics/extraction",
+         "cxr_severity/gray_level"}  # fmt: skip
 # One that does not train and one that does, with less of both than at smoke.
 COLD = {"ct_radiomics/extraction": {}, "cxr_severity/gray_level": {"epochs": "1"}}
 

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from nextaim_kit.show.picture_grid import gallery
 from nextaim_kit.studies.breast_masses.masses import Masses
-from nextaim_kit.studies.breast_masses.prototype_measures import activation_box, upsampled
+from nextaim_kit.studies.breast_masses.prototype_measures import (
+    activation_box,
+    elsewhere,
+    upsampled,
+)
 from nextaim_kit.studies.breast_masses.prototype_stages import Fold
 from nextaim_kit.studies.breast_masses.protopnet import contributions, similarity_maps
 
@@ -78,6 +82,79 @@ def source_boxes(fold: Fold, masses: Masses) -> list[Box]:
     maps = similarity_maps(fold.net, masses.films[kept["source"].to_numpy()])
     own = maps[np.arange(len(kept)), kept["prototype"].to_numpy()]
     return [activation_box(one, _edge(masses)) for one in own]
+
+
+def pairs_to_rate(
+    folds: Sequence[Fold], masses: Masses, cases: int, *, seed: int
+) -> tuple[pd.DataFrame, dict[str, NDArray]]:
+    """Cases with the prototype that speaks loudest, as `pairs.save_pairs` takes them.
+
+    Each case comes twice: beside its prototype's patch, and (the wrong aid) beside a patch of that
+    size at random in another training crop of the same class. Cases are drawn evenly from benign
+    and malignant ones, told right and wrong.
+
+    Returns
+    -------
+    table : DataFrame
+    arrays : dict
+        ``test``, ``source``, ``boxes``, ``source_boxes``.
+    """
+    rng = np.random.default_rng(seed)
+    found = [_pair(folds[f], masses, row, rng) for f, row in _drawn(folds, masses, cases, rng)]
+    rows = [row for pair in found for row in pair[0]]
+    names = ("test", "source", "boxes", "source_boxes")
+    stacked = (np.concatenate(one) for one in zip(*(pair[1] for pair in found), strict=True))
+    return pd.DataFrame(rows), dict(zip(names, stacked, strict=True))
+
+
+def _drawn(
+    folds: Sequence[Fold], masses: Masses, cases: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Folds and rows of cases, the four kinds in turn."""
+    kinds: dict[tuple[int, bool], list[tuple[int, int]]] = {}
+    for number, fold in enumerate(folds):
+        called = fold.predict(masses.films[fold.test]) >= fold.threshold
+        for row, yes in zip(fold.test, called, strict=True):
+            y = int(masses.y[row])
+            kinds.setdefault((y, bool(yes == y)), []).append((number, int(row)))
+    lots = [[kinds[k][i] for i in rng.permutation(len(kinds[k]))] for k in sorted(kinds)]
+    turns = [lot[k] for k in range(max(map(len, lots))) for lot in lots if k < len(lot)]
+    return turns[:cases]
+
+
+def _pair(
+    fold: Fold, masses: Masses, row: int, rng: np.random.Generator
+) -> tuple[list[dict[str, object]], tuple[NDArray, ...]]:
+    """The true pair and the wrong aid of a case."""
+    added = contribution_table(fold, masses, row)
+    sign = 1 if added["adds"].sum() >= 0 else -1
+    prototype = int(added.loc[(sign * added["adds"]).idxmax(), "prototype"])
+    own = fold.prototypes.set_index("prototype").loc[prototype]
+    source, of = int(own["source"]), int(own["class"])
+    maps = similarity_maps(fold.net, masses.films[[row, source]])[:, prototype]
+    here, there = (activation_box(one, _edge(masses)) for one in maps)
+    alike = fold.train[(masses.y[fold.train] == of) & (fold.train != source)]
+    shown = (source, int(rng.choice(alike)) if len(alike) else source)
+    anywhere = elsewhere(there, _edge(masses), rng)
+    weight = float(fold.net.head.weight[of, prototype])
+    table = masses.table
+    told = {
+        "subject": str(table["patient"][row]), "image": str(table["subject"][row]),
+        "prototype": prototype, "contribution": weight * float(maps[0].max()),
+        "label": int(masses.y[row]), "prototype_label": of,
+    }  # fmt: skip
+    rows = [
+        told | {"source": str(table["subject"][k]), "wrong_aid": wrong}
+        for k, wrong in zip(shown, (False, True), strict=True)
+    ]
+    films = np.rint(masses.pictures[[row, row, *shown]] * 255).astype(np.uint8)
+    boxes = [_corners(box) for box in (here, here, there, anywhere)]
+    return rows, (films[:2], films[2:], np.array(boxes[:2]), np.array(boxes[2:]))
+
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    top, bottom, left, right = box
+    return top, left, bottom, right
 
 
 def _marks(fold: Fold, maps: torch.Tensor, masses: Masses) -> list[dict[str, NDArray]]:

@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from nextaim_kit.learn.intervals import SHARE, Interval, interval, mean_interval
+from nextaim_kit.learn.intervals import SHARE, Interval, interval, mean_interval, proportion_interval
 from nextaim_kit.studies.breast_masses.protopnet import (
     ProtoPNet,
     contributions,
@@ -340,7 +340,7 @@ def faithfulness(
     lost = sign * (odds - _odds(net, _deleted(films, boxes)))
     anywhere = np.zeros(len(films))
     for _ in range(draws):
-        moved = [_elsewhere(box, size, rng) for box in boxes]
+        moved = [elsewhere(box, size, rng) for box in boxes]
         anywhere += sign * (odds - _odds(net, _deleted(films, moved))) / draws
     found = mean_interval(lost - anywhere, groups=seen.patients, n_boot=n_boot, seed=seed)
     columns = {"prototype": strongest, "lost": lost, "lost_anywhere": anywhere}
@@ -359,9 +359,10 @@ def _deleted(films: Tensor, boxes: list[tuple[int, int, int, int]]) -> Tensor:
     return found
 
 
-def _elsewhere(
+def elsewhere(
     box: tuple[int, int, int, int], size: int, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
+    """A box of the same size at random in a crop."""
     high, wide = box[1] - box[0], box[3] - box[2]
     top, left = (int(rng.integers(0, size - edge + 1)) for edge in (high, wide))
     return top, top + high, left, left + wide
@@ -392,3 +393,69 @@ def about(parts: NDArray[np.uint8], boxes: list[tuple[int, int, int, int]]) -> l
             mass = np.isin(inside, (1, 2)).mean() >= 0.25
             told.append("mass" if mass else "background")
     return told
+
+
+def measured(
+    net: ProtoPNet, films: Tensor, seen: Seen, table: pd.DataFrame, *, n_boot: int, seed: int
+) -> pd.DataFrame:
+    """All measures of a network's prototypes on crops that it has not seen.
+
+    Parameters
+    ----------
+    net : ProtoPNet
+    films : Tensor of shape (n, 1, size, size)
+    seen : Seen
+        Of these crops.
+    table : DataFrame
+        Of these crops: ``shape``, ``margin`` or ``category`` where known.
+    n_boot, seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``measure``, ``value``, ``low``, ``high``, ``n``, ``of`` (what the interval is over).
+    """
+    how = {"n_boot": n_boot, "seed": seed}
+    kept, crops = len(seen.kept), len(seen.y)
+    consistent, chance = consistency(seen, **how)
+    pure, own = purity(seen, seed=seed)
+    none = (np.nan, np.nan)
+    rows = [
+        ("purity", pure, *none, kept, ""),
+        ("purity less chance", *own, kept, "random patches"),
+        ("consistency", *consistent, kept, "patients"),
+        ("consistency by chance", chance, *none, kept, ""),
+        ("stability", *stability(net, films, seen, **how), crops, "patients"),
+        ("faithfulness", *faithfulness(net, films, seen, **how)[0], crops, "patients"),
+    ]
+    for name in ("shape", "margin", "category"):
+        known = table[name].fillna("").astype(str).to_numpy() if name in table else np.array([""])
+        if (known != "").any():
+            value, less, coverage = specialization(seen, known, seed=seed)
+            rows += [(f"specialization in {name}", value, *none, kept, ""),
+                     (f"specialization in {name} less chance", *less, kept, "random crops"),
+                     (f"coverage of {name}", coverage, *none, kept, "")]  # fmt: skip
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def origins(sources: NDArray, told: list[str]) -> pd.DataFrame:
+    """How many crops the prototypes come from, and what their boxes are about.
+
+    Parameters
+    ----------
+    sources : array of shape (m,)
+        Row of each prototype's crop.
+    told : list of str
+        As `about` gives them.
+
+    Returns
+    -------
+    DataFrame
+        As `measured`: ``diversity`` (different crops by prototypes) and the share about the mass,
+        the marker, the background, with exact intervals, as if prototypes were independent.
+    """
+    n = len(sources)
+    shares = [(f"about the {what}", told.count(what)) for what in ("mass", "marker", "background")]
+    rows = [("diversity", len(set(sources)) / n, np.nan, np.nan, n, "")]
+    rows += [(name, *proportion_interval(count, n), n, "prototypes") for name, count in shares]
+    return pd.DataFrame(rows, columns=_COLUMNS)

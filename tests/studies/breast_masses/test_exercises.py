@@ -1,0 +1,33 @@
+"""The exercises of these notebooks on tables of a few values, with answers by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+FIVE = {"given_by_five": ["yes", "yes", "yes", "partly", "no"]}
+RATED = {
+    "table": pd.DataFrame({"wrong_aid": [False, True, False]}),
+    "rating": pd.DataFrame({"ann": [1.0, 0.0, 0.5], "ben": [1.0, 1.0, 0.0], "cy": [0.5, None, 1]}),
+}
+SIMILAR = {"similar": pd.DataFrame({"ann": [2, 0, 1], "ben": [2, 0, 0]})}
+
+
+def kappa_at(agreement, yes):
+    by_chance = yes**2 + (1 - yes) ** 2
+    return (agreement - by_chance) / (1 - by_chance)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "names", "right", "wrong"),
+    [
+        ("reading 1", FIVE, 0.3, 0.6),
+        ("reading 2", {"kappa_at": kappa_at}, 0.1579, 0.92),
+        ("reading 3", RATED, "ben", "ann"),
+        ("reading 4", SIMILAR, 2, 3),
+    ],
+)
+def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong):
+    assert said(f"breast_masses/{exercise}", right, **names) == "Correct.\n"
+    assert said(f"breast_masses/{exercise}", wrong, **names).startswith("Not yet.")
+    assert said(f"breast_masses/{exercise}", ..., **names) == "Not answered yet.\n"
