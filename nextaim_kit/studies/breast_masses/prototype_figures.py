@@ -1,4 +1,4 @@
-"""This looks like that: crops beside the training crops that a prototype network compares with."""
+"""Crops that look like others: beside the training crops that a prototype network compares with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from nextaim_kit.show.picture_grid import gallery
 from nextaim_kit.studies.breast_masses.masses import Masses
+from nextaim_kit.studies.breast_masses.protopnet import contributions, similarity_maps
 from nextaim_kit.studies.breast_masses.prototype_measures import (
     activation_box,
     elsewhere,
     upsampled,
 )
 from nextaim_kit.studies.breast_masses.prototype_stages import Fold
-from nextaim_kit.studies.breast_masses.protopnet import contributions, similarity_maps
 
 CLASSES = ("benign", "malignant")
 Box = tuple[int, int, int, int]

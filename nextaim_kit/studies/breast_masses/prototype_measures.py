@@ -18,7 +18,13 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-from nextaim_kit.learn.intervals import SHARE, Interval, interval, mean_interval, proportion_interval
+from nextaim_kit.learn.intervals import (
+    SHARE,
+    Interval,
+    interval,
+    mean_interval,
+    proportion_interval,
+)
 from nextaim_kit.studies.breast_masses.protopnet import (
     ProtoPNet,
     contributions,

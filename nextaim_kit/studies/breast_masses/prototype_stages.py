@@ -6,7 +6,7 @@ Warm, joint, push, last layer, prune: Chen et al. 2019, arXiv:1806.10574.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +29,7 @@ from nextaim_kit.learn.recipe import Group, Recipe, Steps
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import in_stages, train
+from nextaim_kit.learn.weights import load_weights
 from nextaim_kit.studies.breast_masses.masses import Masses, rows_of
 from nextaim_kit.studies.breast_masses.protopnet import (
     Asked,
@@ -231,6 +232,8 @@ def settled(
     by = temperature(by_mass["y"], by_mass["raw"])
     threshold = operating_point(by_mass["y"], scaled(by_mass["raw"], by))
     made = pd.DataFrame() if prototypes is None else prototypes
+    if isinstance(net, ProtoPNet):
+        net.calibrated.copy_(torch.tensor([by, threshold]))
     return Fold(net, by, threshold, first, test, history, made)
 
 
@@ -367,22 +370,33 @@ def push(net: ProtoPNet, masses: Masses, rows: Rows) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``prototype``, ``class``, ``source`` (row of the crop in `masses`), ``row``, ``column`` (of
-        the patch in the map), ``distance`` (squared, that it was moved by).
+        What `nearest_patches` gives; ``distance`` is what the prototype was moved by.
     """
-    latent = apply(Asked(net, "latent"), masses.films[rows], batch_size=64)
+    found = nearest_patches(net, masses, rows)
+    places = found[["source", "row", "column"]].to_numpy()
+    latent = apply(Asked(net, "latent"), masses.films[places[:, 0]], batch_size=64)
+    with torch.no_grad():
+        for number, (_, row, column) in enumerate(places):
+            net.prototypes[number] = latent[number, :, row, column].to(net.prototypes.device)
+    return found
+
+
+def nearest_patches(net: ProtoPNet, masses: Masses, rows: Rows) -> pd.DataFrame:
+    """The patch of crops of its class that is nearest to each prototype.
+
+    Returns
+    -------
+    DataFrame
+        ``prototype``, ``class``, ``source`` (row of the crop in `masses`), ``row``, ``column`` (of
+        the patch in the map), ``distance`` (squared).
+    """
     maps = apply(Asked(net, "distance_maps"), masses.films[rows], batch_size=64)
     table = []
     for number, of in enumerate(net.classes):
         mine = np.flatnonzero(masses.y[rows] == of)
-        flat = int(maps[mine, number].argmin())
-        crop, row, column = np.unravel_index(flat, maps[mine, number].shape)
-        at = (mine[crop], row, column)
-        table.append(
-            (number, of, rows[at[0]], row, column, float(maps[at[0], number, row, column]))
-        )
-        with torch.no_grad():
-            net.prototypes[number] = latent[at[0], :, row, column].to(net.prototypes.device)
+        of_class = maps[mine, number]
+        crop, row, column = np.unravel_index(int(of_class.argmin()), of_class.shape)
+        table.append((number, of, rows[mine[crop]], row, column, float(of_class.min())))
     columns = ["prototype", "class", "source", "row", "column", "distance"]
     return pd.DataFrame(table, columns=columns)
 
@@ -421,3 +435,80 @@ def predictions(
         for number, fold in enumerate(folds)
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """A ResNet18 and the prototype network that begins with its backbone.
+
+    Attributes
+    ----------
+    build : callable
+        Makes the prototype network.
+    stages : Stages
+        Of the prototype network.
+    recipe : Recipe
+        Of the ResNet18.
+    width : float
+        Of both backbones.
+    weights : Path, optional
+        File of a ResNet18 that the backbone begins with.
+    frozen : bool
+        The ResNet18 keeps these weights and learns dense layers alone, as the group's.
+    """
+
+    build: Callable[[], ProtoPNet]
+    stages: Stages
+    recipe: Recipe
+    width: float = 1.0
+    weights: Path | None = None
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse rates that move nothing, where there is nothing to begin with."""
+        if self.stages.rate <= GROUP.rate and self.weights is None:
+            raise RequestError(
+                "the group's variant cannot learn from nothing: its rates are 1e-6",
+                expected="weights= of a ResNet18 that was trained, as on ImageNet",
+                mend="give the file, or take variant=published",
+            )
+
+    def train(self, masses: Masses, rotation: Rotation, folder: Path) -> dict[str, Fold]:
+        """Both, on the same rows; the second with the backbone of the first."""
+        resnet = train_resnet(
+            masses, rotation, self.recipe, folder / "resnet", width=self.width,
+            weights=self.weights, frozen=self.frozen, seed=self.stages.seed,
+        )  # fmt: skip
+        torch.manual_seed(self.stages.seed)
+        begun = self.build().take_features(resnet.net)
+        found = train_prototypes(begun, masses, rotation, self.stages, folder / "prototypes")
+        return {"ProtoPNet": found, "ResNet18": resnet}
+
+
+def cross_validate(
+    networks: Networks, masses: Masses, turns: Sequence[Sequence[Rotation]], folder: Path
+) -> dict[str, list[list[Fold]]]:
+    """Both networks in every rotation of every repeat: folds of each repeat by their names."""
+    found = [
+        [
+            networks.train(masses, rotation, folder / f"repeat_{r}" / f"round_{k}")
+            for k, rotation in enumerate(rotations)
+        ]
+        for r, rotations in enumerate(turns)
+    ]
+    names = found[0][0]
+    return {name: [[one[name] for one in folds] for folds in found] for name in names}
+
+
+def applied(net: ProtoPNet, path: Path, masses: Masses) -> Fold:
+    """A prototype network of an earlier run, which is asked and not trained.
+
+    Its prototypes are shown by the nearest patches of these masses: the crops that it was trained
+    on are not in its file.
+    """
+    load_weights(net, path).eval()
+    every = np.arange(len(masses.y))
+    near = nearest_patches(net, masses, every)
+    near["kept"] = np.isin(near["prototype"], net.kept)
+    by, threshold = net.calibrated.double().tolist()
+    return Fold(net, by, threshold, every[:0], every, pd.DataFrame(), near)
