@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -63,9 +63,29 @@ class Masses:
         return torch.from_numpy(self.pictures)[:, None] * 2 - 1
 
 
+class Loaded(NamedTuple):
+    """Masses that can be used, and what cannot.
+
+    Attributes
+    ----------
+    masses : Masses
+    failures : DataFrame
+        ``subject``, ``site``, ``problem``: what could not be read, cut out or told.
+    set_aside : DataFrame
+        The same columns: what is no mass, or there already under another name.
+    doubts : DataFrame
+        ``subject``, ``problem``: used, but strange.
+    """
+
+    masses: Masses
+    failures: pd.DataFrame
+    set_aside: pd.DataFrame
+    doubts: pd.DataFrame
+
+
 def load_masses(
     cohort: str, *, twin: Callable[[], Mammograms] = no_twin, size: int, field_mm: float
-) -> tuple[Masses, pd.DataFrame, pd.DataFrame]:
+) -> Loaded:
     """Load the masses of a cohort: a twin's, those of whole mammograms, or a folder of crops alone.
 
     What is no mass (a calcification, an asymmetry, a distortion) is left out, and so is a picture
@@ -80,13 +100,10 @@ def load_masses(
     size, field_mm
         As for `crops.cut`.
 
-    Returns
-    -------
-    masses : Masses
-    left_out : DataFrame
-        ``subject``, ``site``, ``problem``.
-    doubts : DataFrame
-        ``subject``, ``problem``: used, but strange.
+    Raises
+    ------
+    DataError
+        As `load_mammograms` and `load_crops`, and if the masses are all of one class.
     """
     alone = cohort != "synthetic" and _crops_alone(cohort)
     if alone:
@@ -97,11 +114,12 @@ def load_masses(
     table = crops.table.assign(lesion=crops.table.get("lesion", crops.table["subject"]))
     why = _not_to_use(crops)
     keep = (why == "").to_numpy()
-    left = table.loc[~keep, ["subject", "site"]].assign(problem=why[~keep])
+    aside = table.loc[~keep, ["subject", "site"]].assign(problem=why[~keep])
     masses = Masses(crops.pictures[keep], table[keep].reset_index(drop=True))
     require_both(replace(crops, pictures=masses.pictures, table=masses.table))
-    left = pd.concat([failures, crops.left_out, left], ignore_index=True)
-    return masses, left, crops.doubts[crops.doubts["subject"].isin(masses.table["subject"])]
+    left = pd.concat([failures, crops.left_out], ignore_index=True)
+    doubts = crops.doubts[crops.doubts["subject"].isin(masses.table["subject"])]
+    return Loaded(masses, left, aside.reset_index(drop=True), doubts)
 
 
 def _crops_alone(cohort: str) -> bool:

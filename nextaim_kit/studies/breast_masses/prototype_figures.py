@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Image
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nextaim_kit.show.picture_grid import gallery
+from nextaim_kit.show.style import alt_of
 from nextaim_kit.studies.breast_masses.masses import Masses
+from nextaim_kit.studies.breast_masses.pairs import save_pairs
 from nextaim_kit.studies.breast_masses.protopnet import contributions, similarity_maps
 from nextaim_kit.studies.breast_masses.prototype_measures import (
     activation_box,
@@ -20,6 +24,10 @@ from nextaim_kit.studies.breast_masses.prototype_measures import (
 )
 from nextaim_kit.studies.breast_masses.prototype_stages import Fold
 
+__all__ = [
+    "as_image", "contribution_table", "looks_like", "pairs_to_rate", "prototypes_shown",
+    "save_pairs", "source_boxes",
+]  # fmt: skip
 CLASSES = ("benign", "malignant")
 Box = tuple[int, int, int, int]
 
@@ -82,6 +90,13 @@ def source_boxes(fold: Fold, masses: Masses) -> list[Box]:
     maps = similarity_maps(fold.net, masses.films[kept["source"].to_numpy()])
     own = maps[np.arange(len(kept)), kept["prototype"].to_numpy()]
     return [activation_box(one, _edge(masses)) for one in own]
+
+
+def as_image(figure: Figure) -> Image:
+    """A figure as a notebook shows it anew at each move of a slider."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png")
+    return Image(written.getvalue(), metadata={"alt": alt_of(figure)})
 
 
 def pairs_to_rate(

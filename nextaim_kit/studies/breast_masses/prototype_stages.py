@@ -108,6 +108,9 @@ GROUP = Stages(
 )  # fmt: skip
 
 
+PLANS: dict[str, Callable[..., Stages]] = {"published": Stages, "group": partial(replace, GROUP)}
+
+
 class Shown(Dataset):
     """Crops and outcomes; with `augment` in one of a square's 8 positions and shifted a little."""
 
