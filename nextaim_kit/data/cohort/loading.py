@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
@@ -98,7 +98,7 @@ def load_cohort(
     return _finished(table, columns, source.name, known, classes)
 
 
-def no_twin() -> pd.DataFrame:
+def no_twin() -> NoReturn:
     """Stands for a twin where another cohort is asked for, and refuses it."""
     raise DataError(
         "the synthetic twin is no other cohort than itself", mend="give a folder or a cohort.csv"

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nextaim_kit.data.cohort.tables import read_table
@@ -23,7 +22,6 @@ from nextaim_kit.data.images.films import PICTURES
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import files_below
 from nextaim_kit.studies.breast_masses.folders import Given, as_labels
-from nextaim_kit.studies.breast_masses.views import read_mask_values
 
 COLUMNS = [
     "patient_id", "breast_density", "left or right breast", "image view", "abnormality id",
@@ -40,9 +38,9 @@ MARGINS = {
     "CIRCUMSCRIBED": "circumscribed", "OBSCURED": "obscured", "MICROLOBULATED": "microlobulated",
     "ILL_DEFINED": "indistinct", "SPICULATED": "spiculated",
 }  # fmt: skip
-_FOLDER = re.compile(r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO))(?:_(\d+))?")
-_NO_MASKS = "neither of its two pictures is a mask of the image's size"
-_BINARY = 0.98  # share of a mask's pixels that are at one of its two ends, packed with loss too
+_FOLDER = re.compile(
+    r"(?:Mass|Calc)-(?:Training|Test)_(P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO))(?:_(\d+))?"
+)
 
 
 def is_cbis(path: Path) -> bool:
@@ -74,20 +72,21 @@ def read_cbis(path: Path) -> Given:
         If a table lacks a column or has an outcome that is not known.
     """
     cases = pd.concat([_cases(table) for table in _tables(path)], ignore_index=True)
-    folder = path if path.is_dir() else path.parent
-    files = _files(folder)
+    files = _files(path if path.is_dir() else path.parent)
     images, left_out = [], []
-    for (split, name), of in cases.groupby(["split", "name"], sort=True):
-        whole = files.get((split, name, ""), [])
-        try:
-            if len(whole) != 1:
-                raise DataError(
-                    "its image cannot be told", expected="one file", found=f"{len(whole)} files"
-                )
-            marks = [_mark(row, files.get((split, name, row["number"]), [])) for row in of.to_dict("records")]
-            images.append(_image(of.iloc[0], name, split, whole[0]) | {"marks": marks})
-        except DataError as error:
-            left_out.append({"subject": name, "problem": " ".join(str(error).split())})
+    for name, of in cases.groupby("name", sort=True):
+        rows: list[dict[str, Any]] = of.to_dict("records")  # type: ignore[assignment]
+        first = rows[0]
+        whole = files.get((first["split"], first["name"], ""), [])
+        if len(whole) == 1:
+            marks = [
+                _mark(row, files.get((row["split"], row["name"], row["number"]), []))
+                for row in rows
+            ]
+            images.append(_image(first, whole[0]) | {"marks": marks})
+        else:
+            problem = f"one file is expected in its folder, there are {len(whole)}"
+            left_out.append({"subject": str(name), "problem": problem})
     return Given(pd.DataFrame(images), left_out)
 
 
@@ -103,55 +102,6 @@ def most_suspicious(words: object, known: dict[str, str]) -> str:
     """
     said = {word.strip() for word in str(words).upper().replace(" ", "_").split("-")}
     return next((known[word] for word in reversed(known) if word in said), "")
-
-
-def write_cbis(images: pd.DataFrame, lesions: pd.DataFrame, folder: Path) -> Path:
-    """Write mammograms in CBIS-DDSM's layout, to prove that what is read is what was written.
-
-    Parameters
-    ----------
-    images, lesions : DataFrame
-        As in `Mammograms`; masks hold the mass's number, which ends its name. Images without a
-        mass, which CBIS-DDSM has not, are not written.
-    folder : Path
-
-    Returns
-    -------
-    Path
-        The table of cases.
-    """
-    from PIL import Image
-
-    from nextaim_kit.data.images.films import read_film
-
-    order = {name: f"P_{k:05d}" for k, name in enumerate(sorted(set(images["patient"])), 1)}
-    rows = []
-    for row in lesions.merge(images, on=["subject", "patient", "site"], suffixes=("", "_image")).to_dict("records"):
-        number = int(row["lesion"].rpartition("_")[2])
-        case = f"{order[row['patient']]}_{'LEFT' if row['side'] == 'L' else 'RIGHT'}_{row['view']}"
-        whole = f"Mass-Training_{case}/1/1/000000.png"
-        crop, mask = (f"Mass-Training_{case}_{number}/1/1/00000{k}.png" for k in (0, 1))
-        pixels = read_film(row["image"]).shown
-        inside = (read_mask_values(row["mask"]) == number).astype(np.uint8) * 255
-        x0, y0, x1, y1 = (int(row[c]) for c in ("x0", "y0", "x1", "y1"))
-        kind = np.uint8 if pixels.max() < 256 else np.uint16
-        for name, values in ((whole, pixels), (crop, pixels[y0:y1, x0:x1]), (mask, inside)):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.ascontiguousarray(values.astype(kind if name != mask else np.uint8))).save(folder / name)
-        rows.append(_case(row, case, number) | dict(zip(COLUMNS[-3:], (whole, crop, mask), strict=True)))
-    table = folder / "mass_case_description_train_set.csv"
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(table, index=False)
-    return table
-
-
-def _case(row: dict[str, Any], case: str, number: int) -> dict[str, Any]:
-    patient, side, view = case.rsplit("_", 2)
-    shapes, margins = ({v: k for k, v in reversed(words.items())} for words in (SHAPES, MARGINS))
-    told = (
-        patient, row["density_image"], side, view, number, "mass", shapes.get(row["shape"]),
-        margins.get(row["margin"]), 4, "MALIGNANT" if row["label"] == 1 else "BENIGN", 3,
-    )  # fmt: skip
-    return dict(zip(COLUMNS, told, strict=False))
 
 
 def _tables(path: Path) -> list[Path]:
@@ -176,7 +126,13 @@ def _cases(table: Path) -> pd.DataFrame:
             found=", ".join(map(str, list(cases)[:8])),
         )
     named = cases["image file path"].astype(str).str.extract(_FOLDER)[0]
-    built = cases["patient_id"].astype(str) + "_" + cases["left or right breast"] + "_" + cases["image view"]
+    built = (
+        cases["patient_id"].astype(str)
+        + "_"
+        + cases["left or right breast"]
+        + "_"
+        + cases["image view"]
+    )
     split = cases["image file path"].astype(str).str.extract(r"-(Training|Test)_")[0]
     return cases.assign(
         name=named.fillna(built),
@@ -201,13 +157,13 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES or is_dicom(path)
 
 
-def _image(row: pd.Series, name: str, split: str, path: Path) -> dict[str, Any]:
+def _image(row: dict[str, Any], path: Path) -> dict[str, Any]:
     density = pd.to_numeric(row["breast_density"], errors="coerce")
     side = {"LEFT": "L", "RIGHT": "R"}.get(str(row["left or right breast"]).upper(), "")
     return {
-        "subject": name, "patient": str(row["patient_id"]), "site": "CBIS-DDSM", "label": pd.NA,
-        "view": str(row["image view"]).upper(), "side": side, "split": split,
-        "density": int(density) if density in (1, 2, 3, 4) else pd.NA,
+        "subject": row["name"], "patient": str(row["patient_id"]), "site": "CBIS-DDSM",
+        "label": pd.NA, "view": str(row["image view"]).upper(), "side": side,
+        "split": row["split"], "density": int(density) if density in (1, 2, 3, 4) else pd.NA,
         "image": str(path), "spacing": float("nan"), "turned": False,
     }  # fmt: skip
 
@@ -215,28 +171,10 @@ def _image(row: pd.Series, name: str, split: str, path: Path) -> dict[str, Any]:
 def _mark(row: dict[str, Any], files: Iterable[Path]) -> dict[str, Any]:
     words = [str(row[c]) if pd.notna(row[c]) else "" for c in ("mass shape", "mass margins")]
     return {
-        "mask": str(_mask_of(sorted(files), row["number"])),
+        "pictures": [str(path) for path in sorted(files)],
         "lesion": "_".join((*row["name"].split("_")[:3], row["number"])),
         "label": None if pd.isna(row["label"]) else int(row["label"]),
         "shape": most_suspicious(words[0], SHAPES), "margin": most_suspicious(words[1], MARGINS),
         "words": " ".join(filter(None, words)), "subtlety": float(row["subtlety"]),
         "assessment": float(row["assessment"]),
     }  # fmt: skip
-
-
-def _mask_of(files: list[Path], number: str) -> Path:
-    """The one of a mass's pictures that has two values; of two such, the larger."""
-    sized = [(values.size, path) for path in files if _two_valued(values := read_mask_values(path))]
-    if not sized:
-        raise DataError(
-            f"abnormality {number} has no mask",
-            expected="a picture of two values and of the image's size",
-            found=", ".join(path.name for path in files) or "no file",
-        )
-    return max(sized)[1]
-
-
-def _two_valued(values: np.ndarray) -> bool:
-    low, high = float(values.min()), float(values.max())
-    near = np.minimum(values - low, high - values) <= 0.05 * (high - low)
-    return high > low and bool(near.mean() > _BINARY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from nextaim_kit.studies.breast_masses.preparation import contrasted
 from nextaim_kit.studies.breast_masses.views import breast_mask, read_pixels
 
 _BOX = ["x0", "y0", "x1", "y1"]
+_BEYOND = "of the crop lie beyond the image"
 _NO_SCALE = "its spacing is not known: cut in pixels, so its size in mm is unknown"
 
 
@@ -105,7 +106,13 @@ def cut(
         raise DataError("no mass could be cut out", found=found.failures["problem"].iloc[0])
     pictures = np.concatenate([one[0] for one in found.results])
     cuts = pd.DataFrame([row for one in found.results for row in one[1]])
-    done = pd.concat([of for _, of in masses.groupby("subject") if of["subject"].iloc[0] in set(found.rows["subject"])])
+    done = pd.concat(
+        [
+            of
+            for _, of in masses.groupby("subject")
+            if of["subject"].iloc[0] in set(found.rows["subject"])
+        ]
+    )
     table = done.drop(columns=_BOX).reset_index(drop=True).rename(columns={"subject": "image"})
     names = table["image"] + "_" + (table.groupby("image").cumcount() + 1).astype(str)
     table = pd.concat([names.rename("subject"), table, cuts], axis=1)
@@ -117,7 +124,9 @@ def cut(
     return Crops(pictures, table, left, _doubts(table))
 
 
-def load_crops(cohort: str, *, size: int = 112, field_mm: float = 56.0) -> Crops:
+def load_crops(
+    cohort: str, *, size: int = 112, field_mm: float = 56.0, fit: Literal["field", "crop"] = "field"
+) -> Crops:
     """Load a folder that holds crops alone, such as those of mini-MIAS.
 
     Parameters
@@ -125,17 +134,19 @@ def load_crops(cohort: str, *, size: int = 112, field_mm: float = 56.0) -> Crops
     cohort : str
         A folder with ``labels.csv``, or that table: ``file``, ``label`` (benign or malignant, B or
         M), and perhaps ``subject`` (the patient), ``cls`` (class of the abnormality, of which CIRC,
-        SPIC and MISC are masses) and ``spacing`` (mm).
+        SPIC and MISC are masses), ``radius`` (of the abnormality, pixels of the file) and
+        ``spacing`` (mm). Files named as mini-MIAS names them (``mdb001``) have its 0.2 mm.
     size, field_mm
-        As for `cut`. Where a crop shows less than the field, the rest is black; where the spacing
-        is not known, a pixel of the crop is one of the file's. Files named as mini-MIAS names
-        them (``mdb001``) have its spacing of 0.2 mm.
+        As for `cut`.
+    fit : {"field", "crop"}
+        A crop shows the field, black where the file ends; or the file fills the crop. In the first
+        the black rim tells how large the crop was, in the second its blur.
 
     Returns
     -------
     Crops
-        `table` has ``category`` (the class) and ``is_mass`` beside the columns of `cut`; the box is
-        the middle third, in which mini-MIAS' circle lies.
+        `table` has ``category`` (the class) and ``is_mass`` beside the columns of `cut`. Where
+        there is no radius, it is a sixth of the file's longer edge.
 
     Raises
     ------
@@ -144,29 +155,39 @@ def load_crops(cohort: str, *, size: int = 112, field_mm: float = 56.0) -> Crops
     """
     place = find_source(cohort).path
     path = place / "labels.csv" if place.is_dir() else place
+    table = _listed(path)
+    known = table[table["label"].notna()].reset_index(drop=True)
+    columns = ["subject", "site", "image", "spacing", "radius"]
+    found = each(
+        known, _fitted, columns=columns, size=size, field_mm=field_mm if fit == "field" else 0
+    )
+    if not found.results:
+        first = found.failures["problem"].tolist()[:1] or ["none has a label"]
+        raise DataError(f"{path.name} names no crop that can be used", found=first[0])
+    cuts = pd.DataFrame([row for _, row in found.results])
+    rows = found.rows.drop(columns=["spacing", "radius"]).reset_index(drop=True)
+    rows = pd.concat([rows, cuts], axis=1)
+    lacking = table.loc[table["label"].isna(), ["subject", "site"]].assign(problem="no label")
+    left = pd.concat([found.failures, lacking], ignore_index=True)
+    return Crops(np.stack([p for p, _ in found.results]), rows, left, _doubts(rows))
+
+
+def _listed(path: Path) -> pd.DataFrame:
+    """The crops that a table names, with the columns of `Crops.table`."""
     given = read_table(path, text=("file",))
     check_columns([*given, "subject"], ("file", "label"), path)
     of_mias = given["file"].astype(str).str.match(r"mdb\d{3}")
-    spacing = given["spacing"] if "spacing" in given else of_mias.map({True: 0.2, False: np.nan})
+    unknown = pd.Series(np.nan, given.index)
     table = pd.DataFrame({
         "subject": given["file"].map(lambda name: Path(str(name)).stem),
         "image": [str(path.parent / str(name)) for name in given["file"]],
         "patient": (given["subject"] if "subject" in given else given["file"]).astype(str),
         "site": "unknown", "label": as_labels(given["label"], "label"),
-        "category": given["cls"] if "cls" in given else "", "spacing": spacing,
+        "category": given["cls"].fillna("") if "cls" in given else "",
+        "spacing": given["spacing"] if "spacing" in given else unknown.mask(of_mias, 0.2),
+        "radius": given.get("radius", unknown),
     })  # fmt: skip
-    table["is_mass"] = table["category"].isin(["CIRC", "SPIC", "MISC", ""])
-    known = table[table["label"].notna()].reset_index(drop=True)
-    columns = ["subject", "site", "image", "spacing"]
-    found = each(known, _fitted, columns=columns, size=size, field_mm=field_mm)
-    if not found.results:
-        raise DataError("no crop can be read", found=found.failures["problem"].iloc[0])
-    cuts = pd.DataFrame([row for _, row in found.results])
-    rows = found.rows.drop(columns="spacing").reset_index(drop=True)
-    lacking = table.loc[table["label"].isna(), ["subject", "site"]].assign(problem="no label")
-    left, rows = pd.concat([found.failures, lacking], ignore_index=True), pd.concat([rows, cuts], axis=1)
-    rows["diameter_mm"] = rows.pop("edge") / 3
-    return Crops(np.stack([p for p, _ in found.results]), rows, left, _doubts(rows))
+    return table.assign(is_mass=table["category"].isin(["CIRC", "SPIC", "MISC", ""]))
 
 
 def require_both(crops: Crops) -> Crops:
@@ -188,27 +209,32 @@ def require_both(crops: Crops) -> Crops:
     return crops
 
 
-def _fitted(row: Mapping[str, Any], *, size: int, field_mm: float) -> tuple[NDArray, dict[str, float]]:
-    """A crop brought to the field's scale, and where its middle third is."""
+def _fitted(
+    row: Mapping[str, Any], *, size: int, field_mm: float
+) -> tuple[NDArray[np.float32], dict[str, float]]:
+    """A crop brought to the scale of the field, or of its own where that is 0."""
     pixels = read_film(row["image"]).shown
     low, high = np.percentile(pixels, (1, 99.7))
     gray = np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
-    known = row["spacing"] is not None and np.isfinite(row["spacing"])
-    step = field_mm / size / row["spacing"] if known else 1.0
-    rows, columns = gray.shape
-    box = np.array([columns / 3, rows / 3, 2 * columns / 3, 2 * rows / 3])
-    picture, told = _crop(gray, box, size, step)
-    spacing = field_mm / size if known else float("nan")
-    return picture, told | {"spacing": spacing, "edge": max(gray.shape) * (row["spacing"] if known else np.nan)}
+    spacing = float("nan") if row["spacing"] is None else float(row["spacing"])
+    step = max(gray.shape) / size
+    if field_mm:
+        step = field_mm / size / spacing if np.isfinite(spacing) else 1.0
+    radius = max(gray.shape) / 6 if row["radius"] is None else float(row["radius"])
+    middle = np.array(gray.shape[::-1] * 2) / 2
+    picture, told = _crop(gray, middle + radius * np.array([-1, -1, 1, 1]), size, step)
+    return picture, told | {"spacing": step * spacing, "diameter_mm": 2 * radius * spacing}
 
 
 def _doubts(table: pd.DataFrame) -> pd.DataFrame:
-    problem = pd.Series("", table.index)
-    problem[table["spacing"].isna()] = _NO_SCALE
-    over = table["padded"] > 0
-    share = table.loc[over, "padded"].map("{:.0%} of the crop lies beyond the image".format)
-    problem[over] = (problem[over] + "; " + share).str.removeprefix("; ")
-    return table[["subject"]].assign(problem=problem)[problem != ""].reset_index(drop=True)
+    problems = [
+        "; ".join(
+            [_NO_SCALE] * bool(np.isnan(spacing)) + [f"{padded:.0%} {_BEYOND}"] * (padded > 0)
+        )
+        for spacing, padded in zip(table["spacing"], table["padded"], strict=True)
+    ]
+    said = table[["subject"]].assign(problem=pd.Series(problems, table.index, dtype=str))
+    return said[said["problem"] != ""].reset_index(drop=True)
 
 
 def _cut(
@@ -235,7 +261,8 @@ def _crop(
     low = np.floor(np.minimum(corner, 0)).astype(int)
     high = np.ceil(np.maximum(np.array(ends[2:]) - (columns, rows), 0)).astype(int)
     padded = np.pad(gray, ((-low[1], high[1]), (-low[0], high[0])))
-    area = tuple(float(e) for e in np.array(ends) - (*low, *low))
+    left, top = (float(c) for c in corner - low)
+    area = left, top, left + size * step, top + size * step
     way = Image.Resampling.BOX if step > 1 else Image.Resampling.BILINEAR
     picture = Image.fromarray(padded).resize((size, size), way, box=area)
     clipped = np.clip(ends, 0, (columns, rows) * 2)

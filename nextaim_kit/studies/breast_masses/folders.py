@@ -1,4 +1,4 @@
-"""Mammograms in folders of one's own: a table of images with masks or boxes, or just their files."""
+"""Mammograms in folders of one's own: a table of images with masks or boxes, or files alone."""
 
 from __future__ import annotations
 
@@ -87,14 +87,17 @@ def read_folder(path: Path) -> Given:
     left_out += [{"subject": s, "problem": _NO_MAMMOGRAM} for s in table.loc[aside, "subject"]]
     table = table[~aside].reset_index(drop=True)
     marks, strangers = _marks(table, folder)
-    return Given(table[_COLUMNS].assign(marks=marks), left_out + strangers)
+    table = table[_COLUMNS].assign(marks=pd.Series(marks, index=table.index, dtype=object))
+    return Given(table, left_out + strangers)
 
 
 def _adapted(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """A table with this study's words: labels as numbers, images as paths."""
     if "image" in table:
         beside = folder / "images"
-        within = [str(n) if (folder / str(n)).exists() else str(beside / str(n)) for n in table["image"]]
+        within = [
+            str(n) if (folder / str(n)).exists() else str(beside / str(n)) for n in table["image"]
+        ]
         table = table.assign(image=within)
         if "subject" not in table:
             table.insert(0, "subject", [Path(n).stem for n in within])
@@ -163,7 +166,9 @@ def _flags(table: pd.DataFrame) -> pd.Series:
     return pd.Series([words.get(word) for word in said], index=table.index, dtype=object)
 
 
-def _marks(table: pd.DataFrame, folder: Path) -> tuple[list[list[dict[str, Any]]], list[dict[str, str]]]:
+def _marks(
+    table: pd.DataFrame, folder: Path
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, str]]]:
     if (folder / BOXES).is_file():
         return _of_boxes(table, folder / BOXES)
     masks = table["mask"] if "mask" in table else table["image"].map(lambda p: _beside(p, folder))
@@ -178,18 +183,27 @@ def _beside(image: str, folder: Path) -> str:
     return next((str(path) for path in named if path.is_file()), "")
 
 
-def _of_boxes(table: pd.DataFrame, path: Path) -> tuple[list[list[dict[str, Any]]], list[dict[str, str]]]:
+def _of_boxes(
+    table: pd.DataFrame, path: Path
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, str]]]:
     boxes = read_table(path, text=("lesion",))
-    check_columns(list(boxes), _CORNERS, path)
+    check_columns([*map(str, boxes)], _CORNERS, path)
     word = next((c for c in ("label", "pathology") if c in boxes), None)
-    labels = as_labels(boxes[word], word) if word else boxes["subject"].map(table.set_index("subject")["label"])
+    labels = (
+        as_labels(boxes[word], word)
+        if word
+        else boxes["subject"].map(table.set_index("subject")["label"])
+    )
     of: dict[str, list[dict[str, Any]]] = {}
     for row, label in zip(boxes.to_dict("records"), labels, strict=True):
-        kept = {k: v for k, v in row.items() if k not in (*_CORNERS, "subject", word) and pd.notna(v)}
-        mark = kept | {"box": [float(row[c]) for c in _CORNERS], "label": _plain(label)}
+        words = {str(k): v for k, v in row.items() if k not in (*_CORNERS, "subject", word)}
+        mark = {k: v for k, v in words.items() if pd.notna(v)}
+        mark |= {"box": [float(row[c]) for c in _CORNERS], "label": _plain(label)}
         of.setdefault(str(row["subject"]), []).append(mark)
     strangers = sorted(set(of) - set(table["subject"]))
-    told = [{"subject": s, "problem": f"in {path.name}, but no image of that name"} for s in strangers]
+    told = [
+        {"subject": s, "problem": f"in {path.name}, but no image of that name"} for s in strangers
+    ]
     return [of.get(subject, []) for subject in table["subject"]], told
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nextaim_kit.data.cohort.loading import no_twin
@@ -18,7 +16,14 @@ from nextaim_kit.studies.breast_masses.cbis import is_cbis, read_cbis
 from nextaim_kit.studies.breast_masses.folders import no_masses, read_folder
 from nextaim_kit.studies.breast_masses.views import look, read_pixels
 
-__all__ = ["Mammograms", "images_table", "lesions_table", "load_mammograms", "never_seen", "read_pixels"]
+__all__ = [
+    "Mammograms",
+    "images_table",
+    "lesions_table",
+    "load_mammograms",
+    "never_seen",
+    "read_pixels",
+]
 
 _IMAGES = {
     "subject": "str", "patient": "str", "site": "str", "label": "Int64", "masses": "int64",
@@ -32,7 +37,7 @@ _LESIONS = {
     "mask": "str",
 }  # fmt: skip
 _LOOK = ["image", "view", "side", "turned", "spacing", "marks"]
-_VERSION = 1  # of what `look` calls
+_VERSION = 2  # of what `look` calls
 
 
 def _none(*columns: str) -> Callable[[], pd.DataFrame]:
@@ -119,7 +124,8 @@ def load_mammograms(
     left = pd.concat([pd.DataFrame(given.left_out), done.failures], ignore_index=True)
     if not done.results:
         raise _nothing(source.name, left)
-    seen = _assembled(done.rows.to_dict("records"), done.results)
+    rows: list[dict[str, Any]] = done.rows.to_dict("records")  # type: ignore[assignment]
+    seen = _assembled(rows, done.results)
     left = left.reindex(columns=["subject", "site", "problem"]).fillna({"site": "unknown"})
     return _each_once(replace(seen, left_out=pd.concat([left, seen.left_out], ignore_index=True)))
 
@@ -133,7 +139,9 @@ def never_seen(external: Mammograms, first: Mammograms) -> Mammograms:
         If none is left.
     """
     same = external.images["patient"].isin(set(first.images["patient"]))
-    kept = external.only(external.images["subject"][~same], "its patient is in the first cohort too")
+    kept = external.only(
+        external.images["subject"][~same], "its patient is in the first cohort too"
+    )
     same = kept.images["digest"].isin(set(first.images["digest"]))
     kept = kept.only(kept.images["subject"][~same], "the same picture is in the first cohort")
     if kept.images.empty:
@@ -154,8 +162,10 @@ def lesions_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def _typed(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows))
     further = [name for name in table if name not in types]
-    words = {name: "" for name, kind in types.items() if kind == "str"}
-    return table.reindex(columns=[*types, *further]).fillna(words).astype(types)
+    table = table.reindex(columns=[*types, *further])
+    words = [name for name, kind in types.items() if kind == "str"]
+    table[words] = table[words].astype(object).where(table[words].notna(), "")
+    return table.astype(types)
 
 
 def _assembled(rows: list[dict[str, Any]], seen: list[dict[str, Any]]) -> Mammograms:
@@ -184,7 +194,9 @@ def _why(aside: Mapping[int | None, str]) -> str:
     return f"its mask outlines no mass: {'; '.join(aside.values())}"
 
 
-def _image(row: Mapping[str, Any], saw: Mapping[str, Any], labels: list[int | None]) -> dict[str, Any]:
+def _image(
+    row: Mapping[str, Any], saw: Mapping[str, Any], labels: list[int | None]
+) -> dict[str, Any]:
     label = row["label"]
     if labels:
         label = 1 if 1 in labels else None if None in labels else 0
@@ -197,10 +209,11 @@ def _mass(
     row: Mapping[str, Any], saw: Mapping[str, Any], one: Mapping[str, Any], number: int
 ) -> dict[str, Any]:
     mark = row["marks"][one["mark"]]
-    told = {"lesion": f"{row['subject']}_{number}", "mask": ""} | {k: v for k, v in mark.items() if k != "box"}
+    known = {k: v for k, v in mark.items() if k not in ("box", "mask", "pictures")}
     place = {k: one[k] for k in ("x0", "y0", "x1", "y1")}
-    size = {"diameter_mm": one["diameter"] * saw["spacing"]}
-    return {k: row[k] for k in ("subject", "patient", "site")} | told | place | size
+    size = {"diameter_mm": one["diameter"] * saw["spacing"], "mask": one.get("mask", "")}
+    own = {k: row[k] for k in ("subject", "patient", "site")}
+    return own | {"lesion": f"{row['subject']}_{number}"} | known | place | size
 
 
 def _each_once(seen: Mammograms) -> Mammograms:

@@ -85,7 +85,9 @@ def prepare(pixels: NDArray, spacing: float = float("nan"), size: int = 320) -> 
     cut = contrasted(pixels[y0:y1, x0:x1], inside)
     scale = size / max(y1 - y0, x1 - x0)
     high, wide = max(1, round((y1 - y0) * scale)), max(1, round((x1 - x0) * scale))
-    small = Image.fromarray(cut).resize((wide, high), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+    small = Image.fromarray(cut).resize(
+        (wide, high), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+    )
     mirrored = wall_side(mask) == "R"
     top = (size - high) // 2
     left = 0 if not mirrored else size - wide
@@ -122,7 +124,10 @@ def prepare_all(
     needed = ["subject", "site", "image", "turned", "spacing"]
     found = each(mammograms.images[needed], _prepared, size=size, workers=workers, columns=needed)
     pictures = np.stack([one.picture for one in found.results])
-    views = [Prepared(**{**vars(one), "picture": p}) for one, p in zip(found.results, pictures, strict=True)]
+    views = [
+        Prepared(**{**vars(one), "picture": p})
+        for one, p in zip(found.results, pictures, strict=True)
+    ]
     return pictures, views, found.failures
 
 

@@ -16,11 +16,11 @@ from PIL import Image
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path, write_text
 from nextaim_kit.progress import Progress
+from nextaim_kit.studies.breast_masses.mammograms import Mammograms, images_table, lesions_table
 from nextaim_kit.studies.breast_masses.phantom import breast, exposure, lesions
 from nextaim_kit.studies.breast_masses.phantom.breast import Body, Projection, draw_body
 from nextaim_kit.studies.breast_masses.phantom.exposure import LARGEST, ROOMS
 from nextaim_kit.studies.breast_masses.phantom.lesions import Mass, apart, draw_mass
-from nextaim_kit.studies.breast_masses.mammograms import Mammograms, images_table, lesions_table
 from nextaim_kit.studies.breast_masses.views import box_of, digest_of
 from nextaim_kit.twins.twin import Twin, Who, chance
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ Box = tuple[float, float, float, float]
 _COARSE = 256  # pixels of the longer edge in which the breast is looked for
 _RIM = 0.02  # share of the edges that is not looked at: films have bright rims
 _LEAST = 0.04  # share of the picture below which nothing is called a breast
+_TWO_VALUED = 0.98  # share of a mask's pixels at one of its two ends, packed with loss too
 _SPECK = 0.01  # of the largest part of a mask: what is smaller is no mass
 # Height of the breast's widest place, from its top: in 11 oblique views that lay upside down 0.1 to
 # 0.4 of the image, upright it lies below the middle.
@@ -83,11 +84,13 @@ def breast_mask(pixels: NDArray) -> NDArray[np.bool_]:
     rim = int(np.ceil(_RIM * min(coarse.shape)))
     held = np.pad(coarse[rim:-rim, rim:-rim], rim, mode="edge")
     low, high = np.percentile(held, (2, 98))
-    if (held > high - 0.03 * (high - low)).mean() > 0.25 > (held < low + 0.03 * (high - low)).mean():
+    ends = np.concatenate([held[0], held[-1], held[:, 0], held[:, -1]])
+    bright = (ends > high - 0.03 * (high - low)).mean()
+    if bright > 0.4 and (ends < low + 0.03 * (high - low)).mean() < 0.2:
         raise DataError(
             "the background is bright and the breast dark",
             expected="a picture in which dense tissue is bright",
-            found=f"{(held > high - 0.03 * (high - low)).mean():.0%} of it as bright as the brightest",
+            found=f"{bright:.0%} of its edges as bright as the brightest of all",
             mend="export it as MONOCHROME2, or invert it",
         )
     light = ndimage.binary_opening(held > low + 0.05 * (high - low), iterations=2)
@@ -219,7 +222,9 @@ def look(row: Mapping[str, Any]) -> dict[str, Any]:
         said += words
         found += [{"mark": at, "part": k} | place for k, place in enumerate(places)]
     if turned:
-        found = [one | {"y0": len(pixels) - one["y1"], "y1": len(pixels) - one["y0"]} for one in found]
+        found = [
+            one | {"y0": len(pixels) - one["y1"], "y1": len(pixels) - one["y0"]} for one in found
+        ]
     return {
         "rows": pixels.shape[0], "columns": pixels.shape[1], "digest": digest_of(pixels),
         "turned": turned, "spacing": float(spacing), "said": said, "found": found,
@@ -237,16 +242,50 @@ def _turned(row: Mapping[str, Any], breast: NDArray[np.bool_]) -> tuple[bool, li
     return False, ["perhaps upside down: its widest place is high up"] if place < _DOUBTFUL else []
 
 
-def _places(mark: Mapping[str, Any], shape: tuple[int, int]) -> tuple[list[dict[str, float]], list[str]]:
+def _places(
+    mark: Mapping[str, Any], shape: tuple[int, int]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Boxes of a mark, and what is to be said of it."""
     if mark.get("box") is not None:
         return _of_box(mark["box"], shape)
-    parts, specks = mask_parts(mark["mask"], shape)
-    name = Path(mark["mask"]).name
-    said = [f"{name} has {len(parts)} parts: as many masses"] if len(parts) > 1 else []
-    said += [f"{name}: {specks} specks left out"] if specks else []
-    said += [] if parts else [f"{name} is empty: an image without a mass"]
-    return [box_of(p) | {"diameter": 2 * float(np.sqrt(p.sum() / np.pi))} for p in parts], said
+    path = Path(mark["mask"] if "mask" in mark else the_mask(mark["pictures"], shape))
+    parts, specks = mask_parts(path, shape)
+    said = [f"{path.name} has {len(parts)} parts: as many masses"] if len(parts) > 1 else []
+    said += [f"{path.name}: {specks} specks left out"] if specks else []
+    said += [] if parts else [f"{path.name} is empty: an image without a mass"]
+    sizes = [2 * float(np.sqrt(part.sum() / np.pi)) for part in parts]
+    return [
+        box_of(part) | {"diameter": size, "mask": str(path)}
+        for part, size in zip(parts, sizes, strict=True)
+    ], said
+
+
+def the_mask(pictures: Sequence[str | Path], shape: tuple[int, int]) -> str:
+    """Of a mask and a crop the one that has the image's size and two values, whatever its name.
+
+    Raises
+    ------
+    DataError
+        If none of them is a mask, or several are.
+    """
+    of_size = {
+        str(path): values for path in pictures if (values := read_mask_values(path)).shape == shape
+    }
+    masks = [path for path, values in of_size.items() if _two_valued(values)]
+    if len(masks) != 1:
+        raise DataError(
+            "it cannot be told which picture is the mask of a mass",
+            expected=f"one of two values and {shape[1]} by {shape[0]} pixels",
+            found=f"{len(masks)} such of {len(pictures)} pictures",
+            mend="put the mask of the image's size into the folder of this mass",
+        )
+    return masks[0]
+
+
+def _two_valued(values: NDArray[np.float32]) -> bool:
+    low, high = float(values.min()), float(values.max())
+    near = np.minimum(values - low, high - values) <= 0.05 * (high - low)
+    return high > low and bool(near.mean() > _TWO_VALUED)
 
 
 def _of_box(box: Box, shape: tuple[int, int]) -> tuple[list[dict[str, float]], list[str]]:

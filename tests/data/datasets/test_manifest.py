@@ -14,7 +14,7 @@ from nextaim_kit.data.datasets.manifest import load_manifest, manifest_names
 from nextaim_kit.errors import DataError, RequestError
 
 STUDIES = {
-    "asd_fusion", "breast_prototypes", "ct_lungquant", "ct_radiomics", "cxr_severity",
+    "asd_fusion", "breast_masses", "ct_lungquant", "ct_radiomics", "cxr_severity",
     "microscopy_superres", "report_structuring", "thalamus_tractography",
 }  # fmt: skip
 GOOD = {

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.interpolate import PchipInterpolator
-from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_filter1d, map_coordinates
+from scipy.ndimage import (
+    distance_transform_edt,
+    gaussian_filter,
+    gaussian_filter1d,
+    map_coordinates,
+)
 
 HEIGHT, WIDTH = 200.0, 150.0
 FAT, _GLAND = 0.046, 0.034  # 1/mm at about 20 keV: of fat, and what glandular tissue has more
@@ -98,7 +103,9 @@ class Projection:
         behind, sideways, upwards = where
         across = sideways if self.view == "CC" else upwards
         y = self.nipple[1] + across * (self.body.half - radius)
-        rows = np.clip(np.array([y - radius, y, y + radius]) / self.spacing, 0, len(self.border) - 1)
+        rows = np.clip(
+            np.array([y - radius, y, y + radius]) / self.spacing, 0, len(self.border) - 1
+        )
         free = self.border[rows.astype(int)].min() - radius - 4
         x = self.body.depth * (1 - behind)
         return float(np.clip(x, radius + 1, max(free, radius + 1))), float(y)
@@ -175,7 +182,9 @@ def _strands(view: Projection, rng: np.random.Generator) -> NDArray[np.float32]:
     along = np.log1p(np.hypot(from_x, from_y) / 30) * 40
     ducts = map_coordinates(turned, np.broadcast_arrays(across, along), order=1, mode="grid-wrap")
     ligaments = power_law(view.inside.shape, 3.2, rng)
-    lines = _lines(4 * ducts, 0.45 / view.spacing) + 0.8 * _lines(3.5 * ligaments, 0.35 / view.spacing)
+    lines = _lines(4 * ducts, 0.45 / view.spacing) + 0.8 * _lines(
+        3.5 * ligaments, 0.35 / view.spacing
+    )
     bright = np.clip(0.6 + 0.5 * np.roll(ligaments, 60, 0), 0, 1.5)
     return lines * bright * np.clip(view.skin_distance / 5, 0, 1)
 
@@ -232,7 +241,9 @@ def look_alikes(view: Projection, rng: np.random.Generator) -> NDArray[np.float3
         at = view.place((rng.uniform(0.15, 0.85), *rng.uniform(-0.7, 0.7, 2)), size)
         field = power_law((96, 96), 2.8, rng)
         spot = np.hypot(x - at[0], y - at[1]) / size
-        index = [np.clip(48 + (g - c) * 32 / (2 * size), 0, 95) for g, c in ((y, at[1]), (x, at[0]))]
+        index = [
+            np.clip(48 + (g - c) * 32 / (2 * size), 0, 95) for g, c in ((y, at[1]), (x, at[0]))
+        ]
         rows, columns = (i.astype(int) for i in index)
         rough = np.clip(field[rows, columns] + 0.6, 0, 1.6)
         amount += rng.uniform(0.12, 0.3) * rough * np.exp(-(spot**2))

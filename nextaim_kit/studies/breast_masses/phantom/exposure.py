@@ -68,7 +68,7 @@ def expose(
     seen = beam + np.sqrt(beam / quanta) * rng.standard_normal(beam.shape, dtype=np.float32)
     log = -np.log(np.clip(seen, 1e-4, None))
     level, wide = rng.normal(0, 0.05), rng.uniform(0.9, 1.15)
-    thick = view.skin_distance > 0.3 * view.body.thickness
+    thick = (view.skin_distance > 0.3 * view.body.thickness) & (tissue < 2)  # no metal
     if room.film:  # automatic exposure sets the mean; what the beam reaches freely is black
         density = 1 / (1 + np.exp(-(log - log[thick].mean() - level) / (0.24 * wide)))
         grain = gaussian_filter(rng.standard_normal(beam.shape, dtype=np.float32), 0.7)
@@ -102,4 +102,4 @@ def film_marks(
         pen.point((x, y), fill=250)
     if rng.random() < 0.3:
         pen.rectangle((0, 0, columns - 1, 1), fill=245)
-    return np.asarray(canvas, np.float32) / 255
+    return np.asarray(canvas).astype(np.float32) / np.float32(255)

@@ -58,7 +58,8 @@ class Mass:
 def draw_mass(name: str, malignant: bool, smallest: float, rng: np.random.Generator) -> Mass:
     """Draw a mass of at least `smallest` mm."""
     words = {
-        what: str(rng.choice(names, p=shares[malignant])) for what, (names, *shares) in _SHARES.items()
+        what: str(rng.choice(names, p=shares[malignant]))
+        for what, (names, *shares) in _SHARES.items()
     }
     diameter = 0.0
     while not smallest <= diameter <= _LARGEST_MM:
@@ -71,10 +72,12 @@ def draw_mass(name: str, malignant: bool, smallest: float, rng: np.random.Genera
 def apart(one: Mass, other: Mass) -> tuple[Mass, Mass]:
     """Two masses of a breast, the second small and across the nipple's axis in every view."""
     behind, *first = one.place
-    moved = [float(np.copysign(max(abs(p), 0.4), p)) for p in first]
+    sideways, upwards = (float(np.copysign(max(abs(p), 0.4), p)) for p in first)
     small = min(other.diameter, 16.0)
-    across = (other.place[0], -moved[0], -moved[1])
-    return replace(one, place=(behind, *moved)), replace(other, diameter=small, place=across)
+    across = (other.place[0], -sideways, -upwards)
+    return replace(one, place=(behind, sideways, upwards)), replace(
+        other, diameter=small, place=across
+    )
 
 
 def oracle(lesions: pd.DataFrame) -> NDArray[np.float64]:
@@ -124,7 +127,9 @@ def shadow(
         The mass without its spicules.
     """
     reach = 1.8 * mass.diameter
-    near = [np.flatnonzero(np.abs(g.ravel() - c) < reach) for g, c in zip(grid, center, strict=True)]
+    near = [
+        np.flatnonzero(np.abs(g.ravel() - c) < reach) for g, c in zip(grid, center, strict=True)
+    ]
     columns, rows = (slice(int(index[0]), int(index[-1]) + 1) for index in near)
     x, y = grid[0][:, columns] - center[0], grid[1][rows] - center[1]
     attenuation = np.zeros((grid[1].size, grid[0].size), np.float32)
@@ -168,9 +173,7 @@ def _edge(mass: Mass, angle: NDArray, rng: np.random.Generator) -> NDArray:
     return mass.diameter / 2 * (1 + wave) / np.sqrt(np.mean((1 + flat) ** 2))
 
 
-def _spicules(
-    angle: NDArray, radius: NDArray, edge: NDArray, rng: np.random.Generator
-) -> NDArray:
+def _spicules(angle: NDArray, radius: NDArray, edge: NDArray, rng: np.random.Generator) -> NDArray:
     """Thickness in mm of thin strands that go out from the border."""
     count = int(rng.integers(12, 20))
     at = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * 2 * np.pi / count - np.pi

@@ -1,0 +1,124 @@
+"""Crops of masses: one scale for all, padded where the image ends, grouped by patient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.studies.breast_masses.crops import _crop, cut, load_crops, require_both
+
+
+def test_a_crop_at_the_scale_of_the_image_is_a_part_of_it():
+    gray = np.random.default_rng(0).random((50, 60)).astype(np.float32)
+    picture, told = _crop(gray, np.array([20, 10, 30, 24]), 16, 1.0)
+    np.testing.assert_allclose(picture, gray[9:25, 17:33], atol=1e-6)
+    assert told == {"x0": 3, "y0": 1, "x1": 13, "y1": 15, "padded": 0}
+
+
+@pytest.mark.parametrize(("box", "share"), [((0, 20, 10, 30), 3 / 16), ((55, 45, 65, 55), 0.75)])
+def test_what_lies_beyond_the_image_is_black_and_said(box, share):
+    picture, told = _crop(np.ones((50, 60), np.float32), np.array(box), 16, 1.0)
+    assert told["padded"] == pytest.approx(share)
+    assert (picture < 0.5).mean() == pytest.approx(share)
+
+
+def test_all_crops_have_one_scale_and_the_mass_in_their_middle(small_twin):
+    crops = cut(small_twin, size=64, field_mm=48.0, workers=1)
+    table = crops.table
+    assert crops.pictures.shape == (len(small_twin.lesions), 64, 64)
+    assert (table["spacing"] == 0.75).all()
+    middle = (table["x0"] + table["x1"]) / 2
+    np.testing.assert_allclose(middle, 32)
+    diameter = np.sqrt((table["x1"] - table["x0"]) * (table["y1"] - table["y0"])) * 0.75
+    assert (diameter / table["diameter_mm"]).between(0.8, 1.6).all()
+    assert table["subject"].is_unique
+
+
+def test_a_crop_keeps_what_is_known_of_its_mass(small_twin):
+    crops = cut(small_twin, size=32, workers=1)
+    known = small_twin.lesions.set_index(["subject", "lesion"])
+    for row in crops.table.itertuples():
+        mass = known.loc[(row.image, row.lesion)]
+        assert (row.shape, row.margin, row.label) == (mass["shape"], mass["margin"], mass["label"])
+        assert row.patient == mass["patient"]
+    assert list(crops.patients) == crops.table["patient"].tolist()
+    assert set(crops.labels) == {0, 1}
+
+
+def test_without_spacing_a_pixel_is_one_of_the_image_and_said(small_twin):
+    unknown = replace(small_twin, images=small_twin.images.assign(spacing=np.nan))
+    crops = cut(unknown, size=40, workers=1)
+    assert crops.table["spacing"].isna().all()
+    assert crops.doubts["problem"].str.contains("spacing is not known").all()
+    first, mass = crops.table.iloc[0], small_twin.lesions.iloc[0]
+    assert first["x1"] - first["x0"] == mass["x1"] - mass["x0"]
+
+
+def test_masses_without_a_label_are_left_out(small_twin):
+    lesions = small_twin.lesions.copy()
+    lesions.loc[0, "label"] = None
+    crops = cut(replace(small_twin, lesions=lesions), size=32, workers=1)
+    assert len(crops.labels) == len(lesions) - 1
+    assert crops.left_out["problem"].tolist() == ["a mass without a label"]
+    unknown = lesions.assign(label=pd.array([None] * len(lesions), "Int64"))
+    with pytest.raises(DataError, match="no mass is known to be benign or malignant"):
+        cut(replace(small_twin, lesions=unknown))
+
+
+def test_one_class_only_is_refused(small_twin):
+    crops = cut(small_twin, size=32, workers=1)
+    assert require_both(crops) is crops
+    benign = crops.table["label"] == 0
+    with pytest.raises(DataError, match="all of one class"):
+        require_both(replace(crops, table=crops.table[benign], pictures=crops.pictures[benign]))
+
+
+def test_size_alone_tells_little(small_twin):
+    crops = cut(small_twin, size=32, workers=1)
+    assert 0.4 < roc_auc_score(crops.labels, crops.table["diameter_mm"]) < 0.9
+
+
+@pytest.fixture
+def mias(tmp_path):
+    """Three crops named as those of mini-MIAS, and a further one."""
+    gray = (np.arange(90 * 90).reshape(90, 90) % 251).astype(np.uint8)
+    rows = ["mdb001_1_CIRC_B.png,B,CIRC,w1,15", "mdb002_1_SPIC_M.png,M,SPIC,w1,10",
+            "mdb003_1_CALC_M.png,M,CALC,w2,4", "other.png,,MISC,w3,5"]  # fmt: skip
+    for row in rows:
+        Image.fromarray(gray).save(tmp_path / row.split(",")[0])
+    (tmp_path / "labels.csv").write_text("file,label,cls,subject,radius\n" + "\n".join(rows))
+    return str(tmp_path)
+
+
+def test_a_folder_of_crops_is_read(mias):
+    crops = load_crops(mias, size=36, field_mm=36.0)
+    assert crops.labels.tolist() == [0, 1, 1]
+    assert crops.patients.tolist() == ["w1", "w1", "w2"]
+    assert crops.table["is_mass"].tolist() == [True, True, False]
+    assert crops.table["diameter_mm"].tolist() == [6.0, 4.0, pytest.approx(1.6)]
+    assert crops.table["padded"].tolist() == [pytest.approx(0.75)] * 3  # 18 of 36 mm
+    assert crops.left_out["subject"].tolist() == ["other"]
+
+
+def test_a_crop_fills_the_picture_where_that_is_asked_for(mias):
+    crops = load_crops(mias, size=45, fit="crop")
+    assert (crops.table["padded"] == 0).all()
+    assert crops.table["spacing"].tolist() == [0.4] * 3
+    assert crops.table[["x0", "x1"]].iloc[0].tolist() == [15, 30]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("file,outcome\na.png,B\n", "no column 'label'"), ("file,label\na.png,X\n", "not known: x"),
+     ("file,label\nlost.png,B\n", "names no crop that can be used")],
+)  # fmt: skip
+def test_a_table_of_crops_that_cannot_be_used_is_refused(tmp_path, text, found):
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(DataError, match=found):
+        load_crops(str(tmp_path))
