@@ -37,7 +37,6 @@ class Losses(nn.Module):
 
     def __init__(self, loss: Loss | Mapping[str, tuple[float, Loss]]) -> None:
         super().__init__()
-        self.named = isinstance(loss, Mapping)
         several = loss if isinstance(loss, Mapping) else {"": (1.0, loss)}
         self.weights = {name: float(weight) for name, (weight, _) in several.items()}
         self._calls: dict[str, Any] = {name: call for name, (_, call) in several.items()}
@@ -45,12 +44,14 @@ class Losses(nn.Module):
         self.held = nn.ModuleList(c for c in self._calls.values() if isinstance(c, nn.Module))
 
     def parts(self, output: Any, target: Any) -> dict[str, Tensor]:
-        """Each loss, not weighted."""
-        return {name: call(output, target) for name, call in self._calls.items()}
+        """Each loss, not weighted; one that gives several by name gives its own parts."""
+        found = {name: call(output, target) for name, call in self._calls.items()}
+        alone = found.get("")
+        return dict(alone) if isinstance(alone, Mapping) else found
 
     def total(self, parts: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of parts."""
-        return torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
+        return torch.stack([self.weights.get(name, 1.0) * v for name, v in parts.items()]).sum()
 
     def forward(self, output: Any, target: Any) -> Tensor:
         """What is minimized."""
@@ -104,7 +105,7 @@ class Loop(lightning.LightningModule):
         with save_on_cpu(pin_memory=True) if self.offload else nullcontext():
             parts = self.losses.parts(self(inputs), target)
         value = self.losses.total(parts)
-        self.note(parts if self.losses.named else {}, value, count(target))
+        self.note(parts, value, count(target))
         return value
 
     def note(self, parts: Mapping[str, Tensor], total: Tensor | None, items: int) -> None:
@@ -142,8 +143,8 @@ class Loop(lightning.LightningModule):
         output = _called(self.net if self.average is None else self.average.module, inputs)
         parts, items = self.losses.parts(output, target), count(target)
         self.log("val_loss", self.losses.total(parts), on_epoch=True, batch_size=items)
-        for name, value in parts.items() if self.losses.named else ():
-            self.log(f"val_loss_{name}", value, on_epoch=True, batch_size=items)
+        for name in filter(None, parts):
+            self.log(f"val_loss_{name}", parts[name], on_epoch=True, batch_size=items)
         self._seen.append(move_data_to_device((output, target), "cpu"))
 
     def on_validation_epoch_end(self) -> None:

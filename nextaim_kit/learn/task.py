@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-Loss = Callable[[Any, Any], Tensor]
+Loss = Callable[[Any, Any], Any]
 Metric = Callable[[Any, Any], float]
 Judgments = Callable[[Tensor, Tensor], Tensor]
 
@@ -64,7 +64,8 @@ class Task:
         takes what the data sets give as inputs: one tensor, or several of a tuple.
     loss : callable, or mapping of str to (weight, callable)
         Of outputs and targets; gives a scalar. Of a mapping, the weighted sum is minimized, and
-        each has its own column in the history.
+        each has its own column in the history. So have the parts of one loss that gives several
+        scalars by their names, as where they share what is costly to find; their sum is minimized.
     train, val : Dataset
         Items are ``(inputs, target)``.
     metrics : mapping of str to callable

@@ -259,7 +259,7 @@ def _room(task: Task, recipe: Recipe, memory: Budget, before: Any, recompute: An
         return net
 
     inputs, target = item_shapes(task.train, task.collate)
-    loss = Losses(task.loss) if isinstance(task.loss, Mapping) else task.loss
+    loss = Losses(task.loss)
     asked = Step(
         build, inputs, target, loss, recipe.batch_size, recipe.accumulate,
         device="cuda" if torch.cuda.is_available() else "cpu", mixed=precision() != "32-true",

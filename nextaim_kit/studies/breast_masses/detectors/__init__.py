@@ -1,0 +1,1 @@
+"""Networks that mark masses: two generations of YOLO, RT-DETR, and how they are trained."""
