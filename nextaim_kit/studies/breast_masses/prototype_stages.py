@@ -108,9 +108,6 @@ GROUP = Stages(
 )  # fmt: skip
 
 
-PLANS: dict[str, Callable[..., Stages]] = {"published": Stages, "group": partial(replace, GROUP)}
-
-
 class Shown(Dataset):
     """Crops and outcomes; with `augment` in one of a square's 8 positions and shifted a little."""
 
@@ -377,7 +374,7 @@ def push(net: ProtoPNet, masses: Masses, rows: Rows) -> pd.DataFrame:
     """
     found = nearest_patches(net, masses, rows)
     places = found[["source", "row", "column"]].to_numpy()
-    latent = apply(Asked(net, "latent"), masses.films[places[:, 0]], batch_size=64)
+    latent = apply(Asked(net, "latent"), masses.films[places[:, 0].copy()], batch_size=64)
     with torch.no_grad():
         for number, (_, row, column) in enumerate(places):
             net.prototypes[number] = latent[number, :, row, column].to(net.prototypes.device)
