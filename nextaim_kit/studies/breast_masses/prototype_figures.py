@@ -62,8 +62,8 @@ def looks_like(fold: Fold, masses: Masses, row: int, top: int = 3) -> Figure:
     the strongest place of the map depends on.
     """
     strongest = contribution_table(fold, masses, row).head(top)
-    names = strongest["prototype"].to_numpy()
-    sources = fold.prototypes.set_index("prototype").loc[names, "source"].to_numpy()
+    names = strongest["prototype"].to_numpy(copy=True)
+    sources = fold.prototypes.set_index("prototype").loc[names, "source"].to_numpy(copy=True)
     here = similarity_maps(fold.net, masses.films[[row]])[0, names]
     there = similarity_maps(fold.net, masses.films[sources])[np.arange(len(names)), names]
     adds = [f"{v:+.2f} to malignant" for v in strongest["adds"]]
@@ -77,8 +77,8 @@ def looks_like(fold: Fold, masses: Masses, row: int, top: int = 3) -> Figure:
 def prototypes_shown(fold: Fold, masses: Masses, most: int = 10) -> Figure:
     """The training crop of each prototype that is kept, with its box and all that it depends on."""
     kept = fold.prototypes[fold.prototypes["kept"]].head(most)
-    maps = similarity_maps(fold.net, masses.films[kept["source"].to_numpy()])
-    own = maps[np.arange(len(kept)), kept["prototype"].to_numpy()]
+    maps = similarity_maps(fold.net, masses.films[kept["source"].to_numpy(copy=True)])
+    own = maps[np.arange(len(kept)), kept["prototype"].to_numpy(copy=True)]
     titles = [f"{p}: {CLASSES[c]}" for p, c in zip(kept["prototype"], kept["class"], strict=True)]
     pictures = [masses.pictures[k] for k in kept["source"]]
     return gallery(pictures, titles, outlines=_marks(fold, own, masses))
@@ -87,8 +87,8 @@ def prototypes_shown(fold: Fold, masses: Masses, most: int = 10) -> Figure:
 def source_boxes(fold: Fold, masses: Masses) -> list[Box]:
     """Box of each prototype that is kept in its training crop."""
     kept = fold.prototypes[fold.prototypes["kept"]]
-    maps = similarity_maps(fold.net, masses.films[kept["source"].to_numpy()])
-    own = maps[np.arange(len(kept)), kept["prototype"].to_numpy()]
+    maps = similarity_maps(fold.net, masses.films[kept["source"].to_numpy(copy=True)])
+    own = maps[np.arange(len(kept)), kept["prototype"].to_numpy(copy=True)]
     return [activation_box(one, _edge(masses)) for one in own]
 
 
@@ -151,7 +151,7 @@ def _pair(
     alike = fold.train[(masses.y[fold.train] == of) & (fold.train != source)]
     shown = (source, int(rng.choice(alike)) if len(alike) else source)
     anywhere = elsewhere(there, _edge(masses), rng)
-    weight = float(fold.net.head.weight[of, prototype])
+    weight = float(fold.net.head.weight[of, prototype].detach())
     table = masses.table
     told = {
         "subject": str(table["patient"][row]), "image": str(table["subject"][row]),

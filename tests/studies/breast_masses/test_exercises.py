@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
+ADDED = pd.DataFrame({"adds": [2.0, -1.0, 0.5]})
+FIELDS = {"layer2": SimpleNamespace(size=99, step=8)}
 FIVE = {"given_by_five": ["yes", "yes", "yes", "partly", "no"]}
 RATED = {
     "table": pd.DataFrame({"wrong_aid": [False, True, False]}),
@@ -21,6 +25,11 @@ def kappa_at(agreement, yes):
 @pytest.mark.parametrize(
     ("exercise", "names", "right", "wrong"),
     [
+        ("prototypes 1", {}, 0.5818, 0.2),
+        ("prototypes 2", {"added": ADDED}, -0.5, 1.5),
+        ("prototypes 3", {"fields": FIELDS, "cut": "layer2"}, 115, 101),
+        ("prototypes 4", {"low": -0.1}, "no", "yes"),
+        ("prototypes 4", {"low": 0.1}, "yes", "no"),
         ("reading 1", FIVE, 0.3, 0.6),
         ("reading 2", {"kappa_at": kappa_at}, 0.1579, 0.92),
         ("reading 3", RATED, "ben", "ann"),

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.breast_masses.masses import (
     SIZE_ALONE,
+    beside,
+    load_masses,
     masks_of,
     radiomics,
     sizes,
@@ -91,3 +94,63 @@ def test_tabular_predictions_are_of_masses_in_the_networks_folds(described):
     assert np.array_equal(found["y"], masses.y[found["row"]])
     assert found.loc[found["y"] == 1, "p"].min() > found.loc[found["y"] == 0, "p"].max()
     assert set(replace(masses).table["patient"]) == set(found["patient"])
+
+
+@pytest.fixture
+def crop_folder(tmp_path):
+    """Writes crops, of which one is a calcification, as mini-MIAS' are kept."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for k, (of, label) in enumerate([("CIRC", "B"), ("SPIC", "M"), ("CALC", "M"), ("CIRC", "B")]):
+        Image.fromarray(rng.integers(0, 255, (60, 60)).astype(np.uint8)).save(tmp_path / f"{k}.png")
+        row = {"file": f"{k}.png", "cls": of, "label": label, "subject": f"w{k}"}
+        rows.append(row | {"radius": 10, "spacing": 0.2})
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path
+
+
+def test_what_is_no_mass_is_set_aside_and_said(crop_folder):
+    found = load_masses(str(crop_folder), size=32, field_mm=20)
+    assert found.masses.table["subject"].tolist() == ["0", "1", "3"]
+    assert found.set_aside["problem"].tolist() == ["no mass: CALC"]
+    assert found.failures.empty
+
+
+def test_a_picture_under_two_names_counts_once(crop_folder):
+    (crop_folder / "3.png").write_bytes((crop_folder / "0.png").read_bytes())
+    found = load_masses(str(crop_folder), size=32, field_mm=20)
+    assert found.masses.table["subject"].tolist() == ["0", "1"]
+    assert "under another name" in found.set_aside["problem"].iloc[-1]
+
+
+def test_masses_of_one_class_are_refused(crop_folder):
+    table = pd.read_csv(crop_folder / "labels.csv").assign(label="B")
+    table.to_csv(crop_folder / "labels.csv", index=False)
+    with pytest.raises(DataError, match="all of one class"):
+        load_masses(str(crop_folder), size=32, field_mm=20)
+
+
+def test_another_cohort_loses_the_patients_and_pictures_that_were_trained_on(disks_and_stars):
+    here, there = disks_and_stars(10), disks_and_stars(10, seed=1)
+    other = there.table["patient"].map(lambda name: f"Q{name}")
+    table = there.table.assign(patient=other)
+    table.loc[0, "patient"] = "P0"
+    pictures = there.pictures.copy()
+    pictures[1] = here.pictures[5]
+    both, rows, left = beside(here, replace(there, pictures=pictures, table=table))
+    assert left["problem"].tolist() == ["its patient was trained on", "its picture was trained on"]
+    assert rows.tolist() == list(range(10, 18))
+    assert np.array_equal(both.pictures[10], there.pictures[2])
+    with pytest.raises(DataError, match="every mass of the other cohort was trained on"):
+        beside(here, here)
+
+
+def test_the_twins_masses_are_cut_with_their_outlines(small_twin):
+    found = load_masses("synthetic", twin=lambda: small_twin, size=48, field_mm=56)
+    masks, from_file = masks_of(found.masses.table, 48)
+    assert from_file.all()
+    for mask, row in zip(masks, found.masses.table.itertuples(), strict=True):
+        inside = np.argwhere(mask)
+        low, high = inside.min(0), inside.max(0) + 1
+        assert low[::-1] == pytest.approx(np.clip([row.x0, row.y0], 0, 48), abs=1.5)
+        assert high[::-1] == pytest.approx(np.clip([row.x1, row.y1], 0, 48), abs=1.5)

@@ -11,6 +11,7 @@ import torch
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.recipe import Recipe
+from nextaim_kit.learn.weights import save_weights
 from nextaim_kit.studies.breast_masses import prototype_stages
 from nextaim_kit.studies.breast_masses.masses import Masses
 from nextaim_kit.studies.breast_masses.protopnet import Asked, ProtoPNet
@@ -18,6 +19,7 @@ from nextaim_kit.studies.breast_masses.prototype_stages import (
     GROUP,
     Shown,
     Stages,
+    applied,
     moved,
     predictions,
     prune,
@@ -169,3 +171,18 @@ def test_training_ends_after_pushes_with_rising_losses():
     assert prototype_stages._rising([1, 2, 3], 2)
     assert not prototype_stages._rising([3, 2, 3], 2)
     assert not prototype_stages._rising([1, 2], 2)
+
+
+def test_an_earlier_runs_network_gives_the_same_answers_without_training(masses, fold, tmp_path):
+    save_weights(fold.net, tmp_path / "protopnet.pt")
+    again = applied(ProtoPNet(3, 16, width=0.125, cut="layer1"), tmp_path / "protopnet.pt", masses)
+    assert again.predict(masses.films[60:]) == pytest.approx(fold.predict(masses.films[60:]))
+    assert again.threshold == pytest.approx(fold.threshold)
+    assert again.prototypes["kept"].tolist() == fold.prototypes["kept"].tolist()
+    assert (masses.y[again.prototypes["source"]] == again.prototypes["class"]).all()
+
+
+def test_weights_of_a_network_with_other_prototypes_are_refused(masses, fold, tmp_path):
+    save_weights(fold.net, tmp_path / "protopnet.pt")
+    with pytest.raises(DataError, match="of another network"):
+        applied(ProtoPNet(4, 16, width=0.125, cut="layer1"), tmp_path / "protopnet.pt", masses)
