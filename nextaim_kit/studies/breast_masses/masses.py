@@ -329,7 +329,12 @@ def tabular(
     parts = []
     for repeat, splits in enumerate(repeats):
         found = nested_cv(
-            table, list(features), method, splits=list(splits), seed=seed + repeat, n_jobs=n_jobs
+            table,
+            [str(name) for name in features],
+            method,
+            splits=list(splits),
+            seed=seed + repeat,
+            n_jobs=n_jobs,
         )
         told = found.predictions.reset_index(drop=True)
         of = rows_of(masses, np.concatenate(found.test_index), 0, repeat)

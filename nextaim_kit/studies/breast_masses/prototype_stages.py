@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -272,7 +272,7 @@ def train_prototypes(
         histories += [
             f.history.assign(stage=f"{s} {number + 1}") for s, f in zip(names, found, strict=True)
         ]
-        net = deepcopy(found[-1].net)
+        net = deepcopy(cast(ProtoPNet, found[-1].net))
         made = push(net, masses, first)
         passes = _last_layer(net, masses, (first, val), stages, place / "last", stages.last)
         histories += [passes.assign(stage=f"last {number + 1}")]
