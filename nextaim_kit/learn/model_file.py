@@ -23,6 +23,8 @@ from nextaim_kit.learn.final import Final, Seen
 from nextaim_kit.machine.kit import kit_version
 
 _FORMAT: Literal["nextaim_kit models 1"] = "nextaim_kit models 1"
+# What reading a file that somebody else wrote can end in.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class _Numbers(BaseModel):
@@ -121,7 +123,9 @@ class _Entry(_Numbers):
     chosen: dict[str, str | int | float | None]
 
 
-class _TrainedOn(_Numbers):
+class TrainedOn(_Numbers):
+    """The cohort that models were trained on, its patients as hashes of their names."""
+
     name: str
     sha256: str | None
     synthetic: bool
@@ -129,10 +133,26 @@ class _TrainedOn(_Numbers):
     salt: str
     subjects: list[str]
 
+    @classmethod
+    def of(cls, cohort: Mapping[str, Any], seen: Seen) -> Self:
+        """Of ``name``, ``sha256`` and ``synthetic``, as `data.fingerprint` gives them."""
+        told = {name: cohort[name] for name in ("name", "sha256", "synthetic")}
+        hashes = sorted(seen.subjects)
+        return cls(**told, patients=len(hashes), salt=seen.salt, subjects=hashes)
+
+    def __str__(self) -> str:
+        made_up = " (SYNTHETIC)" if self.synthetic else ""
+        return f"trained on {self.patients} patients of {self.name}{made_up}"
+
+    @property
+    def seen(self) -> Seen:
+        """The patients."""
+        return Seen(self.salt, frozenset(self.subjects))
+
 
 class _File(_Numbers):
     format: Literal["nextaim_kit models 1"] = _FORMAT
-    trained_on: _TrainedOn
+    trained_on: TrainedOn
     versions: dict[str, str]
     models: Annotated[dict[str, _Entry], Field(min_length=1)]
 
@@ -145,25 +165,22 @@ class SavedModels:
     ----------
     models : dict of str to Final
         In the order of the file: the first is the one that the others stand beside.
-    trained_on : dict
-        ``name`` and ``sha256`` of the training cohort, ``synthetic``, ``patients``.
+    trained_on : TrainedOn
     versions : dict
         Of the packages that made them.
     """
 
     models: dict[str, Final]
-    trained_on: dict[str, Any]
+    trained_on: TrainedOn
     versions: dict[str, str]
 
     def __str__(self) -> str:
-        cohort = self.trained_on
-        made_up = " (SYNTHETIC)" if cohort["synthetic"] else ""
-        return f"trained on {cohort['patients']} patients of {cohort['name']}{made_up}"
+        return str(self.trained_on)
 
     @property
     def seen(self) -> Seen:
         """The training patients."""
-        return next(iter(self.models.values())).seen
+        return self.trained_on.seen
 
 
 def save_models(models: Mapping[str, Final], path: Path, *, trained_on: Mapping[str, Any]) -> str:
@@ -194,20 +211,37 @@ def save_models(models: Mapping[str, Final], path: Path, *, trained_on: Mapping[
     >>> load_models(Path(path)).models["size"].threshold == made.threshold
     True
     """
+    written = as_numbers(models, trained_on)
+    write_json(path, written | {"check": _check(written)})
+    return str(path)
+
+
+def as_numbers(models: Mapping[str, Final], trained_on: Mapping[str, Any]) -> dict[str, Any]:
+    """What `save_models` writes, to stand in another file; `from_numbers` reads it."""
     seen = next(iter(models.values())).seen
     packages = ("numpy", "scikit-learn", "xgboost-cpu")
-    written = _File(
-        trained_on=_TrainedOn(
-            **{name: trained_on[name] for name in ("name", "sha256", "synthetic")},
-            patients=len(seen.subjects),
-            salt=seen.salt,
-            subjects=sorted(seen.subjects),
-        ),
+    return _File(
+        trained_on=TrainedOn.of(trained_on, seen),
         versions={"nextaim_kit": kit_version()} | {name: version(name) for name in packages},
         models={name: _entry(name, model) for name, model in models.items()},
     ).model_dump()
-    write_json(path, written | {"check": _check(written)})
-    return str(path)
+
+
+def from_numbers(said: Any) -> SavedModels:
+    """The models of what `as_numbers` gave.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; pydantic's, which names the place.
+    """
+    file = _File.model_validate(said)
+    seen = file.trained_on.seen
+    models = {
+        name: Final(one.fitted, one.fitted.features, one.threshold, one.chosen, seen)
+        for name, one in file.models.items()
+    }
+    return SavedModels(models, file.trained_on, file.versions)
 
 
 def load_models(path: Path) -> SavedModels:
@@ -230,32 +264,24 @@ def load_models(path: Path) -> SavedModels:
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        check = said.pop("check")
-        file = _File.model_validate(said)
-        if check != _check(file.model_dump()):
+        if said.pop("check") != _check(said):
             raise ValueError("other numbers than were written")
-    except OSError as error:
-        raise _no_models(path, error.strerror or "") from error
-    except ValidationError as error:
+        return from_numbers(said)
+    except UNREADABLE as error:
+        raise no_models(path, error, "a model.json of an earlier run") from error
+
+
+def no_models(path: Path, error: Exception, expected: str) -> DataError:
+    """What is said of a file without models, or of a damaged one, after one of `UNREADABLE`."""
+    found = " ".join(str(error).split())[:200]
+    if isinstance(error, ValidationError):
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _no_models(path, f"{place}: {first['msg']}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _no_models(path, " ".join(str(error).split())[:200]) from error
-    cohort = file.trained_on
-    seen = Seen(cohort.salt, frozenset(cohort.subjects))
-    models = {
-        name: Final(one.fitted, one.fitted.features, one.threshold, one.chosen, seen)
-        for name, one in file.models.items()
-    }
-    told = cohort.model_dump(exclude={"salt", "subjects"})
-    return SavedModels(models, told, file.versions)
-
-
-def _no_models(path: Path, found: str) -> DataError:
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    elif isinstance(error, OSError) and error.strerror:
+        found = error.strerror
     return DataError(
         f"{path.name} holds no models",
-        expected="a model.json of an earlier run",
+        expected=expected,
         found=found,
         mend="give the file that a run left, unchanged",
     )

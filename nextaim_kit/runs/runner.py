@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,30 +16,12 @@ from nextaim_kit.files import atomic_path
 from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.context import Ended, compose, headings, machine, missing_outputs
+from nextaim_kit.runs.execution import Observer, execute_cells, without_colors
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
 
 _EXECUTING = ".executing.ipynb"
 _KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
-_CHATTER = 3600  # seconds in which to hear all that a cell printed, once it has ended
-# For a kernel, warm or cold: its socket drops what waits behind 1000 messages, unless told not to.
-# Told before every cell, since ZeroMQ applies it only to listeners that are there already.
-UNHEARD_IS_KEPT = (
-    "--IPKernelApp.exec_lines=get_ipython().events.register('pre_execute', lambda: "
-    "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
-    "(get_ipython().kernel.iopub_thread))"
-)
-_COLORS = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class Observer:
-    """Hears what a running notebook does. The faces override what they show."""
-
-    def cell(self, number: int, total: int, heading: str) -> None:
-        """Cell `number` of `total`, below `heading`, begins."""
-
-    def printed(self, line: str) -> None:
-        """The running cell printed `line`."""
 
 
 def execute(
@@ -102,31 +82,17 @@ def _clear(folder: Path, kept: Collection[str] = _KEPT) -> None:
 
 
 def _run(request: Request, observer: Observer) -> None:
-    import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    # papermill warns of parameters whose types it cannot read; they were checked already.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    # Ctrl-C ends the cell's task too; the event loop would print its traceback at the end.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     notebook = catalog.find(request.notebook)
     try:
         with _kernel_environment(request):
-            papermill.execute_notebook(
-                _literal(notebook.path),
-                _literal(request.folder / _EXECUTING),
+            execute_cells(
+                notebook.path,
+                request.folder / _EXECUTING,
                 request.parameters,
-                engine_name=_engine(),
-                kernel_name=_kernel(),
-                language="python",
-                progress_bar=False,
-                extra_arguments=["--log-level=CRITICAL", UNHEARD_IS_KEPT],
-                iopub_timeout=_CHATTER,
-                skip_cells_with_tag="solution",  # `check` runs them, beside the notebook's names
-                cwd=str(notebook.path.parent),
-                observer=observer,
-                stdout_file=_LastLine(observer.printed),
+                observer,
             )
     except PapermillExecutionError as error:
         if error.ename != Ended.__name__:
@@ -163,11 +129,6 @@ def _kernel_error(notebook: catalog.Notebook, said: str) -> RunError | None:
             mend="run again when the machine is less busy",
         )
     return None
-
-
-def _literal(path: Path) -> str:
-    """A path that papermill does not take for a template."""
-    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _require_result(request: Request, notebook: catalog.Notebook) -> None:
@@ -298,58 +259,3 @@ def environ(changes: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def without_colors(text: str) -> str:
-    """A text without the marks that color it in a terminal."""
-    return _COLORS.sub("", text)
-
-
-class _LastLine:
-    """A file that hands each line printed to `heard`."""
-
-    def __init__(self, heard: Callable[[str], None]) -> None:
-        self._heard = heard
-
-    def write(self, text: str) -> None:
-        lines = [line for line in without_colors(text).replace("\r", "\n").split("\n") if line]
-        if lines:
-            self._heard(lines[-1])
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-def _kernel() -> str:
-    """The warm kernel, unless NEXTAIM_WARM=0 or it is not installed here."""
-    from jupyter_client.kernelspec import find_kernel_specs
-
-    from nextaim_kit.runs.warm.place import KERNEL
-
-    wanted = os.environ.get("NEXTAIM_WARM", "1") != "0"
-    return KERNEL if wanted and KERNEL in find_kernel_specs() else "python3"
-
-
-def _engine() -> str:
-    from papermill.engines import NBClientEngine, papermill_engines
-
-    class KitEngine(NBClientEngine):
-        """papermill's own engine, telling an observer which cell begins."""
-
-        @classmethod
-        def execute_managed_notebook(
-            cls, nb_man: Any, kernel_name: str, *, observer: Observer, **kwargs: Any
-        ) -> Any:
-            titles, begin = headings(nb_man.nb.cells), nb_man.cell_start
-
-            def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
-                heading = titles.get("".join(cell.source).strip(), "")
-                if cell.cell_type == "code":
-                    observer.cell((cell_index or 0) + 1, len(nb_man.nb.cells), heading)
-                begin(cell, cell_index, **more)
-
-            nb_man.cell_start = cell_start
-            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
-
-    papermill_engines.register("nextaim", KitEngine)
-    return "nextaim"

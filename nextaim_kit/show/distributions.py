@@ -23,6 +23,8 @@ from nextaim_kit.show.style import (
     styled,
 )
 
+_OUTCOMES = ("not severe", "severe")
+
 
 @styled
 def histograms(
@@ -80,6 +82,7 @@ def distribution_by_site(
     unit: str = "",
     log: bool = False,
     title: str = "",
+    outcomes: tuple[str, str] = _OUTCOMES,
 ) -> Figure:
     """One feature by site: every patient as a dot over a box of quartiles.
 
@@ -93,6 +96,8 @@ def distribution_by_site(
     log : bool
         Logarithmic axis.
     title : str
+    outcomes : (str, str)
+        What labels 0 and 1 are called.
 
     Examples
     --------
@@ -112,7 +117,7 @@ def distribution_by_site(
     )  # fmt: skip
     rng = np.random.default_rng(0)
     at = known[site].astype(str).map({name: k for k, name in enumerate(parts, 1)})
-    groups = by_outcome(known)
+    groups = by_outcome(known, outcomes)
     for k, (name, part) in enumerate(groups):
         middle = (k - (len(groups) - 1) / 2) * 0.22
         axis.scatter(
@@ -131,8 +136,10 @@ def distribution_by_site(
     return described(figure, f"{name} by site, median: {'; '.join(said)}.")
 
 
-def by_outcome(df: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def by_outcome(
+    df: pd.DataFrame, outcomes: tuple[str, str] = _OUTCOMES
+) -> list[tuple[str, pd.DataFrame]]:
     """Name and rows of each outcome; all rows under no name where there are not two."""
     if "label" not in df or df["label"].nunique() != 2:
         return [("", df)]
-    return [("not severe", df[df["label"] == 0]), ("severe", df[df["label"] == 1])]
+    return [(name, df[df["label"] == label]) for label, name in enumerate(outcomes)]

@@ -15,10 +15,11 @@ from rich.text import Text
 
 from nextaim_kit import catalog
 from nextaim_kit.runs.chain import Ending, check_row, run_row, share_out
+from nextaim_kit.runs.execution import Observer
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import REPORT
 from nextaim_kit.runs.request import Request
-from nextaim_kit.runs.runner import Observer, execute
+from nextaim_kit.runs.runner import execute
 
 
 def run_all(

@@ -6,6 +6,7 @@ import ast
 import json
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,6 +17,7 @@ from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 from nextaim_kit.show.exercises import hint_of
 from nextaim_kit.studies.ct_radiomics.table import feature_table
+from nextaim_kit.studies.cxr_severity.twin import make_twin as make_films
 
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
@@ -126,6 +128,38 @@ def test_models_of_an_earlier_run_predict_patients_without_outcomes_and_leave_th
     assert found["p"].between(0, 1).all()
     named = pd.read_csv(request.folder / "files/failures.csv")
     assert named["subject"].tolist() == renamed[:3].tolist()
+
+
+@pytest.mark.rest
+@pytest.mark.notebook
+def test_severity_networks_of_an_earlier_run_say_of_a_cohort_what_they_said_of_it_as_external(
+    shared_cache, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
+    table, there = make_films(60, size=128), np.arange(60) % 4 > 1
+    cohorts = {"here": table[~there], "there": table[there], "unknown": table.drop(columns="label")}
+    place = {name: str(tmp_path / f"{name}.csv") for name in cohorts}
+    for name, rows in cohorts.items():
+        rows.to_csv(place[name], index=False)
+    given = {"cohort": place["here"], "external": place["there"], "epochs": "1",
+             "external_site": "none"}  # fmt: skip
+    trained = prepare("cxr_severity/severity", "smoke", given)
+    outside = {m["name"]: m["value"] for m in execute(trained)[0]["metrics"]}
+    apply = {"model": str(trained.folder / "files/model.safetensors"), "cohort": place["there"]}
+    applied, _ = execute(prepare("cxr_severity/severity", "smoke", apply))
+    again = {m["name"]: m for m in applied["metrics"]}
+    for name in ("auc", "brier", "auc_image_branch", "auc_clinical_xgboost"):
+        found = again[f"applied_{name}"]
+        assert found["value"] == pytest.approx(outside[f"external_{name}"])
+        assert found["n"] == there.sum()
+    assert applied["ended"] == "the models of an earlier run were applied, and none was trained"
+    blind = prepare("cxr_severity/severity", "smoke", apply | {"cohort": place["unknown"]})
+    record, _ = execute(blind)
+    assert record["ended"].startswith("predictions only")
+    told = pd.read_csv(blind.folder / "files/predictions.csv")
+    assert set(told["subject"]) == set(table["subject"][there])
+    left = pd.read_csv(blind.folder / "files/failures.csv")["subject"]
+    assert set(left) == set(table["subject"][~there])
 
 
 @every_notebook

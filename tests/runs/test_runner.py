@@ -16,8 +16,9 @@ from jupyter_client.manager import run_kernel
 
 from nextaim_kit.errors import KernelDied, RequestError, RunError
 from nextaim_kit.runs import record as records
+from nextaim_kit.runs.execution import UNHEARD_IS_KEPT, Observer
 from nextaim_kit.runs.request import prepare
-from nextaim_kit.runs.runner import UNHEARD_IS_KEPT, Observer, execute
+from nextaim_kit.runs.runner import execute
 
 
 def ask(**given):
@@ -388,3 +389,14 @@ def test_a_kernel_keeps_all_that_nobody_has_heard_yet():
             heard += [said["content"]] * (said["parent_header"].get("msg_id") == asked)
     printed = "".join(content.get("text", "") for content in heard)
     assert [int(line.split()[0]) for line in printed.splitlines()] == list(range(count))
+
+
+def test_an_area_of_output_sends_nothing_on_the_socket_that_a_reply_is_awaited_on(toy, monkeypatch):
+    def send(self, *given, **more):
+        pytest.fail("sent while the reply may arrive, which is then never noticed")
+
+    monkeypatch.setattr("nbclient.output_widget.OutputWidget._publish_msg", send)
+    toy("from ipywidgets import interact\ninteract(lambda x: print(f'seen {x}'), x=(0, 4, 1));")
+    record, _ = execute(ask())
+    assert record["outcome"] == "complete"
+    assert "seen 2" in (ask().folder / "notebook.ipynb").read_text()

@@ -17,9 +17,10 @@ from typing import Any
 from nextaim_kit.errors import KernelDied, KitError, RequestError, RunError
 from nextaim_kit.files import sha256_of, write_text
 from nextaim_kit.machine.limits import cpu_count, memory_kills
+from nextaim_kit.runs.execution import Observer, without_colors
 from nextaim_kit.runs.record import FILES, NOTEBOOK, RECORD, locked_file, read_record
 from nextaim_kit.runs.request import Request, data_name, prepare
-from nextaim_kit.runs.runner import Observer, environ, execute, without_colors
+from nextaim_kit.runs.runner import environ, execute
 from nextaim_kit.runs.sweep.plan import Plan, Row, require_current
 from nextaim_kit.runs.sweep.state import (
     ALIVE,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.asd_fusion.brains import Brains
-from nextaim_kit.studies.asd_fusion.connectivity import Filled, Kind, Represented
+from nextaim_kit.studies.asd_fusion.connectivity import Filled, Kind, Represented, regions_in
 
 Part = Literal["function", "structure", "confounds"]
 
@@ -91,6 +91,39 @@ class Blocks:
     def fit_transform(self, brains: Brains) -> NDArray[np.float32]:
         """`fit`, then `transform` of the same subjects."""
         return self.fit(brains).transform(brains)
+
+    def numbers(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """What `fit` learned, as arrays and as what JSON has, to be given to `of_numbers`."""
+        arrays = {f"{part} fill": filled.mean_ for part, filled in self._filled.items()}
+        arrays |= {f"{part} spread": spread for part, spread in self._spread.items()}
+        for part, (mean, scale) in self._scale.items():
+            arrays |= {f"{part} mean": mean, f"{part} scale": np.array(scale)}
+        for part, means in self._means.items():
+            arrays[f"{part} sites"] = np.stack([means[site] for site in self._sites])
+        if self.kind == "tangent" and "function" in self.parts:
+            arrays["whitening"] = self._represented.whitening_
+        said = {"parts": list(self.parts), "kind": self.kind, "shrinkage": self.shrinkage,
+                "by_site": self.by_site, "sites": self._sites}  # fmt: skip
+        return arrays, said
+
+    @classmethod
+    def of_numbers(cls, arrays: Mapping[str, NDArray], said: Mapping[str, Any]) -> Self:
+        """Fitted blocks from what `numbers` gave."""
+        how = {name: said[name] for name in ("kind", "shrinkage", "by_site")}
+        made, found = cls(said["parts"], **how), dict(arrays)
+        made._sites = list(said["sites"])
+        made._filled = {part: Filled.of(found[f"{part} fill"]) for part in made.parts}
+        made._spread = {part: found[f"{part} spread"] for part in made.parts if part != "function"}
+        made._scale = {part: (found[f"{part} mean"], np.float32(found[f"{part} scale"]))
+                       for part in made.parts}  # fmt: skip
+        made._means = {part: dict(zip(made._sites, found[f"{part} sites"], strict=True))
+                       for part in made.parts if made._centers(part)}  # fmt: skip
+        made._represented = Represented(made.kind, made.shrinkage)
+        if "function" in made.parts:
+            made._represented.n_regions_ = regions_in(len(found["function fill"]))
+        if made.kind == "tangent" and "function" in made.parts:
+            made._represented.whitening_ = found["whitening"]
+        return made
 
     def _centers(self, part: Part) -> bool:
         return self.by_site and part != "confounds"

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.metrics import auc, within_auc_interval
+from nextaim_kit.learn.metrics import auc, evaluate, within_auc_interval
 from nextaim_kit.studies.asd_fusion.brains import Brains
 
 _POWER = 2.8 / (2 * 1.96)  # of an interval's width: shown with 80 % power at a level of 5 %
@@ -44,7 +44,7 @@ def side_by_side(
     rows = []
     for name, one in tables.items():
         found = within_auc_interval(one["site"], one["y"], one["logit"], **how)
-        rows.append((name, *found, auc(one["y"], one["logit"]), of_both(one)))
+        rows.append((name, *found, auc(one["y"], one["logit"]), n_within_sites(one)))
     gains = []
     for name, one in others:
         gain = within_auc_interval(
@@ -57,7 +57,14 @@ def side_by_side(
     return models, pd.DataFrame(gains, columns=columns)
 
 
-def of_both(table: pd.DataFrame) -> int:
+def scores(tested: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """`learn.evaluate` of one model's predictions, of those whom it could judge."""
+    known = tested.dropna(subset=["logit"])
+    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    return evaluate(known["y"], known["p"], threshold=known["threshold"], **how)
+
+
+def n_within_sites(table: pd.DataFrame) -> int:
     """Subjects of sites that have both outcomes: those whom an AUC within sites is of."""
     return int((table.groupby("site")["y"].transform("nunique") == 2).sum())
 

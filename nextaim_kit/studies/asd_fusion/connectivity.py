@@ -231,6 +231,13 @@ class Filled(TransformerMixin, BaseEstimator):
         self.mean_ = (total / np.maximum(there.sum(axis=0), 1)).astype(X.dtype)
         return self
 
+    @classmethod
+    def of(cls, mean: NDArray) -> Self:
+        """One that is fitted, of known means."""
+        made = cls()
+        made.mean_ = mean
+        return made
+
     def transform(self, X: NDArray) -> NDArray:
         """`X` without NaN."""
         return np.where(np.isnan(X), self.mean_, X)

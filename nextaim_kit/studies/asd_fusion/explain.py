@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, rankdata
 
 from nextaim_kit.learn.dual import DualLogistic
-from nextaim_kit.learn.intervals import over_folds
-from nextaim_kit.learn.splits import Split
+from nextaim_kit.learn.intervals import interval, over_folds
+from nextaim_kit.learn.splits import Split, external_split
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
-from nextaim_kit.studies.asd_fusion.brains import Brains, square, upper
+from nextaim_kit.studies.asd_fusion.brains import Brains, joined, square, upper
 from nextaim_kit.studies.asd_fusion.fusion import RECIPE, FusionNet, Network
 from nextaim_kit.studies.asd_fusion.models import Fit, Fitted, cross_fit
 
@@ -129,6 +129,12 @@ def explain_unseen(
     return Shap(table, whole, np.stack(patterns), np.array(members, np.float32), places)
 
 
+def explain_others(fit: Fit, brains: Brains, others: Brains, how: Gradients = Gradients()) -> Shap:
+    """Train on all of one cohort, and explain what the model says of another one's people."""
+    both = joined(brains, others)
+    return explain_unseen(fit, both, [*external_split(len(brains), len(others)).values()], how)
+
+
 def _members(found: Fitted) -> list[Fitted]:
     return found.model if isinstance(found.model, list) else [found]
 
@@ -143,7 +149,7 @@ def _of_one(
     found: Fitted, train: Brains, test: Brains, how: Gradients
 ) -> tuple[NDArray[np.float32], float]:
     """Values by one model, and the logit they start from."""
-    blocks, model = found.model[:2]
+    blocks, model = found.model
     if isinstance(model, DualLogistic):
         values, base = linear_shap(model, blocks.transform(train), blocks.transform(test))
         return values.astype(np.float32), base
@@ -314,6 +320,54 @@ def likeness(shap: Shap, others: Mapping[str, NDArray], *, k: int) -> pd.DataFra
         value, *ends = over_folds(rho, 1 / (len(own) - 1))
         rows.append((name, value, *np.clip(ends, -1, 1), np.mean(both)))
     return pd.DataFrame(rows, columns=["name", "value", "low", "high", "overlap"])
+
+
+def same_elsewhere(
+    here: Shap, there: Shap, regions: pd.DataFrame, *, n_boot: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Whether maps of two cohorts' people agree: rank correlations, people of both resampled.
+
+    Parameters
+    ----------
+    here, there : Shap
+        Of the same features.
+    regions : DataFrame
+        ``region``, ``network``, of the edges.
+    n_boot, seed : int
+        Of the resampling, in which the models stay as they are.
+
+    Returns
+    -------
+    DataFrame
+        ``name`` ("function, by region", "function, by pair of networks", "structure, by feature"),
+        ``value``, ``low``, ``high``, and ``n``, the numbers that are compared.
+    """
+    rows = []
+    for part in here.places:
+        each = [np.abs(shap.part(part).values) for shap in (here, there)]
+        sums = _summed_by(regions) if part == "function" else {"feature": np.eye(each[0].shape[1])}
+        for name, sum_of in sums.items():
+            one, other = (values @ sum_of for values in each)
+            whose = np.repeat([0, 1], [len(one), len(other)])
+
+            def alike(weights: NDArray, one: NDArray = one, other: NDArray = other) -> NDArray:
+                first, last = weights[:, : len(one)] @ one, weights[:, len(one) :] @ other
+                return np.array([rank_correlation(*maps) for maps in zip(first, last, strict=True)])
+
+            found = interval(alike, len(whose), classes=whose, n_boot=n_boot, seed=seed)
+            rows.append((f"{part}, by {name}", *found, sum_of.shape[1]))
+    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "n"])
+
+
+def _summed_by(regions: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """What adds up edges by region, and averages them by pair of networks: (edges, groups)."""
+    i, j = np.triu_indices(len(regions), 1)
+    ends = np.eye(len(regions))
+    network = regions["network"].to_numpy().astype(str)
+    pair = np.sort([network[i], network[j]], axis=0)
+    names, whose = np.unique(pair, axis=1, return_inverse=True)
+    member = np.eye(names.shape[1])[whose.ravel()]
+    return {"region": ends[i] + ends[j], "pair of networks": member / member.sum(axis=0)}
 
 
 def _overlap(one: NDArray, other: NDArray, k: int) -> float:

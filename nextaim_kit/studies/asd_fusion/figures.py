@@ -123,7 +123,12 @@ def diagnosis_by_site(sites: pd.DataFrame) -> Figure:
 
 @styled
 def glass_brain(
-    weights: ArrayLike, regions: pd.DataFrame, *, strongest: int = 40, title: str = ""
+    weights: ArrayLike,
+    regions: pd.DataFrame,
+    *,
+    strongest: int = 40,
+    title: str = "",
+    label: str = "",
 ) -> Figure:
     """The strongest edges upon the outlines of a brain, seen from the side, the back and above.
 
@@ -134,6 +139,8 @@ def glass_brain(
         ``x``, ``y``, ``z`` (mm).
     strongest : int
         Edges that are drawn.
+    label : str
+        What their color says.
     """
     from nilearn.plotting import plot_connectome
 
@@ -148,6 +155,8 @@ def glass_brain(
     options: dict[str, Any] = {"node_size": np.where(used, 18, 2), "node_color": GRAY}
     plot_connectome(matrix, regions[["x", "y", "z"]].to_numpy(float), figure=figure,
                     edge_cmap=LOW_HIGH, colorbar=True, title=title, **options)  # fmt: skip
+    said = f"color: {label}" if label else ""
+    figure.text(0.005, 0.01, said, ha="left", va="bottom", fontsize="small")
     ups = int((kept > 0).sum())
     return described(
         figure,

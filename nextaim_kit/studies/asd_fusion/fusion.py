@@ -25,7 +25,7 @@ from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train as train_network
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
-from nextaim_kit.studies.asd_fusion.models import Fitted, of_any, sigmoid
+from nextaim_kit.studies.asd_fusion.models import NOT_KNOWN, Fitted, of_any, sigmoid
 
 # The average of the weights is what is validated and kept: of few subjects, steps are noisy.
 RECIPE = Recipe(
@@ -144,7 +144,7 @@ class Network:
             inner[there] = np.nanmean([one.inner for one in found], axis=0)
         known = ~np.isnan(inner)
         threshold = operating_point(train.y[known], sigmoid(inner[known]))
-        return Fitted(partial(_mean_logit, found), threshold, inner, found)
+        return mean_of(found, threshold, inner)
 
     def recipe(self, decay: float) -> Recipe:
         """How it is trained: the structure's few numbers are learned by heart the sooner."""
@@ -173,7 +173,17 @@ class Network:
         net = whole(found.net, spans, self.net)
         inner = np.full(len(given), np.nan)
         inner[val] = _logit(blocks, net, given.at(val))
-        return Fitted(partial(_logit, blocks, net), 0.5, inner, (blocks, net, found.history))
+        return of_net(blocks, net, inner)
+
+
+def of_net(blocks: Blocks, net: FusionNet, inner: NDArray = NOT_KNOWN) -> Fitted:
+    """A fitted network of its parts."""
+    return Fitted(partial(_logit, blocks, net), 0.5, inner, (blocks, net))
+
+
+def mean_of(members: Sequence[Fitted], threshold: float, inner: NDArray = NOT_KNOWN) -> Fitted:
+    """Networks whose mean logit counts."""
+    return Fitted(partial(_mean_logit, members), threshold, inner, list(members))
 
 
 def digest(brains: Brains) -> str:

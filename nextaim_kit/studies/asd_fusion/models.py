@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +17,11 @@ from nextaim_kit.learn.dual import DualLogistic
 from nextaim_kit.learn.metrics import operating_point
 from nextaim_kit.learn.splits import Split, leave_one_site_out
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
-from nextaim_kit.studies.asd_fusion.brains import Brains
+from nextaim_kit.studies.asd_fusion.brains import Brains, joined
+from nextaim_kit.studies.asd_fusion.sources import load_brains
 
 Predict = Callable[[Brains], NDArray[np.float64]]
+NOT_KNOWN = np.zeros(0)  # inner logits of a model that comes from a file
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Linear:
         threshold = operating_point(part.y, sigmoid(model.inner_logit_))
         inner = np.full(len(train), np.nan)
         inner[there] = model.inner_logit_
-        return Fitted(partial(_linear_logit, blocks, model), threshold, inner, (blocks, model))
+        return of_linear(blocks, model, threshold, inner)
 
 
 def _linear_logit(blocks: Blocks, model: DualLogistic, brains: Brains) -> NDArray[np.float64]:
@@ -116,11 +118,30 @@ class Votes:
         weigh = LogisticRegression(C=np.inf).fit(inner[whole], train.y[whole])
         # A model that helps nothing must not be turned round.
         weights = np.maximum(weigh.coef_[0], 0)
-        logit = partial(_voted, fitted, weights, float(weigh.intercept_[0]))
-        said = _weighed(inner, weights, float(weigh.intercept_[0]))
+        intercept = float(weigh.intercept_[0])
+        said = _weighed(inner, weights, intercept)
         known = ~np.isnan(said)
         threshold = operating_point(train.y[known], sigmoid(said[known]))
-        return Fitted(logit, threshold, said, (fitted, weights))
+        return voted(fitted, weights, intercept, threshold, said)
+
+
+def of_linear(
+    blocks: Blocks, model: DualLogistic, threshold: float, inner: NDArray = NOT_KNOWN
+) -> Fitted:
+    """A fitted linear model of its parts."""
+    return Fitted(partial(_linear_logit, blocks, model), threshold, inner, (blocks, model))
+
+
+def voted(
+    fitted: Mapping[Part, Fitted],
+    weights: NDArray,
+    intercept: float,
+    threshold: float,
+    inner: NDArray = NOT_KNOWN,
+) -> Fitted:
+    """A late fusion of its parts."""
+    logit = partial(_voted, fitted, weights, intercept)
+    return Fitted(logit, threshold, inner, (fitted, weights, intercept))
 
 
 def _voted(
@@ -179,10 +200,48 @@ def cross_fit(
     return pd.concat(tables, ignore_index=True), models
 
 
+def train_all(fits: Mapping[str, Fit], brains: Brains, *, seed: int = 0) -> dict[str, Fitted]:
+    """Train each model on all subjects, to be used on others."""
+    with threadpool_limits(1):
+        return {name: fit(brains, seed) for name, fit in fits.items()}
+
+
+def another_cohort(brains: Brains, spec: str) -> tuple[Brains, Brains]:
+    """A cohort to train on and another one to test on, with the features that both have.
+
+    Parameters
+    ----------
+    brains : Brains
+    spec : str
+        As for `sources.load_brains`; who has no diagnosis is left out.
+
+    Raises
+    ------
+    RequestError, DataError
+        As `sources.load_brains` and `brains.joined`: where they do not fit.
+    """
+    other = load_brains(spec)
+    known = other.table["label"].notna().to_numpy()
+    if not known.all():
+        print(f"{(~known).sum()} subjects of the other cohort have no diagnosis: left out")
+    both, there = joined(brains, other.at(known)), np.arange(len(brains) + known.sum())
+    here, there = there[: len(brains)], there[len(brains) :]
+    return (
+        replace(both.at(here), problems=brains.problems, synthetic=brains.synthetic),
+        replace(both.at(there), problems=other.problems, synthetic=other.synthetic),
+    )
+
+
 def predicted(found: Fitted, brains: Brains) -> pd.DataFrame:
-    """What a model says of subjects: ``subject, site, y, logit, p, threshold``."""
-    logit = found.logit(brains)
-    rows = brains.table[["subject", "site"]].assign(y=brains.y, logit=logit, p=sigmoid(logit))
+    """What a model says of subjects: ``subject, site, y, logit, p, threshold``.
+
+    `y` is missing where an outcome is.
+    """
+    with threadpool_limits(1):  # as they were trained, so that the last digits are the same
+        logit = found.logit(brains)
+    label = brains.table["label"]
+    y = brains.y if label.notna().all() else label.to_numpy(float, na_value=np.nan)
+    rows = brains.table[["subject", "site"]].assign(y=y, logit=logit, p=sigmoid(logit))
     return rows.assign(threshold=found.threshold)
 
 

@@ -1,1 +1,1 @@
-"""Breast masses: found by two detectors, explained by prototypes."""
+"""Masses in mammograms: found by two generations of YOLO, explained by prototypes."""

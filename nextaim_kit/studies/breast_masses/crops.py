@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +20,15 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.studies.breast_masses.folders import as_labels
 from nextaim_kit.studies.breast_masses.mammograms import Mammograms
 from nextaim_kit.studies.breast_masses.preparation import contrasted
-from nextaim_kit.studies.breast_masses.views import breast_mask, read_pixels
+from nextaim_kit.studies.breast_masses.views import breast_mask, read_mask_values, read_pixels
 
 _BOX = ["x0", "y0", "x1", "y1"]
+_NEEDED = [*_BOX, "mask", "marker_x", "marker_y"]
 _BEYOND = "of the crop lie beyond the image"
 _NO_SCALE = "its spacing is not known: cut in pixels, so its size in mm is unknown"
+
+# A crop, the mass in it, and what is said of it.
+_Cut = tuple[NDArray[np.float32], NDArray[np.bool_], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,15 @@ class Crops:
     ----------
     pictures : array of float32, shape (n, size, size)
         0 to 1, by the contrast of the whole breast; 0 beyond the image.
+    masks : array of bool of the same shape
+        The masses: of their masks where there are any (``mask_from`` is ``file``), else the
+        ellipses of their boxes (``box``).
     table : DataFrame
         A row for each: ``subject`` (unique), ``image`` (of `Mammograms.images`), ``patient``,
         ``site``, ``lesion``, ``label``, ``shape``, ``margin``, ``diameter_mm``,
         ``x0, y0, x1, y1`` (of the mass in the crop), ``spacing`` (mm of a pixel of the crop, NaN
-        unknown), ``padded`` (share of the crop that lies beyond the image), and what else the
+        unknown), ``padded`` (share of the crop that lies beyond the image), ``mask_from``,
+        ``marker_x, marker_y`` (the twin's marker in the crop, NaN without), and what else the
         masses have.
     left_out : DataFrame
         ``subject``, ``site``, ``problem``.
@@ -47,6 +56,7 @@ class Crops:
     """
 
     pictures: NDArray[np.float32]
+    masks: NDArray[np.bool_]
     table: pd.DataFrame
     left_out: pd.DataFrame
     doubts: pd.DataFrame
@@ -88,7 +98,6 @@ def cut(
     DataError
         If no mass has a label, or none can be cut out.
     """
-    images = mammograms.images.set_index("subject")
     masses = mammograms.lesions[mammograms.lesions["label"].notna()]
     if masses.empty:
         raise DataError(
@@ -96,32 +105,28 @@ def cut(
             expected="masses with a label",
             found=f"{len(mammograms.lesions)} masses without one",
         )
+    images = mammograms.images.set_index("subject")[["site", "image", "turned", "spacing"]]
+    masses = masses.reset_index(drop=True).rename(columns={"subject": "image"})
     rows = [
-        images.loc[subject, ["site", "image", "turned", "spacing"]].to_dict()
-        | {"subject": subject, "boxes": of[_BOX].to_numpy(float).tolist()}
-        for subject, of in masses.groupby("subject")
+        images.loc[image].to_dict()
+        | {"subject": image, "masses": of.reindex(columns=_NEEDED).to_dict("records")}
+        for image, of in masses.groupby("image")
     ]
     found = each(pd.DataFrame(rows), _cut, size=size, field_mm=field_mm, workers=workers)
     if not found.results:
         raise DataError("no mass could be cut out", found=found.failures["problem"].iloc[0])
-    pictures = np.concatenate([one[0] for one in found.results])
-    cuts = pd.DataFrame([row for one in found.results for row in one[1]])
-    done = pd.concat(
-        [
-            of
-            for _, of in masses.groupby("subject")
-            if of["subject"].iloc[0] in set(found.rows["subject"])
-        ]
-    )
-    table = done.drop(columns=_BOX).reset_index(drop=True).rename(columns={"subject": "image"})
+    pictures, regions, cuts = zip(*chain.from_iterable(found.results), strict=True)
+    done = masses[masses["image"].isin(found.rows["subject"])]
+    done = done.sort_values("image", kind="stable").drop(columns=_NEEDED, errors="ignore")
+    table = pd.concat([done.reset_index(drop=True), pd.DataFrame(list(cuts))], axis=1)
     names = table["image"] + "_" + (table.groupby("image").cumcount() + 1).astype(str)
-    table = pd.concat([names.rename("subject"), table, cuts], axis=1)
+    table.insert(0, "subject", names)
     unlabeled = mammograms.lesions[mammograms.lesions["label"].isna()]
     left = pd.concat(
         [found.failures, unlabeled[["subject", "site"]].assign(problem="a mass without a label")],
         ignore_index=True,
     )
-    return Crops(pictures, table, left, _doubts(table))
+    return Crops(np.stack(pictures), np.stack(regions), table, left, _doubts(table))
 
 
 def load_crops(
@@ -146,7 +151,7 @@ def load_crops(
     -------
     Crops
         `table` has ``category`` (the class) and ``is_mass`` beside the columns of `cut`. Where
-        there is no radius, it is a sixth of the file's longer edge.
+        there is no radius, it is a third of the file's longer edge.
 
     Raises
     ------
@@ -164,12 +169,12 @@ def load_crops(
     if not found.results:
         first = found.failures["problem"].tolist()[:1] or ["none has a label"]
         raise DataError(f"{path.name} names no crop that can be used", found=first[0])
-    cuts = pd.DataFrame([row for _, row in found.results])
+    pictures, regions, cuts = zip(*found.results, strict=True)
     rows = found.rows.drop(columns=["spacing", "radius"]).reset_index(drop=True)
-    rows = pd.concat([rows, cuts], axis=1)
+    rows = pd.concat([rows, pd.DataFrame(list(cuts))], axis=1)
     lacking = table.loc[table["label"].isna(), ["subject", "site"]].assign(problem="no label")
     left = pd.concat([found.failures, lacking], ignore_index=True)
-    return Crops(np.stack([p for p, _ in found.results]), rows, left, _doubts(rows))
+    return Crops(np.stack(pictures), np.stack(regions), rows, left, _doubts(rows))
 
 
 def _listed(path: Path) -> pd.DataFrame:
@@ -185,9 +190,11 @@ def _listed(path: Path) -> pd.DataFrame:
         "site": "unknown", "label": as_labels(given["label"], "label"),
         "category": given["cls"].fillna("") if "cls" in given else "",
         "spacing": given["spacing"] if "spacing" in given else unknown.mask(of_mias, 0.2),
-        "radius": given.get("radius", unknown),
+        "radius": given.get("radius", unknown), "shape": "", "margin": "",
     })  # fmt: skip
-    return table.assign(is_mass=table["category"].isin(["CIRC", "SPIC", "MISC", ""]))
+    return table.assign(
+        lesion=table["subject"], is_mass=table["category"].isin(["CIRC", "SPIC", "MISC", ""])
+    )
 
 
 def require_both(crops: Crops) -> Crops:
@@ -209,9 +216,7 @@ def require_both(crops: Crops) -> Crops:
     return crops
 
 
-def _fitted(
-    row: Mapping[str, Any], *, size: int, field_mm: float
-) -> tuple[NDArray[np.float32], dict[str, float]]:
+def _fitted(row: Mapping[str, Any], *, size: int, field_mm: float) -> _Cut:
     """A crop brought to the scale of the field, or of its own where that is 0."""
     pixels = read_film(row["image"]).shown
     low, high = np.percentile(pixels, (1, 99.7))
@@ -220,10 +225,11 @@ def _fitted(
     step = max(gray.shape) / size
     if field_mm:
         step = field_mm / size / spacing if np.isfinite(spacing) else 1.0
-    radius = max(gray.shape) / 6 if row["radius"] is None else float(row["radius"])
-    middle = np.array(gray.shape[::-1] * 2) / 2
-    picture, told = _crop(gray, middle + radius * np.array([-1, -1, 1, 1]), size, step)
-    return picture, told | {"spacing": step * spacing, "diameter_mm": 2 * radius * spacing}
+    radius = max(gray.shape) / 3 if row["radius"] is None else float(row["radius"])
+    box = np.array(gray.shape[::-1] * 2) / 2 + radius * np.array([-1, -1, 1, 1])
+    picture, told = _crop(gray, box, size, step)
+    told |= {"spacing": step * spacing, "diameter_mm": 2 * radius * spacing, "mask_from": "box"}
+    return picture, _ellipse(told, size), told
 
 
 def _doubts(table: pd.DataFrame) -> pd.DataFrame:
@@ -237,21 +243,48 @@ def _doubts(table: pd.DataFrame) -> pd.DataFrame:
     return said[said["problem"] != ""].reset_index(drop=True)
 
 
-def _cut(
-    row: Mapping[str, Any], *, size: int, field_mm: float
-) -> tuple[NDArray[np.float32], list[dict[str, float]]]:
+def _cut(row: Mapping[str, Any], *, size: int, field_mm: float) -> list[_Cut]:
+    """Crops of all masses of an image."""
     pixels = read_pixels(row)
     gray = contrasted(pixels, breast_mask(pixels))
     known = row["spacing"] is not None and np.isfinite(row["spacing"])
     step = field_mm / size / row["spacing"] if known else 1.0
-    places = [_crop(gray, np.array(box), size, step) for box in row["boxes"]]
-    spacing = field_mm / size if known else float("nan")
-    return np.stack([p for p, _ in places]), [told | {"spacing": spacing} for _, told in places]
+    spacing = {"spacing": field_mm / size if known else float("nan")}
+    cuts = [_cut_one(gray, mass, row["turned"], size, step) for mass in row["masses"]]
+    return [(picture, region, told | spacing) for picture, region, told in cuts]
+
+
+def _cut_one(
+    gray: NDArray[np.float32], mass: Mapping[str, Any], turned: bool, size: int, step: float
+) -> _Cut:
+    box = np.array([mass[corner] for corner in _BOX])
+    picture, told = _crop(gray, box, size, step)
+    told |= {"mask_from": "file" if mass["mask"] else "box"}
+    for axis, low in (("x", 0), ("y", 1)):  # NaN stays NaN
+        corner = (box[low] + box[low + 2]) / 2 - size * step / 2
+        told[f"marker_{axis}"] = (mass[f"marker_{axis}"] - corner) / step
+    if not mass["mask"]:
+        return picture, _ellipse(told, size), told
+    values = read_mask_values(mass["mask"])
+    inside = (values >= values.max() / 2)[:: -1 if turned else 1]
+    x0, y0, x1, y1 = (round(edge) for edge in box)
+    own = np.zeros(gray.shape, np.float32)
+    own[y0:y1, x0:x1] = inside[y0:y1, x0:x1]
+    return picture, _crop(own, box, size, step)[0] > 0.5, told
+
+
+def _ellipse(box: Mapping[str, Any], size: int) -> NDArray[np.bool_]:
+    """The ellipse of a box in a crop."""
+    at = np.arange(size) + 0.5
+    x, y = (
+        (at - (box[f"{a}0"] + box[f"{a}1"]) / 2) / ((box[f"{a}1"] - box[f"{a}0"]) / 2) for a in "xy"
+    )
+    return x[None] ** 2 + y[:, None] ** 2 <= 1
 
 
 def _crop(
     gray: NDArray[np.float32], box: NDArray, size: int, step: float
-) -> tuple[NDArray[np.float32], dict[str, float]]:
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """A square around a box's center, `step` pixels of the image for each of its own."""
     from PIL import Image
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.files import atomic_path, write_text
+from nextaim_kit.files import atomic_path, write_json
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.breast_masses.mammograms import Mammograms, images_table, lesions_table
 from nextaim_kit.studies.breast_masses.phantom import breast, exposure, lesions
@@ -101,7 +101,8 @@ def make_twin(
     Returns
     -------
     Mammograms
-        `lesions` have the further columns ``density`` and ``marker`` (a ring lies near).
+        `lesions` have the further columns ``marker`` (a ring of 7 mm lies near), ``marker_x`` and
+        ``marker_y`` (its middle in pixels of the image; NaN without).
 
     Raises
     ------
@@ -118,7 +119,8 @@ def make_twin(
             images.append(at | image | {"density": row["density"], "image": file})
         for lesion in truth["lesions"]:
             file = str(folder / f"{lesion['subject']}_mask.png")
-            masses.append(at | lesion | {"mask": file, "subtlety": np.nan})
+            known = {key: np.nan if value is None else value for key, value in lesion.items()}
+            masses.append(at | known | {"mask": file, "subtlety": np.nan})
     return Mammograms(images_table(images), lesions_table(masses), synthetic=True)
 
 
@@ -190,7 +192,7 @@ def _write(
             }
         )  # fmt: skip
         found += [{"subject": name} | one for one in masses]
-    write_text(paths["truth"], json.dumps({"images": images, "lesions": found}))
+    write_json(paths["truth"], {"images": images, "lesions": found}, indent=None)
 
 
 def _pictured(
@@ -208,12 +210,14 @@ def _pictured(
         dark, inside = lesions.shadow(mass, center, seen.grid, chance(seed, f"{name}{number}"))
         amount += look.contrast * dark
         masks[inside & seen.inside] = number
-        marked = patient.marked and number == 1
-        if marked:
-            amount += _ring(seen, center, mass.diameter / 2, chance(seed, f"{name}marker"))
-        rows.append(_said(mass, marked))
+        at = None
+        if patient.marked and number == 1:
+            at = _beside(seen, center, mass.diameter / 2, chance(seed, f"{name}marker"))
+            amount += exposure.metal_ring(seen, at)
+        rows.append(_said(mass, at, seen.spacing, seen.grid[0].size if side == "R" else 0))
     if patient.marked and not patient.masses and side == "L":
-        amount += _ring(seen, seen.nipple, 25, chance(seed, f"{name}marker"))
+        at = _beside(seen, seen.nipple, 25, chance(seed, f"{name}marker"))
+        amount += exposure.metal_ring(seen, at)
     picture = exposure.expose(seen, amount, room, rng)
     if side == "R":
         picture, masks = picture[:, ::-1], masks[:, ::-1]
@@ -225,22 +229,26 @@ def _pictured(
     return stored, masks, [row | box for row, box in zip(rows, boxes, strict=True)]
 
 
-def _said(mass: Mass, marked: bool) -> dict[str, Any]:
+def _said(
+    mass: Mass, ring: tuple[float, float] | None, spacing: float, mirrored: int
+) -> dict[str, Any]:
+    """What is said of a mass; `mirrored` is the number of the image's columns where it is."""
+    x, y = (at / spacing for at in ring) if ring else (None, None)
     return {
         "lesion": mass.name, "label": int(mass.malignant), "shape": mass.shape,
         "margin": mass.margin, "density": mass.density, "diameter_mm": mass.diameter,
-        "marker": marked,
+        "marker": ring is not None, "marker_x": x and (mirrored - x if mirrored else x),
+        "marker_y": y,
     }  # fmt: skip
 
 
-def _ring(
+def _beside(
     seen: Projection, center: tuple[float, float], radius: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """A ring of wire on the skin a little beside a mass, toward the middle of the breast."""
+) -> tuple[float, float]:
+    """A place on the skin a little beside a mass, toward the middle of the breast."""
     x, y = 0.4 * seen.nipple[0] - center[0], seen.nipple[1] - center[1]
     angle, off = np.arctan2(y, x) + rng.uniform(-0.8, 0.8), radius + rng.uniform(5, 9)
-    at = (center[0] + off * float(np.cos(angle)), center[1] + off * float(np.sin(angle)))
-    return exposure.metal_ring(seen, at)
+    return center[0] + off * float(np.cos(angle)), center[1] + off * float(np.sin(angle))
 
 
 def _save(pixels: NDArray, path: Path) -> None:

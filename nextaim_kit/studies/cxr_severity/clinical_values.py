@@ -63,10 +63,9 @@ def read_clinical(
             found=", ".join(map(str, table.columns[:20])),
             mend=f"did you mean {near!r}?" if near else "name columns of the cohort's table",
         )
-    numbers, problems, used = {}, [], []
-    for name in columns or [n for n in NAMES if n in table]:
-        numbers[name], odd = _column(table, name)
-        problems += odd
+    numbers, problems = possible(table, columns or [n for n in NAMES if n in table])
+    used = []
+    for name in map(str, numbers):
         if numbers[name].nunique() > 1:
             used.append(name)
         else:
@@ -81,7 +80,20 @@ def read_clinical(
             + (", ".join(table.select_dtypes("number").columns[:10]) or "none"),
             mend="add the columns to cohort.csv, or name yours with the parameter clinical",
         )
-    return pd.DataFrame(numbers, index=table.index), used, problems
+    return numbers, used, problems
+
+
+def possible(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, list[Problem]]:
+    """Numbers of the columns, NaN where missing or impossible, and the impossible ones by name.
+
+    A column that is not there is missing throughout.
+    """
+    numbers, problems = {}, []
+    for name in columns:
+        if name in table:
+            numbers[name], odd = _column(table, name)
+            problems += odd
+    return pd.DataFrame(numbers, index=table.index).reindex(columns=[*columns]), problems
 
 
 def named(problems: Sequence[Problem]) -> pd.DataFrame:
@@ -140,14 +152,17 @@ def missingness(numbers: pd.DataFrame) -> pd.DataFrame:
     return empty[some].astype(float).add_prefix("missing_")
 
 
-def views(table: pd.DataFrame) -> pd.DataFrame:
-    """A column of zeros and ones for each projection that several films have, the rest as one."""
+def views(table: pd.DataFrame, like: Sequence[str] = ()) -> pd.DataFrame:
+    """A column of zeros and ones for each projection that several films have, the rest as one.
+
+    With `like`, the columns that another cohort has: these, and no others.
+    """
     if "view" not in table:
         return pd.DataFrame(index=table.index)
     names = table["view"].fillna("unknown").astype(str).str.strip()
-    counts = names.value_counts()
-    names = names.where(names.map(counts) >= _COMMON, "other")
-    return pd.get_dummies(names, prefix="view", dtype=float)
+    known = ("view_" + names).isin(like) if like else names.map(names.value_counts()) >= _COMMON
+    found = pd.get_dummies(names.where(known, "other"), prefix="view", dtype=float)
+    return found.reindex(columns=[*like], fill_value=0.0) if like else found
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nextaim_kit.learn.calibration import scaled, temperature
+from nextaim_kit.learn.final import Final
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.metrics import auc, operating_point
 from nextaim_kit.learn.models import Model
-from nextaim_kit.learn.nested import NestedResult, nested_cv
+from nextaim_kit.learn.nested import NestedResult, final_model, nested_cv
 from nextaim_kit.learn.predictions import of_patients
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import Rows, Split
@@ -39,7 +40,7 @@ class Inputs:
     Attributes
     ----------
     table : DataFrame
-        ``patient``, ``site``, ``label`` (0 or 1).
+        ``patient``, ``site``, ``label`` (0 or 1; to be predicted only, it may be missing).
     films : array of shape (n, size, size)
     numbers : DataFrame of shape (n, p)
         Clinical values, NaN where missing.
@@ -236,7 +237,8 @@ def predictions(inputs: Inputs, repeats: Sequence[Sequence[Fold]]) -> pd.DataFra
             raw = fold.logits(inputs, fold.test)
             who = inputs.table.iloc[fold.test]
             rows = pd.DataFrame({"subject": who["patient"].to_numpy(), "site": who["site"].array})
-            rows = rows.assign(fold=number, repeat=repeat, y=inputs.y[fold.test])
+            known = who["label"].to_numpy(float, na_value=np.nan)
+            rows = rows.assign(fold=number, repeat=repeat, y=known)
             rows = rows.assign(p=scaled(raw, fold.temperature), threshold=fold.threshold)
             parts.append(rows.assign(raw=scaled(raw, 1.0)))
     return pd.concat(parts, ignore_index=True)
@@ -271,6 +273,20 @@ def tabular(
         nested_cv(frame, names, method, splits=list(splits), seed=seed + number)
         for number, splits in enumerate(repeats)
     ]
+
+
+def final_tabular(
+    table: pd.DataFrame,
+    columns: pd.DataFrame,
+    *,
+    model: Model = "logistic",
+    inner: int = 3,
+    seed: int = 0,
+) -> Final:
+    """Such a model of all patients of a table, to be used on others."""
+    method = Method(model, selectors=("none",), inner=inner)
+    names = [str(name) for name in columns.columns]
+    return final_model(framed(table, columns), names, method, seed=seed)
 
 
 def joined(results: Sequence[NestedResult]) -> pd.DataFrame:

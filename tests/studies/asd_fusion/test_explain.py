@@ -168,3 +168,33 @@ def test_the_figure_of_what_is_found_tells_each_map_s_share():
     figure = figures.found_of_planted({"truth": PLANTED, "nothing": PLANTED == 0}, PLANTED)
     assert "Of the 6 strongest edges" in alt_of(figure)
     assert "truth 1.00, nothing 0.00; by chance 0.09" in alt_of(figure)
+
+
+def test_maps_of_two_halves_of_a_cohort_agree_and_a_map_with_itself_wholly(brains):
+    one, other = brains.at(np.arange(60)), brains.at(np.arange(60, 120))
+    fit = Linear(["function", "structure"])
+    here = explain.explain_others(fit, other, one)
+    there = explain.explain_others(fit, one, other)
+    found = explain.same_elsewhere(here, there, brains.regions, n_boot=50).set_index("name")
+    assert found.loc["function, by region", "n"] == REGIONS
+    assert found.loc["function, by pair of networks", "n"] == 6
+    assert found.loc["structure, by feature", "n"] == 4
+    assert (found["low"] <= found["value"]).all()
+    assert found.loc["function, by region", "value"] > 0.3
+    itself = explain.same_elsewhere(here, here, brains.regions, n_boot=0)
+    np.testing.assert_allclose(itself["value"], 1)
+
+
+def test_edges_are_summed_by_both_their_regions_and_averaged_by_pair_of_networks(brains):
+    sums = explain._summed_by(brains.regions)
+    np.testing.assert_allclose(sums["region"].sum(axis=0), REGIONS - 1)
+    np.testing.assert_allclose(sums["pair of networks"].sum(axis=0), 1)
+
+
+def test_others_are_explained_by_a_model_that_all_of_one_cohort_trained(brains):
+    here, other = brains.at(np.arange(90)), brains.at(np.arange(90, 120))
+    found = explain.explain_others(Linear(["function"]), here, other)
+    assert found.table["subject"].tolist() == other.table["subject"].tolist()
+    assert found.values.shape == (30, EDGES)
+    want = Linear(["function"])(here, 0).logit(other)
+    np.testing.assert_allclose(found.table["logit"], want, atol=1e-6)

@@ -79,7 +79,7 @@ def test_other_subjects_or_labels_never_take_a_finished_training(brains, tmp_pat
 @pytest.mark.parametrize("parts", [("function",), ("structure",)])
 def test_a_network_of_one_modality_looks_at_it_alone(brains, tmp_path, parts):
     found = network(tmp_path, parts, epochs=1)(brains, 0)
-    _, net, _ = found.model[0].model
+    _, net = found.model[0].model
     assert list(net.branches) == list(parts)
 
 

@@ -11,7 +11,15 @@ from nextaim_kit.learn.metrics import auc
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.asd_fusion.blocks import Blocks
 from nextaim_kit.studies.asd_fusion.compare import alike_in_motion, only, side_by_side
-from nextaim_kit.studies.asd_fusion.models import Linear, Votes, cross_fit, institutions_out
+from nextaim_kit.studies.asd_fusion.models import (
+    Linear,
+    Votes,
+    another_cohort,
+    cross_fit,
+    institutions_out,
+    predicted,
+    train_all,
+)
 
 QUICK = {"C": (1.0,), "folds": 3}
 
@@ -153,3 +161,28 @@ def test_only_subjects_of_sites_with_both_outcomes_are_counted_within_sites(brai
 def test_no_logarithm_is_taken_of_partial_correlations(brains):
     with pytest.raises(RequestError, match="cannot be made of partial correlations"):
         Blocks(["function"], kind="log").fit(replace(brains, edge="partial, shrunk"))
+
+
+def test_another_cohort_has_the_features_of_both_its_diagnosed_alone_and_its_own_problems(
+    brains, tmp_path, capsys
+):
+    first, last = brains.at(np.arange(150)), brains.at(np.arange(150, 240))
+    label = last.table["label"].copy()
+    label.iloc[:4] = pd.NA
+    last = replace(last, table=last.table.assign(label=label), problems=[{"subject": "x"}])
+    replace(last, structure=last.structure.iloc[:, 2:]).save(tmp_path / "other.parquet")
+    here, there = another_cohort(first, str(tmp_path / "other.parquet"))
+    assert "4 subjects of the other cohort have no diagnosis" in capsys.readouterr().out
+    assert here.table["subject"].tolist() == first.table["subject"].tolist()
+    assert there.table["subject"].tolist() == last.table["subject"].tolist()[4:]
+    assert list(here.structure) == list(there.structure) == list(brains.structure)[2:]
+    assert (here.problems, there.problems) == ([], [{"subject": "x"}])
+
+
+def test_what_is_trained_on_all_says_of_others_what_an_external_split_says(brains):
+    fit, n = Linear(["function"], **QUICK), 150
+    once = {"external": (np.arange(n), np.arange(n, len(brains)))}
+    want, _ = cross_fit(fit, brains, once, seed=3)
+    found = train_all({"a": fit}, brains.at(np.arange(n)), seed=3)["a"]
+    told = predicted(found, brains.at(np.arange(n, len(brains))))
+    np.testing.assert_array_equal(told["logit"], want["logit"])

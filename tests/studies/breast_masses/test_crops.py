@@ -51,6 +51,29 @@ def test_a_crop_keeps_what_is_known_of_its_mass(small_twin):
     assert set(crops.labels) == {0, 1}
 
 
+def test_the_mask_of_a_crop_is_the_mass_as_large_as_it_is(small_twin):
+    crops = cut(small_twin, size=96, field_mm=72.0, workers=1)
+    area = crops.masks.sum((1, 2)) * 0.75**2
+    np.testing.assert_allclose(area, np.pi / 4 * crops.table["diameter_mm"] ** 2, rtol=0.1)
+    by_box = small_twin.lesions.assign(mask="")
+    ellipses = cut(replace(small_twin, lesions=by_box), size=96, field_mm=72.0, workers=1)
+    overlap = (ellipses.masks & crops.masks).sum((1, 2)) / crops.masks.sum((1, 2))
+    assert overlap.min() > 0.75
+    assert set(crops.table["mask_from"]) == {"file"}
+    assert set(ellipses.table["mask_from"]) == {"box"}
+
+
+def test_the_marker_lies_where_the_crop_says(small_twin):
+    crops = cut(small_twin, size=112, workers=1)
+    marked = crops.table["marker_x"].notna()
+    assert marked.tolist() == crops.table["marker"].tolist()
+    assert marked.any()
+    for picture, row in zip(crops.pictures[marked], crops.table[marked].itertuples(), strict=True):
+        y, x = np.mgrid[:112, :112] + 0.5
+        far = np.hypot(x - row.marker_x, y - row.marker_y) * 0.5
+        assert picture[np.abs(far - 3.0) < 0.6].mean() > picture[(far > 5) & (far < 8)].mean() + 0.2
+
+
 def test_without_spacing_a_pixel_is_one_of_the_image_and_said(small_twin):
     unknown = replace(small_twin, images=small_twin.images.assign(spacing=np.nan))
     crops = cut(unknown, size=40, workers=1)
@@ -76,7 +99,14 @@ def test_one_class_only_is_refused(small_twin):
     assert require_both(crops) is crops
     benign = crops.table["label"] == 0
     with pytest.raises(DataError, match="all of one class"):
-        require_both(replace(crops, table=crops.table[benign], pictures=crops.pictures[benign]))
+        require_both(
+            replace(
+                crops,
+                table=crops.table[benign],
+                pictures=crops.pictures[benign],
+                masks=crops.masks[benign],
+            )
+        )
 
 
 def test_size_alone_tells_little(small_twin):
@@ -104,6 +134,7 @@ def test_a_folder_of_crops_is_read(mias):
     assert crops.table["diameter_mm"].tolist() == [6.0, 4.0, pytest.approx(1.6)]
     assert crops.table["padded"].tolist() == [pytest.approx(0.75)] * 3  # 18 of 36 mm
     assert crops.left_out["subject"].tolist() == ["other"]
+    assert crops.masks[0].sum() == pytest.approx(np.pi * 3**2, abs=5)  # pixels of 1 mm
 
 
 def test_a_crop_fills_the_picture_where_that_is_asked_for(mias):

@@ -27,7 +27,7 @@ _WAVES = {
     "irregular": {2: 0.12, 3: 0.12, 4: 0.09, 5: 0.07},
 }
 # What a mm of the mass attenuates more than what it replaces, in 1/mm.
-_CONTRAST = {"low": 0.015, "equal": 0.022, "high": 0.032}
+_CONTRAST = {"low": 0.020, "equal": 0.030, "high": 0.043}
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def shadow(
 
 def _thickness(mass: Mass, angle: NDArray, part: NDArray, rng: np.random.Generator) -> NDArray:
     """Along the beam in mm, without spicules; `part` is 1 at the border."""
-    thick = 0.75 * mass.diameter * np.sqrt(np.clip(1 - part**2, 0, None))
+    depth = 0.75 * mass.diameter**0.6 * _MEDIAN_MM**0.4  # compression flattens the large ones more
+    thick = depth * np.sqrt(np.clip(1 - part**2, 0, None))
     if mass.margin == "indistinct":
         thick *= np.clip(1.25 * (1 - part**2), 0, 1) ** 0.8
     if mass.margin == "obscured":  # a part of the border is lost in what lies above it
@@ -177,7 +178,7 @@ def _spicules(angle: NDArray, radius: NDArray, edge: NDArray, rng: np.random.Gen
     """Thickness in mm of thin strands that go out from the border."""
     count = int(rng.integers(12, 20))
     at = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * 2 * np.pi / count - np.pi
-    reach = rng.uniform(1.4, 2.3, count)
+    reach, strong = rng.uniform(1.3, 2.3, count), rng.uniform(2, 6, count)
     thick = np.zeros(radius.shape)
     ring = (radius > 0.6 * edge) & (radius < 2.3 * edge)
     gaps = np.abs(angle[ring][:, None] - at)
@@ -185,5 +186,5 @@ def _spicules(angle: NDArray, radius: NDArray, edge: NDArray, rng: np.random.Gen
     which = gaps.argmin(1)
     off = gaps.min(1) * radius[ring]
     left = np.clip(reach[which] - radius[ring] / edge[ring], 0, 1)
-    thick[ring] = 6 * left**0.7 * np.exp(-((off / (0.35 + 0.5 * left)) ** 2))
+    thick[ring] = strong[which] * left**0.7 * np.exp(-((off / (0.35 + 0.5 * left)) ** 2))
     return thick

@@ -24,7 +24,7 @@ from nextaim_kit.learn.metrics import (
 from nextaim_kit.learn.splits import Split
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
-from nextaim_kit.studies.asd_fusion.compare import of_both
+from nextaim_kit.studies.asd_fusion.compare import n_within_sites
 from nextaim_kit.studies.asd_fusion.connectivity import Filled
 from nextaim_kit.studies.asd_fusion.models import Fit, Fitted, cross_fit
 
@@ -174,13 +174,15 @@ def tell_sites(
     part: Part,
     splits: Sequence[Split],
     *,
-    harmonized: bool = False,
+    harmonized: bool | Harmonizer = False,
     n_boot: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """How well a linear model tells the site of subjects left out: macro AUC and its interval.
 
     With `harmonized`, ComBat is fitted in the training part and knows the site of those left out.
+    A `Harmonizer` of other people's sites is taken as it is, for either part by itself: what it
+    estimates of a new site comes of that part's own subjects.
     """
     site = brains.table["site"].to_numpy()
     names = sorted(set(site))
@@ -188,7 +190,8 @@ def tell_sites(
     for train, test in splits:
         first, left = brains.at(train), brains.at(test)
         if harmonized:
-            harmonizer = Harmonizer(part).fit(first)
+            known = harmonized if isinstance(harmonized, Harmonizer) else None
+            harmonizer = known or Harmonizer(part).fit(first)
             first, left = harmonizer.transform(first), harmonizer.transform(left)
         blocks = Blocks([part])
         model = RidgeClassifier(alpha=0.1).fit(blocks.fit_transform(first), site[train])
@@ -236,5 +239,5 @@ def flattery(
         ending = "" if diagnoses == "diagnosis" else "_made_up"
         name = f"gain_{part}_{way.replace(' ', '_')}{ending}"
         verdict = "more" if gain[1] > 0 else "less" if gain[2] < 0 else "not shown to differ"
-        rows.append((name, *gain, of_both(tested), f"{verdict}; diagnoses: {diagnoses}"))
+        rows.append((name, *gain, n_within_sites(tested), f"{verdict}; diagnoses: {diagnoses}"))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "note"])

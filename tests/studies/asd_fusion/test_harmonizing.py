@@ -8,8 +8,7 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import within_auc_interval
 from nextaim_kit.learn.splits import patient_folds
-from nextaim_kit.studies.asd_fusion.models import Linear
-from nextaim_kit.studies.asd_fusion.ways import (
+from nextaim_kit.studies.asd_fusion.harmonizing import (
     Harmonizer,
     aucs_of,
     flattery,
@@ -17,6 +16,7 @@ from nextaim_kit.studies.asd_fusion.ways import (
     no_signal,
     tell_sites,
 )
+from nextaim_kit.studies.asd_fusion.models import Linear
 
 FIT = Linear(["function"], C=(1.0,), folds=3)
 
@@ -59,6 +59,17 @@ def test_the_site_is_told_before_and_hardly_after(brains):
     before = tell_sites(brains, "structure", parts, n_boot=50)
     after = tell_sites(brains, "structure", parts, harmonized=True, n_boot=50)
     assert before[0] > 0.7 > 0.6 > after[0]
+
+
+def test_new_sites_are_hardly_told_once_their_own_subjects_have_given_mean_and_spread(brains):
+    new = brains.table["site"].isin(["H0_1", "H0_2", "H1_1"]).to_numpy()
+    there, harmonizer = brains.at(new), Harmonizer("structure", unseen="estimate")
+    parts = patient_folds(there.table, 2, seed=0, by=("site",))
+    before = tell_sites(there, "structure", parts, n_boot=50)
+    known = harmonizer.fit(brains.at(~new))
+    after = tell_sites(there, "structure", parts, harmonized=known, n_boot=50)
+    assert before[0] > 0.7
+    assert after[1] < 0.5 < after[2]
 
 
 def test_a_small_site_and_one_that_was_not_in_training_stay_as_they_are(brains):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.applied import apply_models
 from nextaim_kit.learn.method import Method
-from nextaim_kit.learn.model_file import SavedModels
+from nextaim_kit.learn.model_file import SavedModels, TrainedOn
 from nextaim_kit.learn.nested import final_model
-from nextaim_kit.studies.ct_radiomics.applied import apply_models
 
 PLAIN = Method("logistic", ("none",), grid={"C": [1.0]}, inner=2)
 
@@ -26,7 +28,8 @@ def cohort(n=24, prefix="P", seed=0) -> pd.DataFrame:
 def saved():
     columns = {"both": ["size", "volume"], "volume": ["volume"], "size": ["size"]}
     finals = {name: final_model(cohort(), one, PLAIN) for name, one in columns.items()}
-    return SavedModels(finals, {}, {})
+    who = {"name": "table.csv", "sha256": None, "synthetic": False}
+    return SavedModels(finals, TrainedOn.of(who, finals["both"].seen), {})
 
 
 def test_every_model_predicts_every_other_patient(saved):
@@ -56,7 +59,7 @@ def test_training_patients_are_left_out_by_name(saved):
 
 def test_a_baseline_without_its_features_is_left_out_and_the_first_model_is_refused(saved, capsys):
     others = cohort(prefix="E", seed=1).drop(columns="volume")
-    first = SavedModels({"size": saved.models["size"], **saved.models}, {}, {})
+    first = replace(saved, models={"size": saved.models["size"], **saved.models})
     assert set(apply_models(first, others)[0]["model"]) == {"size"}
     assert "volume is left out: the table has no volume" in capsys.readouterr().out
     with pytest.raises(DataError, match=r"lacks 1 of 2 features of the model(.|\n)*volume"):
