@@ -16,7 +16,6 @@ from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.data.datasets.source import find_source
-from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.method import Method
 from nextaim_kit.learn.nested import nested_cv
@@ -32,6 +31,7 @@ RADIOMICS = Method("logistic", selectors=("mrmr",), ks=(5, 10, 20), inner=3)
 SIZE_ALONE = Method("logistic", selectors=("none",), grid={"C": [1.0]}, inner=2)
 _CLASSES = ("firstorder", "shape2D", "glcm")
 _BINS = 32
+_MARKER_MM = 8.0  # with the wire's width
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,21 @@ class Masses:
     ----------
     pictures : array of shape (n, size, size), float32
         Gray values 0 to 1.
+    masks : array of bool of the same shape
+        The masses.
     table : DataFrame
         ``subject``, ``lesion``, ``patient``, ``site``, ``label`` (0 benign, 1 malignant), and
         what else is known.
     """
 
     pictures: NDArray[np.float32]
+    masks: NDArray[np.bool_]
     table: pd.DataFrame
+
+    def only(self, rows: ArrayLike) -> Masses:
+        """Some of them, by position or by yes and no."""
+        at = np.arange(len(self.table))[np.asarray(rows)]
+        return Masses(self.pictures[at], self.masks[at], self.table.iloc[at].reset_index(drop=True))
 
     @property
     def y(self) -> NDArray[np.int64]:
@@ -115,8 +123,8 @@ def load_masses(
     why = _not_to_use(crops)
     keep = (why == "").to_numpy()
     aside = table.loc[~keep, ["subject", "site"]].assign(problem=why[~keep])
-    masses = Masses(crops.pictures[keep], table[keep].reset_index(drop=True))
-    require_both(replace(crops, pictures=masses.pictures, table=masses.table))
+    masses = Masses(crops.pictures, crops.masks, table).only(keep)
+    require_both(replace(crops, table=masses.table))
     left = pd.concat([failures, crops.left_out], ignore_index=True)
     doubts = crops.doubts[crops.doubts["subject"].isin(masses.table["subject"])]
     return Loaded(masses, left, aside.reset_index(drop=True), doubts)
@@ -171,72 +179,31 @@ def beside(here: Masses, there: Masses) -> tuple[Masses, NDArray[np.int64], pd.D
             found=why.iloc[0],
         )
     table = pd.concat([here.table, there.table[fresh]], ignore_index=True)
-    both = Masses(np.concatenate([here.pictures, there.pictures[fresh]]), table)
+    both = Masses(
+        np.concatenate([here.pictures, there.pictures[fresh]]),
+        np.concatenate([here.masks, there.masks[fresh]]),
+        table,
+    )
     left = there.table.loc[~fresh, ["subject", "site"]].assign(problem=why[~fresh])
     return both, np.arange(len(here.table), len(table)), left
 
 
-def masks_of(table: pd.DataFrame, size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks of masses in their crops, from files where there are any, else ellipses.
+def markers_of(table: pd.DataFrame, size: int) -> NDArray[np.bool_]:
+    """Where markers lie in crops, shape (n, size, size): the twin's rings of 7 mm, filled.
 
     Parameters
     ----------
     table : DataFrame
-        Of crops: ``x0, y0, x1, y1`` of the mass in its crop, and where known ``mask`` (a file of
-        the whole image) and ``mask_value`` (0: any value above 0).
+        Of crops: ``marker_x``, ``marker_y`` (NaN without one) and ``spacing``; without these
+        columns no marker is known.
     size : int
-        Edge of the crops.
-
-    Returns
-    -------
-    masks : array of bool, shape (n, size, size)
-    drawn : array of bool, shape (n,)
-        Which come from a file: the others are the ellipse in the mass's box.
     """
-    boxes = table[["x0", "y0", "x1", "y1"]].to_numpy(float)
-    files = table["mask"].fillna("").astype(str) if "mask" in table else [""] * len(table)
-    values = table["mask_value"] if "mask_value" in table else [0] * len(table)
-    found = [_from_file(*one, size) for one in zip(files, values, boxes, strict=True)]
-    drawn = np.array([one is not None for one in found])
-    masks = [m if m is not None else _ellipse(b, size) for m, b in zip(found, boxes, strict=True)]
-    return np.stack(masks), drawn
-
-
-def _ellipse(box: NDArray, size: int) -> NDArray[np.bool_]:
-    middle, half = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, 0.5)
-    x, y = ((np.arange(size) + 0.5 - m) / h for m, h in zip(middle, half, strict=True))
-    return x[None] ** 2 + y[:, None] ** 2 <= 1
-
-
-def _from_file(path: str, value: int, box: NDArray, size: int) -> NDArray[np.bool_] | None:
-    """The mask as the crop's window shows it; nothing where no mask fills the mass's box."""
-    if not path:
-        return None
-    stored = _mask_file(path)
-    for one in (value,) if value else (*np.unique(stored)[1:], 0):
-        rows, columns = np.nonzero(stored == one if one else stored > 0)
-        if not len(rows):
-            continue
-        low = np.array([columns.min(), rows.min()])
-        step = (np.array([columns.max(), rows.max()]) + 1 - low) / (box[2:] - box[:2])
-        if abs(step[0] / step[1] - 1) > 0.02:
-            continue
-        x, y = (np.floor(low[k] + (np.arange(size) + 0.5 - box[k]) * step[k]) for k in (0, 1))
-        return _looked_up(stored == one if one else stored > 0, y.astype(int), x.astype(int))
-    return None
-
-
-@lru_cache(maxsize=8)
-def _mask_file(path: str) -> NDArray:
-    return np.asarray(read_film(path).shown)
-
-
-def _looked_up(mask: NDArray[np.bool_], rows: NDArray, columns: NDArray) -> NDArray[np.bool_]:
-    inside = np.outer(
-        (rows >= 0) & (rows < mask.shape[0]), (columns >= 0) & (columns < mask.shape[1])
-    )
-    clipped = (np.clip(at, 0, n - 1) for at, n in zip((rows, columns), mask.shape, strict=True))
-    return mask[np.ix_(*clipped)] & inside
+    if not {"marker_x", "marker_y"} <= set(table):
+        return np.zeros((len(table), size, size), bool)
+    x, y = (table[f"marker_{c}"].to_numpy(float)[:, None, None] for c in "xy")
+    middle = np.arange(size) + 0.5
+    away = np.hypot(middle - x, middle[:, None] - y)
+    return away <= _MARKER_MM / 2 / table["spacing"].to_numpy(float)[:, None, None]
 
 
 def sizes(table: pd.DataFrame) -> pd.DataFrame:
@@ -252,9 +219,7 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"diameter": in_mm if known else of_box}).map(np.log)
 
 
-def radiomics(
-    masses: Masses, masks: NDArray[np.bool_], *, workers: int | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def radiomics(masses: Masses, *, workers: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Features of each mass by pyradiomics, in two dimensions.
 
     First order, shape and co-occurrence (32 gray levels), 51 features; the gray values of a crop
@@ -272,7 +237,7 @@ def radiomics(
     van Griethuysen et al. 2017, doi:10.1158/0008-5472.CAN-17-0339.
     """
     rows = masses.table[["subject", "site"]].reset_index(drop=True)
-    rows = rows.assign(picture=list(masses.pictures), mask=list(masks))
+    rows = rows.assign(picture=list(masses.pictures), mask=list(masses.masks))
     found = each(rows, _described, workers=workers)
     if not found.results:
         raise DataError("no mass has features", found=found.failures["problem"].iloc[0])

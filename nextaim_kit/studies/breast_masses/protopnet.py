@@ -183,8 +183,6 @@ class ProtoPNet(nn.Module):
         normalizes before each activation; 0: neither.
     """
 
-    calibrated: Tensor  # temperature and threshold, set on validation masses
-
     def __init__(
         self, per_class: int = 10, depth: int = 128, *, width: float = 1.0, cut: Cut = "layer4",
         add_on: AddOn = "regular", dropout: float = 0.0,
@@ -194,7 +192,6 @@ class ProtoPNet(nn.Module):
         self.add_on = _add_on(features_of(width, cut), depth, add_on, dropout)
         self.prototypes = nn.Parameter(torch.rand(2 * per_class, depth))
         self.head = Head(per_class)
-        self.register_buffer("calibrated", torch.tensor([1.0, 0.5]))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
 
     @property

@@ -143,7 +143,8 @@ def _pair(
     """The true pair and the wrong aid of a case."""
     added = contribution_table(fold, masses, row)
     sign = 1 if added["adds"].sum() >= 0 else -1
-    prototype = int(added["prototype"].iloc[int((sign * added["adds"]).to_numpy().argmax())])
+    loudest = int((sign * added["adds"]).to_numpy().argmax())
+    prototype = int(added["prototype"].to_numpy()[loudest])
     own = fold.prototypes.set_index("prototype").loc[prototype]
     source, of = int(own["source"]), int(own["class"])
     maps = similarity_maps(fold.net, masses.films[[row, source]])[:, prototype]

@@ -22,14 +22,17 @@ from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.applied import unseen
 from nextaim_kit.learn.calibration import scaled, temperature
+from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.metrics import operating_point
+from nextaim_kit.learn.network_file import load_networks, save_networks
 from nextaim_kit.learn.recipe import Group, Recipe, Steps
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import in_stages, train
-from nextaim_kit.learn.weights import load_weights
+from nextaim_kit.learn.weights import check_same_network
 from nextaim_kit.studies.breast_masses.masses import Masses, rows_of
 from nextaim_kit.studies.breast_masses.protopnet import (
     Asked,
@@ -45,6 +48,7 @@ from nextaim_kit.studies.breast_masses.protopnet import (
 )
 
 Rotation = tuple[Rows, Rows, Rows]
+_NET = "ProtoPNet"
 _NEIGHBORS, _OWN_CLASS = 6, 3  # of the pruning rule
 
 
@@ -232,8 +236,6 @@ def settled(
     by = temperature(by_mass["y"], by_mass["raw"])
     threshold = operating_point(by_mass["y"], scaled(by_mass["raw"], by))
     made = pd.DataFrame() if prototypes is None else prototypes
-    if isinstance(net, ProtoPNet):
-        net.calibrated.copy_(torch.tensor([by, threshold]))
     return Fold(net, by, threshold, first, test, history, made)
 
 
@@ -500,15 +502,74 @@ def cross_validate(
     return {name: [[one[name] for one in folds] for folds in found] for name in names}
 
 
-def applied(net: ProtoPNet, path: Path, masses: Masses) -> Fold:
-    """A prototype network of an earlier run, which is asked and not trained.
+def save_fold(fold: Fold, masses: Masses, path: Path, **settings: Any) -> str:
+    """Keep a prototype network with what it takes to apply it to others.
+
+    Parameters
+    ----------
+    fold : Fold
+    masses : Masses
+        What it was trained on: the names of all their patients are kept, as hashes.
+    path : Path
+        Ends in ``.safetensors``.
+    **settings
+        Of `ProtoPNet`, ``field_mm``, and what else shall be known.
+    """
+    seen = Seen.of(masses.table["patient"])
+    told = {
+        "temperature": fold.temperature, "threshold": fold.threshold, "settings": settings,
+        "size": masses.pictures.shape[1], "salt": seen.salt, "patients": sorted(seen.subjects),
+    }  # fmt: skip
+    return save_networks({_NET: fold.net}, path, told=told)
+
+
+def load_fold(path: Path, masses: Masses, **settings: Any) -> tuple[Fold, Masses, pd.DataFrame]:
+    """A prototype network of an earlier run, and the masses that it can be asked about.
 
     Its prototypes are shown by the nearest patches of these masses: the crops that it was trained
     on are not in its file.
+
+    Parameters
+    ----------
+    path : Path
+        What `save_fold` wrote.
+    masses : Masses
+        Those of patients that trained it are left out.
+    **settings
+        That have to be the same as when it was trained, such as ``field_mm``.
+
+    Returns
+    -------
+    fold : Fold
+    others : Masses
+    left_out : DataFrame
+        ``subject``, ``problem``.
+
+    Raises
+    ------
+    DataError
+        If the file is not of this notebook, the crops are of another size or field, or nobody else
+        is there.
     """
-    load_weights(net, path).eval()
-    every = np.arange(len(masses.y))
-    near = nearest_patches(net, masses, every)
+    told, weights = load_networks(path, expected="model.safetensors of breast_masses/prototypes")
+    if _NET not in weights or "settings" not in told:
+        raise DataError(f"{path.name} holds no prototype network", found=", ".join(weights))
+    here = {"size": masses.pictures.shape[1], **settings}
+    for name, value in here.items():
+        before = told["size"] if name == "size" else told["settings"].get(name)
+        if before != value:
+            raise DataError(
+                f"{path.name} was trained on other crops", expected=f"{name} = {before}",
+                found=f"{name} = {value}", mend="cut these crops as those were cut",
+            )  # fmt: skip
+    net = ProtoPNet(**{k: v for k, v in told["settings"].items() if k not in settings})
+    check_same_network(net, weights[_NET], path.name, "give the file as a run left it")
+    net.load_state_dict(weights[_NET])
+    seen = Seen(told["salt"], frozenset(told["patients"]))
+    _, named = unseen(masses.table, seen, by="patient")
+    others = masses.only(~masses.table["subject"].isin(named["subject"]).to_numpy())
+    every = np.arange(len(others.y))
+    near = nearest_patches(net.eval(), others, every)
     near["kept"] = np.isin(near["prototype"], net.kept)
-    by, threshold = net.calibrated.double().tolist()
-    return Fold(net, by, threshold, every[:0], every, pd.DataFrame(), near)
+    fold = Fold(net, told["temperature"], told["threshold"], every[:0], every, pd.DataFrame(), near)
+    return fold, others, named

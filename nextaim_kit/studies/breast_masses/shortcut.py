@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from nextaim_kit.learn.intervals import Interval
 from nextaim_kit.learn.metrics import auc_interval
@@ -18,25 +17,6 @@ from nextaim_kit.studies.breast_masses.masses import Masses
 from nextaim_kit.studies.breast_masses.prototype_figures import source_boxes
 from nextaim_kit.studies.breast_masses.prototype_measures import about
 from nextaim_kit.studies.breast_masses.prototype_stages import Fold, Networks, Rotation
-
-_APART = 0.15  # by which a marker changes a pixel; noise changes none, being the same
-
-
-def markers_of(marked: Masses, bare: Masses) -> NDArray[np.bool_]:
-    """Where markers lie: what differs between crops of the same masses with and without them.
-
-    Parameters
-    ----------
-    marked, bare : Masses
-        Row by row the same masses.
-
-    Returns
-    -------
-    array of bool, shape (n, size, size)
-        Rings are filled.
-    """
-    differing = np.abs(marked.pictures - bare.pictures) > _APART
-    return np.stack([ndimage.binary_fill_holes(one) for one in differing])
 
 
 def marker_share(fold: Fold, masses: Masses, parts: NDArray[np.uint8]) -> float:

@@ -124,7 +124,8 @@ def _disks_and_stars(n: int, size: int = 64, seed: int = 0) -> Masses:
     names = [f"L{k}" for k in range(n)]
     table = pd.DataFrame({"subject": names, "lesion": names, "site": "A", "label": y})
     table["patient"] = [f"P{k // 2}" for k in range(n)]
-    return Masses(np.stack(pictures).astype(np.float32), table)
+    films = np.stack(pictures).astype(np.float32)
+    return Masses(films, films > 0.5, table)
 
 
 def _drawn(rng, down, right, star: bool) -> np.ndarray:

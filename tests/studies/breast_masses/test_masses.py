@@ -15,7 +15,7 @@ from nextaim_kit.studies.breast_masses.masses import (
     SIZE_ALONE,
     beside,
     load_masses,
-    masks_of,
+    markers_of,
     radiomics,
     sizes,
     tabular,
@@ -24,32 +24,13 @@ from nextaim_kit.studies.breast_masses.masses import (
 BOX = {"x0": 8.0, "y0": 12.0, "x1": 24.0, "y1": 20.0}
 
 
-def test_without_a_file_a_mass_is_the_ellipse_in_its_box():
-    masks, drawn = masks_of(pd.DataFrame([BOX]), 32)
-    assert not drawn[0]
-    assert masks[0].sum() == pytest.approx(np.pi * 8 * 4, rel=0.05)
-    assert masks[0, 12:20, 8:24].sum() == masks[0].sum()
-
-
-def test_a_mask_of_the_whole_image_is_seen_through_the_crops_window(tmp_path):
-    whole = np.zeros((100, 120), np.uint8)
-    whole[40:56, 60:92] = 2  # 2 pixels of the image for one of the crop
-    whole[0:10, 0:10] = 1
-    Image.fromarray(whole).save(tmp_path / "mask.png")
-    table = pd.DataFrame([BOX | {"mask": str(tmp_path / "mask.png")}])
-    masks, drawn = masks_of(table, 32)
-    assert drawn[0]
-    expected = np.zeros((32, 32), bool)
-    expected[12:20, 8:24] = True
-    assert np.array_equal(masks[0], expected)
-
-
-def test_a_mask_that_does_not_fill_the_box_is_not_used(tmp_path):
-    whole = np.zeros((50, 50), np.uint8)
-    whole[10:40, 10:20] = 1
-    Image.fromarray(whole).save(tmp_path / "mask.png")
-    table = pd.DataFrame([BOX | {"mask": str(tmp_path / "mask.png")}])
-    assert not masks_of(table, 32)[1][0]
+def test_markers_are_disks_where_the_table_says():
+    table = pd.DataFrame({"marker_x": [20.0, np.nan], "marker_y": [10.0, np.nan], "spacing": 0.5})
+    found = markers_of(table, 32)
+    assert found[0].sum() == pytest.approx(np.pi * 8**2, rel=0.05)
+    assert found[0, 10, 20]
+    assert not found[1].any()
+    assert not markers_of(table[["spacing"]], 32).any()
 
 
 def test_size_is_the_diameter_or_else_the_boxs():
@@ -62,8 +43,7 @@ def test_size_is_the_diameter_or_else_the_boxs():
 @pytest.fixture(scope="module")
 def described(disks_and_stars):
     masses = disks_and_stars(24)
-    masks = np.stack([m > 0.5 for m in masses.pictures])
-    return masses, radiomics(masses, masks, workers=1)
+    return masses, radiomics(masses, workers=1)
 
 
 def test_radiomics_tell_disks_from_stars(described):
@@ -76,9 +56,8 @@ def test_radiomics_tell_disks_from_stars(described):
 
 def test_a_mass_without_a_pixel_is_named_and_the_others_go_on(disks_and_stars):
     masses = disks_and_stars(3)
-    masks = np.stack([m > 0.5 for m in masses.pictures])
-    masks[1] = False
-    features, failures = radiomics(masses, masks, workers=1)
+    masses.masks[1] = False
+    features, failures = radiomics(masses, workers=1)
     assert failures["subject"].tolist() == ["L1"]
     assert features.isna().all(axis=1).tolist() == [False, True, False]
 
@@ -145,12 +124,10 @@ def test_another_cohort_loses_the_patients_and_pictures_that_were_trained_on(dis
         beside(here, here)
 
 
-def test_the_twins_masses_are_cut_with_their_outlines(small_twin):
-    found = load_masses("synthetic", twin=lambda: small_twin, size=48, field_mm=56)
-    masks, from_file = masks_of(found.masses.table, 48)
-    assert from_file.all()
-    for mask, row in zip(masks, found.masses.table.itertuples(), strict=True):
-        inside = np.argwhere(mask)
-        low, high = inside.min(0), inside.max(0) + 1
-        assert low[::-1] == pytest.approx(np.clip([row.x0, row.y0], 0, 48), abs=1.5)
-        assert high[::-1] == pytest.approx(np.clip([row.x1, row.y1], 0, 48), abs=1.5)
+def test_the_twins_masses_come_with_outlines_and_markers(small_twin):
+    masses = load_masses("synthetic", twin=lambda: small_twin, size=48, field_mm=56).masses
+    assert (masses.table["mask_from"] == "file").all()
+    assert masses.masks[:, 20:28, 20:28].any((1, 2)).all()
+    marked = markers_of(masses.table, 48).any((1, 2))
+    assert marked.sum() == masses.table["marker_x"].between(-8, 56).sum()
+    assert (masses.table["lesion"] != masses.table["subject"]).any()

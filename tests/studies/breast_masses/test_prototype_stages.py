@@ -11,7 +11,6 @@ import torch
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.recipe import Recipe
-from nextaim_kit.learn.weights import save_weights
 from nextaim_kit.studies.breast_masses import prototype_stages
 from nextaim_kit.studies.breast_masses.masses import Masses
 from nextaim_kit.studies.breast_masses.protopnet import Asked, ProtoPNet
@@ -19,11 +18,12 @@ from nextaim_kit.studies.breast_masses.prototype_stages import (
     GROUP,
     Shown,
     Stages,
-    applied,
+    load_fold,
     moved,
     predictions,
     prune,
     push,
+    save_fold,
     similarities,
     train_prototypes,
     train_resnet,
@@ -173,16 +173,29 @@ def test_training_ends_after_pushes_with_rising_losses():
     assert not prototype_stages._rising([1, 2], 2)
 
 
-def test_an_earlier_runs_network_gives_the_same_answers_without_training(masses, fold, tmp_path):
-    save_weights(fold.net, tmp_path / "protopnet.pt")
-    again = applied(ProtoPNet(3, 16, width=0.125, cut="layer1"), tmp_path / "protopnet.pt", masses)
-    assert again.predict(masses.films[60:]) == pytest.approx(fold.predict(masses.films[60:]))
-    assert again.threshold == pytest.approx(fold.threshold)
+@pytest.fixture
+def kept(masses, fold, tmp_path):
+    """The file of a network that rows 0 to 59 trained."""
+    path, trained = tmp_path / "model.safetensors", masses.only(np.arange(60))
+    net = {"per_class": 3, "depth": 16, "width": 0.125, "cut": "layer1"}
+    save_fold(fold, trained, path, **net, field_mm=56.0)
+    return path
+
+
+def test_an_earlier_runs_network_gives_the_same_answers_to_those_it_has_not_seen(
+    masses, fold, kept
+):
+    again, others, named = load_fold(kept, masses, field_mm=56.0)
+    assert others.table["subject"].tolist() == masses.table["subject"][60:].tolist()
+    assert len(named) == 60
+    assert again.predict(others.films) == pytest.approx(fold.predict(masses.films[60:]))
+    assert again.threshold == fold.threshold
     assert again.prototypes["kept"].tolist() == fold.prototypes["kept"].tolist()
-    assert (masses.y[again.prototypes["source"]] == again.prototypes["class"]).all()
+    assert (others.y[again.prototypes["source"]] == again.prototypes["class"]).all()
 
 
-def test_weights_of_a_network_with_other_prototypes_are_refused(masses, fold, tmp_path):
-    save_weights(fold.net, tmp_path / "protopnet.pt")
-    with pytest.raises(DataError, match="of another network"):
-        applied(ProtoPNet(4, 16, width=0.125, cut="layer1"), tmp_path / "protopnet.pt", masses)
+def test_crops_of_another_field_or_nobody_new_are_refused(masses, kept):
+    with pytest.raises(DataError, match="was trained on other crops"):
+        load_fold(kept, masses, field_mm=40.0)
+    with pytest.raises(DataError, match="trained the model"):
+        load_fold(kept, masses.only(np.arange(60)), field_mm=56.0)
