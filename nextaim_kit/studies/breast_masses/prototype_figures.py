@@ -145,7 +145,7 @@ def _pair(
     sign = 1 if added["adds"].sum() >= 0 else -1
     loudest = int((sign * added["adds"]).to_numpy().argmax())
     prototype = int(added["prototype"].to_numpy()[loudest])
-    own = fold.prototypes.set_index("prototype").loc[prototype]
+    own = fold.prototypes.set_index("prototype")[["source", "class"]].to_dict("index")[prototype]
     source, of = int(own["source"]), int(own["class"])
     maps = similarity_maps(fold.net, masses.films[[row, source]])[:, prototype]
     here, there = (activation_box(one, _edge(masses)) for one in maps)
