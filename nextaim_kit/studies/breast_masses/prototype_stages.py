@@ -439,6 +439,21 @@ def predictions(
     return pd.concat(parts, ignore_index=True)
 
 
+def require_weights(variant: str, weights: str | Path | None) -> None:
+    """Refuse the group's variant without a trained backbone.
+
+    Raises
+    ------
+    RequestError
+    """
+    if variant == "group" and not weights:
+        raise RequestError(
+            "the group's variant cannot learn from nothing: its rates are 1e-6",
+            expected="weights= of a ResNet18 that was trained, as on ImageNet",
+            mend="give the file, or take variant=published",
+        )
+
+
 @dataclass(frozen=True)
 class Networks:
     """A ResNet18 and the prototype network that begins with its backbone.
@@ -468,12 +483,8 @@ class Networks:
 
     def __post_init__(self) -> None:
         """Refuse rates that move nothing, where there is nothing to begin with."""
-        if self.stages.rate <= GROUP.rate and self.weights is None:
-            raise RequestError(
-                "the group's variant cannot learn from nothing: its rates are 1e-6",
-                expected="weights= of a ResNet18 that was trained, as on ImageNet",
-                mend="give the file, or take variant=published",
-            )
+        if self.stages.rate <= GROUP.rate:
+            require_weights("group", self.weights)
 
     def train(self, masses: Masses, rotation: Rotation, folder: Path) -> dict[str, Fold]:
         """Both, on the same rows; the second with the backbone of the first."""
