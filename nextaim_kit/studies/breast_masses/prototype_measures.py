@@ -59,7 +59,8 @@ def parts_of(masks: NDArray, markers: NDArray | None = None) -> NDArray[np.uint8
     near = np.zeros((1, 3, 3), bool)
     near[0] = ndimage.generate_binary_structure(2, 1)
     bigger = ndimage.binary_dilation(masks, near, iterations=wide)
-    smaller = ndimage.binary_erosion(masks, near, iterations=wide)
+    # A crop ends where the field does, not where a mass does.
+    smaller = ndimage.binary_erosion(masks, near, iterations=wide, border_value=1)
     found = np.where(smaller, 1, np.where(bigger, 2, 0)).astype(np.uint8)
     return found if markers is None else np.where(markers, 3, found).astype(np.uint8)
 

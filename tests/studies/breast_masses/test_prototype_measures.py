@@ -58,6 +58,10 @@ def test_parts_are_the_inside_a_ring_and_what_lies_around():
     ]  # fmt: skip
 
 
+def test_the_end_of_a_crop_is_no_rim():
+    assert (parts_of(np.ones((1, SIZE, SIZE), bool)) == 1).all()
+
+
 def test_a_peak_is_the_middle_of_its_cell():
     assert peaks_of(peaked((3, 12))[None, None], SIZE).tolist() == [[[14, 50]]]
 
