@@ -59,6 +59,17 @@ def pooled(predictions: pd.DataFrame) -> pd.DataFrame:
     return table.assign(called=table["called"] >= 0.5)
 
 
+def patients_of(predictions: pd.DataFrame) -> NDArray | None:
+    """Patient of each subject, by subject; nothing where the table has no column ``patient``.
+
+    Where a patient has several subjects, such as the masses of a breast, they are resampled
+    together.
+    """
+    if "patient" not in predictions:
+        return None
+    return predictions.groupby("subject")["patient"].first().to_numpy()
+
+
 def auc_over_folds(predictions: pd.DataFrame) -> Interval:
     """Mean AUC of the folds with an interval that holds training and splits: value, low, high.
 
@@ -91,6 +102,7 @@ def compare_models(
     ----------
     predictions : mapping of str to DataFrame
         By the models' names, in order: the first is the one that is compared with the others.
+        A column ``patient`` tells whose subjects are resampled together.
     act_at, n_boot, seed
         As for `evaluate`.
 
@@ -126,7 +138,8 @@ def compare_models(
             expected="models that were tested on the same patients",
             found=f"{len(tested[apart[0]] ^ tested[first])} patients of one only",
         )
-    how: dict[str, Any] = {"n_boot": n_boot, "seed": seed}
+    who = patients_of(predictions[first])
+    how: dict[str, Any] = {"groups": who, "n_boot": n_boot, "seed": seed}
     measured, gains = [], []
     for name, (_, q, threshold) in tables.items():
         found = evaluate(y, q, threshold=threshold, act_at=act_at, **how)

@@ -52,6 +52,14 @@ class Plateau:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """A learning rate that is multiplied by `factor` after every so many epochs."""
+
+    every: int
+    factor: float = 0.1
+
+
+@dataclass(frozen=True)
 class Group:
     """Weights that learn in a way of their own; the first group whose pattern fits counts.
 
@@ -89,7 +97,7 @@ class Recipe:
         What else the optimizer takes: ``weight_decay``, ``momentum``, ``amsgrad``, ``betas``.
     groups : tuple of Group
         Weights with another rate, another decay, or frozen.
-    schedule : Constant, Cosine or Plateau
+    schedule : Constant, Cosine, Plateau or Steps
         Of the learning rate.
     accumulate : int
         Batches whose gradients are added up before an update, with less memory. It is the same
@@ -116,7 +124,7 @@ class Recipe:
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam
     settings: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[Group, ...] = ()
-    schedule: Constant | Cosine | Plateau = Constant()
+    schedule: Constant | Cosine | Plateau | Steps = Constant()
     accumulate: int = 1
     clip: float | None = None
     average: float | None = None
@@ -209,6 +217,8 @@ def schedule_for(
             optimizer, mode, factor=how.factor, patience=how.patience, min_lr=how.lowest
         )
         return falling, "epoch"
+    if isinstance(how, Steps):
+        return lr_scheduler.StepLR(optimizer, how.every, how.factor), "epoch"
     if how.warmup >= updates > 0:
         raise RequestError(
             "the warm-up is as long as the training",

@@ -120,3 +120,16 @@ def test_models_of_other_patients_are_not_compared(two_models):
     fewer = two_models | {"bad": two_models["bad"].iloc[4:]}
     with pytest.raises(DataError, match=r"bad and good cannot be compared[\s\S]*4 patients"):
         compare_models(fewer, n_boot=10)
+
+
+def test_subjects_of_one_patient_are_resampled_together(two_models):
+    pairs = {n: t.assign(patient=np.arange(60) // 2) for n, t in two_models.items()}
+    alone, _ = compare_models(two_models, n_boot=200)
+    together, gains = compare_models(pairs, n_boot=200)
+    assert together["value"].tolist() == pytest.approx(alone["value"].tolist(), nan_ok=True)
+    assert together["low"].tolist() != alone["low"].tolist()
+    y, p, _ = by_repeat(pairs["good"])
+    expected = auc_interval(
+        y, p, other=by_repeat(pairs["bad"])[1], groups=np.arange(60) // 2, n_boot=200
+    )
+    assert gains[["difference", "low", "high"]].to_numpy().tolist() == [list(expected)]

@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.learn.loop import Loop
-from nextaim_kit.learn.recipe import Constant, Cosine, Group, Plateau, Recipe
+from nextaim_kit.learn.recipe import Constant, Cosine, Group, Plateau, Recipe, Steps
 from nextaim_kit.learn.task import Adversary, Task
 from nextaim_kit.learn.training import in_stages, precision, train
 
@@ -138,6 +138,12 @@ def test_the_learning_rate_is_halved_on_a_plateau(tmp_path):
     best = {"monitor": "val_accuracy", "mode": "max"}
     found = trained(tmp_path, learning_rate=1e-6, epochs=6, schedule=Plateau(1), **best)
     assert found.history["learning_rate"].iloc[-1] <= 0.5e-6
+
+
+def test_the_learning_rate_falls_in_steps(tmp_path):
+    found = trained(tmp_path, learning_rate=1e-3, epochs=5, schedule=Steps(2, 0.5))
+    after = [1e-3, 5e-4, 5e-4, 2.5e-4, 2.5e-4]  # of each epoch
+    assert found.history["learning_rate"].tolist() == after
 
 
 def test_gradients_of_small_batches_add_up_to_those_of_a_large_one(tmp_path):
