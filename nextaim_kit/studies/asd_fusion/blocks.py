@@ -112,9 +112,7 @@ class Blocks:
         centers = {site: known.get(site, own[site]) for site in own}
         return values - np.stack([centers[site] for site in names])
 
-    def _still(
-        self, part: Part, values: NDArray, brains: Brains, *, fit: bool = False
-    ) -> NDArray:
+    def _still(self, part: Part, values: NDArray, brains: Brains, *, fit: bool = False) -> NDArray:
         """The numbers less what motion explains of them in the training subjects."""
         if not self.without_motion or part == "confounds":
             return values

@@ -197,7 +197,7 @@ def _made_already(path: Path) -> RequestError:
 def _of_pack(path: Path) -> _Edges:
     try:
         with np.load(path, allow_pickle=False) as pack:
-            arrays = {name: pack[name] for name in pack.files}
+            arrays: dict[str, Any] = {name: np.asarray(pack[name]) for name in pack.files}
     except Exception as error:  # a damaged file can make the parser raise anything
         raise DataError(f"{path.name} cannot be read", expected="arrays of numbers and of text",
                         found=str(error)[:120]) from error  # fmt: skip
@@ -340,7 +340,7 @@ def _owners(file: Path, keys: Mapping[str, str]) -> set[str]:
 
 
 def _of_atlas(files: list[Path], atlas: str, *, must: bool = False) -> list[Path]:
-    """The series of one atlas, by what their names or their folder's say; if it `must`, no other."""
+    """The series of one atlas, by what their names or their folder's say; it `must` be there."""
     tags: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         found = _ATLAS.search(file.name) or _ATLAS.search(file.parent.name)
@@ -393,7 +393,8 @@ def _beside(
             expected="two atlases' series of one scan",
             found=f"arrays of shape {values.shape} and {right.shape}",
         )
-    return (*names, *(f"{name} of {other.parent.name}" for name in more)), np.hstack([values, right])
+    both = (*names, *(f"{name} of {other.parent.name}" for name in more))
+    return both, np.hstack([values, right])
 
 
 def _together(
@@ -406,6 +407,7 @@ def _together(
     width = len(next(iter(pack.of.values()), []))
     nobody = np.full(width, np.nan, np.float32)
     edges = np.array([pack.of.get(s, nobody) for s in subjects], np.float32)
+    edges = edges.reshape(len(subjects), width)  # also where there is nobody
     there = structure.notna().any(axis=1).to_numpy() | ~np.isnan(edges).all(axis=1)
     reasons = {s: "no series, no matrix and no structural feature" for s in subjects[~there]}
     reasons |= dict.fromkeys(subjects[~known], "no phenotype beside its other data")
