@@ -28,7 +28,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,10 @@ from nextaim_kit.data.datasets.manifest import load_manifest
 from nextaim_kit.data.images import films
 from nextaim_kit.data.images.image_4d import read_image_4d
 from nextaim_kit.data.images.reading import read_image, read_mask
-from nextaim_kit.errors import KitError
+from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.files import write_text
 from nextaim_kit.runs.sweep.spec import read_sweep
+from nextaim_kit.studies.asd_fusion.sources import load_brains
 
 CASES, SECONDS, MEMORY = 1000, 20, 3_000_000_000
 BATCH = 50  # cases of a fork
@@ -123,12 +124,77 @@ def kinds() -> dict[str, Kind]:
     found["cohort"] = Kind(
         "cohort.csv", WRITERS["csv"](rows), lambda p: load_cohort(str(p)), beside=files
     )
+    found |= brain_kinds()
     project = Path(__file__).resolve().parents[1]
     sweep = project / "notebooks/ct_radiomics/sweep.yaml"
     found["sweep"] = Kind("sweep.yaml", sweep.read_bytes(), read_sweep)
     manifest = project / "data_manifests/ibsi_ct_phantom.yaml"
     found["manifest"] = Kind(manifest.name, manifest.read_bytes(), as_manifest)
     return found
+
+
+def brain_kinds() -> dict[str, Kind]:
+    """Series, matrices and tables of a cohort of brains: one subject's file among sound ones."""
+    rng, who = np.random.default_rng(3), ["50003", "50004", "50005"]
+    series = [rng.normal(size=(30, 5)).round(4) for _ in who]
+    people = pd.DataFrame({"SUB_ID": who, "SITE_ID": "NYU", "DX_GROUP": [1, 2, 1], "SEX": 1,
+                           "AGE_AT_SCAN": [9.5, 12, 31], "FIQ": [100, -9999, 95],
+                           "func_mean_fd": [0.1, 0.05, 0.2]})  # fmt: skip
+    area = people[["SUB_ID"]].assign(lh_cuneus_area=900.0, rh_cuneus_thickness=2.1)
+    stats = pd.DataFrame({"lh.aparc.thickness": who, "lh_cuneus_thickness": [2.1, 2.2, 2.0]})
+    ramp = people[["SUB_ID"]].rename(columns={"SUB_ID": "participant_id"})
+    ramp = ramp.assign(site=1, asd=[1, 0, 1], sex="M", age=[9.5, 12, 31])
+    files = [f"{name}_rois_ho.1D" for name in who]
+    sound = dict(zip(files, map(array_text, series), strict=True))
+    csv, tsv = WRITERS["csv"], WRITERS["tsv"]
+    beside = {"phenotypes.csv": csv(people)} | {name: sound[name] for name in files[1:]}
+    first, square = series[0], np.corrcoef(series[0].T)
+    found = {"brains_1d": Kind(files[0], sound[files[0]], as_brains)}
+    found["brains_tsv"] = Kind("50003_timeseries.tsv", array_text(first), as_brains)
+    found["brains_npy"] = Kind("50003_timeseries.npy", array_bytes(first), as_brains)
+    found["brains_matrix"] = Kind("50003_relmat.tsv", array_text(square), as_brains)
+    for name, kind in found.items():
+        found[name] = replace(kind, beside=beside)
+    edges = np.array([np.corrcoef(v.T)[np.triu_indices(5, 1)] for v in series])
+    pack = Kind("pack.npz", array_bytes(edges), as_brains, partial(in_pack, np.array(who)))
+    found["brains_pack"] = replace(pack, beside={"phenotypes.csv": csv(people)})
+    found["brains_phenotypes"] = Kind("phenotypes.csv", csv(people), as_brains, beside=sound)
+    found["brains_ramp"] = Kind("participants.csv", csv(ramp), as_brains,
+                                beside={"anatomy.csv": csv(area)})  # fmt: skip
+    found["brains_stats"] = Kind("lh.thickness.tsv", tsv(stats), as_brains,
+                                 beside={"phenotypes.csv": csv(people)})  # fmt: skip
+    return found
+
+
+def array_text(values: np.ndarray) -> bytes:
+    """Numbers with tabs between them."""
+    out = io.StringIO()
+    np.savetxt(out, values, "%.4f", "\t")
+    return out.getvalue().encode()
+
+
+def array_bytes(values: np.ndarray) -> bytes:
+    """A ``.npy``."""
+    out = io.BytesIO()
+    np.save(out, values)
+    return out.getvalue()
+
+
+def in_pack(names: np.ndarray, edges: bytes) -> bytes:
+    """An ``.npz`` of subjects' names and a ``.npy`` whose checksum fits, whatever it holds."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as pack:
+        pack.writestr("fc.npy", edges)
+        pack.writestr("sub_id.npy", array_bytes(names))
+    return out.getvalue()
+
+
+def as_brains(path: Path) -> Any:
+    """Read the folder; refuse it where the damaged file's subject is left out."""
+    brains = load_brains(str(path.parent))
+    if brains.problems:
+        raise DataError("somebody is left out", found=str(brains.problems))
+    return brains
 
 
 def as_features(path: Path) -> Any:

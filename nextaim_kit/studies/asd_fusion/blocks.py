@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.errors import RequestError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.asd_fusion.brains import Brains
 from nextaim_kit.studies.asd_fusion.connectivity import Filled, Kind, Represented, regions_in
 
@@ -32,6 +32,10 @@ class Blocks:
     by_site : bool
         Take from function and structure each site's own mean. Of a site that was not in training it
         is the mean of the subjects that are given: unlabeled, but more than one is needed.
+    without_motion : bool
+        Take from function and structure what goes with the logarithm of mean FD, by a slope of each
+        number within the training subjects' sites. It takes some of autism too, which goes with
+        motion. A subject whose motion is not known stays as it is.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Blocks:
         kind: Kind = "correlation",
         shrinkage: float = 0.5,
         by_site: bool = False,
+        without_motion: bool = False,
     ) -> None:
         unknown = [part for part in parts if part not in get_args(Part)]
         if unknown or not parts:
@@ -48,6 +53,7 @@ class Blocks:
                 f"no such part of a brain: {unknown}", expected=", ".join(get_args(Part))
             )
         self.parts, self.kind, self.shrinkage, self.by_site = parts, kind, shrinkage, by_site
+        self.without_motion = without_motion
 
     def fit(self, brains: Brains) -> Self:
         """Learn means, scales and the representation from training subjects."""
@@ -59,12 +65,13 @@ class Blocks:
             )
         self._filled: dict[Part, Filled] = {}
         self._spread: dict[Part, NDArray] = {}
+        self._slope: dict[Part, tuple[float, NDArray]] = {}
         self._means: dict[Part, dict[str, NDArray]] = {}
         self._scale: dict[Part, tuple[NDArray, np.float32]] = {}
         self._represented = Represented(self.kind, self.shrinkage)
         self._sites = sorted(set(brains.table["site"]))
         for part in self.parts:
-            values = self._numbers(part, brains, fit=True)
+            values = self._still(part, self._numbers(part, brains, fit=True), brains, fit=True)
             if self._centers(part):
                 self._means[part] = _site_means(values, brains.table["site"])
             values = self._centered(part, values, brains)
@@ -77,7 +84,8 @@ class Blocks:
         """Numbers of each part, shape (subjects, size); zeros where a subject lacks it."""
         blocks = {}
         for part in self.parts:
-            values = self._centered(part, self._numbers(part, brains), brains)
+            values = self._still(part, self._numbers(part, brains), brains)
+            values = self._centered(part, values, brains)
             mean, scale = self._scale[part]
             blocks[part] = ((values - mean) / scale).astype(np.float32, copy=False)
             blocks[part][~brains.has(part)] = 0
@@ -136,6 +144,24 @@ class Blocks:
         names = brains.table["site"]
         centers = {site: known.get(site, own[site]) for site in own}
         return values - np.stack([centers[site] for site in names])
+
+    def _still(self, part: Part, values: NDArray, brains: Brains, *, fit: bool = False) -> NDArray:
+        """The numbers less what motion explains of them in the training subjects."""
+        if not self.without_motion or part == "confounds":
+            return values
+        motion = np.log(brains.table["motion"].clip(lower=1e-3))
+        if fit:
+            around = motion - motion.groupby(brains.table["site"]).transform("mean")
+            about = around.where(brains.has(part)).fillna(0).to_numpy(values.dtype)
+            if not about.any():
+                raise DataError(
+                    "what goes with motion cannot be taken out: nobody's motion is known",
+                    expected="mean FD, as func_mean_fd, of two subjects of a site that differ",
+                    mend="add it to the phenotypes, or leave motion in",
+                )
+            self._slope[part] = float(motion.mean()), about @ values / (about @ about)
+        mean, slope = self._slope[part]
+        return values - np.outer((motion - mean).fillna(0), slope).astype(values.dtype)
 
     def _numbers(self, part: Part, brains: Brains, *, fit: bool = False) -> NDArray:
         if part == "confounds":

@@ -65,6 +65,8 @@ _CORTEX = (
     ("Supracalcarine Cortex", _VISUAL, 8, -74, 14),
     ("Occipital Pole", _VISUAL, 18, -96, 8),
 )
+# What files and folders of the Preprocessed Connectomes Project call an atlas.
+FILED = {"harvard_oxford": "ho", "dosenbach": "dosenbach160"}
 # Both sides of each are one region here, which is drawn on the midline.
 _DEEP_REGIONS = (
     ("Thalamus", -18, 6), ("Caudate", 10, 10), ("Putamen", 2, 0), ("Pallidum", -4, -2),
@@ -81,7 +83,8 @@ def regions_of(atlas: str = "harvard_oxford") -> pd.DataFrame:
     count is an assumption. Its centers are rounded and for drawing only, and its networks are
     assigned by the area's best-known role. ``seitzman`` (300 regions,
     doi:10.1016/j.neuroimage.2019.116290) and ``dosenbach`` (160, doi:10.1126/science.1194144)
-    have the published centers and networks, as nilearn brings them.
+    have the published centers and networks, as nilearn brings them. ``harvard_oxford+dosenbach``
+    has the regions of both, one atlas behind the other.
 
     Returns
     -------
@@ -94,6 +97,8 @@ def regions_of(atlas: str = "harvard_oxford") -> pd.DataFrame:
     RequestError
         If the atlas is not one of these, with the near miss.
     """
+    if "+" in atlas:
+        return pd.concat([regions_of(one) for one in atlas.split("+")], ignore_index=True)
     if atlas not in ATLASES:
         near = difflib.get_close_matches(atlas, ATLASES, n=1, cutoff=0.4)
         raise RequestError(

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,12 +42,11 @@ from nextaim_kit.studies.asd_fusion.phenotypes import (
     read_who,
     same_name,
 )
-from nextaim_kit.studies.asd_fusion.regions import networks_near
+from nextaim_kit.studies.asd_fusion.regions import FILED, networks_near
 
 Problem = dict[str, str]
 _LEAST = 20  # volumes below which a series is no series
 _ATLAS = re.compile(r"rois_([A-Za-z0-9]+)|(?:atlas|seg)-([A-Za-z0-9]+)")
-_SAME_ATLAS = {"harvard_oxford": "ho"}
 # Tables that fMRIPrep and XCP-D put beside the series, of the same endings.
 _NO_SERIES = re.compile(r"confounds|outliers|coverage|_motion|_events|_reho|_f?alff", re.I)
 _MATRIX = re.compile(r"relmat|conmat|correlation", re.I)
@@ -102,7 +102,8 @@ def load_brains(
     twin : callable, optional
         Makes the synthetic twin.
     atlas : str
-        Which series are meant where a folder has those of several atlases.
+        Which series are meant where a folder has those of several atlases; ``ho+cc200`` takes the
+        regions of both side by side.
     measure, shrink
         As for `connectivity.edges_of`.
 
@@ -196,7 +197,7 @@ def _made_already(path: Path) -> RequestError:
 def _of_pack(path: Path) -> _Edges:
     try:
         with np.load(path, allow_pickle=False) as pack:
-            arrays = {name: pack[name] for name in pack.files}
+            arrays: dict[str, Any] = {name: np.asarray(pack[name]) for name in pack.files}
     except Exception as error:  # a damaged file can make the parser raise anything
         raise DataError(f"{path.name} cannot be read", expected="arrays of numbers and of text",
                         found=str(error)[:120]) from error  # fmt: skip
@@ -261,8 +262,15 @@ def _of_files(
     files: list[Path], people: pd.DataFrame, problems: list[Problem], atlas: str, **how: Any
 ) -> _Edges:
     """Edges of every subject that has one file of series or of a matrix."""
-    owned = _owned(_of_atlas(files, atlas), people, problems)
-    table = pd.DataFrame({"subject": list(owned), "file": [str(path) for path in owned.values()]})
+    atlases = atlas.split("+")
+    owned = [
+        _owned(_of_atlas(files, one, must=len(atlases) > 1), people, problems) for one in atlases
+    ]
+    for name in sorted({*chain(*owned)} - {*owned[0]}.intersection(*owned)):
+        problems.append({"subject": name, "problem": f"not of all atlases: {atlas}"})
+    all_of = [name for name in owned[0] if all(name in one for one in owned)]
+    table = pd.DataFrame({"subject": all_of,
+                          "file": [[str(one[s]) for one in owned] for s in all_of]})  # fmt: skip
     workers = 1 if len(table) < _ALONE else None
     done = each(table, partial(_of_file, **how), columns=["file"], workers=workers)
     problems += [{str(k): str(v) for k, v in r.items()} for r in done.failures.to_dict("records")]
@@ -331,20 +339,20 @@ def _owners(file: Path, keys: Mapping[str, str]) -> set[str]:
     return next(filter(None, found), set())
 
 
-def _of_atlas(files: list[Path], atlas: str) -> list[Path]:
-    """The series of one atlas, by what their names or their folder's say."""
+def _of_atlas(files: list[Path], atlas: str, *, must: bool = False) -> list[Path]:
+    """The series of one atlas, by what their names or their folder's say; it `must` be there."""
     tags: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         found = _ATLAS.search(file.name) or _ATLAS.search(file.parent.name)
         tags[(found[1] or found[2]).lower() if found else ""].append(file)
     named = sorted(tag for tag in tags if tag)
-    wanted = _SAME_ATLAS.get(atlas, atlas).lower()
-    if len(named) > 1 and wanted not in named:
+    wanted = FILED.get(atlas, atlas).lower()
+    if (len(named) > 1 or must) and wanted not in named:
         raise RequestError(
             f"the folder has the series of {len(named)} atlases",
-            expected="one of " + ", ".join(named),
+            expected="one of " + (", ".join(named) or "those that names of files or folders tell"),
             found=repr(atlas),
-            mend=f"choose one, as in atlas={named[0]}",
+            mend=f"choose one, as in atlas={named[0]}" if named else "",
         )
     if named and wanted not in named:
         print(f"the series are of the atlas {named[0]}")
@@ -354,9 +362,11 @@ def _of_atlas(files: list[Path], atlas: str) -> list[Path]:
     return chosen
 
 
-def _of_file(row: Mapping[str, str], *, measure: Measure, shrink: bool) -> _One:
-    path = Path(row["file"])
+def _of_file(row: Mapping[str, Any], *, measure: Measure, shrink: bool) -> _One:
+    path, *others = map(Path, row["file"])
     names, values = read_numbers(path)
+    for other in others:
+        names, values = _beside(names, values, path, other)
     square = values.ndim == 2 and values.shape[0] == values.shape[1]
     if square and path.suffix.lower() != ".1d" and "timeseries" not in path.name:
         if measure != "correlation" or shrink:
@@ -372,6 +382,21 @@ def _of_file(row: Mapping[str, str], *, measure: Measure, shrink: bool) -> _One:
     return _One(edges_of(values, measure=measure, shrink=shrink), names, "series", len(values))
 
 
+def _beside(
+    names: tuple[str, ...], values: NDArray, path: Path, other: Path
+) -> tuple[tuple[str, ...], NDArray]:
+    """Series of one atlas with those of another, of the same volumes, to their right."""
+    more, right = read_numbers(other)
+    if values.ndim != 2 or right.ndim != 2 or len(values) != len(right):
+        raise DataError(
+            f"{path.name} and {other.name} are not series of the same volumes",
+            expected="two atlases' series of one scan",
+            found=f"arrays of shape {values.shape} and {right.shape}",
+        )
+    both = (*names, *(f"{name} of {other.parent.name}" for name in more))
+    return both, np.hstack([values, right])
+
+
 def _together(
     people: pd.DataFrame, pack: _Edges, centers: list[Path], problems: list[Problem], name: str
 ) -> Brains:
@@ -382,6 +407,7 @@ def _together(
     width = len(next(iter(pack.of.values()), []))
     nobody = np.full(width, np.nan, np.float32)
     edges = np.array([pack.of.get(s, nobody) for s in subjects], np.float32)
+    edges = edges.reshape(len(subjects), width)  # also where there is nobody
     there = structure.notna().any(axis=1).to_numpy() | ~np.isnan(edges).all(axis=1)
     reasons = {s: "no series, no matrix and no structural feature" for s in subjects[~there]}
     reasons |= dict.fromkeys(subjects[~known], "no phenotype beside its other data")

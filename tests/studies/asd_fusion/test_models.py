@@ -58,6 +58,42 @@ def test_a_modality_that_a_subject_lacks_is_zero_and_a_part_that_is_none_is_refu
         Blocks(["dreams"])
 
 
+def moving(brains, slope=0.5):
+    """The same brains, but that whoever moves more has stronger edges."""
+    motion = np.log(brains.table["motion"].to_numpy())
+    return replace(brains, connectivity=brains.connectivity + np.float32(slope) * motion[:, None])
+
+
+def test_without_motion_edges_no_longer_go_with_it_in_those_it_was_fitted_on(brains):
+    shaken = moving(brains)
+    values = Blocks(["function"], without_motion=True).fit_transform(shaken)
+    motion = np.log(brains.table["motion"])
+    about = (motion - motion.groupby(brains.table["site"]).transform("mean")).to_numpy()
+    assert np.abs(about @ values).max() < 1e-3
+    assert np.abs(about @ Blocks(["function"]).fit_transform(shaken)).max() > 1
+
+
+def test_what_goes_with_motion_is_learned_of_training_subjects_alone(brains):
+    train, test = brains.at(np.arange(120)), brains.at(np.arange(120, 240))
+    blocks = Blocks(["function"], without_motion=True).fit(moving(train))
+    one = blocks.transform(moving(test, 0.5))
+    other = blocks.transform(moving(test.at(np.arange(60)), 0.5))
+    np.testing.assert_allclose(one[:60], other, atol=1e-6)
+    untouched = Blocks(["function"], without_motion=True).fit(train).transform(test)
+    direction = np.corrcoef(one.ravel(), untouched.ravel())[0, 1]
+    assert direction > 0.99  # the planted slope is gone from subjects it was not learned of
+
+
+def test_a_subject_of_unknown_motion_stays_and_a_cohort_of_unknown_motion_is_refused(brains):
+    motion = brains.table["motion"].copy()
+    motion[3] = np.nan
+    part = replace(brains, table=brains.table.assign(motion=motion))
+    assert np.isfinite(Blocks(["function"], without_motion=True).fit_transform(part)).all()
+    nobody = replace(brains, table=brains.table.assign(motion=np.nan))
+    with pytest.raises(DataError, match="nobody's motion is known"):
+        Blocks(["function"], without_motion=True).fit(nobody)
+
+
 def test_a_sites_own_mean_is_that_of_training_where_it_is_known_and_its_own_where_not(brains):
     known, new = brains.at(np.arange(120)), brains.at(np.arange(120, 240))
     blocks = Blocks(["structure"], by_site=True).fit(known)

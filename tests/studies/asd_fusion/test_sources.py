@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.asd_fusion.brains import WHO, joined, square, upper
 from nextaim_kit.studies.asd_fusion.connectivity import dead_regions, edges_of
 from nextaim_kit.studies.asd_fusion.sources import load_brains
+from nextaim_kit.studies.asd_fusion.twin import write_twin
 
 REGIONS, VOLUMES = 6, 40
 NAMES = ["Left V1", "Right V1", "Left M1", "Right M1", "PCC", "MPFC"]
@@ -90,6 +92,36 @@ def test_the_only_atlas_of_a_folder_is_named_where_another_was_asked_for(tmp_pat
     write_series(tmp_path / "rois_cc200" / "Pitt_0050003.1D", series())
     assert len(load(atlas="ho")[0]) == 1
     assert "the series are of the atlas cc200" in capsys.readouterr().out
+
+
+def test_several_atlases_are_read_as_one_of_all_their_regions(tmp_path, load):
+    made = write_twin(tmp_path, 70, atlas="harvard_oxford+dosenbach")
+    subject = made.brains.table["subject"][3]
+    next((tmp_path / "rois_dosenbach160").glob(f"*{subject}*")).unlink()
+    read, problems = load(atlas="harvard_oxford+dosenbach")
+    assert len(read.regions) == 103 + 160
+    assert read.regions["region"].is_unique
+    whose = pd.Index(made.brains.table["subject"]).get_indexer(
+        read.table["subject"][read.functional]
+    )
+    expected = made.brains.connectivity[whose]
+    np.testing.assert_allclose(read.connectivity[read.functional], expected, atol=1e-3)
+    assert problems[subject] == "not of all atlases: harvard_oxford+dosenbach"
+
+
+def test_an_atlas_beside_others_must_be_there(tmp_path, load):
+    write_twin(tmp_path, 70)
+    with pytest.raises(RequestError, match="'cc200'"):
+        load(atlas="ho+cc200")
+
+
+def test_series_of_two_atlases_that_differ_in_length_are_named(tmp_path, load):
+    made = write_twin(tmp_path, 70, atlas="harvard_oxford+dosenbach")
+    subject = made.brains.table["subject"][3]
+    path = next((tmp_path / "rois_dosenbach160").glob(f"*{subject}*"))
+    path.write_text("\n".join(path.read_text().splitlines()[:-3]))
+    _, problems = load(atlas="ho+dosenbach")
+    assert "not series of the same volumes" in problems[subject]
 
 
 def test_series_of_xcp_d_are_read_and_its_other_tables_named(tmp_path, load, capsys):
@@ -486,6 +518,22 @@ def test_a_file_of_one_subject_or_of_another_kind_is_no_cohort(tmp_path, load):
         with pytest.raises(RequestError, match=f"{name} alone is no cohort"):
             load(name)
     assert_series_of(load("phenotypes.csv")[0], [0])
+
+
+def test_a_table_of_phenotypes_without_anybody_is_refused(tmp_path, load):
+    write_people(tmp_path, {})
+    write_series(tmp_path / "Pitt_0050003_rois_ho.1D", series())
+    with pytest.raises(DataError, match="holds nobody with a phenotype and an image"):
+        load()
+
+
+def test_a_pack_with_a_part_that_is_no_array_is_refused(tmp_path, load):
+    write_people(tmp_path)
+    np.savez(tmp_path / "pack.npz", sub_id=np.array([*PEOPLE]))
+    with zipfile.ZipFile(tmp_path / "pack.npz", "a") as pack:
+        pack.writestr("fc.npy", b"no array")
+    with pytest.raises(DataError, match="no pack of connectivity"):
+        load()
 
 
 def test_a_folder_without_phenotypes_is_refused(tmp_path, load):

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.studies.asd_fusion.confounds import edge_differences
 from nextaim_kit.studies.asd_fusion.regions import edges, network_pairs
 from nextaim_kit.studies.asd_fusion.twin import FEATURES, make_twin, write_twin
 
@@ -141,9 +142,28 @@ def test_connectivity_is_fisher_z_of_the_upper_triangle(twin):
 
 
 def test_no_edge_tells_much_by_itself(twin):
-    sizes = np.abs(differences(twin))
+    sizes = np.abs(edge_differences(twin.brains))
     assert sizes.max() < 0.35
-    assert np.percentile(sizes, 99) == pytest.approx(0.246, abs=0.02)
+    assert np.percentile(sizes, 99) == pytest.approx(0.22, abs=0.02)
+    assert np.abs(differences(twin)).max() < 0.35  # nor where sites are not centered
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("seed", [1, 7, 42])
+def test_no_edge_of_another_seed_tells_much_by_itself(seed):
+    assert np.abs(edge_differences(make_twin(seed=seed).brains)).max() < 0.35
+
+
+def test_what_is_planted_is_the_same_in_another_cohort():
+    one, other = make_twin(70).truth.edges, make_twin(70, seed=1).truth.edges
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_volume_has_a_part_of_what_is_planted_in_its_thickness(twin):
+    sizes = twin.truth.features.set_index("feature")["size"]
+    assert len(sizes) == 2 * (2 * 7 + 4)
+    share = sizes["lh_fusiform_volume"] / sizes["lh_fusiform_thickness"]
+    assert share == pytest.approx(0.32, abs=0.03)
 
 
 def test_what_is_planted_in_edges_is_there_and_nowhere_else(twin):
@@ -154,7 +174,7 @@ def test_what_is_planted_in_edges_is_there_and_nowhere_else(twin):
     slope = found @ planted / (planted @ planted)
     assert slope == pytest.approx(0.81, abs=0.1)  # noise and short series hide the rest
     others = np.abs(found[planted == 0]).mean()
-    assert np.abs(found[truth.edge]).mean() > 4 * others
+    assert np.abs(found[truth.edge]).mean() > 3.5 * others
     within = truth.networks == "Default mode - Default mode"
     assert (truth.sign[within] == -1).all()
     assert (truth.sign[~within] == 1).all()
@@ -176,7 +196,7 @@ def test_function_reaches_076_structure_066_confounds_062_and_the_oracle_far_mor
     twin, labels, by_function
 ):
     structural = logistic_scores(structure_of(twin), labels, 0.003)
-    assert roc_auc_score(labels, by_function) == pytest.approx(0.755, abs=0.02)
+    assert roc_auc_score(labels, by_function) == pytest.approx(0.763, abs=0.02)
     assert roc_auc_score(labels, structural) == pytest.approx(0.665, abs=0.02)
     assert auc_of_confounds(twin) == pytest.approx(0.62, abs=0.02)
     assert roc_auc_score(labels, twin.truth.subjects.severity) == pytest.approx(0.95, abs=0.01)
@@ -242,7 +262,7 @@ def test_motion_raises_coupling_of_neighbors_and_lowers_it_far_apart(twin, label
     centers = regions[["x", "y", "z"]].to_numpy()
     apart = np.linalg.norm(centers[i] - centers[j], axis=1)
     assert slopes[apart < 30].mean() == pytest.approx(0.015, abs=0.01)
-    assert slopes[apart > 90].mean() == pytest.approx(-0.023, abs=0.01)
+    assert slopes[apart > 90].mean() == pytest.approx(-0.035, abs=0.01)
 
 
 def site_accuracy(values, sites):
