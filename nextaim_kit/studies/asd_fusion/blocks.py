@@ -14,6 +14,7 @@ from nextaim_kit.studies.asd_fusion.brains import Brains
 from nextaim_kit.studies.asd_fusion.connectivity import Filled, Kind, Represented, regions_in
 
 Part = Literal["function", "structure", "confounds"]
+_SETTINGS = ("kind", "shrinkage", "by_site", "without_motion")
 
 
 class Blocks:
@@ -108,17 +109,17 @@ class Blocks:
             arrays |= {f"{part} mean": mean, f"{part} scale": np.array(scale)}
         for part, means in self._means.items():
             arrays[f"{part} sites"] = np.stack([means[site] for site in self._sites])
+        for part, (motion, slope) in self._slope.items():
+            arrays |= {f"{part} motion": np.array(motion), f"{part} slope": slope}
         if self.kind == "tangent" and "function" in self.parts:
             arrays["whitening"] = self._represented.whitening_
-        said = {"parts": list(self.parts), "kind": self.kind, "shrinkage": self.shrinkage,
-                "by_site": self.by_site, "sites": self._sites}  # fmt: skip
-        return arrays, said
+        said = {"parts": list(self.parts), "sites": self._sites}
+        return arrays, said | {name: getattr(self, name) for name in _SETTINGS}
 
     @classmethod
     def of_numbers(cls, arrays: Mapping[str, NDArray], said: Mapping[str, Any]) -> Self:
         """Fitted blocks from what `numbers` gave."""
-        how = {name: said[name] for name in ("kind", "shrinkage", "by_site")}
-        made, found = cls(said["parts"], **how), dict(arrays)
+        made, found = cls(said["parts"], **{name: said[name] for name in _SETTINGS}), dict(arrays)
         made._sites = list(said["sites"])
         made._filled = {part: Filled.of(found[f"{part} fill"]) for part in made.parts}
         made._spread = {part: found[f"{part} spread"] for part in made.parts if part != "function"}
@@ -126,6 +127,8 @@ class Blocks:
                        for part in made.parts}  # fmt: skip
         made._means = {part: dict(zip(made._sites, found[f"{part} sites"], strict=True))
                        for part in made.parts if made._centers(part)}  # fmt: skip
+        made._slope = {part: (float(found[f"{part} motion"]), found[f"{part} slope"])
+                       for part in made.parts if made._stills(part)}  # fmt: skip
         made._represented = Represented(made.kind, made.shrinkage)
         if "function" in made.parts:
             made._represented.n_regions_ = regions_in(len(found["function fill"]))
@@ -135,6 +138,9 @@ class Blocks:
 
     def _centers(self, part: Part) -> bool:
         return self.by_site and part != "confounds"
+
+    def _stills(self, part: Part) -> bool:
+        return self.without_motion and part != "confounds"
 
     def _centered(self, part: Part, values: NDArray, brains: Brains) -> NDArray:
         if not self._centers(part):
@@ -147,7 +153,7 @@ class Blocks:
 
     def _still(self, part: Part, values: NDArray, brains: Brains, *, fit: bool = False) -> NDArray:
         """The numbers less what motion explains of them in the training subjects."""
-        if not self.without_motion or part == "confounds":
+        if not self._stills(part):
             return values
         motion = np.log(brains.table["motion"].clip(lower=1e-3))
         if fit:

@@ -56,8 +56,10 @@ def test_a_model_of_a_file_says_what_it_said_when_it_was_trained(parted, trained
         assert told[name]["threshold"].iloc[0] == model.threshold
 
 
-@pytest.mark.parametrize("blocks", [{"kind": "tangent"}, {"kind": "log", "by_site": True}])
-def test_what_edges_are_seen_as_and_sites_own_means_are_in_the_file_too(parted, blocks, tmp_path):
+@pytest.mark.parametrize(
+    "blocks", [{"kind": "tangent"}, {"kind": "log", "by_site": True}, {"without_motion": True}]
+)
+def test_what_is_done_with_edges_sites_and_motion_is_in_the_file_too(parted, blocks, tmp_path):
     kinds = fits(tmp_path, **blocks)
     models = train_all({name: kinds[name] for name in ("linear", "early")}, parted[0])
     saved_models.save(models, tmp_path / "m.safetensors", brains=parted[0], trained_on=COHORT)
