@@ -131,3 +131,14 @@ def test_the_twins_masses_come_with_outlines_and_markers(small_twin):
     marked = markers_of(masses.table, 48).any((1, 2))
     assert marked.sum() == masses.table["marker_x"].between(-8, 56).sum()
     assert (masses.table["lesion"] != masses.table["subject"]).any()
+
+
+def test_of_the_82_real_crops_44_are_masses(real):
+    place = str(real / "breast_prototypes" / "mias_crops")
+    found = load_masses(place, size=48, field_mm=20)
+    assert (len(found.masses.y), found.masses.y.sum()) == (44, 15)
+    assert found.masses.table["patient"].nunique() == 39
+    assert len(found.set_aside) == 38
+    parts = patient_folds(found.masses.table, 3, seed=0, group="patient")
+    tested = tabular(found.masses, sizes(found.masses.table), SIZE_ALONE, [parts], n_jobs=1)
+    assert len(tested) == 44
