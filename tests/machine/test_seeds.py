@@ -82,3 +82,13 @@ def test_the_pools_that_are_loaded_are_resized(monkeypatch):
     np.ones((4, 4)) @ np.ones((4, 4))
     seeds.size_threads()
     assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("own", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_threads_that_wait_sleep_unless_they_are_told_otherwise(own, policy):
+    code = "import nextaim_kit, os; print(os.environ['OMP_WAIT_POLICY'])"
+    env = {name: v for name, v in os.environ.items() if name != "OMP_WAIT_POLICY"} | own
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert said.stdout.strip() == policy
