@@ -92,3 +92,12 @@ def test_threads_that_wait_sleep_unless_they_are_told_otherwise(own, policy):
     env = {name: v for name, v in os.environ.items() if name != "OMP_WAIT_POLICY"} | own
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert said.stdout.strip() == policy
+
+
+def test_in_one_thread_torch_has_one_too_and_gets_its_own_back():
+    import torch
+
+    before = torch.get_num_threads()
+    with seeds.one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.dual import DualLogistic
 from nextaim_kit.learn.metrics import operating_point
 from nextaim_kit.learn.splits import Split, leave_one_site_out
+from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains, joined
 from nextaim_kit.studies.asd_fusion.sources import load_brains
@@ -193,7 +193,7 @@ def cross_fit(
     named = dict(splits) if isinstance(splits, Mapping) else dict(enumerate(splits))
     tables, models = [], []
     for number, (name, (train, test)) in enumerate(named.items()):
-        with threadpool_limits(1):  # sums in another order would change the last digits
+        with one_thread():  # sums in another order would change the last digits
             found = fit(brains.at(train), seed + 1000 * number)
             tables.append(predicted(found, brains.at(test)).assign(fold=name, repeat=0))
         models.append(found)
@@ -202,7 +202,7 @@ def cross_fit(
 
 def train_all(fits: Mapping[str, Fit], brains: Brains, *, seed: int = 0) -> dict[str, Fitted]:
     """Train each model on all subjects, to be used on others."""
-    with threadpool_limits(1):
+    with one_thread():
         return {name: fit(brains, seed) for name, fit in fits.items()}
 
 
@@ -237,7 +237,7 @@ def predicted(found: Fitted, brains: Brains) -> pd.DataFrame:
 
     `y` is missing where an outcome is.
     """
-    with threadpool_limits(1):  # as they were trained, so that the last digits are the same
+    with one_thread():  # as they were trained, so that the last digits are the same
         logit = found.logit(brains)
     label = brains.table["label"]
     y = brains.y if label.notna().all() else label.to_numpy(float, na_value=np.nan)
