@@ -97,10 +97,10 @@ def divide(pictures: Pictures, folds: int, *, seed: int) -> tuple[Pictures, Pict
 
 
 def words_of(masses: pd.DataFrame) -> list[str]:
-    """What is known of each mass, in a few words: its image, margin and size."""
+    """What is known of each mass, in two lines: its image; its margin and size."""
     said = []
     for mass in masses.to_dict("records"):
         size = mass["diameter_mm"]
         known = [mass["margin"], f"{size:.0f} mm" if size == size else ""]
-        said.append(f"{mass['subject']}: {', '.join(filter(None, known)) or 'mass'}")
+        said.append(f"{mass['subject']}\n{', '.join(filter(None, known)) or 'mass'}")
     return said
