@@ -115,7 +115,13 @@ def _done(client: Client, futures: list[Future]) -> set[Future]:
 
 def _result(client: Client, future: Future) -> Any:
     try:
-        return future.result()
+        while True:
+            try:
+                return future.result(timeout=_PAUSE)
+            except TimeoutError:
+                if future.status == "error":  # of the work itself
+                    raise
+                _await_workers(client)  # the worker that had the result was lost
     except CancelledError as error:
         raise _lost(client) from error
     except ImportError as error:

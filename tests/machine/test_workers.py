@@ -363,11 +363,26 @@ def test_a_worker_with_another_python_is_refused(spread, monkeypatch):
 
 def test_a_worker_without_the_kit_is_refused():
     class Failed:
-        def result(self):
+        def result(self, timeout):
             raise ModuleNotFoundError("No module named 'nextaim_kit'", name="nextaim_kit")
 
     with pytest.raises(RunError, match=r"not like this process\n(.|\n)*found: +no nextaim_kit"):
         remote._result(None, Failed())
+
+
+def test_a_result_that_was_lost_with_its_worker_is_not_waited_for_without_workers(monkeypatch):
+    class Lost:
+        status = "pending"  # again: the scheduler knows nobody who has it
+
+        def result(self, timeout):
+            raise TimeoutError
+
+    def none(client):
+        raise RunError("the Dask scheduler has no workers")
+
+    monkeypatch.setattr(remote, "_await_workers", none)
+    with pytest.raises(RunError, match="has no workers"):
+        remote._result(None, Lost())
 
 
 def test_without_dask_the_error_says_what_to_install(spread, monkeypatch):
