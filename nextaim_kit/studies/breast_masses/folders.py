@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from nextaim_kit.data.cohort.joining import some
 from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.data.cohort.tables import check_columns, read_table
 from nextaim_kit.data.images.films import PICTURES, film_table
@@ -172,7 +173,13 @@ def _marks(
     if (folder / BOXES).is_file():
         return _of_boxes(table, folder / BOXES)
     masks = table["mask"] if "mask" in table else table["image"].map(lambda p: _beside(p, folder))
-    given = zip(masks.fillna(""), table["label"], strict=True)
+    masks = masks.fillna("")
+    alone = table["subject"][masks == ""]
+    if len(alone):
+        print(
+            f"{len(alone)} images have no mask, and count as without a mass: {some(alone.tolist())}"
+        )
+    given = zip(masks, table["label"], strict=True)
     return [[{"mask": mask, "label": _plain(label)}] if mask else [] for mask, label in given], []
 
 

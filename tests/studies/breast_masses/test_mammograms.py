@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.breast_masses import folders
 from nextaim_kit.studies.breast_masses.mammograms import Mammograms, load_mammograms, never_seen
 
 HEADER = "subject,patient,site,view,side,density,spacing,label,image,mask\n"
@@ -131,3 +132,12 @@ def test_without_a_twin_no_synthetic_cohort_is_external(small_twin):
     assert load_mammograms("synthetic", twin=lambda: small_twin) is small_twin
     with pytest.raises(RequestError, match="no data at"):
         load_mammograms("/no/such/folder")
+
+
+def test_an_image_whose_mask_is_not_there_is_said_to_count_as_without_a_mass(tmp_path, capsys):
+    table = pd.DataFrame({"subject": ["P1", "P2"], "image": ["P1.png", "P2.png"], "label": pd.NA})
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "P1.png").touch()
+    marks, _ = folders._marks(table, tmp_path)
+    assert [len(one) for one in marks] == [1, 0]
+    assert "1 images have no mask, and count as without a mass: P2" in capsys.readouterr().out
