@@ -30,12 +30,12 @@ from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train as train_task
 from nextaim_kit.machine.limits import cpu_count
 from nextaim_kit.machine.seeds import seed_everything
-from nextaim_kit.studies.breast_masses.boxes import suppressed
 from nextaim_kit.studies.breast_masses.detectors.augmentation import (
     Augmentation,
     MassPictures,
     padded,
 )
+from nextaim_kit.studies.breast_masses.detectors.boxes import suppressed
 from nextaim_kit.studies.breast_masses.detectors.marks import find
 from nextaim_kit.studies.breast_masses.detectors.training import build, loss_of
 

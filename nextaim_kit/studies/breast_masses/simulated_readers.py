@@ -16,9 +16,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.breast_masses.crops import Crops, cut
-from nextaim_kit.studies.breast_masses.pairs import Pairs, save_pairs
-from nextaim_kit.studies.breast_masses.reading import QUESTIONS
+from nextaim_kit.studies.breast_masses.prototypes.crops import Crops, cut
+from nextaim_kit.studies.breast_masses.reading.pairs import Pairs, save_pairs
+from nextaim_kit.studies.breast_masses.reading.questions import QUESTIONS
 from nextaim_kit.studies.breast_masses.twin import Look, make_twin
 from nextaim_kit.twins.twin import chance
 
@@ -91,8 +91,8 @@ def made_up_pairs(path: str | Path, cases: int = 20, *, seed: int = 2024) -> Pai
     cases : int
     seed : int
     """
-    crops = cut(make_twin(3 * cases // 2 + 12, look=LOOK, marker="none", seed=seed))
-    rng, table, labels = chance(seed, "pairs"), crops.table, crops.labels
+    crops = cut(make_twin(3 * cases // 2 + 12, look=LOOK, marker="none", seed=seed)).crops
+    rng, table, labels = chance(seed, "pairs"), crops.table, crops.y
     tissue = [_tissue(*one) for one in zip(crops.pictures, crops.masks, strict=True)]
     made = [one for case in rng.permutation(len(table)) for one in _both(crops, case, tissue, rng)]
     case, beside, wrong, here, there = (
@@ -134,7 +134,7 @@ def _both(
     if not len(alike):
         return []
     example, at = rng.choice(alike), rng.uniform(0, 2 * np.pi)
-    of_class = np.flatnonzero(others & (crops.labels == crops.labels[example]))
+    of_class = np.flatnonzero(others & (crops.y == crops.y[example]))
     wrong = rng.choice([k for k in of_class if k != example and len(tissue[k])])
     here, there = (_rim(crops.masks[k], at) for k in (case, example))
     return [(case, example, False, here, there),

@@ -16,12 +16,16 @@ from PIL import Image
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path, write_json
 from nextaim_kit.progress import Progress
-from nextaim_kit.studies.breast_masses.mammograms import Mammograms, images_table, lesions_table
+from nextaim_kit.studies.breast_masses.mammograms.image_file import box_of, digest_of
+from nextaim_kit.studies.breast_masses.mammograms.loading import (
+    Mammograms,
+    images_table,
+    lesions_table,
+)
 from nextaim_kit.studies.breast_masses.phantom import breast, exposure, lesions
 from nextaim_kit.studies.breast_masses.phantom.breast import Body, Projection, draw_body
 from nextaim_kit.studies.breast_masses.phantom.exposure import LARGEST, ROOMS
 from nextaim_kit.studies.breast_masses.phantom.lesions import Mass, apart, draw_mass
-from nextaim_kit.studies.breast_masses.views import box_of, digest_of
 from nextaim_kit.twins.twin import Twin, Who, chance
 
 # Patients of each hospital: with a malignant mass, with a benign one, without any.
@@ -165,12 +169,7 @@ def _draw(
 
 
 def _write(
-    patient: Patient,
-    rng: np.random.Generator,
-    paths: Mapping[str, Path],
-    *,
-    look: Look,
-    seed: int,
+    patient: Patient, rng: np.random.Generator, paths: Mapping[str, Path], *, look: Look, seed: int
 ) -> None:
     folder = paths["truth"].parent
     own = patient.side if patient.masses else "L"

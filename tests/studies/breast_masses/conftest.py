@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from nextaim_kit.data.images.films import read_film
-from nextaim_kit.studies.breast_masses.cbis import COLUMNS, MARGINS, SHAPES
-from nextaim_kit.studies.breast_masses.masses import Masses
+from nextaim_kit.studies.breast_masses.mammograms.cbis import COLUMNS, MARGINS, SHAPES
+from nextaim_kit.studies.breast_masses.mammograms.image_file import read_mask_values
+from nextaim_kit.studies.breast_masses.prototypes.crops import Crops
 from nextaim_kit.studies.breast_masses.twin import Look, make_twin
-from nextaim_kit.studies.breast_masses.views import read_mask_values
 
 COARSE = Look(spacing=0.8)
 
@@ -116,7 +116,7 @@ def disks_and_stars():
     return _disks_and_stars
 
 
-def _disks_and_stars(n: int, size: int = 64, seed: int = 0) -> Masses:
+def _disks_and_stars(n: int, size: int = 64, seed: int = 0) -> Crops:
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 2
     down, right = np.mgrid[:size, :size] - size / 2
@@ -125,7 +125,7 @@ def _disks_and_stars(n: int, size: int = 64, seed: int = 0) -> Masses:
     table = pd.DataFrame({"subject": names, "lesion": names, "site": "A", "label": y})
     table["patient"] = [f"P{k // 2}" for k in range(n)]
     films = np.stack(pictures).astype(np.float32)
-    return Masses(films, films > 0.5, table)
+    return Crops(films, films > 0.5, table)
 
 
 def _drawn(rng, down, right, star: bool) -> np.ndarray:

@@ -9,9 +9,14 @@ from sklearn.metrics import roc_auc_score
 
 from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.breast_masses.crops import cut, load_crops, require_both
-from nextaim_kit.studies.breast_masses.mammograms import load_mammograms
-from nextaim_kit.studies.breast_masses.views import breast_mask, wall_side, widest_place
+from nextaim_kit.studies.breast_masses.mammograms.image_file import (
+    breast_mask,
+    wall_side,
+    widest_place,
+)
+from nextaim_kit.studies.breast_masses.mammograms.loading import load_mammograms
+from nextaim_kit.studies.breast_masses.prototypes.crops import cut
+from nextaim_kit.studies.breast_masses.prototypes.loading import read_crops
 
 
 def test_subtracted_images_and_masks_of_no_mass_are_left_out(real):
@@ -48,9 +53,9 @@ def test_half_of_the_folder_is_read_without_its_table_too(real, tmp_path):
 
 
 def test_size_alone_reaches_065_on_the_real_crops(real):
-    crops = require_both(load_crops(str(real / "breast_prototypes" / "mias_crops")))
-    assert len(crops.labels) == 82
-    assert roc_auc_score(crops.labels, crops.table["diameter_mm"]) == pytest.approx(0.655, abs=0.01)
+    crops = read_crops(str(real / "breast_prototypes" / "mias_crops")).crops
+    assert len(crops.y) == 82
+    assert roc_auc_score(crops.y, crops.table["diameter_mm"]) == pytest.approx(0.655, abs=0.01)
     masses = crops.table[crops.table["is_mass"]]
     assert (len(masses), masses["label"].sum()) == (44, 15)
     assert len(set(crops.patients)) < 82

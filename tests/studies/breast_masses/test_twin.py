@@ -13,16 +13,16 @@ from sklearn.metrics import roc_auc_score
 from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.breast_masses import twin as made_by
-from nextaim_kit.studies.breast_masses.phantom.breast import Body, power_law, project, tissue
-from nextaim_kit.studies.breast_masses.phantom.lesions import apart, draw_mass, oracle
-from nextaim_kit.studies.breast_masses.twin import Look, make_twin, twin
-from nextaim_kit.studies.breast_masses.views import (
+from nextaim_kit.studies.breast_masses.mammograms.image_file import (
     box_of,
     breast_mask,
     read_mask_values,
     wall_side,
     widest_place,
 )
+from nextaim_kit.studies.breast_masses.phantom.breast import Body, power_law, project, tissue
+from nextaim_kit.studies.breast_masses.phantom.lesions import apart, draw_mass, oracle
+from nextaim_kit.studies.breast_masses.twin import Look, make_twin, twin
 
 COARSE = Look(spacing=0.8)
 

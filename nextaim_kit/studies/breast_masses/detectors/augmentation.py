@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from nextaim_kit.studies.breast_masses.boxes import areas
+from nextaim_kit.studies.breast_masses.detectors.boxes import areas
 
 Item = tuple[Tensor, Tensor]
 _LEAST_EDGE = 2.0  # pixels that must be left of a box

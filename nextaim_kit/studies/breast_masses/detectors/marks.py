@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nextaim_kit.learn.inference import apply
-from nextaim_kit.studies.breast_masses.boxes import suppressed
+from nextaim_kit.studies.breast_masses.detectors.boxes import suppressed
 from nextaim_kit.studies.breast_masses.detectors.transformer import RTDetr
 from nextaim_kit.studies.breast_masses.detectors.yolo import Yolo
-from nextaim_kit.studies.breast_masses.pictures import BOX, Pictures
+from nextaim_kit.studies.breast_masses.mammograms.prepared import BOX, Pictures
 
 Detector = Yolo | RTDetr
 OVERLAP = 0.45  # of two marks, above which the weaker one goes

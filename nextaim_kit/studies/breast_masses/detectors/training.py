@@ -23,12 +23,12 @@ from nextaim_kit.studies.breast_masses.detectors.augmentation import (
     MassPictures,
     padded,
 )
+from nextaim_kit.studies.breast_masses.detectors.froc import average_precision, judge
 from nextaim_kit.studies.breast_masses.detectors.marks import Detector, marks_of
 from nextaim_kit.studies.breast_masses.detectors.transformer import RTDetr, SetLoss
 from nextaim_kit.studies.breast_masses.detectors.yolo import ANCHORS, Size, Yolo
 from nextaim_kit.studies.breast_masses.detectors.yolo_losses import AnchorLoss, FreeLoss
-from nextaim_kit.studies.breast_masses.froc import average_precision, judge
-from nextaim_kit.studies.breast_masses.pictures import BOX, Pictures
+from nextaim_kit.studies.breast_masses.mammograms.prepared import BOX, Pictures
 
 Kind = Literal["yolov5", "yolov8", "rtdetr"]
 _SHORT = 10_000  # updates up to which generation 8 chooses AdamW by itself

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nextaim_kit.studies.breast_masses.boxes import centers, ciou
+from nextaim_kit.studies.breast_masses.detectors.boxes import centers, ciou
 from nextaim_kit.studies.breast_masses.detectors.yolo import (
     BINS,
     STRIDES,

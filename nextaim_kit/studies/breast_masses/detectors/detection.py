@@ -1,0 +1,145 @@
+"""Detectors of one run, kept with all that it takes to apply them elsewhere without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.learn.final import Seen
+from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
+from nextaim_kit.learn.network_file import load_networks, save_networks
+from nextaim_kit.learn.training import Fitted
+from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.studies.breast_masses.detectors import froc
+from nextaim_kit.studies.breast_masses.detectors.marks import Blobs, Detector, find
+from nextaim_kit.studies.breast_masses.detectors.training import (
+    Kind,
+    Training,
+    build,
+    train_detector,
+)
+from nextaim_kit.studies.breast_masses.detectors.yolo import Size
+from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms
+from nextaim_kit.studies.breast_masses.mammograms.prepared import Pictures
+
+BASELINE = "blobs"
+_EXPECTED = "a detectors.safetensors of an earlier run of breast_masses/detection"
+Found = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Trained networks, the baseline beside them, and the threshold of each.
+
+    Attributes
+    ----------
+    pixels : int
+        Edge of the pictures that they were trained on.
+    size : {"n", "s", "m"}
+    nets : mapping of str to network
+    blobs : Blobs
+    thresholds : mapping of str to float
+        Of each network and of ``blobs``, chosen on validation pictures.
+    trained_on : TrainedOn
+        Pictures and patients that trained or validated them.
+    """
+
+    pixels: int
+    size: Size
+    nets: Mapping[Kind, Detector]
+    blobs: Blobs
+    thresholds: Mapping[str, float]
+    trained_on: TrainedOn
+
+    def marks(self, pictures: NDArray[np.float32]) -> Found:
+        """What each of them, the baseline last, marks in pictures: `detectors.marks.find`."""
+        found: Found = {name: find(net, pictures) for name, net in self.nets.items()}
+        return found | {BASELINE: self.blobs.find(pictures)}
+
+    def measure(self, found: Found, pictures: Pictures, **how: Any) -> pd.DataFrame:
+        """`froc.evaluate` of each one's marks at its threshold, by ``name``."""
+        parts = [
+            froc.evaluate(marks, pictures, self.thresholds[name], **how).assign(name=name)
+            for name, marks in found.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def __str__(self) -> str:
+        return str(self.trained_on)
+
+    def unseen(self, mammograms: Mammograms) -> Mammograms:
+        """A cohort without the pictures and patients that these detectors were made with.
+
+        Raises
+        ------
+        DataError
+            If none is left.
+        """
+        images, seen = mammograms.images, self.trained_on.seen
+        known = images["digest"].isin(seen.among(images["digest"]))
+        known |= images["patient"].isin(seen.among(images["patient"]))
+        if known.all():
+            raise DataError(
+                "these detectors were made with all of these patients",
+                expected="patients that they have not seen", found=f"{len(images)} images",
+            )  # fmt: skip
+        return mammograms.only(images["subject"][~known], "the detectors were made with it")
+
+    def save(self, path: Path) -> str:
+        """Write all of it as numbers into one safetensors file, and give its path."""
+        finite = {name: t if np.isfinite(t) else None for name, t in self.thresholds.items()}
+        blobs = {"diameters": self.blobs.diameters.tolist(), "prior": self.blobs.prior.tolist()}
+        told = {"pixels": self.pixels, "size": self.size, "blobs": blobs, "thresholds": finite,
+                "trained_on": self.trained_on.model_dump()}  # fmt: skip
+        return save_networks({str(k): net for k, net in self.nets.items()}, path, told=told)
+
+    @classmethod
+    def load(cls, path: Path) -> Detectors:
+        """Read what `save` has written.
+
+        Raises
+        ------
+        DataError
+            If it is not there, changed, or not of this kind.
+        """
+        told, weights = load_networks(path, expected=_EXPECTED)
+        try:
+            blobs = Blobs(*(np.array(told["blobs"][k]) for k in ("diameters", "prior")))
+            thresholds = {k: np.inf if t is None else t for k, t in told["thresholds"].items()}
+            size, pixels, who = told["size"], told["pixels"], TrainedOn(**told["trained_on"])
+        except (*UNREADABLE, KeyError) as error:
+            raise no_models(path, error, _EXPECTED) from error
+        nets: dict[Any, Detector] = {}
+        for kind in [name for name in thresholds if name != BASELINE]:
+            net = build(kind, size)
+            check_same_network(net, weights.get(kind), path.name)
+            net.load_state_dict(weights[kind])
+            nets[kind] = net.eval()
+        return cls(pixels, size, nets, blobs, thresholds, who)
+
+
+def choose_thresholds(found: Found, val: Pictures, per_image: float) -> dict[str, float]:
+    """For each one's marks the lowest score with at most so many false marks per validation image.
+
+    A mark is false where it overlaps no mass by an IoU of 0.5 or more.
+    """
+    return {
+        name: froc.threshold_for(froc.judge(marks, val.masses, val.spacing, "IoU 0.5"), per_image)
+        for name, marks in found.items()
+    }
+
+
+def trained_on(cohort: Mapping[str, Any], *parts: Pictures) -> TrainedOn:
+    """Who made detectors: digests of pictures and names of patients, as hashes.
+
+    `cohort` has ``name``, ``sha256`` and ``synthetic``, as `data.fingerprint` gives them.
+    """
+    images = pd.concat([part.images for part in parts])
+    return TrainedOn.of(cohort, Seen.of([*images["digest"], *images["patient"]]))

@@ -1,0 +1,1 @@
+"""Mammograms with their masses: read from files, looked at, prepared."""

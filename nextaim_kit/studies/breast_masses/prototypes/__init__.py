@@ -1,0 +1,1 @@
+"""Prototype networks on crops of masses: trained, explained, measured."""

@@ -1,0 +1,1 @@
+"""Readers rate explanations: pairs, questions, what the answers say."""
