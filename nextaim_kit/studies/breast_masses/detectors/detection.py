@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,12 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
 from nextaim_kit.learn.network_file import load_networks, save_networks
-from nextaim_kit.learn.training import Fitted
 from nextaim_kit.learn.weights import check_same_network
 from nextaim_kit.studies.breast_masses.detectors import froc
 from nextaim_kit.studies.breast_masses.detectors.marks import Blobs, Detector, find
 from nextaim_kit.studies.breast_masses.detectors.training import (
     Kind,
-    Training,
     build,
-    train_detector,
 )
 from nextaim_kit.studies.breast_masses.detectors.yolo import Size
 from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms

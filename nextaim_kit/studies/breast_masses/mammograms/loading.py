@@ -11,10 +11,15 @@ import pandas as pd
 from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.datasets.source import find_source
+from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.breast_masses.mammograms.cbis import is_cbis, read_cbis
 from nextaim_kit.studies.breast_masses.mammograms.folders import no_masses, read_folder
-from nextaim_kit.studies.breast_masses.mammograms.image_file import look, read_pixels
+from nextaim_kit.studies.breast_masses.mammograms.image_file import (
+    digest_of,
+    look,
+    read_pixels,
+)
 
 __all__ = [
     "Mammograms",
@@ -125,9 +130,11 @@ def load_mammograms(
     if not done.results:
         raise _nothing(source.name, left)
     rows: list[dict[str, Any]] = done.rows.to_dict("records")  # type: ignore[assignment]
-    seen = _assembled(rows, done.results)
+    seen, gone = _assembled(rows, done.results)
+    gone |= _digests(given.images[~done.done])
     left = left.reindex(columns=["subject", "site", "problem"]).fillna({"site": "unknown"})
-    return _each_once(replace(seen, left_out=pd.concat([left, seen.left_out], ignore_index=True)))
+    left = pd.concat([left, seen.left_out], ignore_index=True)
+    return _each_once(replace(seen, left_out=left), gone)
 
 
 def never_seen(external: Mammograms, first: Mammograms) -> Mammograms:
@@ -168,13 +175,17 @@ def _typed(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.Da
     return table.astype(types)
 
 
-def _assembled(rows: list[dict[str, Any]], seen: list[dict[str, Any]]) -> Mammograms:
-    images, masses, doubts, left = [], [], [], []
+def _assembled(
+    rows: list[dict[str, Any]], seen: list[dict[str, Any]]
+) -> tuple[Mammograms, dict[str, str]]:
+    """The cohort, and who was left out of it by the digest of the picture."""
+    images, masses, doubts, left, gone = [], [], [], [], {}
     for row, saw in zip(rows, seen, strict=True):
         aside = dict(no_masses(row))
         found = [] if None in aside else [f for f in saw["found"] if f["part"] not in aside]
         if saw["found"] and not found:
             left.append({k: row[k] for k in ("subject", "site")} | {"problem": _why(aside)})
+            gone[saw["digest"]] = row["subject"]
             continue
         said = [*saw["said"], *(f"left out of its mask: {why}" for why in aside.values())]
         masses += (of := [_mass(row, saw, one, k) for k, one in enumerate(found, 1)])
@@ -182,12 +193,23 @@ def _assembled(rows: list[dict[str, Any]], seen: list[dict[str, Any]]) -> Mammog
         if images[-1]["label"] == 1 and not of:
             said.append("called malignant, but no mass is marked in it")
         doubts += [{"subject": row["subject"], "problem": "; ".join(said)}] if said else []
-    return Mammograms(
+    made = Mammograms(
         images_table(images),
         lesions_table(masses),
         pd.DataFrame(left, columns=["subject", "site", "problem"]),
         pd.DataFrame(doubts, columns=["subject", "problem"]),
     )
+    return made, gone
+
+
+def _digests(images: pd.DataFrame) -> dict[str, str]:
+    """Who was left out for a mask or a box, by the digest of the picture."""
+    found = each(images, _digest, columns=["subject", "image"], workers=1)
+    return dict(zip(found.results, found.rows["subject"], strict=True))
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    return digest_of(read_film(row["image"]).shown)
 
 
 def _why(aside: Mapping[int | None, str]) -> str:
@@ -216,15 +238,25 @@ def _mass(
     return own | {"lesion": f"{row['subject']}_{number}"} | known | place | size
 
 
-def _each_once(seen: Mammograms) -> Mammograms:
-    """Without pictures that are there under another name."""
-    again = seen.images["digest"].duplicated()
-    first = seen.images.drop_duplicates("digest").set_index("digest")["subject"]
-    named = seen.images.loc[again, ["subject", "site"]]
-    of = seen.images.loc[again, "digest"].map(first)
-    left = named.assign(problem="the same picture as " + of.astype(str))
+def _each_once(seen: Mammograms, gone: Mapping[str, str]) -> Mammograms:
+    """Without pictures that are there under another name, of which one with its masses stays.
+
+    Nor without any mark where the same picture was left out (`gone`): it may have a mass.
+    """
+    images = seen.images.sort_values("masses", ascending=False, kind="stable")
+    first = images.drop_duplicates("digest").set_index("digest")["subject"]
+    of = seen.images["digest"].map(first)
+    lost = seen.images["digest"].map(gone).where(seen.images["masses"] == 0)
+    why = ("the same picture as " + of).where(of != seen.images["subject"], "")
+    why = why.mask(lost.notna(), "the same picture as " + lost + ", which is left out: "
+                   "whether a mass is in it is not known")  # fmt: skip
+    again = why != ""
+    left = seen.images.loc[again, ["subject", "site"]].assign(problem=why[again])
     kept = seen.only(seen.images["subject"][~again])
-    return replace(kept, left_out=pd.concat([kept.left_out, left], ignore_index=True))
+    kept = replace(kept, left_out=pd.concat([kept.left_out, left], ignore_index=True))
+    if kept.images.empty:
+        raise _nothing("the cohort", kept.left_out)
+    return kept
 
 
 def _nothing(name: str, left: pd.DataFrame) -> DataError:

@@ -25,15 +25,11 @@ _BINS = 32
 
 def sizes(table: pd.DataFrame) -> pd.DataFrame:
     """The size of each mass alone: its diameter in mm, or where no scale is known in pixels."""
-    in_mm = (
-        table["diameter_mm"].to_numpy(float)
-        if "diameter_mm" in table
-        else np.full(len(table), np.nan)
-    )
+    for name in ("diameter_mm", "diameter_px"):
+        if name in table and table[name].notna().all():
+            return np.log(table[[name]].astype(float)).rename(columns={name: "diameter"})
     edges = table[["x1", "y1"]].to_numpy(float) - table[["x0", "y0"]].to_numpy(float)
-    of_box = np.sqrt(edges.prod(1))
-    known = not np.isnan(in_mm).any()
-    return pd.DataFrame({"diameter": in_mm if known else of_box}).map(np.log)
+    return pd.DataFrame({"diameter": np.log(np.sqrt(edges.prod(1)))})
 
 
 def radiomics(crops: Crops, *, workers: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _NEEDED = [*BOX, "mask", "marker_x", "marker_y"]
 _BEYOND = "of the crop lie beyond the image"
+_GUESSED = "its radius is not known: a third of the file's edge is taken"
 _NO_SCALE = "its spacing is not known: cut in pixels, so its size in mm is unknown"
 
 # A crop, the mass in it, and what is said of it.
@@ -42,7 +43,7 @@ class Crops:
         0 to 1, by the contrast of the whole breast; 0 beyond the image.
     masks : array of bool of the same shape
         The masses: of their masks where there are any (``mask_from`` is ``file``), else the
-        ellipses of their boxes (``box``).
+        ellipses of their boxes (``box``; ``edge`` where the box is a guess by the file's size).
     table : DataFrame
         A row for each: ``subject`` (unique), ``image`` (of `Mammograms.images`), ``patient``,
         ``site``, ``lesion``, ``label`` (0 benign, 1 malignant), ``shape``, ``margin``,
@@ -168,11 +169,12 @@ def gathered(cuts: Iterable[Cut], known: pd.DataFrame, failures: pd.DataFrame) -
 
 def _doubts(table: pd.DataFrame) -> pd.DataFrame:
     problems = [
-        "; ".join(
-            [_NO_SCALE] * bool(np.isnan(spacing)) + [f"{padded:.0%} {_BEYOND}"] * (padded > 0)
-        )
-        for spacing, padded in zip(table["spacing"], table["padded"], strict=True)
-    ]
+        "; ".join([
+            *[_NO_SCALE] * bool(np.isnan(spacing)), *[f"{padded:.0%} {_BEYOND}"] * (padded > 0),
+            *[_GUESSED] * (by == "edge"),
+        ])
+        for spacing, padded, by in table[["spacing", "padded", "mask_from"]].itertuples(index=False)
+    ]  # fmt: skip
     said = table[["subject"]].assign(problem=pd.Series(problems, table.index, dtype=str))
     return said[said["problem"] != ""].reset_index(drop=True)
 

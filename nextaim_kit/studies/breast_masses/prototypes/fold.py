@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.calibration import scaled, temperature
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.metrics import operating_point
-from nextaim_kit.learn.recipe import Group, Recipe
 from nextaim_kit.learn.splits import Rows
-from nextaim_kit.learn.task import Task
-from nextaim_kit.learn.training import train
 from nextaim_kit.studies.breast_masses.prototypes.crops import Crops
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import (
     ProtoPNet,
     ResNet18,
     contributions,
-    load_backbone,
     similarities,
 )
 
@@ -104,34 +97,6 @@ def log_odds(net: ProtoPNet | ResNet18, films: Tensor) -> NDArray[np.float64]:
         return contributions(net, similarities(net, films)).sum(1).double().numpy()
     both = apply(net, films, batch_size=64)
     return (both[:, 1] - both[:, 0]).double().numpy()
-
-
-def train_resnet(
-    crops: Crops, rotation: Rotation, recipe: Recipe, folder: Path, *,
-    width: float = 1.0, weights: Path | None = None, frozen: bool = False, seed: int = 0,
-) -> Fold:  # fmt: skip
-    """Train the ResNet18 to compare with, from `weights` of a file or from nothing.
-
-    `frozen` leaves the backbone as the file has it, and trains three dense layers on it.
-    """
-    if frozen and weights is None:
-        raise RequestError(
-            "a backbone that knows nothing cannot stay frozen",
-            mend="give weights= of a trained ResNet18, or frozen=False",
-        )
-    first, val, _ = rotation
-    build = partial(ResNet18, width, deep_head=frozen)
-    parts = [Shown(crops, rows, augment=rows is first) for rows in (first, val)]
-    task = Task(build, nn.CrossEntropyLoss(), *parts)
-    if weights is not None:
-        torch.manual_seed(seed)
-        begun = build()
-        load_backbone(begun.features, weights)
-        task = replace(task, start=begun)
-    if frozen:
-        recipe = replace(recipe, groups=(Group("features.*", frozen=True), *recipe.groups))
-    found = train(task, recipe, folder=folder, seed=seed)
-    return settled(found.net, crops, rotation, found.history.assign(stage="resnet"))
 
 
 def settled(

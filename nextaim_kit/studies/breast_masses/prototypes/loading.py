@@ -29,10 +29,13 @@ from nextaim_kit.studies.breast_masses.prototypes.crops import (
     gathered,
 )
 
+Fit = Literal["field", "crop"]
+
 
 def load_crops(
-    cohort: str, *, twin: Callable[[], Mammograms] = no_twin, size: int, field_mm: float
-) -> Loaded:
+    cohort: str, *, twin: Callable[[], Mammograms] = no_twin, size: int, field_mm: float,
+    fit: Fit = "crop",
+) -> Loaded:  # fmt: skip
     """Load the masses of a cohort: a twin's, those of whole mammograms, or a folder of crops alone.
 
     What is no mass (a calcification, an asymmetry, a distortion) is left out, and so is a picture
@@ -46,6 +49,8 @@ def load_crops(
         Makes the synthetic mammograms.
     size, field_mm
         As for `crops.cut`.
+    fit : {"field", "crop"}
+        Of a folder of crops alone, as for `read_crops`.
 
     Raises
     ------
@@ -54,7 +59,10 @@ def load_crops(
     """
     how: dict[str, Any] = {"size": size, "field_mm": field_mm}
     alone = cohort != "synthetic" and _crops_alone(cohort)
-    found = read_crops(cohort, **how) if alone else cut(load_mammograms(cohort, twin=twin), **how)
+    if alone:
+        found = read_crops(cohort, fit=fit, **how)
+    else:
+        found = cut(load_mammograms(cohort, twin=twin), **how)
     why = _not_to_use(found.crops)
     keep = (why == "").to_numpy()
     crops = require_both(found.crops.only(keep))
@@ -83,7 +91,7 @@ def _not_to_use(crops: Crops) -> pd.Series:
 
 
 def read_crops(
-    cohort: str, *, size: int = 112, field_mm: float = 56.0, fit: Literal["field", "crop"] = "field"
+    cohort: str, *, size: int = 112, field_mm: float = 56.0, fit: Fit = "field"
 ) -> Loaded:
     """Load a folder that holds crops alone, such as those of mini-MIAS.
 
@@ -97,14 +105,16 @@ def read_crops(
     size, field_mm
         As for `cut`.
     fit : {"field", "crop"}
-        A crop shows the field, black where the file ends; or the file fills the crop. In the first
-        the black rim tells how large the crop was, in the second its blur.
+        A crop shows the field, black where the file ends; or the file fills the crop. Files that
+        were cut by the size of their mass tell it by the black frame in the first. In the second
+        all are made as coarse as the smallest, so that no blur tells it either.
 
     Returns
     -------
     Loaded
-        Its table has ``category`` (the class) and ``is_mass`` beside the columns of `cut`. Where
-        there is no radius, it is a third of the file's longer edge.
+        Its table has ``category`` (the class), ``is_mass`` and ``diameter_px`` (of the file) beside
+        the columns of `cut`. Where there is no radius, it is a third of the file's longer edge:
+        ``mask_from`` is ``edge``.
 
     Raises
     ------
@@ -115,16 +125,25 @@ def read_crops(
     path = place / "labels.csv" if place.is_dir() else place
     table = _listed(path)
     known = table[table["label"].notna()].reset_index(drop=True)
+    how = {"field_mm": field_mm} if fit == "field" else {"coarse": _smallest(known)}
     columns = ["subject", "site", "image", "spacing", "radius"]
-    found = each(
-        known, _fitted, columns=columns, size=size, field_mm=field_mm if fit == "field" else 0
-    )
+    found = each(known, _fitted, columns=columns, size=size, **how)
     if not found.results:
         first = found.failures["problem"].tolist()[:1] or ["none has a label"]
         raise DataError(f"{path.name} names no crop that can be used", found=first[0])
     lacking = table.loc[table["label"].isna(), ["subject", "site"]].assign(problem="no label")
     left = pd.concat([found.failures, lacking], ignore_index=True)
     return gathered(found.results, found.rows.drop(columns=["spacing", "radius"]), left)
+
+
+def _smallest(table: pd.DataFrame) -> int:
+    """The shortest edge of the files that can be read."""
+    edges = each(table, _edge, columns=["subject", "site", "image"]).results
+    return min(edges, default=0)
+
+
+def _edge(row: Mapping[str, Any]) -> int:
+    return min(read_film(row["image"]).shown.shape)
 
 
 def _listed(path: Path) -> pd.DataFrame:
@@ -147,19 +166,28 @@ def _listed(path: Path) -> pd.DataFrame:
     )
 
 
-def _fitted(row: Mapping[str, Any], *, size: int, field_mm: float) -> Cut:
-    """A crop brought to the scale of the field, or of its own where that is 0."""
+def _fitted(row: Mapping[str, Any], *, size: int, field_mm: float = 0.0, coarse: int = 0) -> Cut:
+    """A crop brought to the scale of the field, or where that is 0 one that its file fills."""
+    from PIL import Image
+
     pixels = read_film(row["image"]).shown
     low, high = np.percentile(pixels, (1, 99.7))
     gray = np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
     spacing = float("nan") if row["spacing"] is None else float(row["spacing"])
-    step = max(gray.shape) / size
+    radius = max(gray.shape) / 3 if row["radius"] is None else float(row["radius"])
+    told = {"diameter_mm": 2 * radius * spacing, "diameter_px": 2 * radius,
+            "mask_from": "edge" if row["radius"] is None else "box"}  # fmt: skip
     if field_mm:
         step = field_mm / size / spacing if np.isfinite(spacing) else 1.0
-    radius = max(gray.shape) / 3 if row["radius"] is None else float(row["radius"])
+    else:
+        shrink = min(gray.shape) / coarse
+        high_, wide = (round(n / shrink) for n in gray.shape)
+        small = Image.fromarray(gray).resize((wide, high_), Image.Resampling.BOX)
+        gray, radius, spacing = np.asarray(small), radius / shrink, spacing * shrink
+        step = coarse / size
     box = np.array(gray.shape[::-1] * 2) / 2 + radius * np.array([-1, -1, 1, 1])
-    picture, told = crop(gray, box, size, step)
-    told |= {"spacing": step * spacing, "diameter_mm": 2 * radius * spacing, "mask_from": "box"}
+    picture, seen = crop(gray, box, size, step)
+    told |= seen | {"spacing": step * spacing}
     return picture, ellipse(told, size), told
 
 

@@ -28,18 +28,20 @@ from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import in_stages, train
 from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.memory.training import Budget
 from nextaim_kit.studies.breast_masses.prototypes.crops import Crops
 from nextaim_kit.studies.breast_masses.prototypes.fold import (
     Fold,
     Rotation,
     Shown,
     settled,
-    train_resnet,
 )
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import (
     ProtoPNet,
+    ResNet18,
     cluster,
     cross_entropy,
+    load_backbone,
     others_l1,
     separation,
     similarities,
@@ -79,6 +81,8 @@ class Stages:
         Pushes in a row with a larger validation loss, after which training ends.
     prune : bool
         Leave out prototypes most of whose neighbors are of another class.
+    memory : "auto" or float, optional
+        As of `learn.train`.
     seed : int
     """
 
@@ -96,6 +100,7 @@ class Stages:
     l1: float = 1e-4
     patience: int | None = None
     prune: bool = True
+    memory: Budget | None = None
     seed: int = 0
 
     @property
@@ -144,7 +149,8 @@ def train_prototypes(
     histories, losses, made = [], [], pd.DataFrame()
     for number in range(stages.pushes):
         place = folder / f"push_{number + 1}"
-        found = in_stages(_moving(net, shown, stages, number), folder=place, seed=stages.seed)
+        moving = _moving(net, shown, stages, number)
+        found = in_stages(moving, folder=place, memory=stages.memory, seed=stages.seed)
         names = ["warm", "joint"][-len(found) :]
         histories += [
             f.history.assign(stage=f"{s} {number + 1}") for s, f in zip(names, found, strict=True)
@@ -256,19 +262,32 @@ class Networks:
 
     def __post_init__(self) -> None:
         """Refuse rates that move nothing, where there is nothing to begin with."""
-        if self.stages.rate <= GROUP.rate:
+        if self.frozen or self.stages.rate <= GROUP.rate:
             require_weights("group", self.weights)
 
     def train(self, crops: Crops, rotation: Rotation, folder: Path) -> dict[str, Fold]:
         """Both, on the same rows; the second with the backbone of the first."""
-        resnet = train_resnet(
-            crops, rotation, self.recipe, folder / "resnet", width=self.width,
-            weights=self.weights, frozen=self.frozen, seed=self.stages.seed,
-        )  # fmt: skip
+        resnet = self.resnet(crops, rotation, folder / "resnet")
         torch.manual_seed(self.stages.seed)
         begun = self.build().take_features(resnet.net)
         found = train_prototypes(begun, crops, rotation, self.stages, folder / "prototypes")
         return {"ProtoPNet": found, "ResNet18": resnet}
+
+    def resnet(self, crops: Crops, rotation: Rotation, folder: Path) -> Fold:
+        """Train the ResNet18 alone, from the weights of the file or from nothing."""
+        build = partial(ResNet18, self.width, deep_head=self.frozen)
+        shown = [Shown(crops, rows, augment=k == 0) for k, rows in enumerate(rotation[:2])]
+        task, recipe = Task(build, nn.CrossEntropyLoss(), *shown), self.recipe
+        if self.weights is not None:
+            torch.manual_seed(self.stages.seed)
+            begun = build()
+            load_backbone(begun.features, self.weights)
+            task = replace(task, start=begun)
+        if self.frozen:
+            recipe = replace(recipe, groups=(Group("features.*", frozen=True), *recipe.groups))
+        how: dict[str, Any] = {"memory": self.stages.memory, "seed": self.stages.seed}
+        found = train(task, recipe, folder=folder, **how)
+        return settled(found.net, crops, rotation, found.history.assign(stage="resnet"))
 
 
 def cross_validate(

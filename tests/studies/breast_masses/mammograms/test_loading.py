@@ -94,6 +94,35 @@ def test_the_same_picture_under_two_names_is_used_once(folder, half_disc):
     assert said(made.left_out) == {"b": "the same picture as a"}
 
 
+def test_of_a_picture_under_two_names_the_one_with_its_mass_is_used(folder, half_disc, square):
+    rows = "a,P1,,CC,L,,,0,a.png,\nb,P2,,CC,L,,,1,b.tif,m.png\n"
+    made = load(folder(cohort_csv=HEADER + rows, a_png=half_disc(), **{"b.tif": half_disc()},
+                       m_png=square((9, 40, 30, 60))))  # fmt: skip
+    assert made.images["subject"].tolist() == ["b"]
+    assert said(made.left_out) == {"a": "the same picture as b"}
+
+
+def test_a_picture_does_not_stay_as_normal_where_its_other_name_was_left_out_for_its_mask(
+    folder, half_disc, square
+):
+    rows = "a,P1,,CC,L,,,1,a.png,m.png\nb,P2,,CC,L,,,0,b.tif,\nc,P3,,CC,L,,,0,c.png,\n"
+    made = load(folder(cohort_csv=HEADER + rows, a_png=half_disc(), **{"b.tif": half_disc()},
+                       c_png=half_disc(high=0.55), m_png=square(shape=(60, 60))))  # fmt: skip
+    assert made.images["subject"].tolist() == ["c"]
+    assert "another size" in said(made.left_out)["a"]
+    assert said(made.left_out)["b"].startswith("the same picture as a, which is left out")
+
+
+def test_a_tomosynthesis_stack_is_refused_by_its_content(folder, half_disc, save_dicom):
+    where = folder(images__P1_L_CC_png=half_disc())
+    stack = np.stack([half_disc(high=h) for h in (0.5, 0.52, 0.54)])
+    save_dicom(f"{where}/images/P2_L_CC.dcm", stack.reshape(-1, 90), "MONOCHROME2", Modality="MG",
+               Rows=120, NumberOfFrames=3)  # fmt: skip
+    made = load(where)
+    assert made.images["subject"].tolist() == ["P1_L_CC"]
+    assert "stack of pictures" in said(made.left_out)["P2_L_CC"]
+
+
 def test_patients_and_pictures_of_the_first_cohort_are_no_external_ones(small_twin):
     of_a = small_twin.only(small_twin.images["subject"][small_twin.images["site"] == "A"])
     assert set(of_a.lesions["site"]) == {"A"}

@@ -46,6 +46,37 @@ def test_a_crop_fills_the_picture_where_that_is_asked_for(mias):
     assert crops.table[["x0", "x1"]].iloc[0].tolist() == [15, 30]
 
 
+@pytest.fixture
+def cut_by_size(tmp_path):
+    """Noise of one grain in files that are three radii wide, without a column that tells them."""
+    rng, rows = np.random.default_rng(0), []
+    for k, edge in enumerate((40, 60, 90, 120)):
+        Image.fromarray(rng.integers(0, 255, (edge, edge)).astype(np.uint8)).save(
+            tmp_path / f"{k}.png"
+        )
+        rows.append({"file": f"{k}.png", "label": "BM"[k // 2], "spacing": 0.2})
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    return str(tmp_path)
+
+
+def test_a_frame_tells_how_large_a_file_is_and_can_be_taken_out(cut_by_size):
+    framed, filled = (read_crops(cut_by_size, size=32, field_mm=24.0, fit=f).crops
+                      for f in ("field", "crop"))  # fmt: skip
+    assert framed.table["padded"].is_monotonic_decreasing
+    assert (filled.table["padded"] == 0).all()
+    steps = np.abs(np.diff(filled.pictures, axis=2)).mean((1, 2)) / filled.pictures.std((1, 2))
+    assert steps.max() / steps.min() < 1.25  # no file is more blurred than another
+    assert sizes(filled.table)["diameter"].is_monotonic_increasing
+
+
+def test_without_a_radius_a_third_of_the_file_is_taken_and_said(cut_by_size):
+    crops, _, _, doubts = read_crops(cut_by_size, size=32)
+    assert crops.table["diameter_mm"].tolist() == pytest.approx([5.333, 8, 12, 16], abs=1e-3)
+    assert set(crops.table["mask_from"]) == {"edge"}
+    assert doubts["problem"].str.contains("radius is not known").all()
+    assert crops.masks.any((1, 2)).all()
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [("file,outcome\na.png,B\n", "no column 'label'"), ("file,label\na.png,X\n", "not known: x"),

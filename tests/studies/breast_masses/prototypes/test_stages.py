@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
+from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.studies.breast_masses.prototypes import stages
 from nextaim_kit.studies.breast_masses.prototypes.fold import Shown
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import (
     Asked,
+    ProtoPNet,
+    backbone,
     contributions,
     similarities,
 )
 from nextaim_kit.studies.breast_masses.prototypes.stages import (
     GROUP,
+    Networks,
     load_fold,
     predictions,
     save_fold,
@@ -122,3 +127,46 @@ def test_predictions_are_of_masses_and_name_their_patients(crops, fold):
     assert found["p"].between(0, 1).all()
     total = contributions(fold.net, similarities(fold.net, crops.films[60:]))
     assert fold.logits(crops.films[60:]) == pytest.approx(total.sum(1).numpy(), abs=1e-4)
+
+
+def test_resnet_tells_disks_from_stars(crops, tmp_path):
+    networks = Networks(begun, SHORT, Recipe(15, 8, 1e-3), 0.125)
+    found = networks.resnet(crops, ROTATION, tmp_path)
+    right = (found.predict(crops.films[60:]) >= found.threshold) == crops.y[60:]
+    assert right.mean() > 0.85
+
+
+def test_a_frozen_backbone_needs_weights():
+    with pytest.raises(RequestError, match="cannot learn from nothing"):
+        Networks(begun, SHORT, Recipe(1), frozen=True)
+
+
+def test_the_groups_variant_learns_little_from_weights_whose_backbone_its_resnet_keeps(
+    crops, tmp_path
+):
+    torch.manual_seed(1)
+    there = dict(backbone(0.125).state_dict())
+    there["conv1.weight"] = there["conv1.weight"].expand(-1, 3, -1, -1) / 3
+    torch.save(there | {"fc.weight": torch.rand(1000, 64)}, tmp_path / "resnet18.pth")
+    build = partial(ProtoPNet, 2, 16, width=0.125, add_on="bottleneck", dropout=0.4)
+    few = replace(GROUP, joint=2, pushes=2, last=2)
+    weights = tmp_path / "resnet18.pth"
+    networks = Networks(build, few, Recipe(2, 20, 1e-3), 0.125, weights, True)
+    found = networks.train(crops, ROTATION, tmp_path)
+    first = {name: fold.net.features.conv1.weight for name, fold in found.items()}
+    kept = there["conv1.weight"].sum(1, keepdim=True)
+    assert torch.allclose(first["ResNet18"], kept)
+    assert torch.allclose(first["ProtoPNet"], kept, atol=1e-4)
+    assert not torch.equal(first["ProtoPNet"], kept)
+    assert found["ProtoPNet"].history["stage"][0] == "joint 1"
+
+
+def test_a_training_within_a_slices_memory_is_planned_and_one_that_cannot_be_is_refused(
+    crops, tmp_path, capsys
+):
+    networks = Networks(begun, replace(SHORT, pushes=1, memory=2.0), Recipe(1, 8, 1e-3), 0.125)
+    networks.train(crops, ROTATION, tmp_path / "fits")
+    assert capsys.readouterr().out.count("fits into 2.00 GB") == 3  # ResNet18, warm, joint
+    little = replace(networks, stages=replace(SHORT, memory=0.001))
+    with pytest.raises(RequestError, match="does not fit into memory"):
+        little.train(crops, ROTATION, tmp_path / "not")
