@@ -6,7 +6,7 @@ whose convention is COCO's, it is false.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from nextaim_kit.learn.intervals import (
     BOUNDS,
     SHARE,
+    Interval,
     Measure,
     Weights,
-    interval,
     mean_interval,
     proportion_interval,
+    resampled,
+    with_interval,
 )
 from nextaim_kit.studies.breast_masses.detectors.boxes import RULES, hits
 from nextaim_kit.studies.breast_masses.mammograms.prepared import BOX, Pictures
@@ -99,48 +101,45 @@ def _alone(hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return counted
 
 
-def curve(judged: Judged, which: NDArray | None = None) -> tuple[NDArray, NDArray]:
-    """False marks per image and recall, as the threshold falls; a step for each score.
+def curve(judged: Judged) -> tuple[NDArray, NDArray]:
+    """False marks per image and recall, as the threshold falls; a step for each score."""
+    levels = np.unique(np.r_[judged.score, judged.found_at])[::-1]
+    levels = levels[np.isfinite(levels)]
+    false, found = (
+        len(scores) - np.searchsorted(np.sort(scores), levels)
+        for scores in (judged.score[judged.false], judged.found_at)
+    )
+    with np.errstate(invalid="ignore"):
+        return np.r_[0, false] / judged.images, np.r_[0, found] / len(judged.found_at)
 
-    `which` are the masses that count, by default all; false marks count everywhere.
+
+def _reaching(judged: Judged, image: NDArray, score: NDArray, levels: NDArray) -> NDArray:
+    """How many scores in each image reach each of the levels, which rise: (images, levels)."""
+    counts = np.zeros((judged.images, len(levels)))
+    highest = np.searchsorted(levels, score, side="right") - 1
+    reach = highest >= 0
+    np.add.at(counts, (image[reach], highest[reach]), 1)
+    return counts[:, ::-1].cumsum(1)[:, ::-1]
+
+
+def recalls_at(judged: Judged, per_image: Sequence[float]) -> Measure:
+    """Largest recall with at most so many false marks an image, for each of several numbers.
+
+    As a measure of image weights, a column for each number.
     """
-    false, recall = _steps(judged, which)(np.ones((1, judged.images)))
-    return np.r_[0.0, false[0]], np.r_[0.0, recall[0]]
-
-
-def _steps(
-    judged: Judged, which: NDArray | None = None
-) -> Callable[[Weights], tuple[NDArray, NDArray]]:
-    """False marks per image and recall at each distinct score, for weights of images."""
-    kept = np.ones(len(judged.found_at), bool) if which is None else np.asarray(which, bool)
-    levels = np.unique(np.r_[judged.score, judged.found_at[np.isfinite(judged.found_at)]])[::-1]
-    at_false = np.searchsorted(-levels, -judged.score[judged.false])
-    in_false = judged.image[judged.false]
-    seen = kept & np.isfinite(judged.found_at)
-    at_mass = np.searchsorted(-levels, -judged.found_at[seen])
-    in_mass = judged.mass_image[seen]
-    per_image = np.bincount(judged.mass_image[kept], minlength=judged.images)
-
-    def steps(w: Weights) -> tuple[NDArray, NDArray]:
-        false, found = np.zeros((2, len(w), len(levels)))
-        for row, weights in enumerate(w):
-            false[row] = np.bincount(at_false, weights[in_false], len(levels))
-            found[row] = np.bincount(at_mass, weights[in_mass], len(levels))
-        with np.errstate(invalid="ignore"):
-            return (false.cumsum(1) / w.sum(1, keepdims=True),
-                    found.cumsum(1) / (w @ per_image)[:, None])  # fmt: skip
-
-    return steps
-
-
-def recall_at(judged: Judged, per_image: float, which: NDArray | None = None) -> Measure:
-    """Largest recall with at most so many false marks an image, as a measure of image weights."""
-    steps = _steps(judged, which)
+    found = np.isfinite(judged.found_at)
+    # Between two of these levels false marks come and no mass does.
+    levels = np.unique(judged.found_at[found])
+    false = _reaching(judged, judged.image[judged.false], judged.score[judged.false], levels)
+    right = _reaching(judged, judged.mass_image[found], judged.found_at[found], levels)
+    masses = np.bincount(judged.mass_image, minlength=judged.images)
 
     def measure(w: Weights) -> NDArray:
-        false, recall = steps(w)
-        # NaN where no mass is in a resample; 0 where there is no mark at all.
-        return np.where(false <= per_image, recall, 0 * recall).max(1, initial=0.0)
+        there = (w @ masses)[:, None]
+        with np.errstate(invalid="ignore"):
+            wrong, recall = w @ false / w.sum(1, keepdims=True), w @ right / there
+        best = [np.where(wrong <= most, recall, 0).max(1, initial=0) for most in per_image]
+        return np.where(there > 0, np.stack(best, 1), np.nan)  # no mass is in a resample
 
     return measure
 
@@ -153,16 +152,17 @@ def average_precision(judged: Judged) -> Measure:
     Everingham et al. 2010, doi:10.1007/s11263-009-0275-4 (from 2010 on: all points).
     """
     masses = np.bincount(judged.mass_image, minlength=judged.images)
-    # Marks of one score cannot be told apart: precision is known where the next one is lower.
-    ends = np.flatnonzero(np.diff(judged.score, append=-np.inf) < 0)
+    # Precision is best where a mass is found. Marks of one score cannot be told apart.
+    levels = np.unique(judged.score[judged.single])
+    called = _reaching(judged, judged.image, judged.score, levels)
+    single = judged.image[judged.single], judged.score[judged.single]
+    right = _reaching(judged, *single, levels)
 
     def measure(w: Weights) -> NDArray:
-        of = w[:, judged.image]
-        right = (of * judged.single).cumsum(1)[:, ends]
-        called = of.cumsum(1)[:, ends]
-        precision = np.divide(right, called, out=np.zeros_like(right), where=called > 0)
-        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        gain = np.diff(right, axis=1, prepend=0)
+        found, all_ = w @ right, w @ called
+        precision = np.divide(found, all_, out=np.zeros_like(found), where=all_ > 0)
+        best = np.maximum.accumulate(precision, axis=1)  # the lowest level first
+        gain = -np.diff(found, axis=1, append=0)
         with np.errstate(invalid="ignore"):
             return (gain * best).sum(1) / (w @ masses)
 
@@ -236,25 +236,23 @@ def froc_table(
         Of each image; resampled as a whole.
     n_boot, seed : int
     """
+    how: dict[str, Any] = {"groups": patients, "n_boot": n_boot, "seed": seed}
     rows = []
     for rule, one in judged.items():
-        measures = {f"recall_at_{f:g}": recall_at(one, f) for f in PER_IMAGE}
+        recalls = resampled(recalls_at(one, PER_IMAGE), one.images, **how)
+        values = dict(zip((f"recall_at_{most:g}" for most in PER_IMAGE), recalls.T, strict=True))
         if rule.startswith("IoU"):
-            measures["ap"] = average_precision(one)
-        for metric, measure in measures.items():
-            found = _over_patients(measure, one.images, patients, n_boot, seed)
+            values["ap"] = resampled(average_precision(one), one.images, **how)
+        for metric, of in values.items():
+            found = _of_shares(of, len(set(patients)))
             rows.append((rule, metric, "all", *found, len(one.found_at)))
     return pd.DataFrame(rows, columns=["rule", "metric", "group", *BOUNDS, "n"])
 
 
-def _over_patients(
-    measure: Measure, n: int, patients: Sequence[str], n_boot: int, seed: int
-) -> tuple[float, float, float]:
-    value, low, high = interval(
-        measure, n, groups=patients, n_boot=n_boot, seed=seed, mean_of=len(set(patients))
-    )
+def _of_shares(values: NDArray, patients: int) -> Interval:
+    value, low, high = with_interval(values, mean_of=patients)
     if low == high:  # none or all, as in every resample
-        return proportion_interval(value * len(set(patients)), len(set(patients)))
+        return proportion_interval(value * patients, patients)
     low, high = np.clip([low, high], *SHARE)
     return value, float(low), float(high)
 

@@ -47,7 +47,7 @@ def test_eight_pictures_are_learned_by_heart(kind, tmp_path):
     how = training.Training(80, 8, augmentation=PLAIN)
     net = training.train_detector(kind, how, seen, seen, tmp_path).net
     judged = froc.judge(marks.find(net, seen.pictures), seen.masses, seen.spacing, "IoU 0.5")
-    assert froc.recall_at(judged, 0.0)(np.ones((1, 8)))[0] == 1
+    assert froc.recalls_at(judged, [0.0])(np.ones((1, 8)))[0, 0] == 1
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_the_blob_detector_marks_bright_spots_of_the_size_it_has_seen():
     seen = spots(12)
     found = marks.Blobs.fit(seen).find(seen.pictures)
     judged = froc.judge(found, seen.masses, seen.spacing, "center")
-    assert froc.recall_at(judged, 0.5)(np.ones((1, 12)))[0] >= 0.9
+    assert froc.recalls_at(judged, [0.5])(np.ones((1, 12)))[0, 0] >= 0.9
 
 
 def test_marks_end_at_the_border_and_are_in_the_order_of_their_scores(fitted):

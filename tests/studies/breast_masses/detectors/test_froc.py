@@ -43,13 +43,13 @@ def test_a_second_mark_on_a_mass_is_neither_a_hit_nor_false(judged):
 
 @pytest.mark.parametrize(("per_image", "expected"), [(0, 0.5), (0.25, 0.5), (0.5, 1), (4, 1)])
 def test_recall_at_so_many_false_marks_is_that_by_hand(judged, per_image, expected):
-    assert froc.recall_at(judged, per_image)(ONE)[0] == expected
+    assert froc.recalls_at(judged, [per_image])(ONE)[0, 0] == expected
 
 
 def test_a_normal_image_that_is_drawn_more_often_costs_more(judged):
     often = np.array([[1.0, 3.0]])  # 3 false marks in 4 images by the time B is found
-    assert froc.recall_at(judged, 0.5)(often)[0] == 0.5
-    assert froc.recall_at(judged, 0.75)(often)[0] == 1
+    assert froc.recalls_at(judged, [0.5])(often)[0, 0] == 0.5
+    assert froc.recalls_at(judged, [0.75])(often)[0, 0] == 1
 
 
 def test_average_precision_is_that_by_hand(judged):
@@ -59,7 +59,7 @@ def test_average_precision_is_that_by_hand(judged):
 def test_marks_of_one_score_are_taken_together():
     tied = froc.judge(marks((0, NOWHERE, 0.5), (0, A, 0.5)), MASSES, SEEN.spacing, "IoU 0.5")
     assert froc.average_precision(tied)(ONE)[0] == pytest.approx(0.5 * 0.5)
-    assert froc.recall_at(tied, 0.25)(ONE)[0] == 0
+    assert froc.recalls_at(tied, [0.25])(ONE)[0, 0] == 0
 
 
 def test_a_mark_that_hits_two_masses_finds_both_and_counts_once_for_precision():
@@ -67,7 +67,7 @@ def test_a_mark_that_hits_two_masses_finds_both_and_counts_once_for_precision():
     both = froc.judge(marks((0, A, 0.9)), wide, SEEN.spacing, "IoU 0.5")
     assert both.found_at.tolist() == [0.9, 0.9]
     assert both.single.tolist() == [True]
-    assert froc.recall_at(both, 0)(ONE)[0] == 1
+    assert froc.recalls_at(both, [0])(ONE)[0, 0] == 1
 
 
 def test_the_threshold_lies_between_the_last_allowed_false_mark_and_the_next(judged):
@@ -83,7 +83,7 @@ def test_no_threshold_is_low_enough_where_the_best_mark_is_false():
 
 def test_without_any_mark_nothing_is_found():
     none = froc.judge(marks(), MASSES, SEEN.spacing, "center")
-    assert froc.recall_at(none, 4)(ONE)[0] == 0
+    assert froc.recalls_at(none, [4])(ONE)[0, 0] == 0
     assert froc.average_precision(none)(ONE)[0] == 0
     assert froc.threshold_for(none, 1) == 0
 
