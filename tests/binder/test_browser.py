@@ -31,6 +31,10 @@ from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
 ct = make_twin(12, size=(96, 72, 60), workers=1).iloc[0]
 masks = {name: sitk.ReadImage(ct[name]) for name in ("lungs", "lesions")}"""
+RATE = """from nextaim_kit.studies.breast_masses.reading.questions import page_for
+from nextaim_kit.studies.breast_masses.simulated_readers import made_up_pairs
+
+page_for(made_up_pairs("pairs.npz", 8), "ada", "answers.json")"""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,8 @@ def copy(tmp_path_factory, project):
     # Two, since browsers that show one notebook share its kernel, which asks any of them for WebGL.
     for name in ("look.ipynb", "look_without_webgl.ipynb"):
         nbformat.write(look, folder / "notebooks" / name)
+    rate = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(RATE)], metadata=kernel)
+    nbformat.write(rate, folder / "notebooks" / "rate.ipynb")
     return folder
 
 
@@ -171,6 +177,19 @@ def test_the_start_page_has_no_barrier(ada, theme):
     found = violations(ada.page, ".jp-OutputArea")
     print(f"{theme}: {len(violations(ada.page)) - len(found)} barriers of JupyterLab's own")
     assert found == []
+
+
+def test_explanations_are_rated_without_a_barrier_by_keys_alone(ada):
+    ada.open("notebooks/rate.ipynb")
+    ada.page.get_by_text("0 rated").wait_for()
+    ada.shot("rating")
+    assert violations(ada.page, ".jp-OutputArea") == []
+    for question in ("similar", "specific", "meaning"):
+        ada.page.get_by_role("radio", name=f"{question}: partly").press("Space")
+    ada.page.get_by_text("1 rated").wait_for()
+    ada.page.get_by_role("button", name="Next unrated").press("Enter")
+    ada.page.get_by_text("Picture 2 of").wait_for()
+    assert violations(ada.page, ".jp-OutputArea") == []
 
 
 def test_a_request_to_another_machine_would_be_seen_and_goes_nowhere(ada):
