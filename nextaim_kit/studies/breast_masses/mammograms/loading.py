@@ -15,20 +15,7 @@ from nextaim_kit.data.images.films import read_film
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.breast_masses.mammograms.cbis import is_cbis, read_cbis
 from nextaim_kit.studies.breast_masses.mammograms.folders import no_masses, read_folder
-from nextaim_kit.studies.breast_masses.mammograms.image_file import (
-    digest_of,
-    look,
-    read_pixels,
-)
-
-__all__ = [
-    "Mammograms",
-    "images_table",
-    "lesions_table",
-    "load_mammograms",
-    "never_seen",
-    "read_pixels",
-]
+from nextaim_kit.studies.breast_masses.mammograms.image_file import digest_of, look
 
 _IMAGES = {
     "subject": "str", "patient": "str", "site": "str", "label": "Int64", "masses": "int64",

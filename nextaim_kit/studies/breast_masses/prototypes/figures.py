@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,8 @@ from nextaim_kit.studies.breast_masses.prototypes.measures import (
     upsampled,
 )
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import contributions, similarity_maps
-from nextaim_kit.studies.breast_masses.reading.pairs import save_pairs
+from nextaim_kit.studies.breast_masses.reading.pairs import Pairs, save_pairs
 
-__all__ = [
-    "as_image", "contribution_table", "looks_like", "pairs_to_rate", "prototypes_shown",
-    "save_pairs", "source_boxes",
-]  # fmt: skip
 CLASSES = ("benign", "malignant")
 Box = tuple[int, int, int, int]
 
@@ -76,20 +73,23 @@ def looks_like(fold: Fold, crops: Crops, row: int, top: int = 3) -> Figure:
 
 def prototypes_shown(fold: Fold, crops: Crops, most: int = 10) -> Figure:
     """The training crop of each prototype that is kept, with its box and all that it depends on."""
-    kept = fold.prototypes[fold.prototypes["kept"]].head(most)
-    maps = similarity_maps(fold.net, crops.films[kept["source"].to_numpy(copy=True)])
-    own = maps[np.arange(len(kept)), kept["prototype"].to_numpy(copy=True)]
+    kept, own = _kept(fold, crops)
     titles = [f"{p}: {CLASSES[c]}" for p, c in zip(kept["prototype"], kept["class"], strict=True)]
     pictures = [crops.pictures[k] for k in kept["source"]]
-    return gallery(pictures, titles, outlines=_marks(fold, own, crops))
+    marks = _marks(fold, own, crops)
+    return gallery(pictures[:most], titles[:most], outlines=marks[:most])
 
 
 def source_boxes(fold: Fold, crops: Crops) -> list[Box]:
     """Box of each prototype that is kept in its training crop."""
+    return [activation_box(one, _edge(crops)) for one in _kept(fold, crops)[1]]
+
+
+def _kept(fold: Fold, crops: Crops) -> tuple[pd.DataFrame, torch.Tensor]:
+    """Prototypes that are kept, and the map of each in its training crop."""
     kept = fold.prototypes[fold.prototypes["kept"]]
     maps = similarity_maps(fold.net, crops.films[kept["source"].to_numpy(copy=True)])
-    own = maps[np.arange(len(kept)), kept["prototype"].to_numpy(copy=True)]
-    return [activation_box(one, _edge(crops)) for one in own]
+    return kept, maps[np.arange(len(kept)), kept["prototype"].to_numpy(copy=True)]
 
 
 def as_image(figure: Figure) -> Image:
@@ -100,26 +100,20 @@ def as_image(figure: Figure) -> Image:
 
 
 def pairs_to_rate(
-    folds: Sequence[Fold], crops: Crops, cases: int, *, seed: int
-) -> tuple[pd.DataFrame, dict[str, NDArray]]:
-    """Cases with the prototype that speaks loudest, as `pairs.save_pairs` takes them.
+    folds: Sequence[Fold], crops: Crops, cases: int, path: str | Path, *, seed: int
+) -> Pairs:
+    """Keep cases with the prototype that speaks loudest in a file, for readers to rate.
 
     Each case comes twice: beside its prototype's patch, and (the wrong aid) beside a patch of that
     size at random in another training crop of the same class. Cases are drawn evenly from benign
     and malignant ones, told right and wrong.
-
-    Returns
-    -------
-    table : DataFrame
-    arrays : dict
-        ``test``, ``source``, ``boxes``, ``source_boxes``.
     """
     rng = np.random.default_rng(seed)
     found = [_pair(folds[f], crops, row, rng) for f, row in _drawn(folds, crops, cases, rng)]
-    rows = [row for pair in found for row in pair[0]]
+    table = pd.DataFrame([row for rows, _ in found for row in rows])
+    stacked = (np.concatenate(one) for one in zip(*(arrays for _, arrays in found), strict=True))
     names = ("test", "source", "boxes", "source_boxes")
-    stacked = (np.concatenate(one) for one in zip(*(pair[1] for pair in found), strict=True))
-    return pd.DataFrame(rows), dict(zip(names, stacked, strict=True))
+    return save_pairs(path, table, seed=seed, **dict(zip(names, stacked, strict=True)))
 
 
 def _drawn(
