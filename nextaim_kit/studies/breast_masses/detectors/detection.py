@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from joblib import delayed
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
 from nextaim_kit.learn.network_file import load_networks, save_networks
+from nextaim_kit.learn.training import Fitted
 from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.machine.limits import process_count
+from nextaim_kit.machine.workers import parallel
 from nextaim_kit.studies.breast_masses.detectors import froc
 from nextaim_kit.studies.breast_masses.detectors.marks import Blobs, Detector, find
 from nextaim_kit.studies.breast_masses.detectors.training import (
     Kind,
+    Training,
     build,
+    train_detector,
 )
 from nextaim_kit.studies.breast_masses.detectors.yolo import Size
 from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms
@@ -120,6 +128,29 @@ class Detectors:
             net.load_state_dict(weights[kind])
             nets[kind] = net.eval()
         return cls(pixels, size, nets, blobs, thresholds, who)
+
+
+def train_all(
+    kinds: Sequence[Kind], training: Training, train: Pictures, val: Pictures, folder: Path
+) -> dict[Kind, Fitted]:
+    """Train each kind of detector on the same pictures, a folder below `folder` for each.
+
+    On a CPU side by side, the last one here and the others in processes of one core each: two
+    cores that share each step of such small networks wait for one another half of the time.
+    """
+    jobs = [(kind, training, train, val, folder / kind) for kind in kinds]
+    several = len(kinds) > 1 and process_count() > 1 and not torch.cuda.is_available()
+    if not several:
+        return {job[0]: train_detector(*job) for job in jobs}
+    threads, away = torch.get_num_threads(), ThreadPoolExecutor(1)
+    others = away.submit(parallel, [delayed(train_detector)(*job) for job in jobs[:-1]], n_jobs=2)
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        here = train_detector(*jobs[-1])
+        return dict(zip(kinds, [*others.result(), here], strict=True))
+    finally:
+        torch.set_num_threads(threads)
+        away.shutdown(wait=False)
 
 
 def choose_thresholds(found: Found, val: Pictures, per_image: float) -> dict[str, float]:

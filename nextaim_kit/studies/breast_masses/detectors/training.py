@@ -160,8 +160,8 @@ def train_detector(
     make = partial(build, kind, training.size, anchors, momentum)
     learned, held = (
         MassPictures(
-            torch.from_numpy(part.pictures), list(map(torch.tensor, part.boxes())),
-            (part.images["view"] == "CC").tolist(), vary,
+            torch.from_numpy(np.require(part.pictures, requirements="W")),
+            list(map(torch.tensor, part.boxes())), (part.images["view"] == "CC").tolist(), vary,
         )
         for part, vary in ((first, training.augmentation), (second, None))
     )  # fmt: skip

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.studies.breast_masses.layout import channels_last
 
 Generation = Literal["v5", "v8"]
 Size = Literal["n", "s", "m"]
@@ -293,6 +294,7 @@ class Yolo(nn.Module):
         self.head = head(how.channels[2:], classes)
         if generation == "v5":
             self.register_buffer("anchors", torch.as_tensor(anchors, dtype=torch.float32))
+        channels_last(self)
 
     def forward(self, pictures: Tensor) -> Tensor:
         if any(edge % STRIDES[-1] for edge in pictures.shape[2:]):

@@ -232,13 +232,17 @@ def _each_once(seen: Mammograms, gone: Mapping[str, str]) -> Mammograms:
     """
     images = seen.images.sort_values("masses", ascending=False, kind="stable")
     first = images.drop_duplicates("digest").set_index("digest")["subject"]
-    of = seen.images["digest"].map(first)
-    lost = seen.images["digest"].map(gone).where(seen.images["masses"] == 0)
-    why = ("the same picture as " + of).where(of != seen.images["subject"], "")
-    why = why.mask(lost.notna(), "the same picture as " + lost + ", which is left out: "
-                   "whether a mass is in it is not known")  # fmt: skip
-    again = why != ""
-    left = seen.images.loc[again, ["subject", "site"]].assign(problem=why[again])
+
+    def why(image: pd.Series) -> str:
+        if image["digest"] in gone and not image["masses"]:
+            named = gone[image["digest"]]
+            return f"the same picture as {named}, which is left out: perhaps a mass is in it"
+        same = first[image["digest"]]
+        return "" if same == image["subject"] else f"the same picture as {same}"
+
+    problems = seen.images.apply(why, axis=1)
+    again = problems != ""
+    left = seen.images.loc[again, ["subject", "site"]].assign(problem=problems[again])
     kept = seen.only(seen.images["subject"][~again])
     kept = replace(kept, left_out=pd.concat([kept.left_out, left], ignore_index=True))
     if kept.images.empty:

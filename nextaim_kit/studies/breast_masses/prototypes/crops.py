@@ -77,7 +77,8 @@ class Crops:
         """Crops as networks take them: shape (n, 1, size, size), mean and spread 0.5 taken out."""
         import torch
 
-        return torch.from_numpy(self.pictures)[:, None] * 2 - 1
+        # What another process was given it may not write.
+        return torch.from_numpy(np.require(self.pictures, requirements="W"))[:, None] * 2 - 1
 
     def known_of(self, rows: ArrayLike, fold: Any, repeat: int) -> pd.DataFrame:
         """What is known of tested rows before anything is predicted; a mass is a subject."""

@@ -174,9 +174,10 @@ def _fitted(row: Mapping[str, Any], *, size: int, field_mm: float = 0.0, coarse:
     low, high = np.percentile(pixels, (1, 99.7))
     gray = np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
     spacing = float("nan") if row["spacing"] is None else float(row["spacing"])
-    radius = max(gray.shape) / 3 if row["radius"] is None else float(row["radius"])
+    known = row["radius"] is not None and np.isfinite(row["radius"])
+    radius = float(row["radius"]) if known else max(gray.shape) / 3
     told = {"diameter_mm": 2 * radius * spacing, "diameter_px": 2 * radius,
-            "mask_from": "edge" if row["radius"] is None else "box"}  # fmt: skip
+            "mask_from": "box" if known else "edge"}  # fmt: skip
     if field_mm:
         step = field_mm / size / spacing if np.isfinite(spacing) else 1.0
     else:

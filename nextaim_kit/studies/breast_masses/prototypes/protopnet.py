@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch.nn import functional
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import Items, apply
 from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.studies.breast_masses.layout import channels_last
 
 Cut = Literal["layer1", "layer2", "layer3", "layer4"]
 AddOn = Literal["regular", "bottleneck"]
@@ -138,7 +139,7 @@ class ResNet18(nn.Module):
             for layer in (nn.Linear(a, b), nn.ReLU())
         ]  # fmt: skip
         self.head = nn.Sequential(*dense, nn.Linear(sizes[-1], 2))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+        channels_last(self)
 
     def forward(self, films: Tensor) -> Tensor:
         """Logits, shape (n, 2), of films, shape (n, 1, h, w)."""
@@ -188,11 +189,15 @@ class ProtoPNet(nn.Module):
         add_on: AddOn = "regular", dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.settings: dict[str, Any] = {
+            "per_class": per_class, "depth": depth, "width": width, "cut": cut, "add_on": add_on,
+            "dropout": dropout,
+        }  # fmt: skip
         self.features = backbone(width, cut)
         self.add_on = _add_on(features_of(width, cut), depth, add_on, dropout)
         self.prototypes = nn.Parameter(torch.rand(2 * per_class, depth))
         self.head = Head(per_class)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+        channels_last(self)
 
     @property
     def classes(self) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from numpy.typing import NDArray
 
 from nextaim_kit.learn.intervals import Interval
@@ -17,7 +18,7 @@ from nextaim_kit.studies.breast_masses.prototypes.crops import Crops
 from nextaim_kit.studies.breast_masses.prototypes.figures import source_boxes
 from nextaim_kit.studies.breast_masses.prototypes.fold import Fold, Rotation
 from nextaim_kit.studies.breast_masses.prototypes.measures import about
-from nextaim_kit.studies.breast_masses.prototypes.stages import Networks
+from nextaim_kit.studies.breast_masses.prototypes.stages import Networks, side_by_side
 
 
 def marker_share(fold: Fold, crops: Crops, parts: NDArray[np.uint8]) -> float:
@@ -40,6 +41,7 @@ def compare(
     *,
     seeds: Sequence[int],
     n_boot: int = 1000,
+    workers: int | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train with markers on the malignant masses and without any; test both on three looks.
 
@@ -54,6 +56,8 @@ def compare(
     folder : Path
     seeds : sequence of int
     n_boot : int
+    workers : int, optional
+        As for `stages.side_by_side`.
 
     Returns
     -------
@@ -63,18 +67,22 @@ def compare(
         ``trained``, ``seed``, ``value``: `marker_share`, and of networks without markers how often
         a box lies where one would be.
     """
+    asked = [(seed, trained) for seed in seeds for trained in ("planted", "none")]
+    jobs = [
+        delayed(replace(networks, stages=replace(networks.stages, seed=seed)).train)(
+            looks[trained], rotation, folder / f"{trained}_{seed}"
+        )
+        for seed, trained in asked
+    ]
     rows, shares = [], []
-    for seed in seeds:
-        for trained in ("planted", "none"):
-            own = replace(networks, stages=replace(networks.stages, seed=seed))
-            found = own.train(looks[trained], rotation, folder / f"{trained}_{seed}")
-            share = marker_share(found["ProtoPNet"], looks[trained], parts)
-            shares.append((trained, seed, share))
-            rows += [
-                (trained, name, tested, seed, *_auc(fold, crops, n_boot))
-                for name, fold in found.items()
-                for tested, crops in looks.items()
-            ]
+    for (seed, trained), found in zip(asked, side_by_side(jobs, workers), strict=True):
+        share = marker_share(found["ProtoPNet"], looks[trained], parts)
+        shares.append((trained, seed, share))
+        rows += [
+            (trained, name, tested, seed, *_auc(fold, crops, n_boot))
+            for name, fold in found.items()
+            for tested, crops in looks.items()
+        ]
     columns = ["trained", "name", "tested", "seed", "value", "low", "high"]
     return pd.DataFrame(rows, columns=columns), pd.DataFrame(
         shares, columns=["trained", "seed", "value"]

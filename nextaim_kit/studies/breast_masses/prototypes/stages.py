@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import torch
+from joblib import delayed
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
@@ -28,6 +29,8 @@ from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import in_stages, train
 from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.machine.jobs import Job
+from nextaim_kit.machine.workers import parallel
 from nextaim_kit.memory.training import Budget
 from nextaim_kit.studies.breast_masses.prototypes.crops import Crops
 from nextaim_kit.studies.breast_masses.prototypes.fold import (
@@ -37,6 +40,7 @@ from nextaim_kit.studies.breast_masses.prototypes.fold import (
     settled,
 )
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import (
+    Head,
     ProtoPNet,
     ResNet18,
     cluster,
@@ -177,17 +181,12 @@ def _rising(losses: Sequence[float], patience: int) -> bool:
     return len(last) > patience and all(a < b for a, b in itertools.pairwise(last))
 
 
-def _again(net: nn.Module) -> nn.Module:
-    """Another of its kind, ready to learn: what `train` gave is ready to predict."""
-    return deepcopy(net).train()
-
-
 def _moving(
     net: ProtoPNet, shown: Sequence[Dataset], stages: Stages, number: int
 ) -> list[tuple[Task, Recipe]]:
     """The stages before a push: warm (before the first), joint."""
     fixed = (Group("head.*", frozen=True), Group("prototypes", weight_decay=0.0))
-    task = Task(partial(_again, net), stages.losses, *shown, start=net)
+    task = Task(partial(ProtoPNet, **net.settings), stages.losses, *shown, start=net)
     past = stages.joint * number
     joint = Recipe(
         stages.joint, stages.batch_size, stages.rate * 0.1 ** (past // stages.decay_every),
@@ -211,7 +210,7 @@ def _last_layer(
         TensorDataset(similarities(net, crops.films[k]), torch.from_numpy(crops.y[k])) for k in rows
     ]
     losses = {"cross_entropy": (1.0, cross_entropy), "l1": (stages.l1, others_l1)}
-    task = Task(partial(_again, net.head), losses, *parts, start=net.head)
+    task = Task(partial(Head, len(net.prototypes) // 2), losses, *parts, start=net.head)
     recipe = Recipe(passes, stages.batch_size, stages.last_rate)
     found = train(task, recipe, folder=folder, seed=stages.seed)
     net.head.load_state_dict(found.net.state_dict())
@@ -291,18 +290,31 @@ class Networks:
 
 
 def cross_validate(
-    networks: Networks, crops: Crops, turns: Sequence[Sequence[Rotation]], folder: Path
-) -> dict[str, list[list[Fold]]]:
-    """Both networks in every rotation of every repeat: folds of each repeat by their names."""
-    found = [
-        [
-            networks.train(crops, rotation, folder / f"repeat_{r}" / f"round_{k}")
-            for k, rotation in enumerate(rotations)
-        ]
+    networks: Networks, crops: Crops, turns: Sequence[Sequence[Rotation]], folder: Path,
+    *, workers: int | None = None,
+) -> dict[str, list[list[Fold]]]:  # fmt: skip
+    """Both networks in every rotation of every repeat: folds of each repeat by their names.
+
+    `workers` as for `side_by_side`.
+    """
+    jobs = [
+        delayed(networks.train)(crops, rotation, folder / f"repeat_{r}" / f"round_{k}")
         for r, rotations in enumerate(turns)
+        for k, rotation in enumerate(rotations)
     ]
-    names = found[0][0]
-    return {name: [[one[name] for one in folds] for folds in found] for name in names}
+    found = iter(side_by_side(jobs, workers))
+    repeats = [[next(found) for _ in rotations] for rotations in turns]
+    names = repeats[0][0]
+    return {name: [[one[name] for one in folds] for folds in repeats] for name in names}
+
+
+def side_by_side(jobs: Sequence[Job], workers: int | None = None) -> list[Any]:
+    """Results of trainings, of one core each on a CPU; on a GPU, or by 1 worker, one by one.
+
+    Networks as small as these do not fill two cores, and trainings do not wait for one another.
+    """
+    alone = torch.cuda.is_available() or len(jobs) == 1
+    return list(parallel(jobs, n_jobs=1 if alone else workers, batch_size=1))
 
 
 def predictions(
@@ -334,11 +346,12 @@ def save_fold(fold: Fold, crops: Crops, path: Path, **settings: Any) -> str:
     path : Path
         Ends in ``.safetensors``.
     **settings
-        Of `ProtoPNet`, ``field_mm``, and what else shall be known.
+        Of the crops: ``field_mm``, and what else has to be the same elsewhere.
     """
     seen = Seen.of(crops.table["patient"])
     told = {
-        "temperature": fold.temperature, "threshold": fold.threshold, "settings": settings,
+        "temperature": fold.temperature, "threshold": fold.threshold,
+        "settings": fold.net.settings | settings,
         "size": crops.pictures.shape[1], "salt": seen.salt, "patients": sorted(seen.subjects),
     }  # fmt: skip
     return save_networks({_NET: fold.net}, path, told=told)

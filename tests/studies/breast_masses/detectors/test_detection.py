@@ -60,6 +60,15 @@ def fitted(tmp_path_factory):
     }
 
 
+@pytest.mark.rest
+def test_detectors_trained_side_by_side_are_those_trained_one_by_one(fitted, tmp_path):
+    seen, how = spots(4, 64), training.Training(1, 2)
+    beside = detection.train_all(["yolov5", "yolov8"], how, seen, seen, tmp_path)
+    for kind, one in beside.items():
+        same = fitted[kind].history
+        pd.testing.assert_frame_equal(one.history, same, rtol=1e-3)
+
+
 def test_a_training_tells_each_part_of_its_loss(fitted):
     assert {"loss_box", "loss_object", "val_loss_box"} <= set(fitted["yolov5"].history)
     assert {"loss_class", "loss_box", "loss_distribution"} <= set(fitted["yolov8"].history)

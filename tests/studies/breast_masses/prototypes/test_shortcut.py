@@ -43,7 +43,9 @@ def test_networks_that_learned_the_ring_fail_when_it_is_swapped(looks, tmp_path)
     stages = Stages(warm=1, joint=1, pushes=1, last=2, batch_size=10, last_rate=1e-2)
     networks = Networks(build, stages, Recipe(10, 8, 1e-3), 0.125)
     parts = parts_of(np.zeros((90, 64, 64), bool), looks["planted"].pictures > 0.99)
-    aucs, shares = compare(networks, looks, parts, ROTATION, tmp_path, seeds=[0], n_boot=50)
+    aucs, shares = compare(
+        networks, looks, parts, ROTATION, tmp_path, seeds=[0], n_boot=50, workers=1
+    )
     value = aucs.set_index(["name", "trained", "tested"])["value"]
     assert value["ResNet18", "planted", "planted"] > 0.9
     assert value["ResNet18", "planted", "swapped"] < 0.3

@@ -98,8 +98,7 @@ def test_training_ends_after_pushes_with_rising_losses():
 def kept(crops, fold, tmp_path):
     """The file of a network that rows 0 to 59 trained."""
     path, trained = tmp_path / "model.safetensors", crops.only(np.arange(60))
-    net = {"per_class": 3, "depth": 16, "width": 0.125, "cut": "layer1"}
-    save_fold(fold, trained, path, **net, field_mm=56.0)
+    save_fold(fold, trained, path, field_mm=56.0)
     return path
 
 
