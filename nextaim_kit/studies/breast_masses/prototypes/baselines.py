@@ -27,7 +27,7 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
     """The size of each mass alone: its diameter in mm, or where no scale is known in pixels."""
     for name in ("diameter_mm", "diameter_px"):
         if name in table and table[name].notna().all():
-            return np.log(table[[name]].astype(float)).rename(columns={name: "diameter"})
+            return pd.DataFrame({"diameter": np.log(table[name].to_numpy(float))})
     edges = table[["x1", "y1"]].to_numpy(float) - table[["x0", "y0"]].to_numpy(float)
     return pd.DataFrame({"diameter": np.log(np.sqrt(edges.prod(1)))})
 

@@ -125,7 +125,9 @@ def read_crops(
     path = place / "labels.csv" if place.is_dir() else place
     table = _listed(path)
     known = table[table["label"].notna()].reset_index(drop=True)
-    how = {"field_mm": field_mm} if fit == "field" else {"coarse": _smallest(known)}
+    how: dict[str, Any] = {"field_mm": field_mm}
+    if fit == "crop":
+        how = {"coarse": _smallest(known)}
     columns = ["subject", "site", "image", "spacing", "radius"]
     found = each(known, _fitted, columns=columns, size=size, **how)
     if not found.results:
