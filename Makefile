@@ -68,6 +68,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@NEXTAIM_KILLS=20 $(BIN)/python -m pytest -q tests/runs/sweep/test_kills.py
 	@echo "==> benchmarks/quantify.py"
 	@$(BIN)/python benchmarks/quantify.py
+	@echo "==> benchmarks/detection.py"
+	@$(BIN)/python benchmarks/detection.py
 	@echo "==> benchmarks/dask_workers.py"
 	@$(BIN)/python benchmarks/dask_workers.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"
