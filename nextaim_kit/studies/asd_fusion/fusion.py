@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import Dataset
 
 from nextaim_kit.learn.dual import Span
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.metrics import operating_point
-from nextaim_kit.learn.recipe import Group, Recipe
+from nextaim_kit.learn.recipe import Cosine, Group, Recipe
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train as train_network
@@ -27,11 +30,13 @@ from nextaim_kit.studies.asd_fusion.blocks import Blocks, Part
 from nextaim_kit.studies.asd_fusion.brains import Brains
 from nextaim_kit.studies.asd_fusion.models import NOT_KNOWN, Fitted, of_any, sigmoid
 
-# The average of the weights is what is validated and kept: of few subjects, steps are noisy.
+# A rate that is high first leaves the plateau where all logits are 0 within a few epochs, and one
+# that falls ends quietly. The average of the weights is what is validated and kept.
 RECIPE = Recipe(
-    epochs=120, batch_size=32, learning_rate=0.03, optimizer=torch.optim.SGD,
-    settings={"momentum": 0.9}, average=0.98, patience=40,
+    epochs=60, batch_size=128, learning_rate=0.25, optimizer=torch.optim.SGD,
+    settings={"momentum": 0.9}, schedule=Cosine(), average=0.92,
 )  # fmt: skip
+_STEPS = 6  # of an epoch at least
 
 
 class FusionNet(nn.Module):
@@ -78,8 +83,52 @@ class FusionNet(nn.Module):
         return self.classifier(torch.cat(vectors, 1))
 
 
+class Several(nn.Module):
+    """Networks side by side, alike at first, that learn from the same batches.
+
+    Each learns what it would learn alone, as the gradient of a sum of their losses is each one's
+    own, and all drop the same units. What a step costs beside the sums of so small a network is
+    paid once for all.
+
+    Parameters
+    ----------
+    sizes, settings
+        As `FusionNet` takes them.
+    count : int
+    """
+
+    def __init__(self, sizes: Mapping[Any, int], count: int, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        first = FusionNet(sizes, **settings)
+        self.nets = nn.ModuleList([first, *(deepcopy(first) for _ in range(count - 1))])
+
+    def forward(self, *blocks: Tensor) -> Tensor:
+        """Logits of each network, shape (n, count)."""
+        said, chance = [], torch.get_rng_state()
+        for net in self.nets:
+            torch.set_rng_state(chance)
+            said.append(net(*blocks))
+        return torch.cat(said, 1)
+
+
+def losses(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean cross-entropy of each network, shape (count,)."""
+    each = binary_cross_entropy_with_logits(logits, y.expand_as(logits), reduction="none")
+    return each.mean(0)
+
+
+def total(logits: Tensor, y: Tensor) -> Tensor:
+    """What all networks minimize, each its own part of it."""
+    return losses(logits, y).sum()
+
+
+def least(logits: Tensor, y: Tensor) -> float:
+    """The loss of the best of them."""
+    return float(losses(logits, y).min())
+
+
 class Rows(Dataset):
-    """Blocks and outcome of each subject."""
+    """Blocks and outcome of each subject, or of a batch of them at once."""
 
     def __init__(self, blocks: Sequence[NDArray], y: NDArray) -> None:
         self.blocks = [torch.as_tensor(block, dtype=torch.float32) for block in blocks]
@@ -91,6 +140,8 @@ class Rows(Dataset):
     def __getitem__(self, index: int) -> tuple[tuple[Tensor, ...], Tensor]:
         return tuple(block[index] for block in self.blocks), self.y[index]
 
+    __getitems__ = __getitem__  # by which torch takes a whole batch
+
 
 @dataclass(frozen=True)
 class Network:
@@ -98,7 +149,7 @@ class Network:
 
     The first layers see each block in the span of the training subjects (`learn.dual.Span`), where
     gradients with weight decay lead to the same network, in a fraction of the time. The network
-    that comes out takes the blocks themselves.
+    that comes out takes the blocks themselves. Those of several decays are trained side by side.
 
     Attributes
     ----------
@@ -106,14 +157,15 @@ class Network:
     folder : Path
         Checkpoints go below it.
     epochs : int
-        At most: with 40 that are no better the training ends.
+        In which the learning rate falls to 0.
     members : int
         Networks that differ in their seed, and so in the sixth of the subjects that chooses their
         epoch.
     decays : sequence of float
         Weight decay of the function's first layer; the same sixth chooses among several.
     base : Recipe
-        What else is fixed of the training.
+        What else is fixed of the training. Of few subjects batches are smaller, so that an epoch
+        has six steps, and the rate is smaller by as much.
     blocks : mapping
         Further settings of `Blocks`.
     net : mapping
@@ -146,34 +198,48 @@ class Network:
         threshold = operating_point(train.y[known], sigmoid(inner[known]))
         return mean_of(found, threshold, inner)
 
-    def recipe(self, decay: float) -> Recipe:
-        """How it is trained: the structure's few numbers are learned by heart the sooner."""
-        groups = [Group("classifier.*", weight_decay=1e-3)]
+    def recipe(self, n: int) -> Recipe:
+        """How so many are learned from: structure's few numbers are known by heart the sooner."""
+        groups = [Group("*.classifier.*", weight_decay=1e-3)]
         if "structure" in self.parts:
-            groups.append(Group("branches.structure.*", weight_decay=0.05))
-        settings = {**self.base.settings, "weight_decay": decay}
-        return replace(self.base, epochs=self.epochs, settings=settings, groups=tuple(groups))
+            groups.append(Group("*.branches.structure.*", weight_decay=0.05))
+        for k, decay in enumerate(self._decays()):
+            if "function" in self.parts:
+                groups.append(Group(f"nets.{k}.branches.function.*", weight_decay=decay))
+        size = math.ceil(n / max(_STEPS, math.ceil(n / self.base.batch_size)))
+        rate = self.base.learning_rate * size / self.base.batch_size
+        return replace(self.base, epochs=self.epochs, groups=tuple(groups), batch_size=size,
+                       learning_rate=rate)  # fmt: skip
+
+    def _decays(self) -> Sequence[float]:
+        """Those that there is something to choose by."""
+        return self.decays if "function" in self.parts else self.decays[:1]
 
     def _member(self, given: Brains, seed: int) -> Fitted:
-        """One network; a sixth of the subjects choose its epoch."""
+        """One network; a sixth of the subjects choose its epoch and its decay."""
         first, val = patient_folds(given.table, 6, seed=seed, by=("label",))[0]
         blocks = Blocks(self.parts, **self.blocks).fit(given.at(first))
         apart = blocks.apart(given)
         spans = {part: Span().fit(values[first]) for part, values in apart.items()}
         small = {part: spans[part].transform(values) for part, values in apart.items()}
+        train, left = (Rows([v[rows] for v in small.values()], given.y[rows])
+                       for rows in (first, val))  # fmt: skip
         sizes = {part: values.shape[1] for part, values in small.items()}
-        parts = [Rows([v[rows] for v in small.values()], given.y[rows]) for rows in (first, val)]
-        task = Task(partial(FusionNet, sizes, **self.net), nn.BCEWithLogitsLoss(), *parts)
+        task = Task(
+            partial(Several, sizes, len(self._decays()), self.net), total, train, left,
+            metrics={"least": least}, monitor="val_least", collate=_as_it_is,
+        )  # fmt: skip
         folder = self.folder / f"{'_'.join(self.parts)}_{seed}_{digest(given)}"
-        tried = [
-            train_network(task, self.recipe(decay), folder=folder / f"{decay:g}", seed=seed)
-            for decay in (self.decays if "function" in self.parts else self.decays[:1])
-        ]
-        found = min(tried, key=lambda one: one.history["val_loss"].min())
-        net = whole(found.net, spans, self.net)
+        several = train_network(task, self.recipe(len(train)), folder=folder, seed=seed).net
+        found = losses(apply(several, tuple(left.blocks), batch_size=256), left.y)
+        net = whole(several.get_submodule(f"nets.{int(found.argmin())}"), spans, self.net)
         inner = np.full(len(given), np.nan)
         inner[val] = _logit(blocks, net, given.at(val))
         return of_net(blocks, net, inner)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def of_net(blocks: Blocks, net: FusionNet, inner: NDArray = NOT_KNOWN) -> Fitted:

@@ -108,6 +108,27 @@ class Harmonizer:
         return replace(brains, structure=structure)
 
 
+def check_sites(brains: Brains, splits: Sequence[Split]) -> None:
+    """Refuse sites that are too small to be harmonized inside the folds.
+
+    Raises
+    ------
+    DataError
+        If a training part has not two sites of three subjects or more.
+    """
+    site = brains.table["site"]
+    if all((site.iloc[train].value_counts() >= _LEAST).sum() > 1 for train, _ in splits):
+        return
+    sizes = site.value_counts()
+    more = f", and {len(sizes) - 5} smaller ones" if len(sizes) > 5 else ""
+    raise DataError(
+        "the sites are too few or too small to be harmonized inside the folds",
+        expected=f"in every training part two sites of {_LEAST} subjects or more",
+        found=", ".join(f"{name}: {n}" for name, n in sizes.head().items()) + more,
+        mend="pool sites of one scanner, give larger sites, or ask for more folds",
+    )
+
+
 def varies(frame: pd.DataFrame, column: str) -> bool:
     """Whether a column differs within some site, so that its effect can be told from the site's."""
     return bool((frame.groupby("site")[column].nunique() > 1).any())

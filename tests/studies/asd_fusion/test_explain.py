@@ -8,6 +8,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import shap
+import torch
 
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.show.style import alt_of
@@ -58,6 +60,20 @@ def test_values_of_the_linear_model_add_up_exactly(linear):
 
 def test_values_of_the_network_add_up_but_for_the_drawing(joint):
     assert joint.table["gap"].abs().mean() < 0.2 * joint.table["logit"].std()
+
+
+def test_values_of_the_network_are_those_of_the_shap_package(brains, splits, tmp_path):
+    train, test = (brains.at(rows) for rows in splits[0])
+    fit = explain.network(["function", "structure"], tmp_path, members=1, epochs=30)
+    blocks, net = fit(train, 0).model[0].model
+    few = test.at(np.arange(3))
+    how = explain.Gradients(len(train), 8000)
+    values, base = explain.network_shap(net, blocks, train, few, how)
+    behind, given = ([torch.from_numpy(b) for b in blocks.apart(x).values()] for x in (train, few))
+    known = shap.GradientExplainer(net, behind).shap_values(given, nsamples=8000, rseed=0)
+    known = np.hstack([value[..., 0] for value in known])
+    np.testing.assert_allclose(values, known, atol=0.15 * known.std())
+    assert base == pytest.approx(net(*behind).mean().item(), abs=1e-5)
 
 
 def test_subjects_stand_in_the_order_of_the_cohort_each_by_a_model_that_had_not_seen_it(

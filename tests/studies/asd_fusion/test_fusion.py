@@ -8,7 +8,7 @@ from nextaim_kit.learn.dual import Span
 from nextaim_kit.learn.loop import Loop
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.learn.splits import patient_folds
-from nextaim_kit.studies.asd_fusion.fusion import FusionNet, Network, whole
+from nextaim_kit.studies.asd_fusion.fusion import FusionNet, Network, least, losses, total, whole
 from nextaim_kit.studies.asd_fusion.models import cross_fit
 
 
@@ -35,8 +35,8 @@ def test_a_missing_modality_gives_a_vector_of_zeros():
 
 def test_the_joint_network_learns_and_says_the_same_for_the_same_seed(brains, tmp_path):
     parts = patient_folds(brains.table, 3, seed=0)[:1]
-    one, _ = cross_fit(network(tmp_path / "a", epochs=40), brains, parts, seed=1)
-    other, _ = cross_fit(network(tmp_path / "b", epochs=40), brains, parts, seed=1)
+    one, _ = cross_fit(network(tmp_path / "a", epochs=30), brains, parts, seed=1)
+    other, _ = cross_fit(network(tmp_path / "b", epochs=30), brains, parts, seed=1)
     np.testing.assert_array_equal(one["logit"], other["logit"])
     assert auc(one["y"], one["logit"]) > 0.65
 
@@ -83,11 +83,34 @@ def test_a_network_of_one_modality_looks_at_it_alone(brains, tmp_path, parts):
     assert list(net.branches) == list(parts)
 
 
-def test_the_validation_part_chooses_among_decays_and_structure_is_held_tighter(brains, tmp_path):
-    fit = network(tmp_path, epochs=2, decays=(0.01, 5.0))
-    fit(brains, 0)
-    ((whose,),) = ([*tmp_path.iterdir()],)
-    assert sorted(path.name for path in whose.iterdir()) == ["0.01", "5"]
-    groups = {group.pattern: group.weight_decay for group in fit.recipe(0.01).groups}
-    assert groups == {"branches.structure.*": 0.05, "classifier.*": 1e-3}
-    assert [g.pattern for g in fit.of(["function"]).recipe(0.01).groups] == ["classifier.*"]
+def test_networks_side_by_side_learn_what_each_would_learn_alone(brains, tmp_path):
+    found = {}
+    for decays in ((0.01,), (5.0,), (0.01, 5.0)):
+        fit = network(tmp_path / str(decays), epochs=5, decays=decays, net={"dropout": 0.0})
+        found[decays] = fit(brains, 0).logit(brains)
+    chosen = np.abs([found[0.01,] - found[0.01, 5.0], found[5.0,] - found[0.01, 5.0]]).max(axis=1)
+    assert chosen.min() < 1e-4 < 1e-2 < chosen.max()
+
+
+def test_structure_is_held_tighter_and_each_network_by_its_own_decay(tmp_path):
+    fit = network(tmp_path, decays=(0.01, 5.0))
+    groups = {group.pattern: group.weight_decay for group in fit.recipe(100).groups}
+    function = {f"nets.{k}.branches.function.*": decay for k, decay in enumerate(fit.decays)}
+    rest = {"*.classifier.*": 1e-3, "*.branches.structure.*": 0.05}
+    assert groups == rest | function
+    assert list(rest) == [g.pattern for g in fit.of(["structure"]).recipe(100).groups]
+
+
+@pytest.mark.parametrize(("n", "size"), [(83, 14), (768, 128), (1037, 116)])
+def test_batches_are_even_and_six_at_least_and_the_rate_goes_with_them(tmp_path, n, size):
+    recipe = network(tmp_path).recipe(n)
+    assert recipe.batch_size == size
+    assert recipe.learning_rate == pytest.approx(0.25 * size / 128)
+
+
+def test_the_best_of_networks_side_by_side_is_the_one_of_least_loss():
+    logits, y = torch.tensor([[3.0, 0.0], [-3.0, 0.0]]), torch.tensor([[1.0], [0.0]])
+    each = losses(logits, y).tolist()
+    assert each == pytest.approx([np.log(1 + np.exp(-3)), np.log(2)], abs=1e-6)
+    assert least(logits, y) == pytest.approx(each[0])
+    assert float(total(logits, y)) == pytest.approx(sum(each))

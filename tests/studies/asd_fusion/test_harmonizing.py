@@ -11,6 +11,7 @@ from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.asd_fusion.harmonizing import (
     Harmonizer,
     aucs_of,
+    check_sites,
     flattery,
     four_ways,
     no_signal,
@@ -92,6 +93,26 @@ def test_a_new_site_may_be_brought_near_by_its_own_unlabeled_subjects(brains):
 def test_one_site_cannot_be_harmonized(brains):
     with pytest.raises(DataError, match="not two sites"):
         Harmonizer("structure").fit(replace(brains, table=brains.table.assign(site="A")))
+
+
+def of_sites(brains, size):
+    """The same brains at sites of so many subjects, and folds of them."""
+    site = [f"S{k // size}" for k in range(len(brains))]
+    named = replace(brains, table=brains.table.assign(site=site))
+    return named, patient_folds(named.table, 5, seed=0, by=("label", "site"))
+
+
+def test_sites_of_four_can_be_harmonized_in_five_folds(brains):
+    small, splits = of_sites(brains, 4)
+    check_sites(small, splits)
+    found = four_ways(Linear(["structure"], C=(1.0,)), "structure", small, splits)
+    assert all(np.isfinite(table["logit"]).all() for table in found.values())
+
+
+@pytest.mark.parametrize("size", [2, 240])
+def test_sites_too_small_or_too_few_to_be_harmonized_are_refused_at_once(brains, size):
+    with pytest.raises(DataError, match=r"too few or too small [\s\S]* 3 subjects or more"):
+        check_sites(*of_sites(brains, size))
 
 
 def test_tested_subjects_have_no_part_in_the_harmonization_inside_the_folds(brains):
