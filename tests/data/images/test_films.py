@@ -91,7 +91,7 @@ def refused():
     return {
         "color picture": color,
         "a part that is transparent": clear,
-        "too small for a radiograph": GRAY[:8, :8],
+        "too small to be used": GRAY[:8, :8],
         "one gray all over": np.full((64, 64), 7, np.uint8),
     }
 
