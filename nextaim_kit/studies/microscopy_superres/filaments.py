@@ -11,6 +11,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 _EIGHT = np.ones((3, 3))
+_BACKGROUND = 300.0  # nm: what is wider than this is no line
 _EACH = 10.0  # nm between the points at which true lines are looked at
 
 
@@ -40,7 +41,7 @@ def center_lines(
     image: NDArray, pixel: float, *, threshold: float = 0.15, smooth: float = 25.0,
     shortest: float = 200.0,
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """Skeleton of what is bright in an image.
+    """Skeleton of what is brighter in an image than its surroundings.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def center_lines(
     pixel : float
         Its edge in nm.
     threshold : float
-        Share of the 99.5th percentile of the smoothed image.
+        Share of the 99.5th percentile of the smoothed image, less its mean over 300 nm.
     smooth : float
         Standard deviation of the Gaussian that joins single localizations to a line, nm.
     shortest : float
@@ -56,7 +57,9 @@ def center_lines(
     """
     from skimage.morphology import skeletonize
 
-    smoothed = ndimage.gaussian_filter(np.asarray(image, float), smooth / pixel)
+    fine = np.asarray(image, np.float32)
+    smoothed = ndimage.gaussian_filter(fine, smooth / pixel)
+    smoothed -= ndimage.gaussian_filter(fine, _BACKGROUND / pixel, truncate=3.0)
     level = threshold * np.percentile(smoothed, 99.5)
     lines = skeletonize(smoothed > level) if level > 0 else np.zeros(image.shape, bool)
     labels, count = ndimage.label(lines, _EIGHT)

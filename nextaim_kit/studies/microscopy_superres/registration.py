@@ -14,7 +14,8 @@ from nextaim_kit.studies.microscopy_superres.measures import binned, correlation
 
 _BLUR = 1.2  # widefield pixels: the standard deviation of a usual microscope's spot
 _DETAIL = 6.0  # widefield pixels beyond which is background
-SURE = 0.35  # correlation of the details below which two images are not of one field
+_CLEAR = 0.5  # correlation of the details below which other scales are tried too
+SURE = 0.25  # correlation of the details below which two images are not of one field
 _STEPS = 50
 _SPOT = 25.0  # pixels of a detail: neighbors within it say the same
 _GAIN = (
@@ -132,7 +133,7 @@ def register(
         If the images do not show one field, as far as can be seen.
     """
     found, corner, agreement = find_scale(widefield, storm, [scale])
-    if agreement < SURE:
+    if agreement < _CLEAR:
         found, corner, agreement = find_scale(widefield, storm, [scale, *others])
     if agreement < 0.6 * SURE:
         raise _apart(agreement)
