@@ -104,11 +104,7 @@ def halves(pair: Pair, gap: int = _GAP) -> tuple[Pair, Pair]:
             f"{pair.subject} is too narrow to be halved", expected=f"{64 + gap} pixels",
             found=str(wide), mend="give a second field",
         )  # fmt: skip
-    names = ("left", "right")
-    cut = [cut_out(pair, (0, a), (pair.widefield.shape[0], b - a)) for a, b in ends]
-    first, second = (
-        replace(c, subject=f"{pair.subject} {n}") for c, n in zip(cut, names, strict=True)
-    )
+    first, second = (cut_out(pair, (0, a), (len(pair.widefield), b - a)) for a, b in ends)
     return first, second
 
 
