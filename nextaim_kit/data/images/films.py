@@ -201,6 +201,11 @@ def _opened(path: Path, what: str) -> Iterator[tuple[Image.Image, bool]]:
             if size > MOST_PIXELS:
                 raise too_large(path.name, f"{size:,} pixels")
             _check_tiff(picture, tags, what)
+            if len(picture.getbands()) > 1 and any(";16" in str(tile) for tile in picture.tile):
+                raise DataError(
+                    f"{what} has 16 bits in each color, of which only 8 would be read",
+                    mend="save it as gray PNG or TIFF of 16 bits",
+                )
             picture.load()
             if not tags:  # Pillow turns a TIFF by itself
                 ImageOps.exif_transpose(picture, in_place=True)

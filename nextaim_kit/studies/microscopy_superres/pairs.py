@@ -29,7 +29,7 @@ from nextaim_kit.studies.microscopy_superres.measures import binned
 
 COARSE = "wf|widefield|lr|lowres|input|low"
 FINE = "storm|dstorm|palm|smlm|sr|hr|gt|sim|highres|target|locs|localizations|positions"
-_WORD = re.compile(rf"(?:^|[_\W])({COARSE}|{FINE})(?=[_\W]|$)", re.IGNORECASE)
+_WORD = re.compile(rf"(?:^|[_\W\d])({COARSE}|{FINE})(?=[_\W\d]|$)", re.IGNORECASE)
 _SIZE = re.compile(r'PhysicalSizeX="([^"]+)"')
 _UNIT = re.compile(r'PhysicalSizeXUnit="([^"]+)"')
 _IMAGEJ = re.compile(r"^unit=(.+)$", re.MULTILINE)
@@ -38,7 +38,9 @@ _NM = {"nm": 1.0, "µm": 1e3, "um": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1
 _PLAUSIBLE = (0.5, 2000.0)  # nm
 _FULL = 0.5  # share of an image at its largest value: nothing is left of it
 _CLIPPED = 0.01
-_NOISE = 0.12  # height of a phase-correlation peak of two images that share a field
+_SHARED = 0.15  # height of a phase-correlation peak of two images that share a field
+_KNOWN_BY = 256  # pixels of the middle of an image by which it is known again
+_MOST = 100  # images among which cuts of one picture are looked for
 _RENDERED = 4  # how much finer than the camera a table of localizations is drawn
 
 
@@ -52,7 +54,8 @@ class Pair:
     widefield : array of shape (rows, columns), float32
         As stored.
     storm : array of shape (scale * rows, scale * columns), float32
-        0 to 1: its gray levels over 255, or over its largest value where it has more than 8 bits.
+        0 to 1: its gray levels over 255; where it has more than 8 bits, or is drawn from
+        localizations, over its 99.95th percentile, and said.
     scale : int
     pixel_nm : float
         Edge of a widefield pixel; NaN where it is not known.
@@ -88,6 +91,9 @@ class Pairs:
     synthetic : bool
     pixel_nm : float or None
         What was given where files do not say it.
+    seen, digests : mapping
+        By subject, what tells a field again: the middle of its widefield image, and names for the
+        content of both.
     """
 
     table: pd.DataFrame
@@ -96,6 +102,7 @@ class Pairs:
     synthetic: bool = False
     pixel_nm: float | None = None
     seen: Mapping[str, NDArray] = field(default_factory=dict, repr=False)
+    digests: Mapping[str, list[str]] = field(default_factory=dict, repr=False)
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return (self.read(row) for row in self.table.to_dict("records"))
@@ -165,10 +172,13 @@ def load_pairs(
         (s, "; ".join(r.pop("said"))) for s, r in zip(rows["subject"], done.results, strict=True)
     ]
     found = pd.concat([rows, pd.DataFrame(done.results)], axis=1)
-    same = {} if source.synthetic else shared(seen, found.set_index("subject")["digests"])
+    digests = dict(zip(found["subject"], found.pop("digests"), strict=True))
+    same = {} if source.synthetic else shared(seen, digests)
     found["field"] = [same.get(s, s) for s in found["subject"]]
+    if len(seen) > _MOST and not source.synthetic:
+        said.append((source.name, "so many pairs that cuts of one picture are not looked for"))
     doubts = pd.DataFrame([one for one in said if one[1]], columns=["subject", "problem"])
-    return Pairs(found.drop(columns="digests"), left_out, doubts, source.synthetic, pixel_nm, seen)
+    return Pairs(found, left_out, doubts, source.synthetic, pixel_nm, seen, digests)
 
 
 def never_seen(external: Pairs, first: Pairs) -> Pairs:
@@ -181,7 +191,8 @@ def never_seen(external: Pairs, first: Pairs) -> Pairs:
     """
     both = {f"1 {s}": image for s, image in first.seen.items()}
     both |= {f"2 {s}": image for s, image in external.seen.items()}
-    same = shared(both)
+    digests = {f"{k} {s}": d for k, p in ((1, first), (2, external)) for s, d in p.digests.items()}
+    same = shared(both, digests)
     known = {same.get(f"1 {s}", f"1 {s}") for s in first.table["subject"]}
     new = [s for s in external.table["subject"] if same.get(f"2 {s}", f"2 {s}") not in known]
     kept = external.only(new, "it shows a field of the first cohort")
@@ -234,8 +245,16 @@ def look(row: Mapping[str, Any], given: float | None) -> dict[str, Any]:
     return {
         "scale": pair.scale, "pixel_nm": pair.pixel_nm, "rows": pair.widefield.shape[0],
         "columns": pair.widefield.shape[1], "said": list(pair.said), "digests": digest,
-        "seen": pair.widefield[:512, :512].astype(np.float16),
+        "seen": _middle(pair.widefield),
     }  # fmt: skip
+
+
+def _middle(image: NDArray) -> NDArray[np.float16]:
+    """The middle of an image without what is coarse: enough to know it again."""
+    r, c = (max(0, (n - _KNOWN_BY) // 2) for n in image.shape)
+    part = image[r : r + _KNOWN_BY, c : c + _KNOWN_BY].astype(float)
+    fine = part - ndimage.gaussian_filter(part, 2.0)
+    return (fine / (fine.std() or 1)).astype(np.float16)
 
 
 def read_pair(row: Mapping[str, Any], given: float | None = None) -> Pair:
@@ -277,8 +296,11 @@ def read_pair(row: Mapping[str, Any], given: float | None = None) -> Pair:
     if pixel != pixel:
         said.append("the size of its pixels is not known: resolutions in pixels")
     fine, scale, more = _fitted(coarse, fine)
-    top = 255.0 if fine.max() <= 255 and path.suffix.lower() in PICTURES and _bytes(path) else None
-    fine = (fine / (top or np.percentile(fine, 99.95) or fine.max())).astype(np.float32)
+    top = 255.0
+    if path.suffix.lower() in TABLES or not _bytes(path):
+        top = float(np.percentile(fine, 99.95) or fine.max() or 1)
+        said.append(f"{path.name}: gray levels over {top:.4g}, brighter ones cut off")
+    fine = (fine / top).astype(np.float32)
     _check_order(coarse, fine, scale)
     return Pair(str(row["subject"]), coarse, np.clip(fine, 0, 1), scale, pixel, (*said, *more))
 
@@ -294,6 +316,7 @@ def pixel_of(path: str | Path) -> float:
     except OSError:
         return float("nan")
     text, density = str(tags.get(270, "")), float(tags.get(282) or 0)
+    text = text.encode("latin-1", "replace").decode("utf-8", "replace")  # as OME is written
     size, unit = _SIZE.search(text), _UNIT.search(text)
     if size:
         found = float(size[1]) * _NM.get((unit[1] if unit else "µm").lower(), np.nan)
@@ -307,35 +330,32 @@ def pixel_of(path: str | Path) -> float:
 
 
 def shared(
-    seen: Mapping[str, NDArray], digests: Mapping[str, list[str]] | pd.Series | None = None
+    seen: Mapping[str, NDArray], digests: Mapping[str, list[str]] | None = None
 ) -> dict[str, str]:
     """Names of those images that show a part of one field, each with the first one's name.
 
     Two images share a field if one of their pictures is the same, or if a shift makes them agree,
-    noise and all, as two cuts of one picture do.
+    noise and all, as two cuts of one picture do. Of more than 100 images only the same pictures are
+    told.
     """
     names = sorted(seen)
     edge = fft.next_fast_len(max((max(i.shape) for i in seen.values()), default=1) * 3 // 2)
-    spectra = [fft.rfft2(_whitened(seen[n]), (edge, edge)) for n in names]
+    cuts = len(names) <= _MOST
+    spectra = [fft.rfft2(seen[n].astype(float), (edge, edge)) for n in names if cuts]
     parent = {n: n for n in names}
     for k, one in enumerate(names):
         for j in range(k):
             other = names[j]
             same = digests is not None and bool(set(digests[one]) & set(digests[other]))
-            if not same:
+            if cuts and not same:
                 cross = spectra[k] * spectra[j].conj()
                 peak = fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), (edge, edge)).max()
-                same = bool(peak > _NOISE)
+                same = bool(peak > _SHARED)
             if same:
                 root = parent[other]
                 parent = {n: root if p == parent[one] else p for n, p in parent.items()}
     count = pd.Series(parent).value_counts()
     return {n: p for n, p in parent.items() if count[p] > 1}
-
-
-def _whitened(image: NDArray) -> NDArray[np.float64]:
-    values = np.asarray(image, float)
-    return values - ndimage.gaussian_filter(values, 2.0)
 
 
 def _read_plane(path: Path) -> tuple[NDArray[np.float32], float, list[str]]:
@@ -345,7 +365,8 @@ def _read_plane(path: Path) -> tuple[NDArray[np.float32], float, list[str]]:
         ]
         if not frames or len({f.shape for f in frames}) > 1:
             raise DataError(f"{path.name} holds no frames of one size")
-        return np.mean(frames, 0), float("nan"), [f"{path.name}: mean of {len(frames)} frames"]
+        size = pixel_of(next(p for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES))
+        return np.mean(frames, 0), size, [f"{path.name}: mean of {len(frames)} frames"]
     pixels, said = read_film(path).shown, []
     top = float(pixels.max())
     full = float((pixels == top).mean())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.microscopy_superres.measures import binned, correlation, linear_fit
@@ -65,25 +65,6 @@ class Registration:
         moved = ndimage.affine_transform(values, self.matrix, self.shift, shape, order=3,
                                          mode="nearest")  # fmt: skip
         return moved.astype(np.float32)
-
-
-def phase_correlation(a: NDArray, b: NDArray) -> tuple[NDArray[np.float64], float]:
-    """How far `b` lies from `a`, in rows and columns, and the height of the peak (1: the same).
-
-    To a part of a pixel: the center of the peak's neighborhood (Foroosh et al. 2002).
-    """
-    fa, fb = (fft.fft2(_faded(image)) for image in (a, b))
-    cross = fa.conj() * fb
-    peak = fft.ifft2(cross / np.maximum(np.abs(cross), 1e-9 * np.abs(cross).max())).real
-    top = np.array(np.unravel_index(peak.argmax(), peak.shape))
-    shift = top.astype(float)
-    for axis in (0, 1):
-        line = np.take(peak, top[1 - axis], 1 - axis)
-        n, k = len(line), int(top[axis])
-        left, mid, right = (max(line[(k + d) % n], 0.0) for d in (-1, 0, 1))
-        shift[axis] += (right - left) / (left + mid + right)
-        shift[axis] -= n if shift[axis] > n / 2 else 0
-    return shift, float(peak.max())
 
 
 def find_scale(
@@ -217,12 +198,6 @@ def _upsampled_shift(a: NDArray, b: NDArray) -> NDArray[np.float64]:
     from skimage.registration import phase_cross_correlation
 
     return phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0]
-
-
-def _faded(image: NDArray) -> NDArray[np.float64]:
-    values = np.asarray(image, float)
-    fade = np.outer(*(np.hanning(n + 2)[1:-1] for n in values.shape))
-    return (values - values.mean()) * fade
 
 
 def _apart(agreement: float) -> DataError:

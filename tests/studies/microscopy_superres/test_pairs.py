@@ -36,6 +36,14 @@ def test_a_folder_s_pairs_are_found_by_the_words_in_their_names(folder, pair):
     assert left == [{"subject": "notes.tif", "problem": "its name does not say what it is"}]
 
 
+def test_folders_and_numbers_name_pairs_too(folder, pair):
+    path = folder(wf1=pair[1], storm1=pair[0])
+    for name, image in (("lr", pair[1]), ("hr", pair[0])):
+        (path / name).mkdir()
+        Image.fromarray(image.astype(np.uint16)).save(path / name / "7.tif")
+    assert sorted(pairs_in(path)[0]["subject"]) == ["1", "7"]
+
+
 def test_a_cut_of_the_widefield_image_belongs_to_the_storm_of_its_name(folder, pair):
     table, left = pairs_in(folder(a_wf_crop=pair[1], a_storm=pair[0], b_storm=pair[0]))
     assert table["subject"].tolist() == ["a_crop"]
@@ -137,6 +145,21 @@ def test_the_size_of_a_pixel_is_taken_from_ome_and_imagej_alone(
     Image.fromarray(pair[1].astype(np.uint16)).save(tmp_path / "a.tif", tiffinfo=tags)
     found = pixel_of(tmp_path / "a.tif")
     assert np.isnan(found) if expected is None else found == pytest.approx(expected)
+
+
+def test_storm_of_16_bits_is_scaled_by_its_brightest_pixels_and_that_is_said(folder, pair):
+    fine = 20.0 * pair[0]
+    fine[0, 0] = 60000  # one hot pixel
+    seen = read(folder(a_wf=pair[1], a_storm=fine))
+    assert np.median(seen.storm[pair[0] > 0]) == pytest.approx(1)
+    assert "gray levels over 5100" in "; ".join(seen.said)
+
+
+def test_ome_tiff_is_read_with_its_micrometers(tmp_path, pair):
+    tifffile = pytest.importorskip("tifffile")
+    size = {"axes": "YX", "PhysicalSizeX": 0.108, "PhysicalSizeXUnit": "µm"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", pair[1].astype(np.uint16), ome=True, metadata=size)
+    assert pixel_of(tmp_path / "a.ome.tif") == pytest.approx(108)
 
 
 def test_a_table_of_localizations_stands_for_storm(folder, pair):

@@ -9,7 +9,6 @@ from scipy import ndimage
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.microscopy_superres.registration import (
     find_scale,
-    phase_correlation,
     register,
 )
 
@@ -27,14 +26,6 @@ def error(found, matrix, shift, shape):
     seen = corners @ found.matrix.T + found.shift
     back = seen @ matrix.T + middle - matrix @ middle + shift
     return np.hypot(*(back - corners).T).max()
-
-
-def test_phase_correlation_finds_a_shift_to_a_part_of_a_pixel(lines):
-    _, wide = lines()
-    moved = ndimage.shift(wide, (3.4, -2.7), order=3, mode="nearest")
-    shift, peak = phase_correlation(wide, moved)
-    np.testing.assert_allclose(shift, [3.4, -2.7], atol=0.25)
-    assert peak > 0.1
 
 
 def test_an_aligned_pair_is_left_as_it_is(lines):
