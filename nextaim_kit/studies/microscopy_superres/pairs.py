@@ -38,7 +38,7 @@ _NM = {"nm": 1.0, "µm": 1e3, "um": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1
 _PLAUSIBLE = (0.5, 2000.0)  # nm
 _FULL = 0.5  # share of an image at its largest value: nothing is left of it
 _CLIPPED = 0.01
-_SHARED = 0.15  # height of a phase-correlation peak of two images that share a field
+_SHARED = 9.0  # standard deviations of a peak: strangers reach 7, repeated exposures 10 and more
 _KNOWN_BY = 256  # pixels of the middle of an image by which it is known again
 _MOST = 100  # images among which cuts of one picture are looked for
 _RENDERED = 4  # how much finer than the camera a table of localizations is drawn
@@ -175,6 +175,7 @@ def load_pairs(
     digests = dict(zip(found["subject"], found.pop("digests"), strict=True))
     same = {} if source.synthetic else shared(seen, digests)
     found["field"] = [same.get(s, s) for s in found["subject"]]
+    said += [(s, f"shows a part of the field of {same[s]}") for s in same if same[s] != s]
     if len(seen) > _MOST and not source.synthetic:
         said.append((source.name, "so many pairs that cuts of one picture are not looked for"))
     doubts = pd.DataFrame([one for one in said if one[1]], columns=["subject", "problem"])
@@ -334,9 +335,9 @@ def shared(
 ) -> dict[str, str]:
     """Names of those images that show a part of one field, each with the first one's name.
 
-    Two images share a field if one of their pictures is the same, or if a shift makes them agree,
-    noise and all, as two cuts of one picture do. Of more than 100 images only the same pictures are
-    told.
+    Two images share a field if one of their pictures is the same, or if a shift makes their fine
+    details agree, as of two cuts of one picture, or of two exposures. Of more than 100 images only
+    the same pictures are told.
     """
     names = sorted(seen)
     edge = fft.next_fast_len(max((max(i.shape) for i in seen.values()), default=1) * 3 // 2)
@@ -349,8 +350,8 @@ def shared(
             same = digests is not None and bool(set(digests[one]) & set(digests[other]))
             if cuts and not same:
                 cross = spectra[k] * spectra[j].conj()
-                peak = fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), (edge, edge)).max()
-                same = bool(peak > _SHARED)
+                peaks = fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), (edge, edge))
+                same = bool(peaks.max() > _SHARED * peaks.std())
             if same:
                 root = parent[other]
                 parent = {n: root if p == parent[one] else p for n, p in parent.items()}

@@ -54,6 +54,7 @@ def test_raw_frames_of_structured_illumination_and_their_reconstruction_are_a_pa
     seen = load_pairs(str(tmp_path), workers=1)
     assert seen.table["pixel_nm"].tolist() == pytest.approx([30, 30], rel=1e-4)
     assert "mean of 16 frames" in seen.doubts["problem"][0]
+    assert seen.table["field"].nunique() == 1  # two exposures of one field
     ready = preparation.align(seen, workers=1)
     assert ready.table.set_index("subject")["agreement"]["HE"] > 0.6
 
