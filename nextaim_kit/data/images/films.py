@@ -67,7 +67,7 @@ def read_film(path: str | Path) -> Film:
         film = Film(pixels, pixels)
     if min(film.shown.shape) < 32:
         raise DataError(
-            f"{path.name} is too small for a radiograph",
+            f"{path.name} is too small to be used",
             expected="at least 32 by 32 pixels",
             found=" by ".join(map(str, film.shown.shape[::-1])),
         )
@@ -201,6 +201,11 @@ def _opened(path: Path, what: str) -> Iterator[tuple[Image.Image, bool]]:
             if size > MOST_PIXELS:
                 raise too_large(path.name, f"{size:,} pixels")
             _check_tiff(picture, tags, what)
+            if len(picture.getbands()) > 1 and any(";16" in str(tile) for tile in picture.tile):
+                raise DataError(
+                    f"{what} has 16 bits in each color, of which only 8 would be read",
+                    mend="save it as gray PNG or TIFF of 16 bits",
+                )
             picture.load()
             if not tags:  # Pillow turns a TIFF by itself
                 ImageOps.exif_transpose(picture, in_place=True)
@@ -255,7 +260,7 @@ def _gray(values: NDArray, path: Path) -> NDArray[np.float32]:
                 f"{path.name} is a color picture",
                 expected="gray values, or three equal channels",
                 found=f"channels up to {apart} apart",
-                mend="export the radiograph without marks and color maps",
+                mend="export it without marks and color maps",
             )
     gray = values.mean(axis=2) if values.ndim == 3 else values
     return gray.astype(np.float32)

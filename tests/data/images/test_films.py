@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from contextlib import nullcontext
 
@@ -91,7 +92,7 @@ def refused():
     return {
         "color picture": color,
         "a part that is transparent": clear,
-        "too small for a radiograph": GRAY[:8, :8],
+        "too small to be used": GRAY[:8, :8],
         "one gray all over": np.full((64, 64), 7, np.uint8),
     }
 
@@ -112,6 +113,20 @@ def test_a_damaged_an_absent_and_a_stacked_file_are_refused(tmp_path):
     pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
     with pytest.raises(DataError, match=r"two.tif is a stack of pictures"):
         read_film(tmp_path / "two.tif")
+
+
+def test_color_of_16_bits_is_refused_since_half_of_them_would_be_lost(tmp_path):
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    rows = b"".join(b"\0" + bytes(range(240)) for _ in range(40))  # 40 pixels of three 16 bits
+    header = struct.pack(">IIBBBBB", 40, 40, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    whole = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    (tmp_path / "deep.png").write_bytes(whole)
+    with pytest.raises(DataError, match=r"deep.png has 16 bits in each color"):
+        read_film(tmp_path / "deep.png")
 
 
 def test_a_file_that_is_no_dicom_or_a_color_one_is_refused(tmp_path, save_dicom):

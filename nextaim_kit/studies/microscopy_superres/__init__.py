@@ -1,0 +1,1 @@
+"""Widefield to STORM: super-resolution that says where it made things up."""

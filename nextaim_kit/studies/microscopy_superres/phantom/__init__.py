@@ -1,0 +1,1 @@
+"""The synthetic cell: molecules, and the microscopes that look at them."""
