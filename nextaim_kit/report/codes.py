@@ -1,8 +1,8 @@
 """Codes of reports: systems, sections, units, and what every template says of a review.
 
 LOINC's are those that DICOM names as titles and headings of imaging reports (PS3.16, CID 7000 and
-7001), SNOMED CT's and DCM's those of PS3.16. What no standard is known to have a code for stands in
-an `OwnSystem` of the template.
+7001) and those of HL7 Italy's radiology report, SNOMED CT's and DCM's those of PS3.16. What no
+standard is known to have a code for stands in an `OwnSystem` of the template.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ _STATUSES = {
     "confirmed": ("CONFIRMED", "AI-derived, confirmed by a reader"),
     "edited": ("EDITED", "Edited by a reader"),
 }
+STATUSES = tuple(_STATUSES)
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,28 @@ FINDINGS = Code(LOINC, "59776-5", "Findings")
 IMPRESSIONS = Code(LOINC, "19005-8", "Impressions")
 SECTIONS = (PROCEDURE, FINDINGS, IMPRESSIONS)
 
+# A radiology report in prose, and its sections in the order of HL7 Italy's (CDA 2 and FHIR).
+RADIOLOGY_REPORT = Code(LOINC, "68604-8", "Radiology Diagnostic study note")
+OBSERVED = Code(LOINC, "18782-3", "Radiology Study observation (narrative)")
+CONCLUSIONS = Code(LOINC, "55110-1", "Conclusions")
+PROSE = (
+    Code(LOINC, "18785-6", "Indications for Procedure"),
+    Code(LOINC, "11329-0", "History"),
+    Code(LOINC, "48765-2", "Allergies and adverse reactions Document"),
+    Code(LOINC, "55114-3", "Prior Procedure Descriptions"),
+    PROCEDURE,
+    OBSERVED,
+    CONCLUSIONS,
+    Code(LOINC, "55107-7", "Addendum"),
+    Code(LOINC, "55109-3", "Complications"),
+    Code(LOINC, "18783-1", "Recommendations"),
+)
+
 VOLUME = Code(SNOMED, "118565006", "Volume")
 LESION = Code(SNOMED, "52988006", "Lesion")
+UNKNOWN = Code(
+    System("", "http://terminology.hl7.org/CodeSystem/data-absent-reason"), "unknown", "Unknown"
+)
 YES = Code(SNOMED, "373066001", "Yes")
 NO = Code(SNOMED, "373067005", "No")
 

@@ -5,10 +5,15 @@ an Observation that has them as members (FHIR's DiagnosticReport has no sections
 label AIAST, "Artificial Intelligence asserted", is HL7's own (v3-ObservationValue), used as the AI
 Transparency guide does, where a value is the algorithm's, confirmed or not; an edited one has its
 reader as performer, and no device. HTEST marks test data. Nothing changes between two runs.
+
+A report that was read from a text has the text as a DocumentReference, which its Observations are
+derived from; the confidence in a value and the places of the text that it was read from stand with
+its review. A value that the text does not mention has a dataAbsentReason.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import Iterable, Sequence
@@ -20,7 +25,7 @@ from nextaim_kit.files import write_text
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import KIT_URL, Code
 from nextaim_kit.report.model import UNCONFIRMED, Field, Report
-from nextaim_kit.report.quantity import Quantity, Value
+from nextaim_kit.report.quantity import ABSENT, Quantity, Value
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -28,10 +33,12 @@ if TYPE_CHECKING:
 Resource = dict[str, Any]
 REVIEW = f"{KIT_URL}/StructureDefinition/review"
 WARNING = f"{KIT_URL}/StructureDefinition/software-warning"
+_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _V3 = "http://terminology.hl7.org/CodeSystem"
 _AI = {"system": f"{_V3}/v3-ObservationValue", "code": "AIAST",
        "display": "Artificial Intelligence asserted"}  # fmt: skip
 TEST = {"system": f"{_V3}/v3-ActReason", "code": "HTEST", "display": "test health data"}
+_NONE = {"extension": [{"url": _ABSENT, "valueCode": "unknown"}]}
 _IMAGING = {"coding": [{"system": f"{_V3}/observation-category", "code": "imaging"}]}
 _RADIOLOGY = {"coding": [{"system": f"{_V3}/v2-0074", "code": "RAD", "display": "Radiology"}]}
 
@@ -49,12 +56,17 @@ def to_bundle(report: Report, images: Sequence[Dataset] = ()) -> Resource:
         Headers of the images; with them the report refers to an ImagingStudy.
     """
     people = [_patient(report), _device(report), *([_study(report, images)] if images else [])]
+    people += [_prose(report)] if report.text else []
     values = [_observation(report, one) for one in report.fields]
-    sections = [_section(report, section) for section in codes.SECTIONS]
+    sections = [_section(report, section) for section in report.template.sections]
     resources = [_report(report, sections, bool(images)), *people, *sections, *values]
-    entries = [{"fullUrl": _url(r["id"]), "resource": _marked(r, report)} for r in resources]
-    return {"resourceType": "Bundle", "id": _id(report, "bundle"), "type": "collection",
-            "entry": entries}  # fmt: skip
+    return {"resourceType": "Bundle", "id": id_of(report, "bundle"), "type": "collection",
+            "entry": [entry(one, report) for one in resources]}  # fmt: skip
+
+
+def entry(resource: Resource, report: Report) -> Resource:
+    """A resource as it stands in a bundle, marked as the algorithm's and as test data."""
+    return {"fullUrl": _url(resource["id"]), "resource": marked(resource, report)}
 
 
 def to_json(report: Report, images: Sequence[Dataset] = ()) -> str:
@@ -68,9 +80,15 @@ def save_bundles(reports: Iterable[Report], folder: Path) -> None:
         write_text(folder / f"{quote(report.subject, safe='')}.fhir.json", to_json(report))
 
 
-def _id(report: Report, what: str) -> str:
+def id_of(report: Report, what: str) -> str:
+    """A resource's id, the same whenever it is made."""
     root = report.template.ids or f"{KIT_URL}/{report.template.name}"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{root}/{report.site}/{report.subject}/{what}"))
+
+
+def subject_of(report: Report) -> Resource:
+    """The subject's identifier."""
+    return {"system": f"{KIT_URL}/subject", "value": report.subject}
 
 
 def _url(identifier: str) -> str:
@@ -78,14 +96,15 @@ def _url(identifier: str) -> str:
 
 
 def _to(report: Report, what: str) -> Resource:
-    return {"reference": _url(_id(report, what))}
+    return {"reference": _url(id_of(report, what))}
 
 
 def _by_reader(one: Field) -> bool:
     return one.status == "edited"
 
 
-def _reader(name: str) -> Resource:
+def reader(name: str) -> Resource:
+    """A reader by the pseudonym."""
     identifier = {"system": f"{KIT_URL}/reader", "value": name}
     return {"type": "Practitioner", "identifier": identifier, "display": name}
 
@@ -94,10 +113,12 @@ def _asserted(report: Report) -> set[str]:
     """Ids of what the algorithm says: its values that nobody has edited, and what holds one."""
     own = [one.what for one in report.fields if not _by_reader(one)]
     names = {what.key for what in own} | {what.section.value for what in own}
-    return {_id(report, n) for n in names | ({codes.IMPRESSIONS.value, "report"} if own else set())}
+    whole = {report.template.sections[-1].value, "report", "response", "document"}
+    return {id_of(report, n) for n in names | (whole if own else set())}
 
 
-def _marked(resource: Resource, report: Report) -> Resource:
+def marked(resource: Resource, report: Report) -> Resource:
+    """A resource with its security labels."""
     labels = [_AI] if resource["id"] in _asserted(report) else []
     labels += [TEST] if report.synthetic else []
     meta = {"meta": {"security": labels}} if labels else {}
@@ -105,58 +126,75 @@ def _marked(resource: Resource, report: Report) -> Resource:
     return head | meta | {k: v for k, v in resource.items() if k not in head}
 
 
-def _coded(*given: Code | None) -> Resource:
+def coded(*given: Code | None) -> Resource:
+    """A concept by its codes."""
     coding = [{"system": c.uri, "code": c.value, "display": c.display} for c in given if c]
     return {"coding": coding}
 
 
 def _patient(report: Report) -> Resource:
     site = {"managingOrganization": {"display": report.site}} if report.site else {}
-    identifier = [{"system": f"{KIT_URL}/subject", "value": report.subject}]
-    return {"resourceType": "Patient", "id": _id(report, "patient"), "identifier": identifier,
-            **site}  # fmt: skip
+    return {"resourceType": "Patient", "id": id_of(report, "patient"),
+            "identifier": [subject_of(report)], **site}  # fmt: skip
 
 
 def _study(report: Report, images: Sequence[Dataset]) -> Resource:
     identifier = [{"system": "urn:dicom:uid", "value": f"urn:oid:{images[0].StudyInstanceUID}"}]
     modality = {"system": codes.DCM.uri, "code": report.template.modality}
     series = [{"uid": str(images[0].SeriesInstanceUID), "modality": modality}]
-    return {"resourceType": "ImagingStudy", "id": _id(report, "study"), "identifier": identifier,
+    return {"resourceType": "ImagingStudy", "id": id_of(report, "study"), "identifier": identifier,
             "status": "available", "subject": _to(report, "patient"), "series": series}  # fmt: skip
+
+
+def _prose(report: Report) -> Resource:
+    return {"resourceType": "DocumentReference", "id": id_of(report, "text"), "status": "current",
+            "type": coded(codes.RADIOLOGY_REPORT), "subject": _to(report, "patient"),
+            "content": [{"attachment": attached(report.text)}]}  # fmt: skip
+
+
+def attached(text: str) -> Resource:
+    """A text as an attachment."""
+    data = base64.b64encode(text.encode()).decode()
+    return {"contentType": "text/plain; charset=utf-8", "data": data}
 
 
 def _device(report: Report) -> Resource:
     name = [{"name": report.software, "type": "model-name"}]
-    return {"resourceType": "Device", "id": _id(report, "device"), "deviceName": name}
+    return {"resourceType": "Device", "id": id_of(report, "device"), "deviceName": name}
 
 
-def _value(what: Quantity, value: Value) -> Resource:
+def value_of(what: Quantity, value: Value) -> Resource:
+    """A value as the element of FHIR that its kind has; none where there is none."""
+    if value is None:
+        return {}
     if what.kind == "flag":
         return {"valueBoolean": value}
     if what.kind == "choice":
-        return {"valueCodeableConcept": _coded(dict(what.choices)[str(value)])}
+        return {"valueCodeableConcept": coded(dict(what.choices)[str(value)])}
     assert what.unit is not None
     unit = {"unit": what.unit.display, "system": what.unit.uri, "code": what.unit.value}
     return {"valueQuantity": {"value": value} | unit}
 
 
 def _observation(report: Report, one: Field) -> Resource:
-    what, value = one.what, _value(one.what, one.value)
-    if what.bound and not report.whole:
+    what, value = one.what, value_of(one.what, one.value)
+    value = value or {"dataAbsentReason": coded(codes.UNKNOWN) | {"text": ABSENT}}
+    if "valueQuantity" in value and what.bound and not report.whole:
         value["valueQuantity"]["comparator"] = ">="
     said = [d.text for d in report.doubts if what.key in d.keys]
     said += [UNCONFIRMED] if one.status == "ai-derived" else []
     return {
         "resourceType": "Observation",
-        "id": _id(report, what.key),
-        "extension": [_review(one)],
+        "id": id_of(report, what.key),
+        "extension": [review(report, one)],
         "status": "preliminary" if one.status == "ai-derived" else "final",
         "category": [_IMAGING],
-        "code": _coded(what.code, what.standard) | {"text": what.label},
+        "code": coded(what.code, what.standard) | {"text": what.label},
         "subject": _to(report, "patient"),
         **value,
         **({"note": [{"text": text} for text in said]} if said else {}),
-        "bodySite": _coded(what.site),
+        **({"bodySite": coded(what.site)} if what.site else {}),
+        **({"derivedFrom": [_to(report, "text")]} if report.text else {}),
         **_made(report, one),
     }
 
@@ -164,28 +202,38 @@ def _observation(report: Report, one: Field) -> Resource:
 def _made(report: Report, one: Field) -> Resource:
     """By whom a value was made, and how."""
     if _by_reader(one):
-        return {"performer": [_reader(one.by)]}
+        return {"performer": [reader(one.by)]}
     return {"method": {"text": one.what.how}, "device": _to(report, "device")}
 
 
-def _review(one: Field) -> Resource:
-    said = [{"url": "status", "valueCode": one.status}]
+def review(report: Report, one: Field) -> Resource:
+    """What is said of a value, as an extension: its review, its confidence and its evidence."""
+    said: list[Resource] = [{"url": "status", "valueCode": one.status}]
     said += [{"url": "reviewer", "valueString": one.by}] if one.by else []
     if one.status == "edited":
-        said.append({"url": "aiValue"} | _value(one.what, one.ai_value))
+        said.append({"url": "aiValue"} | (value_of(one.what, one.ai_value) or _NONE))
+    if one.confidence is not None:
+        said.append({"url": "confidence", "valueDecimal": one.confidence})
+    said += [_evidence(report, *span) for span in one.evidence]
     return {"url": REVIEW, "extension": said}
+
+
+def _evidence(report: Report, first: int, end: int) -> Resource:
+    return {"url": "evidence", "extension": [
+        {"url": "first", "valueInteger": first}, {"url": "end", "valueInteger": end},
+        {"url": "text", "valueString": report.text[first:end]}]}  # fmt: skip
 
 
 def _section(report: Report, section: Code) -> Resource:
     inside = [f.what.key for f in report.fields if f.what.section == section]
-    text = report.impression if section == codes.IMPRESSIONS else ""
+    text = report.impression if section == report.template.sections[-1] else ""
     members = {"hasMember": [_to(report, key) for key in inside]} if inside else {}
     return {
         "resourceType": "Observation",
-        "id": _id(report, section.value),
+        "id": id_of(report, section.value),
         "status": "final" if report.final else "preliminary",
         "category": [_IMAGING],
-        "code": _coded(section),
+        "code": coded(section),
         "subject": _to(report, "patient"),
         **({"valueString": text} if text else {}),
         **members,
@@ -193,15 +241,15 @@ def _section(report: Report, section: Code) -> Resource:
 
 
 def _report(report: Report, sections: list[Resource], has_study: bool) -> Resource:
-    readers = [_reader(name) for name in report.readers]
+    readers = [reader(name) for name in report.readers]
     warned = [{"url": WARNING, "valueString": text} for text in report.warnings]
     return {
         "resourceType": "DiagnosticReport",
-        "id": _id(report, "report"),
+        "id": id_of(report, "report"),
         **({"extension": warned} if warned else {}),
         "status": "final" if report.final else "preliminary",
         "category": [_RADIOLOGY],
-        "code": _coded(report.template.code),
+        "code": coded(report.template.code),
         "subject": _to(report, "patient"),
         **({"resultsInterpreter": readers} if readers else {}),
         "result": [{"reference": _url(s["id"])} for s in sections],

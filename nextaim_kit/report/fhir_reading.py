@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,15 @@ def from_bundle(bundle: Resource, template: Template) -> Report:
         fields=tuple(_field(o, template) for o in values),
         warnings=tuple(e["valueString"] for e in report.get("extension", [])),
         synthetic=TEST in patient.get("meta", {}).get("security", []),
+        text=text_of(by_type["DocumentReference"][0]["content"][0]["attachment"])
+        if "DocumentReference" in by_type
+        else "",
     )
+
+
+def text_of(attachment: Resource) -> str:
+    """The text of an attachment."""
+    return base64.b64decode(attachment["data"]).decode()
 
 
 def key_of(observation: Resource, template: Template) -> str:
@@ -47,14 +56,27 @@ def key_of(observation: Resource, template: Template) -> str:
 
 def _field(observation: Resource, template: Template) -> Field:
     what = template.by_key[key_of(observation, template)]
-    review = {e["url"]: e for e in observation["extension"][0]["extension"]}
-    value = _read(what, observation)
-    ai_value = _read(what, review["aiValue"]) if "aiValue" in review else value
-    by = review.get("reviewer", {}).get("valueString", "")
-    return Field(what, ai_value, value, review["status"]["valueCode"], by)
+    return reviewed(what, _read(what, observation), observation["extension"][0]["extension"])
+
+
+def reviewed(what: Quantity, value: Value, said: list[Resource]) -> Field:
+    """A field from its value and what its review's extension says."""
+    review = {e["url"]: e for e in said}
+    spans = [{part["url"]: part for part in e["extension"]} for e in said if e["url"] == "evidence"]
+    return Field(
+        what=what,
+        ai_value=_read(what, review["aiValue"]) if "aiValue" in review else value,
+        value=value,
+        status=review["status"]["valueCode"],
+        by=review.get("reviewer", {}).get("valueString", ""),
+        confidence=review.get("confidence", {}).get("valueDecimal"),
+        evidence=tuple((s["first"]["valueInteger"], s["end"]["valueInteger"]) for s in spans),
+    )
 
 
 def _read(what: Quantity, holder: Resource) -> Value:
+    if what.optional and not any(name.startswith("value") for name in holder):
+        return None
     if what.kind == "flag":
         return what.typed(holder["valueBoolean"])
     if what.kind == "choice":
@@ -80,10 +102,16 @@ def model_problems(bundle: Resource) -> list[str]:
     It knows no bound codes, no units and no references; the report's own rules do.
     """
     from fhir.resources.R4B.bundle import Bundle
+
+    return refusals(Bundle, bundle)
+
+
+def refusals(model: Any, resource: Resource) -> list[str]:
+    """What a model of `fhir.resources` says against a resource."""
     from pydantic import ValidationError
 
     try:
-        Bundle.model_validate(bundle)
+        model.model_validate(resource)
     except ValidationError as error:
         return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
     return []
@@ -123,17 +151,20 @@ def _references(node: Any) -> Iterator[str]:
 
 
 def _broken_observation(one: Resource, what: Quantity, template: Template) -> Iterator[str]:
-    if what.unit:
+    missing = what.optional and "dataAbsentReason" in one
+    if missing and any(name.startswith("value") for name in one):
+        yield "a value, and a reason why there is none"
+    if what.unit and not missing:
         given = one.get("valueQuantity", {})
         if (given.get("system"), given.get("code")) != (what.unit.uri, what.unit.value):
             yield f"the unit is not UCUM's {what.unit.value}"
         if not isinstance(given.get("value"), int | float):
             yield "no number"
-    elif not {"valueBoolean", "valueCodeableConcept"} & set(one):
+    elif not missing and not {"valueBoolean", "valueCodeableConcept"} & set(one):
         yield "no value"
     sites = [c["code"] for c in one.get("bodySite", {}).get("coding", [])]
-    if sites != [what.site.value]:
-        yield f"the place is not {what.site.display}"
+    if sites != ([what.site.value] if what.site else []):
+        yield f"the place is not {what.site.display if what.site else 'left out'}"
     reviews = [e for e in one.get("extension", []) if e["url"] == REVIEW]
     if len(reviews) != 1:
         yield "no review status"

@@ -37,7 +37,8 @@ def fill(template: Template, row: Mapping[str, Any]) -> Report:
     template : Template
     row : mapping
         ``subject``, ``software`` and a value by the key of each quantity; optionally ``site``,
-        ``warnings`` (separated by semicolons), ``picture`` (a path) and ``provenance_synthetic``.
+        ``warnings`` (separated by semicolons), ``picture`` (a path) and ``provenance_synthetic``;
+        of what was read from a text ``text``, and by key ``confidence`` and ``evidence``.
 
     Raises
     ------
@@ -45,6 +46,7 @@ def fill(template: Template, row: Mapping[str, Any]) -> Report:
         If a value is missing or of another type.
     """
     subject, fields = str(row["subject"]), []
+    sure, spans = row.get("confidence") or {}, row.get("evidence") or {}
     for what in template.quantities:
         if what.only_with and row[what.only_with] == 0:
             continue
@@ -57,7 +59,10 @@ def fill(template: Template, row: Mapping[str, Any]) -> Report:
                 found=error.found,
                 mend="measure this subject again, or leave its row out",
             ) from error
-        fields.append(Field(what, value, value))
+        told = sure.get(what.key)
+        known = None if told is None or told != told else round(float(told), 4)
+        read = tuple((int(first), int(end)) for first, end in spans.get(what.key, ()))
+        fields.append(Field(what, value, value, confidence=known, evidence=read))
     said = str(row.get("warnings") or "").split(";")
     return Report(
         template=template,
@@ -68,6 +73,7 @@ def fill(template: Template, row: Mapping[str, Any]) -> Report:
         warnings=tuple(text.strip() for text in said if text.strip()),
         synthetic=bool(row.get(MARK, False)),
         picture=str(row.get("picture") or ""),
+        text=str(row.get("text") or ""),
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code, OwnSystem, status_words
 from nextaim_kit.report.quantity import Quantity, Value
 
+Span = tuple[int, int]
 State = Literal["ai-derived", "confirmed", "edited"]
 UNCONFIRMED = status_words("ai-derived")
+CHECK_FIRST = "check first"
+# What the ids of the export's other resources are made from.
+_TAKEN = {"patient", "device", "study", "bundle", "report", "text", "response", "document"}
 _PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
@@ -58,6 +63,10 @@ class Template:
         marked `bound` is a lower bound.
     ids : str, optional
         Address that FHIR's ids are made from, the name's without.
+    sections : tuple of Code, optional
+        Those of the quantities, in order; the last one holds the impression.
+    headings : mapping of str to sequence of str, optional
+        Of a report that is read from a text: how a section, by its code, is headed there.
     """
 
     name: str
@@ -71,6 +80,18 @@ class Template:
     caption: str = "Image of {subject}"
     whole: str = ""
     ids: str = ""
+    sections: tuple[Code, ...] = codes.SECTIONS
+    headings: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        strange = {q.section for q in self.quantities} - {*self.sections}
+        taken = sorted(q.key for q in self.quantities if q.key in _TAKEN)
+        if strange or taken:
+            raise RequestError(
+                f"{self.title} cannot be a template",
+                expected="sections that it has, and keys that are no resource's of the export",
+                found=", ".join([*taken, *sorted(code.value for code in strange)]),
+            )
 
     @cached_property
     def by_key(self) -> dict[str, Quantity]:
@@ -80,13 +101,19 @@ class Template:
 
 @dataclass(frozen=True)
 class Field:
-    """A value in the report: what the algorithm said, what holds now, and by whose word."""
+    """A value in the report: what the algorithm said, what holds now, and by whose word.
+
+    `confidence` is the algorithm's in its value; `evidence` are the places in the report's text
+    that it was read from, as (first, end) character.
+    """
 
     what: Quantity
     ai_value: Value
     value: Value
     status: State = "ai-derived"
     by: str = ""
+    confidence: float | None = None
+    evidence: tuple[Span, ...] = ()
 
     @property
     def possible(self) -> bool:
@@ -96,7 +123,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Report:
-    """A subject's report. `warnings` are the algorithm's; `picture` is a file and no part of it."""
+    """A subject's report. `warnings` are the algorithm's; `picture` is a file and no part of it.
+
+    `text` is what the values were read from, where that is a text; spans count its characters.
+    """
 
     template: Template = field(repr=False)
     subject: str
@@ -106,6 +136,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     synthetic: bool = False
     picture: str = field(default="", compare=False)
+    text: str = field(default="", repr=False)
 
     @property
     def values(self) -> dict[str, Value]:
@@ -142,9 +173,26 @@ class Report:
 
     @property
     def doubts(self) -> list[Doubt]:
-        """What speaks against the values: first the impossible ones, then contradictions."""
+        """What speaks against the values: impossible, not in the text, contradicting another."""
         wrong = [_impossible(one) for one in self.fields if not one.possible]
+        wrong += [_unsupported(one) for one in self.fields if self.unsupported(one)]
         return [*wrong, *self.template.contradictions(self)]
+
+    def unsupported(self, one: Field) -> bool:
+        """Whether a value was read from the text, nothing there says it, and nobody has seen it."""
+        read = bool(self.text) and one.ai_value is not None and one.status == "ai-derived"
+        return read and not one.evidence
+
+    @property
+    def order(self) -> list[str]:
+        """Keys as they are best checked: what is in doubt, then what is least sure."""
+        doubted = {key for doubt in self.doubts for key in doubt.keys}
+        sure = {f.what.key: 1.0 if f.confidence is None else f.confidence for f in self.fields}
+        return sorted(self.values, key=lambda key: (key not in doubted, sure[key]))
+
+    def quoted(self, key: str) -> list[str]:
+        """The pieces of the text that a value was read from."""
+        return [self.text[first:end] for first, end in self.field(key).evidence]
 
     @property
     def impression(self) -> str:
@@ -231,5 +279,10 @@ def pseudonym(by: str) -> str:
 
 def _impossible(one: Field) -> Doubt:
     what = one.what
-    said = f"{what.label} is {what.shown(one.value)} {what.ucum}".rstrip()
+    said = f"{what.label} is {what.written(one.value)}"
     return Doubt("impossible value", f"{said}; possible is {what.expected}", (what.key,))
+
+
+def _unsupported(one: Field) -> Doubt:
+    said = f"nothing in the text was found to say that {one.what.label} is"
+    return Doubt(CHECK_FIRST, f"{said} {one.what.written(one.value)}", (one.what.key,))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.report import codes
+from nextaim_kit.report.marked_text import marked_text
 from nextaim_kit.report.model import Report
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -21,6 +22,7 @@ def to_html(report: Report) -> str:
         If the report's picture is not a PNG file that is there.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -32,10 +34,10 @@ def to_html(report: Report) -> str:
     sections = [
         {
             "code": section,
-            "text": report.impression if section == codes.IMPRESSIONS else "",
+            "text": report.impression if section == report.template.sections[-1] else "",
             "fields": [f for f in report.fields if f.what.section == section],
         }
-        for section in codes.SECTIONS
+        for section in report.template.sections
     ]
     said: dict[str, list[str]] = {f.what.key: [] for f in report.fields}
     for doubt in report.doubts:
@@ -47,6 +49,7 @@ def to_html(report: Report) -> str:
         said=said,
         words=codes.status_words,
         picture=_embedded(report),
+        marked=Markup(marked_text(report)) if report.text else "",
         alt=report.template.caption.replace("{subject}", report.subject),
     )
 

@@ -12,7 +12,8 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code
 
-Value = float | int | bool | str
+Value = float | int | bool | str | None
+ABSENT = "not mentioned"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Quantity:
     A ``number`` has a unit and bounds, a ``choice`` its words with their codes, a ``flag`` is yes
     or no. `scale` brings the table's shares to the unit. With `only_with` the line is there only
     where the quantity of that key is not 0; `bound` marks what an incomplete image makes a lower
-    bound.
+    bound. An `optional` one may be None: what the report is made from does not mention it.
 
     Examples
     --------
@@ -44,8 +45,9 @@ class Quantity:
     kind: Literal["number", "choice", "flag"]
     how: str
     section: Code = codes.FINDINGS
-    finding: Code = field(kw_only=True)  # what is measured; `site` is where it lies
-    site: Code = field(kw_only=True)
+    # What is measured, and where it lies; a report that comes from no image may do without.
+    finding: Code | None = field(kw_only=True, default=None)
+    site: Code | None = field(kw_only=True, default=None)
     standard: Code | None = None
     unit: Code | None = None
     low: float = -math.inf
@@ -55,6 +57,7 @@ class Quantity:
     choices: tuple[tuple[str, Code], ...] = ()
     only_with: str = ""
     bound: bool = False
+    optional: bool = False
 
     def from_cell(self, cell: Any) -> Value:
         """Value of a table's cell in the report's unit, rounded; bounds are not looked at.
@@ -62,9 +65,11 @@ class Quantity:
         Raises
         ------
         RequestError
-            If the cell is empty or of another type.
+            If the cell is empty, and the value not optional, or of another type.
         """
         cell = cell.item() if isinstance(cell, np.generic) else cell
+        if self.optional and (cell is None or cell != cell):
+            return None
         if self.kind == "number" and isinstance(cell, int | float) and not isinstance(cell, bool):
             cell = self.rounded(cell * self.scale)
         elif self.kind == "flag":
@@ -73,6 +78,8 @@ class Quantity:
 
     def typed(self, value: Any) -> Value:
         """The value as the right type; RequestError if it is of another or not finite."""
+        if value is None and self.optional:
+            return None
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {
             "number": number and math.isfinite(value),
@@ -93,7 +100,9 @@ class Quantity:
 
     def possible(self, value: Value) -> bool:
         """Whether a value lies within the bounds."""
-        return self.kind != "number" or self.low <= float(value) <= self.high
+        if value is None or self.kind != "number":
+            return True
+        return self.low <= float(value) <= self.high
 
     def checked(self, value: Any) -> Value:
         """The value, if it is of the right type and possible; RequestError otherwise."""
@@ -114,13 +123,23 @@ class Quantity:
     @property
     def expected(self) -> str:
         """What a value may be, in words."""
+        none = " or None" if self.optional else ""
         if self.kind == "number":
-            return f"a number from {self.low:g} to {self.high:g} {self.ucum}"
+            return f"a number from {self.low:g} to {self.high:g} {self.ucum}".rstrip() + none
         words = [repr(word) for word, _ in self.choices] or ["True", "False"]
-        return " or ".join(words)
+        return " or ".join(words) + none
+
+    def written(self, value: Value) -> str:
+        """A value with its unit, as in a sentence."""
+        unit = "" if value is None or self.ucum == "1" else self.ucum
+        return f"{self.shown(value)} {unit}".rstrip()
 
     def shown(self, value: Value) -> str:
         """A value as it is written for a person, without its unit."""
+        if value is None:
+            return ABSENT
         if self.kind == "flag":
             return "yes" if value else "no"
-        return f"{value:.{self.digits}f}" if self.kind == "number" else str(value)
+        if self.kind == "number":
+            return f"{value:.{self.digits}f}"
+        return dict(self.choices)[str(value)].display

@@ -35,6 +35,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 from pydicom.valuerep import DT
 
+from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path
 from nextaim_kit.report import codes, fhir
 from nextaim_kit.report.codes import Code, OwnSystem
@@ -58,7 +59,21 @@ def to_sr(report: Report, evidence: Sequence[Dataset]) -> Comprehensive3DSR:
     report : Report
     evidence : sequence of Dataset
         Headers of the images.
+
+    Raises
+    ------
+    RequestError
+        If the report was read from a text: an SR is of images.
     """
+    if report.text or any(
+        f.value is None or not (f.what.site and f.what.finding) for f in report.fields
+    ):
+        raise RequestError(
+            f"the report of {report.subject} cannot be a DICOM SR",
+            expected="values of images, each with a finding and a place",
+            found="values that were read from a text" if report.text else "a value without",
+            mend="export it as FHIR",
+        )
     # A document is what it says: another state is another instance.
     own, state = report.template.name, hashlib.sha256(fhir.to_json(report).encode()).hexdigest()
     document = Comprehensive3DSR(
@@ -158,6 +173,8 @@ def _text(name: Any, text: str) -> TextContentItem:
 
 def _group(report: Report, one: Field) -> MeasurementsAndQualitativeEvaluations:
     what, own = one.what, report.template.system
+    assert what.finding  # as `to_sr` has asked
+    assert what.site
     said = {own.ai_value: one.ai_value} if one.status == "edited" else {}
     values = {what.standard or what.code: one.value} | said
     numbers = [_measurement(what, name, v) for name, v in values.items() if what.unit]
@@ -187,6 +204,7 @@ def _group(report: Report, one: Field) -> MeasurementsAndQualitativeEvaluations:
 
 def _measurement(what: Quantity, name: Code, value: Value) -> Measurement:
     assert what.unit is not None
+    assert value is not None
     return Measurement(coded(name), float(value), coded(what.unit))
 
 

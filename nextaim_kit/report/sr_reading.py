@@ -139,7 +139,7 @@ def _broken(group: _Group) -> Iterator[str]:
         yield "no value of this code"
     elif what.unit and _pair(group.value.unit) != _key(what.unit):
         yield f"the unit is not UCUM's {what.unit.value}"
-    if group.sites != [_key(what.site)]:
+    if what.site and group.sites != [_key(what.site)]:
         yield f"the place is not {what.site.display}"
     if not group.status:
         yield "no review status"

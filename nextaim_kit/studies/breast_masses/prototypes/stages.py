@@ -123,6 +123,24 @@ GROUP = Stages(
 )  # fmt: skip
 
 
+def epochs_of(numbers: Sequence[int]) -> dict[str, int]:
+    """Epochs of the stages by name, from a list of them.
+
+    Raises
+    ------
+    RequestError
+        If there are not three, or one is negative, or that of the joint stage is 0.
+    """
+    if len(numbers) != 3 or min(numbers) < 0 or not numbers[1]:
+        raise RequestError(
+            "the stages of a prototype network are three",
+            expected="epochs of warm (0 or more), joint (1 or more) and last (0 or more)",
+            found=str([*numbers]),
+            mend="stage_epochs=[3,5,10], for example",
+        )
+    return dict(zip(("warm", "joint", "last"), numbers, strict=True))
+
+
 def train_prototypes(
     net: ProtoPNet, crops: Crops, rotation: Rotation, stages: Stages, folder: Path
 ) -> Fold:

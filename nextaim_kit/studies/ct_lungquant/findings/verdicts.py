@@ -1,88 +1,17 @@
-"""Does a report survive its exports? Validators' verdicts, round trips, and where a value went."""
+"""Who notices a damaged report, and where a value went."""
 
 from __future__ import annotations
 
-import copy
-import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from pydicom import Dataset
 
-from nextaim_kit.report import fhir, fhir_reading, sr, sr_reading
+from nextaim_kit.report import fhir, fhir_reading, sr, sr_reading, verdicts
 from nextaim_kit.report.evidence import stand_in
 from nextaim_kit.report.model import Report
 from nextaim_kit.studies.ct_lungquant.findings.template import LEFT_LUNG, TEMPLATE
-
-
-def half_reviewed(reports: Iterable[Report], by: str) -> list[Report]:
-    """Every second report with its first value confirmed and its last one changed.
-
-    All states are then among them; for a test of the exports, not of the patients.
-    """
-    return [_reviewed(one, by) if k % 2 else one for k, one in enumerate(reports)]
-
-
-def _reviewed(report: Report, by: str) -> Report:
-    last = report.fields[-1]
-    return report.confirm(report.fields[0].what.key, by).edit(last.what.key, not last.value, by)
-
-
-def verdicts(
-    reports: Iterable[Report], evidence: Callable[[Report], Sequence[Dataset]] | None = None
-) -> pd.DataFrame:
-    """Export every report, validate the exports, read them back and compare.
-
-    Parameters
-    ----------
-    reports : iterable of Report
-    evidence : callable, optional
-        Gives the headers of a report's CT; a stand-in without.
-
-    Returns
-    -------
-    DataFrame
-        ``subject``; ``fields``; ``unconfirmed``; ``doubts``; ``fhir_valid`` and ``sr_valid``;
-        ``fhir_same`` and ``sr_same``, how many fields came back with the same value, code, unit
-        and review; ``problems``.
-    """
-    headers = evidence or stand_in
-    return pd.DataFrame([_verdict(report, headers(report)) for report in reports])
-
-
-def _verdict(report: Report, evidence: Sequence[Dataset]) -> dict[str, Any]:
-    bundle = json.loads(fhir.to_json(report))
-    wrong = {"fhir": fhir_reading.problems(bundle, report.template)}
-    read_back = None if wrong["fhir"] else fhir_reading.from_bundle(bundle, report.template)
-    back = {"fhir": read_back}
-    document = sr_reading.read(_bytes(sr.to_sr(report, evidence)))
-    back["sr"], wrong["sr"] = sr_reading.examine(document, report.template)
-    row: dict[str, Any] = {
-        "subject": report.subject,
-        "fields": len(report.fields),
-        "unconfirmed": len(report.unconfirmed),
-        "doubts": len(report.doubts),
-    }
-    for way, read in back.items():
-        row[f"{way}_valid"] = read is not None
-        row[f"{way}_same"] = same_fields(report, read) if read else 0
-    return row | {"problems": "; ".join([*wrong["fhir"], *wrong["sr"]])}
-
-
-def _bytes(document: Dataset) -> io.BytesIO:
-    stream = io.BytesIO()
-    document.save_as(stream, enforce_file_format=True)
-    stream.seek(0)
-    return stream
-
-
-def same_fields(one: Report, other: Report) -> int:
-    """How many fields of one report are in the other, the very same; 0 if the subject is not."""
-    if (one.subject, one.software) != (other.subject, other.software):
-        return 0
-    return sum(field in other.fields for field in one.fields)
 
 
 def _observation(bundle: dict[str, Any], key: str) -> dict[str, Any]:
@@ -150,18 +79,12 @@ def damaged(report: Report) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``damage``; ``model`` (the FHIR model refuses it), ``rules`` (so do the report's own
-        rules), ``said``.
+        As `report.verdicts.damaged`.
     """
-    rows = []
-    for name, damage in DAMAGES.items():
-        bundle = copy.deepcopy(fhir.to_bundle(report))
-        damage(bundle)
-        model = fhir_reading.model_problems(bundle)
-        said = fhir_reading.problems(bundle, report.template)
-        first = said[0] if said else ""
-        rows.append({"damage": name, "model": bool(model), "rules": bool(said), "said": first})
-    return pd.DataFrame(rows)
+    return verdicts.damaged(
+        fhir.to_bundle(report), DAMAGES, model=fhir_reading.model_problems,
+        rules=lambda bundle: fhir_reading.problems(bundle, report.template),
+    )  # fmt: skip
 
 
 def trace(report: Report, key: str) -> pd.DataFrame:
@@ -176,7 +99,7 @@ def trace(report: Report, key: str) -> pd.DataFrame:
     one = report.field(key)
     bundle = json.loads(fhir.to_json(report))
     found = _observation(bundle, key)
-    document: Any = sr_reading.read(_bytes(sr.to_sr(report, stand_in(report))))
+    document: Any = sr_reading.read(verdicts.stream(sr.to_sr(report, stand_in(report))))
     group = next(
         g
         for g in document.content.get_image_measurement_groups()

@@ -24,6 +24,7 @@ from nextaim_kit.studies.breast_masses.prototypes.protopnet import (
 from nextaim_kit.studies.breast_masses.prototypes.stages import (
     GROUP,
     Networks,
+    epochs_of,
     load_fold,
     predictions,
     save_fold,
@@ -35,6 +36,13 @@ from tests.studies.breast_masses.prototypes.conftest import ROTATION, SHORT, beg
 def test_all_stages_come_in_their_order(fold):
     order = list(dict.fromkeys(fold.history["stage"]))
     assert order == ["warm 1", "joint 1", "last 1", "joint 2", "last 2", "pruned"]
+
+
+@pytest.mark.parametrize("numbers", [[3, 5], [3, 0, 10], [-1, 5, 10]])
+def test_epochs_that_are_not_of_three_stages_are_refused(numbers):
+    assert epochs_of([0, 5, 10]) == {"warm": 0, "joint": 5, "last": 10}
+    with pytest.raises(RequestError, match="the stages of a prototype network are three"):
+        epochs_of(numbers)
 
 
 def test_after_the_push_each_prototype_is_a_patch_of_a_training_crop_of_its_class(crops, fold):

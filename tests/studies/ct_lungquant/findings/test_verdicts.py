@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from nextaim_kit.report.verdicts import half_reviewed, same_fields, verdicts
 from nextaim_kit.studies.ct_lungquant.findings import figures, words
-from nextaim_kit.studies.ct_lungquant.findings.verdicts import (
-    half_reviewed,
-    same_fields,
-    trace,
-    verdicts,
-)
+from nextaim_kit.studies.ct_lungquant.findings.verdicts import trace
 
 
 def test_every_field_of_every_report_comes_back(report):

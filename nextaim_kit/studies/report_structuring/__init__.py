@@ -1,0 +1,1 @@
+"""Free-text reports to structured ones: templates, synthetic reports, methods and measures."""

@@ -1,0 +1,197 @@
+"""The methods side by side: what fits each to reports, and what they answer, measured alike."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nextaim_kit.learn.intervals import summary
+from nextaim_kit.studies.report_structuring.classical import fit_majority, fit_tfidf
+from nextaim_kit.studies.report_structuring.duplicates import shared
+from nextaim_kit.studies.report_structuring.measures import (
+    Answers,
+    Spans,
+    measure,
+    mentioned,
+    right,
+    supported,
+)
+from nextaim_kit.studies.report_structuring.rules import fit_rules
+from nextaim_kit.studies.report_structuring.schema import Template
+from nextaim_kit.studies.report_structuring.surface import Fit, read_from
+
+
+def baselines(template: Template, *, language: str = "it") -> dict[str, Fit]:
+    """By name, what fits a method without a network to a table of reports."""
+    how: dict[str, Any] = {"template": template, "language": language}
+    return {
+        "majority": partial(fit_majority, **how),
+        "rules": partial(fit_rules, **how),
+        "TF-IDF": partial(fit_tfidf, **how),
+    }
+
+
+def encoder(
+    template: Template,
+    validation: pd.DataFrame,
+    *,
+    folder: Path,
+    epochs: int,
+    language: str = "it",
+    seed: int = 0,
+) -> Fit:
+    """What fits the encoder to a table; each table has checkpoints of its own in the folder."""
+
+    def fit(table: pd.DataFrame) -> Any:
+        from nextaim_kit.studies.report_structuring.encoder import fit_encoder
+
+        place = folder / f"encoder-{name_of(table, template)}"
+        return fit_encoder(table, validation, template, folder=place, epochs=epochs,
+                           language=language, seed=seed)  # fmt: skip
+
+    return fit
+
+
+def text_to_text(validation: pd.DataFrame, begun: Any, training: Any, folder: Path) -> Fit:
+    """What fine-tunes a text model to a table; each table has checkpoints of its own.
+
+    Parameters
+    ----------
+    validation : DataFrame
+        Reports that choose the epoch, and by which the confidence is calibrated.
+    begun : Begun
+        Of `text_model.fine_tuning.begin`.
+    training : Training
+    folder : Path
+    """
+
+    def fit(table: pd.DataFrame) -> Any:
+        from nextaim_kit.studies.report_structuring.text_model.fine_tuning import fit_text_model
+
+        place = folder / f"text-{name_of(table, begun.form.template)}"
+        parts = [table.assign(split="train"), validation.assign(split="validation")]
+        return fit_text_model(pd.concat(parts, ignore_index=True), begun, training, place)
+
+    return fit
+
+
+def name_of(table: pd.DataFrame, template: Template) -> str:
+    """A short name that other texts or values would not have."""
+    told = table[["text", *template.by_key]].astype(str).to_csv(index=False)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def without_copies(
+    table: pd.DataFrame, training: Sequence[pd.DataFrame]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Reports that are no copies of training reports, and the names of those that are.
+
+    Returns
+    -------
+    others : DataFrame
+        As the table, from row 0 on.
+    named : DataFrame
+        ``subject``, ``problem``.
+    """
+    seen = [text for part in training for text in part["text"]]
+    copied = shared(seen, table["text"].tolist())
+    named = table.loc[copied, ["subject"]].assign(problem="a copy of a training report: not tested")
+    return table[~copied].reset_index(drop=True), named.reset_index(drop=True)
+
+
+def compared(
+    answers: Mapping[str, Answers],
+    test: pd.DataFrame,
+    template: Template,
+    *,
+    spans: Sequence[Spans] | None = None,
+    **how: Any,
+) -> pd.DataFrame:
+    """Measure the answers of several methods to the same reports.
+
+    Parameters
+    ----------
+    answers : mapping of str to Answers
+        By method.
+    test : DataFrame
+        The reports with their true values.
+    template : Template
+    spans : sequence of mapping, optional
+        The true evidence of each report, by field: what is stated is held against it.
+    **how
+        ``scopes``, ``groups``, ``n_boot``, ``seed`` of `measures.measure`.
+
+    Returns
+    -------
+    DataFrame
+        ``name``, then the columns of `measures.measure`.
+    """
+    texts, languages = read_from(test)
+    tables = []
+    for name, one in answers.items():
+        held = None
+        if spans is not None:
+            held = supported(one, texts, template, spans=spans, languages=languages)
+        found = measure(one, test, template, supported=held, **how)
+        found.insert(0, "name", name)
+        tables.append(found)
+    return pd.concat(tables, ignore_index=True)
+
+
+def pairs_told_apart(
+    answers: Mapping[str, Answers],
+    pairs: pd.DataFrame,
+    template: Template,
+    *,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Of pairs of reports that differ in one value, the share in which both are read right.
+
+    Parameters
+    ----------
+    answers : mapping of str to Answers
+    pairs : DataFrame
+        Reports with ``pair``, ``kind`` and ``field``, the one in whose value the two differ.
+    template : Template
+    n_boot, seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``kind``, ``name``, ``metric``, ``value``, ``low``, ``high``, ``n`` pairs.
+    """
+    rows = []
+    for name, one in answers.items():
+        good = right(one, pairs, template)
+        places = good.columns.get_indexer(pd.Index(pairs["field"]))
+        at = pd.Series(good.to_numpy()[np.arange(len(good)), places])
+        both = at.groupby(pairs["pair"].to_numpy()).all()
+        kinds = pairs.groupby("pair")["kind"].first()
+        rows.append(pd.DataFrame({"kind": kinds, "name": name, "both right": both}))
+    return summary(pd.concat(rows), ["kind", "name"], n_boot=n_boot, seed=seed)
+
+
+def told(answers: Answers, table: pd.DataFrame, template: Template) -> pd.DataFrame:
+    """What is stated of each report and field, without the text: subject, field, value, confidence.
+
+    Fields that are not mentioned are left out.
+    """
+    keys = list(template.by_key)
+    subject = table["subject"].to_numpy()
+    long = pd.DataFrame(
+        {
+            "subject": np.repeat(subject, len(keys)),
+            "field": np.tile(keys, len(subject)),
+            "value": answers.values[keys].to_numpy(object).ravel(),
+            "confidence": answers.confidence[keys].to_numpy(float).ravel(),
+        }
+    )
+    stated = mentioned(answers.values, template).to_numpy().ravel()
+    return long[stated].reset_index(drop=True)

@@ -1,0 +1,228 @@
+"""Numbers of a report: in digits or in words, with a decimal comma or point, with their unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from nextaim_kit.errors import RequestError
+
+
+@dataclass(frozen=True)
+class NumberSpan:
+    """A number of a text.
+
+    Attributes
+    ----------
+    start, end : int
+        Its characters, without the unit.
+    value : float
+    unit : str
+        As it is written here: ``mm``, ``cm2``, ``ml/m2``, ``%``, ...; empty where none follows.
+    """
+
+    start: int
+    end: int
+    value: float
+    unit: str = ""
+
+
+# Spelled units by their short form. Letters that are also words ("l", "s", "m") are left out.
+_SPELLED = {
+    "mmHg": r"mm\s?hg|millimetri di mercurio",
+    "ml/m2": r"(?:ml|cc)/m(?:2|²|q)",
+    "g/m2": r"gr?/m(?:2|²|q)",
+    "mm2": r"mm(?:2|²|q)",
+    "cm2": r"cm(?:2|²|q)|centimetri quadrati|square centimet(?:er|re)s",
+    "cm/s": r"cm/s(?:ec)?",
+    "m/s": r"m/s(?:ec)?",
+    "mm": r"mm|millimetr[io]|millimet(?:er|re)s?",
+    "cm": r"cm|centimetr[io]|centimet(?:er|re)s?",
+    "ml": r"ml|cc|millilitr[io]|millilit(?:er|re)s?",
+    "dl": r"dl|decilitr[io]",
+    "kg": r"kg",
+    "g": r"gr?|grammi|grams?",
+    "ms": r"ms(?:ec)?",
+    "bpm": r"bpm|b/min|battiti(?: al |/)min(?:uto)?|beats per minute",
+    "days": r"giorn[io]|gg|days?",
+    "years": r"anni|years?",
+    "°C": r"°\s?C",
+    "%": r"%|per\s?cento|per\s?cent",
+}
+_UNIT = re.compile(
+    r"\s*(?:" + "|".join(f"({forms})" for forms in _SPELLED.values()) + r")(?![\w/²])",
+    re.IGNORECASE,
+)
+# What each unit holds of the first one of its kind.
+_KINDS = (
+    {"mm": 1.0, "cm": 10.0},
+    {"mm2": 1.0, "cm2": 100.0},
+    {"ml": 1.0, "dl": 100.0},
+    {"g": 1.0, "kg": 1000.0},
+    {"cm/s": 1.0, "m/s": 100.0},
+)
+_DATES = re.compile(
+    r"(?<![\d.,/-])(?:\d{1,2}([/.-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}-\d{2}-\d{2}"
+    r"|\d{1,2}/\d{4}|\d{1,2}:\d{2})(?![\d/])"
+)
+_MINUS = "-\u2212\u2013"  # hyphen, minus, dash
+_DIGITS = re.compile(rf"(?:(?<![\w)])[{_MINUS}])?(?<![\d.,/])\d+(?:[.,]\d+)*")
+_GLUED = re.compile(rf"[^\W\d_][{_MINUS}]?$")
+_JOINED = re.compile(rf"\s*(?:x|\u00d7|[{_MINUS}]|per|a|to|by)\s*", re.IGNORECASE)
+_ARTICLES = {"un", "uno", "una", "one"}
+
+_ONES = {
+    "it": "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici "
+    "quattordici quindici sedici diciassette diciotto diciannove",
+    "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen",
+}
+_TENS = {
+    "it": "venti trenta quaranta cinquanta sessanta settanta ottanta novanta",
+    "en": "twenty thirty forty fifty sixty seventy eighty ninety",
+}
+_POINT = {"it": "virgola|punto", "en": "point"}
+
+
+def find_numbers(text: str, language: str = "it") -> list[NumberSpan]:
+    """Numbers of a text, in their order.
+
+    Dates and times of day are none, nor is what is part of a name ("COVID-19", "T2"), nor the
+    second number of a fraction ("18/25"). Of measures that share a unit ("12 x 8 mm") each has
+    it. A dot or a comma before three digits parts thousands where the language writes it so.
+
+    Parameters
+    ----------
+    text : str
+    language : {"it", "en"}
+        Of the number words, up to 199, and of the thousands.
+
+    Raises
+    ------
+    RequestError
+        If the language is not known.
+
+    Examples
+    --------
+    >>> found = find_numbers("DTD 5,2 cm, FE cinquantacinque per cento (il 12/03/2020: 48%)")
+    >>> [(n.value, n.unit) for n in found]
+    [(5.2, 'cm'), (55.0, '%'), (48.0, '%')]
+    """
+    if language not in _ONES:
+        raise RequestError(
+            f"no numbers are known in {language!r}", expected="a language: " + ", ".join(_ONES)
+        )
+    return list(_found(text, language))
+
+
+@lru_cache(maxsize=4096)  # several methods read the same reports, and many times where words go
+def _found(text: str, language: str) -> tuple[NumberSpan, ...]:
+    bare = _DATES.sub(lambda date: " " * len(date[0]), text)
+    found = sorted([*_in_digits(bare, language), *_in_words(bare, language)], key=lambda n: n.start)
+    for k in range(len(found) - 2, -1, -1):  # from the end: a unit is handed on more than once
+        here, after = found[k], found[k + 1]
+        if not here.unit and _JOINED.fullmatch(bare, here.end, after.start):
+            found[k] = replace(here, unit=after.unit)
+    return tuple(found)
+
+
+def value_in(number: NumberSpan, unit: str) -> float | None:
+    """A number in the unit of a field; None where the two do not measure the same.
+
+    A number without a unit is taken to be in the field's. So is one with a unit where the field
+    has none only if the unit is a share (%).
+
+    Examples
+    --------
+    >>> value_in(NumberSpan(0, 2, 52.0, "mm"), "cm")
+    5.2
+    >>> value_in(NumberSpan(0, 2, 52.0, "mm"), "%")
+    """
+    wanted = canonical_unit(unit)
+    if number.unit in ("", wanted) or (not wanted and number.unit == "%"):
+        return number.value
+    for kind in _KINDS:
+        if number.unit in kind and wanted in kind:
+            return round(number.value * kind[number.unit] / kind[wanted], 9)
+    return None
+
+
+def canonical_unit(unit: str) -> str:
+    """The short form of a unit: ``cm²`` is ``cm2``; one that is not known stays as it is.
+
+    Examples
+    --------
+    >>> canonical_unit("ml/m²"), canonical_unit("millimetri"), canonical_unit("score")
+    ('ml/m2', 'mm', 'score')
+    """
+    found = _UNIT.fullmatch(unit.strip())
+    return _named(found) if found else unit.strip()
+
+
+def _named(found: re.Match) -> str:
+    return list(_SPELLED)[(found.lastindex or 1) - 1]
+
+
+def _in_digits(text: str, language: str) -> Iterator[NumberSpan]:
+    for found in _DIGITS.finditer(text):
+        unit = _UNIT.match(text, found.end())
+        if unit or not _GLUED.search(text, 0, found.start()):
+            value = _value(found[0], language)
+            yield NumberSpan(found.start(), found.end(), value, _named(unit) if unit else "")
+
+
+def _in_words(text: str, language: str) -> Iterator[NumberSpan]:
+    names = _number_words(language)
+    for found in _word_pattern(language).finditer(text):
+        whole, part = (names.get(_plain(w)) for w in (found[1], found[2] or ""))
+        if whole is None:
+            continue
+        end = found.end() if part is not None else found.end(1)
+        unit = _UNIT.match(text, end)
+        if unit or part is not None or found[1].lower() not in _ARTICLES:
+            value = float(f"{whole}.{part}" if part is not None else whole)
+            yield NumberSpan(found.start(), end, value, _named(unit) if unit else "")
+
+
+def _value(written: str, language: str) -> float:
+    sign, digits = (-1, written[1:]) if written[0] in _MINUS else (1, written)
+    thousands = {"it": ".", "en": ","}[language]
+    if re.fullmatch(rf"[1-9]\d{{0,2}}(?:\{thousands}\d{{3}})+(?:[.,]\d+)?", digits):
+        digits = digits.replace(thousands, "")
+    *whole, last = re.split("[.,]", digits)
+    return sign * float("".join(whole) + "." + last if whole else last)
+
+
+def _plain(words: str) -> str:
+    return re.sub(r"[\s-]+", " ", words.lower()).replace("é", "e")
+
+
+@lru_cache
+def _word_pattern(language: str) -> re.Pattern:
+    """A number in words and, after "virgola" or "point", its decimals."""
+    word = r"[^\W\d_]+"
+    if language == "en":  # the only one that writes a number in several words
+        names = "|".join([*_ONES["en"].split(), *_TENS["en"].split()])
+        below = rf"(?:{names})(?:[ -](?:{names}))?"
+        word = rf"one hundred(?:(?: and)? {below})?|{below}"
+    return re.compile(
+        rf"(?<!\bper\s)\b({word})\b(?:\s+(?:{_POINT[language]})\s+({word})\b)?", re.IGNORECASE
+    )
+
+
+@lru_cache
+def _number_words(language: str) -> dict[str, int]:
+    """The names of 0 to 199."""
+    ones, tens = _ONES[language].split(), _TENS[language].split()
+    names = dict(zip(ones, range(20), strict=True))
+    for k, ten in enumerate(tens, 2):
+        names[ten] = 10 * k
+        for n in range(1, 10):
+            stem = ten[:-1] if language == "it" and ones[n][0] in "uo" else ten
+            names[stem + (" " if language == "en" else "") + ones[n]] = 10 * k + n
+    hundred = {"it": ("cento", "cento"), "en": ("one hundred ", "one hundred and ")}[language]
+    above = {h + name: 100 + n for name, n in names.items() if n for h in hundred}
+    articles = {"un": 1, "una": 1} if language == "it" else {}
+    return {**names, **above, hundred[0].strip(): 100, **articles}

@@ -1,0 +1,1 @@
+"""Synthetic patients: values of the templates that go together."""

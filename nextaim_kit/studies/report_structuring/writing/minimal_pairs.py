@@ -1,0 +1,106 @@
+"""Two reports of the same words but one thing: side, negation, or time."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Field
+from nextaim_kit.studies.report_structuring.writing.composing import Draft
+from nextaim_kit.studies.report_structuring.writing.statements import Sentence
+from nextaim_kit.studies.report_structuring.writing.styles import CONCLUSIONS, FINDINGS
+from nextaim_kit.studies.report_structuring.writing.writer import Piece, only_seeming
+
+SIDED = ("ggo_side", "consolidation_side", "pleural_effusion", "pneumothorax")
+_SIDES = {"it": {"destra": "sinistra", "destro": "sinistro", "dx": "sx"},
+          "en": {"right": "left", "R": "L"}}  # fmt: skip
+_DENIAL = {"it": (r"^non (?=si )", ""), "en": (r"^there (is|are) no$", r"there \1")}
+_NOW = {"it": ("all'esame odierno ", "al precedente esame "),
+        "en": ("on today's examination ", "on the previous examination ")}  # fmt: skip
+_PAST = {
+    "it": [(r"\bsi (\w+[ae])(no)?\b", r"si \1va\2"),
+           (r"\bcoesiste\b", "coesisteva"), (r"\bcoesistono\b", "coesistevano"),
+           (r"\bè\b", "era"), (r"\bsono\b", "erano")],
+    "en": [(r"\bis\b", "was"), (r"\bare\b", "were"), (r"\bshows\b", "showed")],
+}  # fmt: skip
+
+
+class Pair(NamedTuple):
+    """Two drafts that differ in one thing, and the field whose value differs."""
+
+    kind: str
+    field: str
+    one: Draft
+    other: Draft
+
+
+def pairs(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
+    """All minimal pairs that a draft allows in these fields; its conclusions say nothing again."""
+    draft.sections[CONCLUSIONS] = [s for s in draft.sections[CONCLUSIONS] if s.does == "says"]
+    yield from _other_side(draft, fields)
+    yield from _denied(draft, fields)
+    yield from _earlier(draft, fields)
+
+
+def _other_side(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
+    words = _SIDES[draft.language]
+    both = words | {other: word for word, other in words.items()}
+    pattern = re.compile(rf"\b({'|'.join(both)})\b")
+    said = {key for sentence in draft.sections[FINDINGS] for key in sentence.keys}
+    for key in SIDED:
+        side = draft.values.get(key)
+        if not {key} <= said & {*fields} or side not in ("right", "left") or "rul" in said:
+            continue
+        other = copy.deepcopy(draft)
+        other.values[key] = "left" if side == "right" else "right"
+        changes = 0
+        for sentence in other.sections[FINDINGS]:
+            for at, (text, marks) in enumerate(sentence.pieces):
+                if key in marks:
+                    text, n = pattern.subn(lambda match: both[match[0]], text)
+                    sentence.pieces[at] = (text, marks)
+                    changes += n
+        if changes == 1:
+            yield Pair("side", key, draft, other)
+
+
+def _denied(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
+    pattern, instead = _DENIAL[draft.language]
+    for at, sentence in enumerate(draft.sections[FINDINGS]):
+        text, marks = sentence.pieces[0]
+        if sentence.does != "denies" or len(sentence.keys) != 1 or not re.search(pattern, text):
+            continue
+        (key,) = sentence.keys
+        lures = any(mark.startswith("!") for _, marks in sentence.pieces for mark in marks)
+        if key not in fields or "present" not in fields[key].choices or lures:
+            continue
+        other = copy.deepcopy(draft)
+        other.values[key] = "present"
+        changed: Piece = (re.sub(pattern, instead, text), marks)
+        other.sections[FINDINGS][at] = Sentence([changed, *sentence.pieces[1:]], "affirms")
+        yield Pair("negation", key, draft, other)
+
+
+def _earlier(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
+    now, before = _NOW[draft.language]
+    for at, sentence in enumerate(draft.sections[FINDINGS]):
+        if sentence.does != "affirms" or sentence.keys[0] not in fields:
+            continue
+        past = [_in_the_past(piece, draft.language) for piece in sentence.pieces]
+        if all(a[0] == b[0] for a, b in zip(past, sentence.pieces, strict=True)):
+            continue
+        one, other = copy.deepcopy(draft), copy.deepcopy(draft)
+        one.sections[FINDINGS][at] = Sentence([(now, ()), *sentence.pieces], "affirms")
+        other.sections[FINDINGS][at] = Sentence([(before, ()), *past], "distracts")
+        for key in sentence.keys:
+            other.values[key] = NOT_MENTIONED
+        yield Pair("time", sentence.keys[0], one, other)
+
+
+def _in_the_past(piece: Piece, language: str) -> Piece:
+    text, marks = piece
+    for pattern, instead in _PAST[language]:
+        text = re.sub(pattern, instead, text)
+    return only_seeming((text, marks))
