@@ -142,9 +142,9 @@ def test_random_weights_never_leave_the_template_in_any_beam(numbers, own, short
 
 
 @pytest.mark.rest
-def test_a_thousand_texts_of_random_weights_follow_the_template():
+def test_every_beam_of_hundreds_of_texts_of_random_weights_follows_the_template():
     cases = [(n, own, s) for n in ("marked", "copied") for own in (True, False) for s in (0, 1)]
-    assert sum(check_random_weights(*case, seeds=11, beams=4) for case in cases) >= 1000
+    assert sum(check_random_weights(*case, seeds=3, beams=4) for case in cases) >= 250
 
 
 def check_random_weights(numbers, own, short, *, seeds, beams) -> int:

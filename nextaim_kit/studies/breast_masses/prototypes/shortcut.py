@@ -75,6 +75,7 @@ def compare(
         for seed, trained in asked
     ]
     rows, shares = [], []
+    workers = workers or networks.workers(looks["planted"])
     for (seed, trained), found in zip(asked, side_by_side(jobs, workers), strict=True):
         share = marker_share(found["ProtoPNet"], looks[trained], parts)
         shares.append((trained, seed, share))

@@ -58,6 +58,7 @@ from nextaim_kit.studies.breast_masses.prototypes.push import (
 )
 
 _NET = "ProtoPNet"
+_FEW = 1000  # crops seen, epoch by epoch: some seconds of training
 
 
 @dataclass(frozen=True)
@@ -306,6 +307,12 @@ class Networks:
         found = train(task, recipe, folder=folder, **how)
         return settled(found.net, crops, rotation, found.history.assign(stage="resnet"))
 
+    def workers(self, crops: Crops) -> int | None:
+        """1 where trainings are so short that a process takes longer to start; else None."""
+        own = self.stages
+        epochs = self.recipe.epochs + own.warm + own.joint * own.pushes
+        return 1 if epochs * len(crops.table) < _FEW else None
+
 
 def cross_validate(
     networks: Networks, crops: Crops, turns: Sequence[Sequence[Rotation]], folder: Path,
@@ -320,7 +327,7 @@ def cross_validate(
         for r, rotations in enumerate(turns)
         for k, rotation in enumerate(rotations)
     ]
-    found = iter(side_by_side(jobs, workers))
+    found = iter(side_by_side(jobs, workers or networks.workers(crops)))
     repeats = [[next(found) for _ in rotations] for rotations in turns]
     names = repeats[0][0]
     return {name: [[one[name] for one in folds] for folds in repeats] for name in names}

@@ -38,6 +38,12 @@ def test_all_stages_come_in_their_order(fold):
     assert order == ["warm 1", "joint 1", "last 1", "joint 2", "last 2", "pruned"]
 
 
+def test_trainings_too_short_for_processes_start_none(crops):
+    few = Networks(begun, SHORT, Recipe(1, 8, 1e-3), 0.125)
+    many = replace(few, recipe=Recipe(1000, 8, 1e-3))
+    assert (few.workers(crops), many.workers(crops)) == (1, None)
+
+
 @pytest.mark.parametrize("numbers", [[3, 5], [3, 0, 10], [-1, 5, 10]])
 def test_epochs_that_are_not_of_three_stages_are_refused(numbers):
     assert epochs_of([0, 5, 10]) == {"warm": 0, "joint": 5, "last": 10}
