@@ -22,7 +22,7 @@ run: environment ## run the radiomics study on the synthetic cohort, then show t
 	@$(BIN)/nextaim board --html runs/board.html
 
 gallery: environment ## run every notebook, then write all results as a site: gallery/index.html
-	@echo "==> running every notebook (three quarters of an hour the first time)"
+	@echo "==> running every notebook (about an hour the first time)"
 	@$(BIN)/nextaim gallery --out gallery
 
 test: environment ## run the tests that need no service, with a notebook of each study
