@@ -246,8 +246,8 @@ def _report(row: Mapping[str, str], template: Template, coded: bool) -> dict[str
         "language": language,
         "text": text,
         "notes": notes,
-        **template.check(values),
-        "second": None if second is None else template.check(second),
+        **template.entered(values),
+        "second": None if second is None else template.entered(second),
     }
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -179,6 +179,21 @@ class Template(_Frozen):
             for f in self.fields
         }
 
+    def entered(self, values: Mapping[str, Any]) -> dict[str, Value]:
+        """A report's values as somebody has entered them: `check`, and no share for percent.
+
+        Raises
+        ------
+        DataError
+            As `check`, or if a value in percent lies between 0 and 1.
+        """
+        checked = self.check(values)
+        for field in self.fields:
+            given = values.get(field.key) if field.unit == "%" else None
+            if not _blank(given) and 0 < float(cast(float, given)) < 1:
+                raise _share(field, float(cast(float, given)))
+        return checked
+
     def serialize(self, values: Mapping[str, Any]) -> str:
         """The canonical text of a report's values: every field in its order.
 
@@ -287,6 +302,11 @@ def _value_of(field: Field, word: str) -> Value:
     if field.choices:
         return word if word in field.choices else None
     return None if number is None or not math.isfinite(number) else number + 0.0
+
+
+def _share(field: Field, value: float) -> DataError:
+    return DataError(f"field {field.key}: {value:g} looks like a share", expected=field.expected,
+                     found=f"{value:g}", mend=f"give it in percent, {100 * value:g}")  # fmt: skip
 
 
 def _blank(value: Any) -> bool:

@@ -97,6 +97,15 @@ fields:
 """
 
 
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_share_where_percent_are_asked_is_refused_and_not_rounded(share):
+    covid = read_template("covid_ct")
+    with pytest.raises(DataError, match=f"field extent: {share} looks like a share"):
+        covid.entered({"extent": share})
+    assert covid.entered({"extent": 100 * share})["extent"] == round(100 * share)
+    assert covid.entered({"extent": 0})["extent"] == 0
+
+
 def test_a_template_of_ones_own_is_read_from_its_file(tmp_path):
     path = tmp_path / "template.yaml"
     path.write_text(OWN)
