@@ -10,7 +10,7 @@ PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run gallery test test-rest lint lab hub bench lock clean clean-runs
+.PHONY: help environment run gallery test test-rest test-all lint lab hub bench lock clean clean-runs
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is to make
@@ -31,7 +31,11 @@ test: environment ## run the tests that need no service, with a notebook of each
 
 test-rest: environment ## run all other tests: hub, browser, Slurm, killed processes, most notebooks
 	@echo "==> testing the rest"
-	@$(BIN)/python -m pytest -q -n $$(($(WORKERS) + 1)) --dist loadscope -m rest  # some only wait
+	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_ONE) --dist loadscope -m rest
+
+test-all: environment ## run both at once: while some wait, others compute
+	@echo "==> testing all"
+	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_ONE) --dist loadscope
 
 lint: environment ## check style, types, imports, the size of studies, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -93,6 +97,7 @@ clean-runs: ## remove all runs
 
 WORKERS = $(shell $(BIN)/python -c \
     'from nextaim_kit.machine.limits import cpu_count; print(min(4, cpu_count()))')
+WORKERS_AND_ONE = $$(($(WORKERS) + 1))  # one has the tests that wait for much of their time
 
 # Python's version and a hash of what it is to hold; empty where PYTHON cannot be run.
 WANTED = $(shell $(PYTHON) -c 'import sys, hashlib; print("%d.%d::" % sys.version_info[:2] \
@@ -128,6 +133,9 @@ environment:
 	$(if $(STALE),$(if $(OBSTACLE),$(error $(OBSTACLE))))
 	$(if $(STALE),@$(INSTALL))
 
+# The lock names every package, as a test checks, so that nothing has to be resolved: --no-deps.
+# Python compiles a package's modules faster on all cores than pip does on one; some packages hold
+# files that are no Python, at which it complains and goes on, as pip does.
 # "unfinished" stands in the stamp until the end: such an environment is begun anew, since a
 # package may lie there half unpacked. A finished one of the same Python is brought up to date.
 define INSTALL
@@ -143,13 +151,15 @@ fi; \
 mkdir -p $(VENV); echo unfinished > $(STAMP); \
 say "installing requirements.lock with $(PYTHON) (3 to 5 minutes the first time)"; \
 [ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV); \
-install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$@"; }; \
-say "1/4 torch"; install -c requirements.lock torch; \
-say "2/4 pyradiomics, compiled here"; \
+install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$@"; }; \
+say "1/5 torch"; install -c requirements.lock torch; \
+say "2/5 pyradiomics, compiled here"; \
 install -c requirements.lock numpy setuptools; \
 install -c requirements.lock --no-build-isolation pyradiomics; \
-say "3/4 everything else"; install -r requirements.lock; \
-say "4/4 nextaim_kit"; install --no-deps --no-build-isolation -e .; \
+say "3/5 everything else"; install --no-deps -r requirements.lock; \
+say "4/5 nextaim_kit"; install --no-deps --no-build-isolation -e .; \
+say "5/5 bytecode, on all cores"; \
+$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3*/site-packages || true; \
 echo "$(WANTED)" > $(STAMP); \
 say "ready"
 endef

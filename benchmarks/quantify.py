@@ -192,7 +192,7 @@ def main() -> None:
         make = [sys.executable, __file__, "--child", "make", "--series", str(folder)]
         subprocess.run(make + ["--quick"] * given.quick, check=True)
         turns: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
-        for way in ways * TURNS:
+        for way in ways * (1 if given.quick else TURNS):
             own = given.weights if way == "LungQuant" else ""
             turns[way].append(measured(way, folder, Path(temporary) / "out", own))
             print(turns[way][-1])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +18,15 @@ PROJECT = Path(__file__).resolve().parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: the threads of one would wait for those of the others.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("NEXTAIM_WARM_LINGER", "20")  # the tests' server goes with the tests
+os.environ.setdefault("NEXTAIM_WARM_LINGER", "60")  # the tests' server goes with the tests
+# What a warm server for toys imports: what runs a notebook and no more, in 2 s instead of 10.
+FEW = "ipykernel.kernelapp,ipykernel.ipkernel,IPython,numpy,papermill,nbconvert,pandas"
 REQUIRE_ALL = os.environ.get("NEXTAIM_REQUIRE") == "all"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each process whole files, whose tests share fixtures; but notebooks one by one.
-
-    There is one Slurm on a machine: all its tests go to one process.
-    """
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = Path(nodeid.partition("::")[0])
-            if file.name.startswith("test_slurm"):
-                return "slurm"
-            return nodeid if file.name == "test_notebooks.py" else str(file)
+    """Decide which process runs which tests."""
+    from tests.scheduling import Scheduling
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
@@ -67,10 +61,18 @@ def real() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory) -> Iterator[Path]:
+    """A new folder for each test."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory, monkeypatch) -> Path:
+def own_folders(homes, monkeypatch) -> Path:
     """Give every test its own cache, data and runs, so that none sees the user's."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = next(homes)
+    folder.mkdir()
     for name in ("CACHE", "DATA", "RUNS"):
         monkeypatch.setenv(f"NEXTAIM_{name}", str(folder / name.lower()))
     for name in ("RUN", "MIRROR", "NOTEBOOKS", "MANIFESTS", "DASK", "DASK_WAIT", "CACHE_GB"):
@@ -168,6 +170,7 @@ def toy(tmp_path, monkeypatch):
         whole |= {"notebooks": {"draw": declared}} | study
         (folder / "study.yaml").write_text(yaml.safe_dump(whole))
         monkeypatch.setenv("NEXTAIM_NOTEBOOKS", str(folder.parent))
+        monkeypatch.setenv("NEXTAIM_WARM_IMPORTS", FEW)
         return folder / "1_draw.ipynb"
 
     return make

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,16 @@ def test_the_lock_is_sorted_and_exact_without_local_tags():
     lines = (PROJECT / "requirements.lock").read_text().splitlines()[1:]
     assert lines == sorted(lines, key=str.upper)
     assert all(re.fullmatch(r"[\w.-]+==[\w.!]+", line) for line in lines)
+
+
+def test_the_lock_names_all_that_its_packages_need_so_that_pip_has_nothing_to_resolve():
+    locked = pins()
+    for name in locked:
+        for need in map(Requirement, requires(name) or []):
+            if not need.marker or need.marker.evaluate({"extra": ""}):
+                pin = locked.get(canonicalize_name(need.name))
+                assert pin, f"{name} needs {need}, which is not in requirements.lock"
+                assert need.specifier.contains(pin, prereleases=True), f"{name} needs {need}"
 
 
 def test_what_is_installed_is_what_is_locked():

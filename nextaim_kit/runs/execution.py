@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nextaim_kit.runs.connection import kernel_connection
 from nextaim_kit.runs.context import headings
 
 _CHATTER = 3600  # seconds in which to hear all that a cell printed, once it has ended
@@ -118,9 +119,14 @@ def _engine() -> str:
             nb_man.cell_start = cell_start
             del kwargs["input_path"]
             startup = kwargs.pop("start_timeout")
-            return client(
-                nb_man, kernel_name=kernel_name, startup_timeout=startup, **kwargs
-            ).execute()
+            with kernel_connection() as config:
+                return client(
+                    nb_man,
+                    kernel_name=kernel_name,
+                    startup_timeout=startup,
+                    config=config,
+                    **kwargs,
+                ).execute()
 
     papermill_engines.register("nextaim", KitEngine)
     return "nextaim"

@@ -19,6 +19,7 @@ from nextaim_kit.launcher import later, overview, result
 from nextaim_kit.launcher.watch import Watch
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, begin, jobs, read
+from nextaim_kit.runs.connection import kernel_connection
 from nextaim_kit.runs.record import runs_folder, write_record
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
@@ -47,7 +48,8 @@ def in_project(toy, monkeypatch, tmp_path):
 def test_the_start_page_runs_headless_and_leaves_all_its_parts(project, monkeypatch):
     monkeypatch.chdir(project / "notebooks")
     document = nbformat.read("start_here.ipynb", as_version=4)
-    NotebookClient(document, timeout=300, kernel_name="python3").execute()
+    with kernel_connection() as config:
+        NotebookClient(document, timeout=300, kernel_name="python3", config=config).execute()
     parts = {c.id: c.outputs for c in document.cells if c.cell_type == "code"}
     assert all(len(outputs) == 1 for outputs in parts.values())
     cards = parts["studies"][0].data["text/html"]

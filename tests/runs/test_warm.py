@@ -12,13 +12,13 @@ import threading
 import time
 
 import nbformat
-import papermill
 import pytest
 from jupyter_client import KernelManager
 from nbclient.exceptions import DeadKernelError
 
 from nextaim_kit.cli import main
 from nextaim_kit.errors import RunError
+from nextaim_kit.runs.execution import Observer, execute_cells
 from nextaim_kit.runs.warm import place, server, settled
 from nextaim_kit.runs.warm.client import Fork, hold, stop
 
@@ -36,15 +36,11 @@ def warm(tmp_path_factory, monkeypatch):
 
 
 def run(tmp_path, *sources):
-    """Output of cells, run by papermill in a warm kernel."""
+    """Output of cells that are run in a warm kernel."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata["kernelspec"] = {"name": place.KERNEL, "display_name": "warm"}
-    nbformat.write(notebook, tmp_path / "in.ipynb")
-    found = papermill.execute_notebook(
-        str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb"), kernel_name=place.KERNEL,
-        language="python", progress_bar=False, cwd=str(tmp_path),
-    )  # fmt: skip
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "in.ipynb")
+    execute_cells(tmp_path / "in.ipynb", tmp_path / "out.ipynb", {}, Observer())
+    found = nbformat.read(tmp_path / "out.ipynb", 4)
     return ["".join(o.get("text", "") for o in cell.outputs).strip() for cell in found.cells]
 
 
@@ -323,7 +319,9 @@ def test_what_can_be_handed_to_a_fork_takes_no_other_server(shared, tmp_path, ch
 
 def test_a_module_beside_the_notebook_is_found_and_no_command_stays_in_the_history(warm, tmp_path):
     (tmp_path / "helper.py").write_text("x = 5")
-    lines = "import helper, sys; print(helper.x, '' in sys.path, sys.argv[3:])"
+    lines = (
+        "import helper, sys; print(helper.x, '' in sys.path, [a for a in sys.argv if 'hist' in a])"
+    )
     assert run(tmp_path, lines) == ["5 True ['--HistoryManager.hist_file=:memory:']"]
 
 

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from nbclient import NotebookClient
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.runs.connection import kernel_connection
 from nextaim_kit.show import looking as module
 from nextaim_kit.show.looking import choose, volume
 from nextaim_kit.show.style import alt_of
@@ -102,7 +103,8 @@ def test_a_notebook_that_is_run_by_a_program_shows_the_figure():
         "volume((np.eye(4)[:, :, None] * np.ones(4), (1, 1, 1)), window=None)"
     )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(book, timeout=600, kernel_name="python3").execute()
+    with kernel_connection() as config:
+        NotebookClient(book, timeout=600, kernel_name="python3", config=config).execute()
     (shown,) = book.cells[0].outputs
     assert "image/png" in shown["data"]
     assert "patient's right on the left" in shown["metadata"]["image/png"]["alt"]

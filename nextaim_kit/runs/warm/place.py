@@ -33,7 +33,7 @@ def socket_paths() -> list[Path]:
     packages = filter(os.path.exists, [sysconfig.get_path("purelib"), site.getusersitepackages()])
     states = sorted(f"{file} {os.stat(file).st_mtime_ns}" for file in map(str, [*packages, *own]))
     name = hashlib.sha256(json.dumps([sys.executable, *states]).encode()).hexdigest()[:12]
-    folder = _own_folder()
+    folder = own_folder()
     return [folder / f"{name}-{number}.sock" for number in range(_MOST)]
 
 
@@ -42,7 +42,14 @@ def say(connection: socket.socket, **words: Any) -> None:
     connection.sendall(json.dumps(words).encode() + b"\n")
 
 
-def _own_folder() -> Path:
+def own_folder() -> Path:
+    """A folder for sockets that nobody else enters.
+
+    Raises
+    ------
+    RunError
+        If it is another user's, or open to others.
+    """
     root = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     folder = root / f"nextaim-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

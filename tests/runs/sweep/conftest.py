@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from nextaim_kit.runs.record import runs_folder
+from tests.conftest import FEW
 
 SECOND = """\
 from nextaim_kit.runs.context import start
@@ -32,8 +33,7 @@ seed: int = 7  # random seed [0, 1000]
 @pytest.fixture(autouse=True)
 def small_server(monkeypatch):
     """A warm server that imports what runs a notebook, and no more."""
-    imports = "ipykernel.kernelapp,ipykernel.ipkernel,IPython,numpy,papermill,nbconvert,pandas"
-    monkeypatch.setenv("NEXTAIM_WARM_IMPORTS", imports)
+    monkeypatch.setenv("NEXTAIM_WARM_IMPORTS", FEW)
 
 
 @pytest.fixture
