@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
@@ -31,6 +33,8 @@ from typing import Any, Literal
 from nextaim_kit.errors import RequestError, RunError
 from nextaim_kit.machine.jobs import Job, WorkerKilled
 from nextaim_kit.machine.limits import process_count
+
+_LOOK = 0.2  # seconds from one look at the parent to the next
 
 
 def parallel(
@@ -47,8 +51,9 @@ def parallel(
     jobs : iterable of delayed calls
         As ``joblib.delayed`` makes them.
     n_jobs : int, optional
-        Processes of this machine, by default its cores; 1 stays in this process. With
-        ``NEXTAIM_DASK`` any other number stands for all workers of the scheduler.
+        Processes of this machine, by default its cores, which end with this one even where it is
+        killed; 1 stays in this process. With ``NEXTAIM_DASK`` any other number stands for all
+        workers of the scheduler.
     return_as : {"list", "generator_unordered"}
         In the order of the jobs, or as they come.
     batch_size : int or "auto"
@@ -78,7 +83,9 @@ def parallel(
         )
     from joblib import Parallel
 
-    pool = Parallel(n_jobs=n_jobs or process_count(), return_as=return_as, batch_size=batch_size)
+    how: dict[str, Any] = {"return_as": return_as, "batch_size": batch_size}
+    how |= {"initializer": _end_with, "initargs": (os.getpid(),)}
+    pool = Parallel(n_jobs=n_jobs or process_count(), **how)
     results = _here(pool, jobs)
     return list(results) if return_as == "list" else results
 
@@ -137,6 +144,21 @@ def scheduler() -> str:
             mend="give the address that `dask scheduler` says, or unset NEXTAIM_DASK",
         )
     return address
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, which may be killed and then tells nobody.
+
+    A worker that goes on would write into the folders of the run that takes the killed one's place.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    if os.getpid() != parent:  # a thread of it ends anyway
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _here(pool: Any, jobs: Iterable[Job]) -> Iterator[Any]:

@@ -85,7 +85,7 @@ class Comparison:
         """
         names = {r.published.metric for r in self.references}
         if len(names) > 1:
-            names = {name.rpartition(", ")[0] for name in names}
+            names = {name.rpartition(", ")[0] or name for name in names}
         return names.pop() if len(names) == 1 else in_words(self.name)
 
     @property

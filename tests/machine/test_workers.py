@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -205,6 +205,39 @@ def test_all_other_results_come_before_a_killed_worker_is_told(spread):
     with pytest.raises(WorkerKilled):
         found.extend(parallel([delayed(work)(n) for n in (0, 1, 2, 3, 4, 5)], return_as=UNORDERED))
     assert len(found) >= 3  # those that waited at the same worker may be blamed with it
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    code = (
+        "import os, sys, time; from pathlib import Path; from joblib import delayed\n"
+        "from nextaim_kit.machine.workers import parallel\n"
+        "def work(here): Path(here, str(os.getpid())).touch(); time.sleep(60)\n"
+        "parallel([delayed(work)(sys.argv[1])] * 2, n_jobs=2)"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "NEXTAIM_DASK"}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=clean, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until(lambda: len(list(tmp_path.iterdir())) == 2)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    parent.kill()
+    parent.wait()
+    until(lambda: not any(map(alive, workers)))
+
+
+def alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def until(met, seconds=20.0) -> None:
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.05)
 
 
 def test_an_error_of_the_work_itself_is_raised_as_it_is(spread):

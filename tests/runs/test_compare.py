@@ -81,6 +81,11 @@ def test_versions_of_a_method_share_the_name_of_their_number():
     assert compare(record(ours(0.8)), study(*numbers))[0].label == "AUC"
 
 
+def test_two_names_of_one_number_leave_it_its_own():
+    numbers = [published(metric=m, notebook="fit", matches="auc") for m in ("joint", "best of ten")]
+    assert compare(record(ours(0.8)), study(*numbers))[0].label == "AUC"
+
+
 def test_numbers_of_our_own_are_folded_away_where_others_stand_beside_published_ones():
     beside = comparison_html(record(ours(0.8)), study(published(notebook="fit", matches="auc")))
     assert "<details" not in beside

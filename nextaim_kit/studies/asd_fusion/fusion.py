@@ -165,7 +165,7 @@ class Network:
         Weight decay of the function's first layer; the same sixth chooses among several.
     base : Recipe
         What else is fixed of the training. Of few subjects batches are smaller, so that an epoch
-        has six steps, and the rate is smaller by as much.
+        has six steps; a rate that were smaller too would leave some networks on their plateau.
     blocks : mapping
         Further settings of `Blocks`.
     net : mapping
@@ -207,9 +207,7 @@ class Network:
             if "function" in self.parts:
                 groups.append(Group(f"nets.{k}.branches.function.*", weight_decay=decay))
         size = math.ceil(n / max(_STEPS, math.ceil(n / self.base.batch_size)))
-        rate = self.base.learning_rate * size / self.base.batch_size
-        return replace(self.base, epochs=self.epochs, groups=tuple(groups), batch_size=size,
-                       learning_rate=rate)  # fmt: skip
+        return replace(self.base, epochs=self.epochs, groups=tuple(groups), batch_size=size)
 
     def _decays(self) -> Sequence[float]:
         """Those that there is something to choose by."""

@@ -41,6 +41,12 @@ def test_the_joint_network_learns_and_says_the_same_for_the_same_seed(brains, tm
     assert auc(one["y"], one["logit"]) > 0.65
 
 
+def test_sixty_subjects_teach_it_something(brains, tmp_path):
+    fit = network(tmp_path, epochs=60)
+    rest = brains.at(np.arange(60, 240))
+    assert auc(rest.y, fit(brains.at(np.arange(60)), 0).logit(rest)) > 0.6
+
+
 def test_a_training_that_was_killed_goes_on_to_the_same_numbers(brains, tmp_path, monkeypatch):
     undisturbed = network(tmp_path / "whole", epochs=6)(brains, 0)
     keep = Loop.on_validation_epoch_end
@@ -102,10 +108,9 @@ def test_structure_is_held_tighter_and_each_network_by_its_own_decay(tmp_path):
 
 
 @pytest.mark.parametrize(("n", "size"), [(83, 14), (768, 128), (1037, 116)])
-def test_batches_are_even_and_six_at_least_and_the_rate_goes_with_them(tmp_path, n, size):
+def test_batches_are_even_and_six_at_least_and_the_rate_is_the_same(tmp_path, n, size):
     recipe = network(tmp_path).recipe(n)
-    assert recipe.batch_size == size
-    assert recipe.learning_rate == pytest.approx(0.25 * size / 128)
+    assert (recipe.batch_size, recipe.learning_rate) == (size, 0.25)
 
 
 def test_the_best_of_networks_side_by_side_is_the_one_of_least_loss():

@@ -49,8 +49,6 @@ class Training:
     anchors : {"published", "k-means"}
         Of generation 5: as published, or of the training boxes.
     augmentation : Augmentation
-    start : str
-        File of weights to begin with.
     memory : "auto" or float, optional
         As of `learn.train`.
     seed : int

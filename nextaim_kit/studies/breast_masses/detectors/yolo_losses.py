@@ -11,15 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nextaim_kit.studies.breast_masses.detectors import yolo
 from nextaim_kit.studies.breast_masses.detectors.boxes import centers, ciou
-from nextaim_kit.studies.breast_masses.detectors.yolo import (
-    BINS,
-    STRIDES,
-    anchored_boxes,
-    anchored_cells,
-    cells,
-    free_boxes,
-)
 
 Shape = tuple[int, int]
 
@@ -55,14 +48,14 @@ class FreeLoss(nn.Module):
     def __init__(self, shape: Shape, classes: int = 1, top: int = 10, times: float = 1.0) -> None:
         super().__init__()
         self.classes, self.top, self.times = classes, top, times
-        centers, strides = cells(shape)
+        centers, strides = yolo.cells(shape)
         self.register_buffer("centers", centers)
         self.register_buffer("strides", strides)
 
     def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The three parts, each with its weight; their sum is minimized."""
-        numbers, logits = output.float().split([4 * BINS, self.classes], -1)
-        boxes = free_boxes(numbers, self.centers, self.strides)
+        numbers, logits = output.float().split([4 * yolo.BINS, self.classes], -1)
+        boxes = yolo.free_boxes(numbers, self.centers, self.strides)
         chosen, share = self.assign(boxes.detach(), logits.detach(), target)
         kind, truth = picked(target, chosen)
         soft = _one_hot(kind, self.classes) * share[..., None]
@@ -101,9 +94,9 @@ class FreeLoss(nn.Module):
     def distribution(self, numbers: Tensor, truth: Tensor) -> Tensor:
         """Cross-entropy to the two bins beside each true distance, mean of the four sides."""
         away = torch.cat([self.centers - truth[..., :2], truth[..., 2:] - self.centers], -1)
-        away = (away / self.strides).clamp(0, BINS - 1.01)
+        away = (away / self.strides).clamp(0, yolo.BINS - 1.01)
         left = away.floor().long()
-        logs = numbers.unflatten(-1, (4, BINS)).log_softmax(-1)
+        logs = numbers.unflatten(-1, (4, yolo.BINS)).log_softmax(-1)
         lower, upper = (logs.gather(-1, k[..., None])[..., 0] for k in (left, left + 1))
         part = away - left
         return -(lower * (1 - part) + upper * part).mean(-1)
@@ -150,14 +143,14 @@ class AnchorLoss(nn.Module):
         self.classes, self.near, self.times = classes, near, times
         self.weights = {"box": 0.05, "object": shape[0] * shape[1] / 640**2, "class": classes / 160}
         for name, value in zip(
-            ("centers", "strides", "sizes"), anchored_cells(shape, anchors), strict=True
+            ("centers", "strides", "sizes"), yolo.anchored_cells(shape, anchors), strict=True
         ):
             self.register_buffer(name, value)
-        steps = torch.tensor(STRIDES)[:, None]
+        steps = torch.tensor(yolo.STRIDES)[:, None]
         self.register_buffer("anchors", anchors.detach().float().cpu())
         self.register_buffer("steps", steps)
         self.register_buffer("grid", torch.tensor(shape[::-1]) // steps)  # columns, rows
-        self.counts = [3 * (shape[0] // s) * (shape[1] // s) for s in STRIDES]
+        self.counts = [3 * (shape[0] // s) * (shape[1] // s) for s in yolo.STRIDES]
 
     def forward(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The parts, each with its weight; their sum is minimized."""
@@ -166,7 +159,7 @@ class AnchorLoss(nn.Module):
         flat = index.flatten(1)
         answers = output.gather(1, flat[..., None].expand(-1, -1, output.shape[-1]))
         cell = (one[flat] for one in (self.centers, self.strides, self.sizes))
-        boxes = anchored_boxes(answers[..., :4], *cell).view(*index.shape, 4)
+        boxes = yolo.anchored_boxes(answers[..., :4], *cell).view(*index.shape, 4)
         overlap = ciou(boxes, target[:, :, None, None, None, 1:])
         good = torch.where(found, overlap.detach().clamp(min=0), 0.0).flatten(1)
         wanted = torch.zeros_like(output[..., 4]).scatter_reduce(1, flat, good, "amax")

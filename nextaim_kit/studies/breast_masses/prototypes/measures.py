@@ -340,7 +340,7 @@ def activation_box(map_: Tensor, size: int, percentile: float = 95.0) -> tuple[i
 
 def faithfulness(
     net: ProtoPNet, films: Tensor, seen: Seen, *, draws: int = 5, n_boot: int = 1000, seed: int = 0
-) -> tuple[Interval, pd.DataFrame]:
+) -> Interval:
     """What the log-odds lose without the box of the strongest prototype, less any box of its size.
 
     The strongest is the one that adds most to the predicted class; a box is filled with the
@@ -350,8 +350,6 @@ def faithfulness(
     -------
     gain : (value, low, high)
         Patients resampled; above 0, the box holds more of the reason than other places.
-    crops : DataFrame
-        ``prototype``, ``lost``, ``lost_anywhere`` of each crop.
 
     References
     ----------
@@ -368,9 +366,7 @@ def faithfulness(
     for _ in range(draws):
         moved = [elsewhere(box, size, rng) for box in boxes]
         anywhere += sign * (odds - _odds(net, _deleted(films, moved))) / draws
-    found = mean_interval(lost - anywhere, groups=seen.patients, n_boot=n_boot, seed=seed)
-    columns = {"prototype": strongest, "lost": lost, "lost_anywhere": anywhere}
-    return found, pd.DataFrame(columns)
+    return mean_interval(lost - anywhere, groups=seen.patients, n_boot=n_boot, seed=seed)
 
 
 def _odds(net: ProtoPNet, films: Tensor) -> NDArray[np.float64]:
@@ -452,7 +448,7 @@ def measured(
         ("consistency", *consistent, kept, "patients"),
         ("consistency by chance", chance, *none, kept, ""),
         ("stability", *stability(net, films, seen, **how), crops, "patients"),
-        ("faithfulness", *faithfulness(net, films, seen, **how)[0], crops, "patients"),
+        ("faithfulness", *faithfulness(net, films, seen, **how), crops, "patients"),
     ]
     for name in ("shape", "margin", "category"):
         known = table[name].fillna("").astype(str).to_numpy() if name in table else np.array([""])

@@ -13,17 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nextaim_kit.files import data_folder
+from nextaim_kit.learn import panel
 from nextaim_kit.learn.agreement import rank_correlation
 from nextaim_kit.learn.intervals import BOUNDS, Interval, interval
-from nextaim_kit.learn.panel import (
-    FEWEST_READERS,
-    PanelMeasure,
-    difference,
-    fleiss_kappa,
-    mean_rating,
-    panel_interval,
-    raw_agreement,
-)
 from nextaim_kit.show.rating_page import RatingPage
 from nextaim_kit.show.ratings import Answers, Sheet
 from nextaim_kit.show.style import described, new_figure, styled
@@ -100,8 +92,8 @@ def codes(answers: pd.DataFrame, question: str, pairs: Pairs) -> pd.DataFrame:
 def resampled(answers: pd.DataFrame) -> str:
     """What intervals resample: these readers can stand for others, or they are too few."""
     n = answers["reader"].nunique()
-    few = f"patients alone, since fewer than {FEWEST_READERS} readers cannot stand for others"
-    return "readers and patients" if n >= FEWEST_READERS else few
+    few = f"patients alone, since fewer than {panel.FEWEST_READERS} readers cannot stand for others"
+    return "readers and patients" if n >= panel.FEWEST_READERS else few
 
 
 def agreement(
@@ -120,7 +112,7 @@ def agreement(
     for question in QUESTIONS:
         table = codes(answers, question, pairs)
         n = int((table.notna().sum(axis=1) > 1).sum())
-        for name, measure in (("kappa", fleiss_kappa), ("agreement", raw_agreement)):
+        for name, measure in (("kappa", panel.fleiss_kappa), ("agreement", panel.raw_agreement)):
             if n:
                 found = over_panel(measure(table), pairs, table, n_boot=n_boot, seed=seed)
                 rows.append((question, name, *found, n))
@@ -145,18 +137,20 @@ def against_wrong_aid(
         rating = table.to_numpy()
         parts = {group: np.where(chosen[:, None], rating, np.nan)
                  for group, chosen in (("true pair", ~wrong), ("wrong aid", wrong))}  # fmt: skip
-        measures = {group: (mean_rating(part), part) for group, part in parts.items()}
-        measures["difference"] = (difference(rating, ~wrong), rating)
+        measures = {group: (panel.mean_rating(part), part) for group, part in parts.items()}
+        measures["difference"] = (panel.difference(rating, ~wrong), rating)
         for group, (measure, part) in measures.items():
             found = over_panel(measure, pairs, table, n_boot=n_boot, seed=seed)
             rows.append((question, group, *found, int((~np.isnan(part)).sum())))
     return pd.DataFrame(rows, columns=["name", "group", *BOUNDS, "n"])
 
 
-def over_panel(measure: PanelMeasure, pairs: Pairs, table: pd.DataFrame, **how: Any) -> Interval:
+def over_panel(
+    measure: panel.PanelMeasure, pairs: Pairs, table: pd.DataFrame, **how: Any
+) -> Interval:
     """`learn.panel.panel_interval` with the pairs of a patient together, both kinds in each."""
     patients, kinds = pairs.table["subject"], pairs.table["wrong_aid"]
-    return panel_interval(measure, *table.shape, groups=patients, classes=kinds, **how)
+    return panel.panel_interval(measure, *table.shape, groups=patients, classes=kinds, **how)
 
 
 def by_prototype(answers: pd.DataFrame, pairs: Pairs, question: str) -> pd.DataFrame:

@@ -162,11 +162,10 @@ def test_the_box_on_a_lone_spot_is_what_the_prediction_is_lost_with(net, monkeyp
     bright = lambda net, films: films.amax((1, 2, 3)).double().numpy()  # noqa: E731
     added = contributions(net, torch.from_numpy(seen.strength)).sum(1).numpy()
     monkeypatch.setattr(measures, "_odds", bright)
-    (gain, low, _), crops = faithfulness(net, films, seen, draws=20, n_boot=50)
+    gain, low, _ = faithfulness(net, films, seen, draws=20, n_boot=50)
     assert np.allclose(added, 0, atol=1e-6)
     assert gain > 0.5
     assert low > 0
-    assert crops["lost"].gt(crops["lost_anywhere"]).all()
 
 
 def test_a_box_is_about_the_marker_the_mass_or_neither():

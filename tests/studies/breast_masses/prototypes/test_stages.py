@@ -102,12 +102,6 @@ def test_the_groups_variant_has_one_small_rate():
     assert GROUP.losses["separation"][0] == -0.05
 
 
-def test_training_ends_after_pushes_with_rising_losses():
-    assert stages._rising([1, 2, 3], 2)
-    assert not stages._rising([3, 2, 3], 2)
-    assert not stages._rising([1, 2], 2)
-
-
 @pytest.fixture
 def kept(crops, fold, tmp_path):
     """The file of a network that rows 0 to 59 trained."""
