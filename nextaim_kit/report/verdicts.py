@@ -20,7 +20,7 @@ from nextaim_kit.report.quantity import Quantity, Value
 
 Back = tuple[Report | None, list[str]]  # what was read back, and what is wrong
 Way = Callable[[Report], Back]
-Damages = Mapping[str, Callable[[Resource], None]]
+Damages = Mapping[str, Callable[[Resource], object]]
 
 
 def through_bundle(report: Report) -> Back:

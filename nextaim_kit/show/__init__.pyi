@@ -15,4 +15,5 @@ from .performance import net_benefit as net_benefit
 from .performance import roc as roc
 from .picture_grid import gallery as gallery
 from .shap_values import shap_summary as shap_summary
+from .share_bars import bars as bars
 from .style import alt_of as alt_of

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from nextaim_kit.learn.intervals import summary
-from nextaim_kit.studies.report_structuring.classical import fit_majority, fit_tfidf
-from nextaim_kit.studies.report_structuring.duplicates import shared
+from nextaim_kit.studies.report_structuring.baselines.classical import fit_majority, fit_tfidf
+from nextaim_kit.studies.report_structuring.baselines.rules import fit_rules
 from nextaim_kit.studies.report_structuring.measures import (
     Answers,
     Spans,
@@ -22,7 +22,7 @@ from nextaim_kit.studies.report_structuring.measures import (
     right,
     supported,
 )
-from nextaim_kit.studies.report_structuring.rules import fit_rules
+from nextaim_kit.studies.report_structuring.reading.duplicates import shared
 from nextaim_kit.studies.report_structuring.schema import Template
 from nextaim_kit.studies.report_structuring.surface import Fit, read_from
 
@@ -30,11 +30,8 @@ from nextaim_kit.studies.report_structuring.surface import Fit, read_from
 def baselines(template: Template, *, language: str = "it") -> dict[str, Fit]:
     """By name, what fits a method without a network to a table of reports."""
     how: dict[str, Any] = {"template": template, "language": language}
-    return {
-        "majority": partial(fit_majority, **how),
-        "rules": partial(fit_rules, **how),
-        "TF-IDF": partial(fit_tfidf, **how),
-    }
+    fits = {"majority": fit_majority, "rules": fit_rules, "TF-IDF": fit_tfidf}
+    return {name: partial(fit, **how) for name, fit in fits.items()}
 
 
 def encoder(
@@ -49,7 +46,7 @@ def encoder(
     """What fits the encoder to a table; each table has checkpoints of its own in the folder."""
 
     def fit(table: pd.DataFrame) -> Any:
-        from nextaim_kit.studies.report_structuring.encoder import fit_encoder
+        from nextaim_kit.studies.report_structuring.baselines.encoder import fit_encoder
 
         place = folder / f"encoder-{name_of(table, template)}"
         return fit_encoder(table, validation, template, folder=place, epochs=epochs,
@@ -183,15 +180,10 @@ def told(answers: Answers, table: pd.DataFrame, template: Template) -> pd.DataFr
 
     Fields that are not mentioned are left out.
     """
-    keys = list(template.by_key)
-    subject = table["subject"].to_numpy()
-    long = pd.DataFrame(
-        {
-            "subject": np.repeat(subject, len(keys)),
-            "field": np.tile(keys, len(subject)),
-            "value": answers.values[keys].to_numpy(object).ravel(),
-            "confidence": answers.confidence[keys].to_numpy(float).ravel(),
-        }
-    )
-    stated = mentioned(answers.values, template).to_numpy().ravel()
-    return long[stated].reset_index(drop=True)
+    row, k = np.nonzero(mentioned(answers.values, template).to_numpy())
+    keys = np.array(list(template.by_key))
+    return pd.DataFrame({
+        "subject": table["subject"].to_numpy()[row], "field": keys[k],
+        "value": answers.values[keys].to_numpy(object)[row, k],
+        "confidence": answers.confidence[keys].to_numpy(float)[row, k],
+    })  # fmt: skip

@@ -18,15 +18,15 @@ from nextaim_kit.learn.applied import unseen
 from nextaim_kit.learn.array_file import load_arrays, save_arrays
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.model_file import TrainedOn
-from nextaim_kit.studies.report_structuring.classical import (
+from nextaim_kit.studies.report_structuring.baselines.classical import (
     Head,
     Majority,
     TfIdf,
     beside_numbers,
     weighed_words,
 )
+from nextaim_kit.studies.report_structuring.baselines.rules import Rules, fit_rules
 from nextaim_kit.studies.report_structuring.measures import Answers
-from nextaim_kit.studies.report_structuring.rules import Rules, fit_rules
 from nextaim_kit.studies.report_structuring.schema import Template
 
 _EXPECTED = "a structurer that report_structuring/structuring left"
@@ -193,7 +193,7 @@ def _encoder(one: Any) -> tuple[dict, Arrays]:
 def _as_encoder(told: Told, arrays: Arrays, template: Template) -> Any:
     import torch
 
-    from nextaim_kit.studies.report_structuring.encoder import Encoder, network_for
+    from nextaim_kit.studies.report_structuring.baselines.encoder import Encoder, network_for
 
     net = network_for(template, told["vocabulary"])
     net.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -88,6 +88,10 @@ class Field(_Frozen):
             return " or ".join([*self.choices, NOT_MENTIONED])
         return f"a number from {self.low:g} to {self.high:g} {self.unit}".strip() + ", or none"
 
+    def holds(self, number: float) -> bool:
+        """Whether a number is possible; no choice holds one."""
+        return self.low is not None and self.high is not None and self.low <= number <= self.high
+
     def written(self, value: Value) -> str:
         """A value as the canonical text has it."""
         if value is None or value == NOT_MENTIONED:
@@ -146,6 +150,11 @@ class Template(_Frozen):
         types: dict[str, Any] = {field.key: _type_of(field) for field in self.fields}
         strict = ConfigDict(extra="forbid", allow_inf_nan=False)
         return create_model(self.name, __config__=strict, **types)
+
+    def of(self, name: str, fields: Iterable[Field]) -> Template:
+        """A template of some of the fields, under a name of its own."""
+        shared: Any = {"title": self.title, "sections": self.sections, "words": self.words}
+        return Template(name=name, fields=tuple(fields), **shared)
 
     def word(self, choice: str, language: str = "en") -> str:
         """A choice as it is shown to a reader."""
@@ -256,7 +265,8 @@ def read_template(name: str | Path) -> Template:
     if str(name) in TEMPLATES:
         whole = str(name).removesuffix(SHORT)
         template = _read(Path(__file__).with_name("templates") / f"{whole}.yaml")
-        return template if whole == name else _shortened(template)
+        short = (field for field in template.fields if field.short)
+        return template if whole == name else template.of(f"{whole}{SHORT}", short)
     path = Path(name)
     if not path.is_file():
         raise RequestError(
@@ -264,6 +274,13 @@ def read_template(name: str | Path) -> Template:
             expected=f"{', '.join(TEMPLATES)}, or the path of a template.yaml",
         )
     return _read(path)
+
+
+@cache
+def read_words(name: str) -> Any:
+    """What is said in ``words/<name>.yaml``, the words and patterns of this study."""
+    path = Path(__file__).with_name("words") / f"{name}.yaml"
+    return parse_yaml(path.read_text(encoding="utf-8"))
 
 
 def _read(path: Path) -> Template:
@@ -282,11 +299,6 @@ def _read(path: Path) -> Template:
         ) from error  # fmt: skip
 
 
-def _shortened(template: Template) -> Template:
-    kept = tuple(field for field in template.fields if field.short)
-    return template.model_copy(update={"name": template.name + SHORT, "fields": kept})
-
-
 def _type_of(field: Field) -> tuple[Any, Any]:
     if field.choices:
         return Literal[(*field.choices, NOT_MENTIONED)], NOT_MENTIONED
@@ -295,13 +307,12 @@ def _type_of(field: Field) -> tuple[Any, Any]:
 
 def _value_of(field: Field, word: str) -> Value:
     """What a word stands for; None where it stands for nothing, which is never written so."""
-    try:
-        number = None if field.choices else float(word)
-    except ValueError:
-        return None
     if field.choices:
         return word if word in field.choices else None
-    return None if number is None or not math.isfinite(number) else number + 0.0
+    try:
+        return float(word) + 0.0 if math.isfinite(float(word)) else None
+    except ValueError:
+        return None
 
 
 def _share(field: Field, value: float) -> DataError:

@@ -10,12 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.report_structuring.schema import (
-    SHORT,
-    TEMPLATES,
-    Template,
-    read_template,
-)
+from nextaim_kit.studies.report_structuring.schema import SHORT, TEMPLATES, Template, read_template
 from nextaim_kit.studies.report_structuring.writing.composing import laid_out
 from nextaim_kit.studies.report_structuring.writing.lexicon import LANGUAGES
 from nextaim_kit.studies.report_structuring.writing.making import (

@@ -10,9 +10,11 @@ import pytest
 
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
-from nextaim_kit.studies.report_structuring import agreement, cohorts, label_errors, twin
-from nextaim_kit.studies.report_structuring.identifiers import mask
-from nextaim_kit.studies.report_structuring.tidy import tidied
+from nextaim_kit.studies.report_structuring import twin
+from nextaim_kit.studies.report_structuring.quality import agreement, label_errors
+from nextaim_kit.studies.report_structuring.reading import cohorts
+from nextaim_kit.studies.report_structuring.reading.identifiers import mask
+from nextaim_kit.studies.report_structuring.reading.tidy import tidied
 
 FLAWS = twin.Quality(typos=0.02, copy_paste=0.1, identifiers=0.5, template_errors=0.05)
 

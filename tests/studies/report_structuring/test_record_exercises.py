@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nextaim_kit.report import document
-from nextaim_kit.studies.report_structuring.damage import example
+from nextaim_kit.studies.report_structuring.record.damage import example
 
 ID = "report_structuring/to_the_record"
 STATED = pd.DataFrame({"row": [0, 0, 1, 1], "wrong": [True, False, True, True]})

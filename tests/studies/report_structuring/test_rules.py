@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from nextaim_kit.studies.report_structuring import rules
+from nextaim_kit.studies.report_structuring.baselines import rules
 from nextaim_kit.studies.report_structuring.schema import (
     NOT_MENTIONED,
     Field,

@@ -3,7 +3,8 @@ import pytest
 
 from nextaim_kit import RequestError
 from nextaim_kit.show.style import alt_of
-from nextaim_kit.studies.report_structuring import classical, structuring_figures, surface
+from nextaim_kit.studies.report_structuring import figures, surface
+from nextaim_kit.studies.report_structuring.baselines import classical
 from nextaim_kit.studies.report_structuring.schema import Field, Template
 
 TEMPLATE = Template(
@@ -54,23 +55,23 @@ def test_each_training_set_meets_each_test_set():
 
 
 def test_the_surface_s_figure_says_where_each_line_begins_and_ends(found):
-    picture = structuring_figures.quality_surface(found)
+    picture = figures.quality_surface(found)
     assert "TF-IDF, labels 0: 1.00 to 1.00" in alt_of(picture)
 
 
 def test_a_report_is_wrapped_at_words_and_its_spans_are_marked():
     text = "Vetro smerigliato bilaterale. " * 8
-    lines = structuring_figures.wrapped(text)
+    lines = figures.wrapped(text)
     assert all(end - start <= 90 for start, end in lines)
     assert " ".join(text[a:b] for a, b in lines) == text.strip()
-    picture = structuring_figures.report_picture(text, {"ggo": [(0, 17), (30, 47)]})
+    picture = figures.report_picture(text, {"ggo": [(0, 17), (30, 47)]})
     assert "2 places marked as evidence of 1 fields" in alt_of(picture)
 
 
 def test_fields_stand_by_methods_in_the_order_in_which_they_came():
     rows = [("side", "f1", 0.5, "b"), ("side", "f1", 0.9, "a"), ("side", "accuracy", 0.1, "a")]
     table = pd.DataFrame(rows, columns=["scope", "metric", "value", "name"])
-    wide = structuring_figures.by_method(table, "f1", ["side"])
+    wide = figures.by_method(table, "f1", ["side"])
     assert wide.loc["side"].tolist() == [0.5, 0.9]
-    picture = structuring_figures.fields_by_methods(wide, label="F1")
+    picture = figures.fields_by_methods(wide, label="F1")
     assert alt_of(picture) == "F1 of 1 fields by method; mean: b 0.50; a 0.90."

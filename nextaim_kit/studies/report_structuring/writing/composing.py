@@ -144,11 +144,11 @@ def _spoken(
     values: Mapping[str, Any], lexicon: Lexicon, manner: Manner, rng: Random
 ) -> dict[str, Any]:
     """The values that the report says; how often depends on the value."""
-    said, usual = {}, lexicon.spoken["other"]
+    said, usual = {}, lexicon.plan["spoken"]["other"]
     of_lobes = rng.random()
     for key, value in values.items():
         kind = value if isinstance(value, str) else "number"
-        own = lexicon.spoken.get("lobes" if key in LOBES else key, {})
+        own = lexicon.plan["spoken"].get("lobes" if key in LOBES else key, {})
         often = own.get(kind, own.get("else", usual.get(kind, usual["else"])))
         often *= 1.0 if key in manner.asked else _ASIDE
         chance = rng.random()
@@ -175,7 +175,7 @@ def _with_others(
 def _restated(draft: Draft, writer: Writer, manner: Manner) -> list[Sentence]:
     """Findings that come again in the conclusions, and one that contradicts them."""
     keys = {key for s in draft.sections[FINDINGS] for key in s.keys}
-    there = [k for k in writer.lexicon.restated if k in keys]
+    there = [k for k in writer.lexicon.plan["restated"] if k in keys]
     sentences = []
     for key in there:
         value = writer.values[key]
@@ -202,8 +202,5 @@ def _briefly(key: str, value: str, writer: Writer) -> Sentence:
 def _opposite(key: str, writer: Writer) -> str:
     """Another value of a field than the one that it has."""
     value, choices = writer.values[key], writer.lexicon.fields[key].choices
-    if value == ABSENT or "right" not in choices:
-        others = [c for c in choices if c not in (value, UNCERTAIN)]
-    else:
-        others = [c for c in choices if c not in (value, ABSENT)]
-    return writer.rng.choice(others)
+    never = UNCERTAIN if value == ABSENT or "right" not in choices else ABSENT
+    return writer.rng.choice([c for c in choices if c not in (value, never)])

@@ -174,22 +174,15 @@ def _items(word: str, prefix: str) -> Say:
 
 
 def _table(key: str) -> Say:
-    def say(writer: Writer) -> None:
-        writer.marked((key,), writer.lexicon.form(key, writer.values[key]))
-
-    return say
+    return lambda writer: writer.marked((key,), writer.lexicon.form(key, writer.values[key]))
 
 
 def _marked(names: tuple[str, ...], said: Say) -> Say:
     def say(writer: Writer) -> None:
-        keys = [k for name in names for k in (_all_keys(writer) if name == "?" else (name,))]
-        writer.marked(keys, said)
+        every = [key for item in writer.items for key in item.keys]
+        writer.marked([k for name in names for k in (every if name == "?" else [name])], said)
 
     return say
-
-
-def _all_keys(writer: Writer) -> list[str]:
-    return [key for item in writer.items for key in item.keys]
 
 
 def _if_known(said: Say, needs: frozenset[str]) -> Say:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+from nextaim_kit.studies.report_structuring.schema import read_words
 from nextaim_kit.studies.report_structuring.writing.numerals import DAYS
 
-_NAMES = {
-    "M": ("Mario", "Luca", "Paolo", "Giovanni", "Andrea", "Carlo", "Bruno", "Sergio"),
-    "F": ("Anna", "Maria", "Giulia", "Elena", "Rosa", "Paola", "Silvia", "Teresa"),
-}
-_SURNAMES = (
-    "Rossi", "Bianchi", "Esposito", "Romano", "Ferrari", "Ricci", "Marino", "Greco", "Conti",
-    "Gallo", "Mancini", "Barbieri", "Fontana", "Santoro", "Rinaldi", "Caruso",
-)  # fmt: skip
 _MONTHS = "ABCDEHLMPRST"
-_PLACES = ("G702", "D612", "E625", "H501", "F205")  # Pisa, Florence, Leghorn, Rome, Milan
 _ODD = dict(zip(
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6,
@@ -25,10 +17,10 @@ _ODD = dict(zip(
 
 def identity(rng: Random, language: str) -> str:
     """A person as some reports wrongly name one."""
-    sex = rng.choice("MF")
-    name, surname = rng.choice(_NAMES[sex]), rng.choice(_SURNAMES)
+    people, sex = read_words("phrases/people"), rng.choice("MF")
+    name, surname = rng.choice(people[sex]), rng.choice(people["surnames"])
     day, month, year = rng.choice(DAYS), rng.randint(1, 12), rng.randint(1930, 1990)
-    code = fiscal_code(surname, name, (day, month, year), sex, rng.choice(_PLACES))
+    code = fiscal_code(surname, name, (day, month, year), sex, rng.choice(people["places"]))
     born = f"{day:02d}/{month:02d}/{year}"
     if language == "it":
         title, born_on = ("Sig.", "nato") if sex == "M" else ("Sig.ra", "nata")

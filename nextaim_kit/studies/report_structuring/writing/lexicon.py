@@ -1,20 +1,18 @@
-"""The words of a kind of report in a language, read from ``phrases``."""
+"""The words of a kind of report in a language, read from ``words/phrases``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from nextaim_kit.studies.report_structuring.schema import Field, read_template
+from nextaim_kit.studies.report_structuring.schema import read_template, read_words
 from nextaim_kit.studies.report_structuring.writing.grammar import Forms
 from nextaim_kit.studies.report_structuring.writing.writer import Item, Writer
-from nextaim_kit.yaml_text import parse_yaml
 
 LANGUAGES = ("it", "en")
 ABSENT, UNCERTAIN = "absent", "uncertain"
+_CUES = ("negated", "resolved", "present", "uncertain", "joined")
 
 
 class Nouns:
@@ -33,23 +31,24 @@ class Nouns:
         return Item(self.forms.says[at], self.keys, self.agrees[at])
 
 
-@dataclass(frozen=True)
 class Lexicon:
-    """All words of one kind of report in one language.
+    """All words of a kind of report (``covid_ct``, ``echo``) in a language (``it``, ``en``).
 
     Attributes
     ----------
     fields : dict of str to Field
         Of the whole template.
-    groups : dict
-        By section the groups of fields, in their order; `spoken` how often a value is said,
-        `restated` what may come again in the conclusions, `resolving` what may be gone since.
+    plan : dict
+        ``groups``, by section those of fields in their order; ``spoken``, how often a value is
+        said; ``restated``, what may come again in the conclusions; ``resolving``, what may be gone
+        since.
+    units, joints, lobes : dict
+        How they are called.
     cues : dict of str to Forms
-        How things are said to be there, absent, uncertain, no longer there.
-    says, tables : dict
-        By field and value: whole statements, and what stands within statements.
-    nouns : dict
-        By field and value.
+        How things are said to be there, absent, uncertain, no longer there; ``joined``, how one
+        sentence goes on as another.
+    says, tables, nouns : dict
+        By field and value: whole statements, what stands within statements, and names.
     joint : list of Nouns
         Names for what several fields deny at once.
     after : dict
@@ -58,24 +57,34 @@ class Lexicon:
         By section: what says nothing of any field, and what only seems to.
     """
 
-    language: str
-    fields: dict[str, Field]
-    units: dict[str, Any]
-    joints: dict[str, str]
-    joined: Forms
-    cues: dict[str, Forms]
-    groups: dict[str, dict[str, list[str]]]
-    spoken: dict[str, Any]
-    restated: tuple[str, ...]
-    resolving: tuple[str, ...]
-    says: dict[str, dict[str, Forms]]
-    tables: dict[str, dict[str, Forms]]
-    nouns: dict[str, dict[str, Nouns]]
-    joint: tuple[Nouns, ...]
-    after: dict[str, Forms]
-    fillers: dict[str, Forms]
-    distractors: dict[str, Forms]
-    lobes: dict[str, dict[str, str]]
+    def __init__(self, kind: str, language: str) -> None:
+        names = (language, kind, f"{kind}.{language}")
+        shared, plan, own = (read_words(f"phrases/{name}") for name in names)
+        self.language, self.plan = language, plan
+        self.fields = read_template(kind).by_key
+        self.units, self.joints, self.lobes = (
+            shared["units"],
+            shared["joints"],
+            own.get("lobes", {}),
+        )
+        self.cues = {name: Forms(shared[name]) for name in _CUES}
+        self.says, self.tables = (
+            {
+                key: {value: Forms(forms) for value, forms in _by_value(of)}
+                for key, of in part.items()
+            }
+            for part in (own["says"], own["tables"])
+        )
+        self.nouns = {
+            key: {value: Nouns(forms, (key,)) for value, forms in _by_value(of)}
+            for key, of in (own["nouns"] | _graded(own)).items()
+        }
+        self.joint = [Nouns(of["names"], tuple(of["keys"])) for of in own["joint"]]
+        self.after = {key: Forms(of) for key, of in own["after"].items()}
+        self.fillers, self.distractors = (
+            {section: Forms(of, evenly=True) for section, of in part.items()}
+            for part in (own["fillers"], own["distractors"])
+        )
 
     def form(self, key: str, value: Any) -> Forms:
         """What stands within a statement for a field's value."""
@@ -89,45 +98,13 @@ class Lexicon:
 
 @cache
 def lexicon(kind: str, language: str) -> Lexicon:
-    """The words of a kind of report (``covid_ct``, ``echo``) in a language (``it``, ``en``)."""
-    shared, plan, own = _phrases(language), _phrases(kind), _phrases(f"{kind}.{language}")
-    return Lexicon(
-        language=language,
-        fields=read_template(kind).by_key,
-        units=shared["units"],
-        joints=shared["joints"],
-        joined=Forms(shared["joined"]),
-        cues={n: Forms(shared[n]) for n in ("negated", "resolved", "present", "uncertain")},
-        groups=plan["groups"],
-        spoken=plan["spoken"],
-        restated=tuple(plan["restated"]),
-        resolving=tuple(plan["resolving"]),
-        says={key: _by_value(of) for key, of in own["says"].items()},
-        tables={key: _by_value(of) for key, of in own["tables"].items()},
-        nouns={key: _nouns(key, of) for key, of in (own["nouns"] | _graded(own)).items()},
-        joint=tuple(Nouns(of["names"], tuple(of["keys"])) for of in own["joint"]),
-        after={key: Forms(of) for key, of in own["after"].items()},
-        fillers={section: Forms(of, evenly=True) for section, of in own["fillers"].items()},
-        distractors={section: Forms(of, evenly=True) for section, of in own["distractors"].items()},
-        lobes=own.get("lobes", {}),
-    )
+    """The words of a kind of report in a language."""
+    return Lexicon(kind, language)
 
 
-def _phrases(name: str) -> dict[str, Any]:
-    path = Path(__file__).with_name("phrases") / f"{name}.yaml"
-    read: dict[str, Any] = parse_yaml(path.read_text(encoding="utf-8"))
-    return read
-
-
-def _by_value(of: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, Forms]:
+def _by_value(of: Mapping[str, list[str]] | list[str]) -> Iterable[tuple[str, list[str]]]:
     """Forms by value; a plain list is of whatever value, under an empty name."""
-    by_value = of if isinstance(of, Mapping) else {"": of}
-    return {value: Forms(forms) for value, forms in by_value.items()}
-
-
-def _nouns(key: str, of: Mapping[str, Sequence[str]] | Sequence[str]) -> dict[str, Nouns]:
-    by_value = of if isinstance(of, Mapping) else {"": of}
-    return {value: Nouns(names, (key,)) for value, names in by_value.items()}
+    return of.items() if isinstance(of, Mapping) else [("", of)]
 
 
 def _graded(own: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:

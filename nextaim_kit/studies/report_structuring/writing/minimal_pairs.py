@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Field
+from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Field, read_words
 from nextaim_kit.studies.report_structuring.writing.composing import Draft
 from nextaim_kit.studies.report_structuring.writing.statements import Sentence
 from nextaim_kit.studies.report_structuring.writing.styles import CONCLUSIONS, FINDINGS
 from nextaim_kit.studies.report_structuring.writing.writer import Piece, only_seeming
 
 SIDED = ("ggo_side", "consolidation_side", "pleural_effusion", "pneumothorax")
-_SIDES = {"it": {"destra": "sinistra", "destro": "sinistro", "dx": "sx"},
-          "en": {"right": "left", "R": "L"}}  # fmt: skip
-_DENIAL = {"it": (r"^non (?=si )", ""), "en": (r"^there (is|are) no$", r"there \1")}
-_NOW = {"it": ("all'esame odierno ", "al precedente esame "),
-        "en": ("on today's examination ", "on the previous examination ")}  # fmt: skip
-_PAST = {
-    "it": [(r"\bsi (\w+[ae])(no)?\b", r"si \1va\2"),
-           (r"\bcoesiste\b", "coesisteva"), (r"\bcoesistono\b", "coesistevano"),
-           (r"\bè\b", "era"), (r"\bsono\b", "erano")],
-    "en": [(r"\bis\b", "was"), (r"\bare\b", "were"), (r"\bshows\b", "showed")],
-}  # fmt: skip
 
 
 class Pair(NamedTuple):
@@ -45,7 +34,7 @@ def pairs(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
 
 
 def _other_side(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
-    words = _SIDES[draft.language]
+    words = _swapped(draft)["sides"]
     both = words | {other: word for word, other in words.items()}
     pattern = re.compile(rf"\b({'|'.join(both)})\b")
     said = {key for sentence in draft.sections[FINDINGS] for key in sentence.keys}
@@ -67,7 +56,7 @@ def _other_side(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
 
 
 def _denied(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
-    pattern, instead = _DENIAL[draft.language]
+    pattern, instead = _swapped(draft)["denial"]
     for at, sentence in enumerate(draft.sections[FINDINGS]):
         text, marks = sentence.pieces[0]
         if sentence.does != "denies" or len(sentence.keys) != 1 or not re.search(pattern, text):
@@ -84,11 +73,11 @@ def _denied(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
 
 
 def _earlier(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
-    now, before = _NOW[draft.language]
+    now, before = _swapped(draft)["now"]
     for at, sentence in enumerate(draft.sections[FINDINGS]):
         if sentence.does != "affirms" or sentence.keys[0] not in fields:
             continue
-        past = [_in_the_past(piece, draft.language) for piece in sentence.pieces]
+        past = [_in_the_past(p, _swapped(draft)["past"]) for p in sentence.pieces]
         if all(a[0] == b[0] for a, b in zip(past, sentence.pieces, strict=True)):
             continue
         one, other = copy.deepcopy(draft), copy.deepcopy(draft)
@@ -99,8 +88,14 @@ def _earlier(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
         yield Pair("time", sentence.keys[0], one, other)
 
 
-def _in_the_past(piece: Piece, language: str) -> Piece:
+def _swapped(draft: Draft) -> dict[str, Any]:
+    """What is swapped in reports of the draft's language."""
+    found: dict[str, Any] = read_words(f"phrases/{draft.language}")["pairs"]
+    return found
+
+
+def _in_the_past(piece: Piece, changes: Sequence[Sequence[str]]) -> Piece:
     text, marks = piece
-    for pattern, instead in _PAST[language]:
+    for pattern, instead in changes:
         text = re.sub(pattern, instead, text)
     return only_seeming((text, marks))

@@ -166,22 +166,13 @@ def _slip(field: Field, value: Any, kind: float, rng: Random) -> Any:
         return None
     tens, ones = divmod(round(value), 10)
     wrong = (10.0 * ones + tens, value * 10, value / 10, value + 10, value - 10, value + 1)
-    possible = [round(w, field.decimals) for w in wrong if _possible(field, w) and w != value]
+    possible = [round(w, field.decimals) for w in wrong if field.holds(w) and w != value]
     return rng.choice(possible) + 0.0 if possible else None
-
-
-def _possible(field: Field, value: float) -> bool:
-    return field.low is not None and field.high is not None and field.low <= value <= field.high
 
 
 def by_habit(values: Mapping[str, Any], template: Template) -> dict[str, Any]:
     """What the annotator with habits makes of a report: some silence absent, all doubt present."""
     open_to = [field.key for field in template.fields if "absent" in field.choices][:_HABITUAL]
-    return {
-        key: "absent"
-        if value == NOT_MENTIONED and key in open_to
-        else "present"
-        if value == "uncertain"
-        else value
-        for key, value in values.items()
-    }
+    silent = {key: "absent" for key in open_to if values[key] == NOT_MENTIONED}
+    doubted = {key: "present" for key, value in values.items() if value == "uncertain"}
+    return {**values, **silent, **doubted}

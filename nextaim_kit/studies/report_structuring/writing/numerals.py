@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
+from nextaim_kit.studies.report_structuring.schema import read_words
 from nextaim_kit.studies.report_structuring.writing.writer import Writer
 
-_ITALIAN = (
-    "zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci",
-    "undici", "dodici", "tredici", "quattordici", "quindici", "sedici", "diciassette", "diciotto",
-    "diciannove",
-)  # fmt: skip
-_ITALIAN_TENS = ("venti", "trenta", "quaranta", "cinquanta", "sessanta", "settanta", "ottanta",
-                 "novanta")  # fmt: skip
-_ENGLISH = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-    "nineteen",
-)  # fmt: skip
-_ENGLISH_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty",
-                 "ninety")  # fmt: skip
 # Before a number whose name begins with a vowel.
 _ELIDED = {"il": "l'", "al": "all'", "del": "dell'", "dal": "dall'"}
 _VOWELED = {1, 8, 11, *range(80, 90)}
@@ -46,16 +33,15 @@ def in_words(number: int, language: str) -> str:
     >>> in_words(28, "it"), in_words(33, "it"), in_words(40, "it"), in_words(21, "en")
     ('ventotto', 'trentatré', 'quaranta', 'twenty-one')
     """
-    tens, one = divmod(number, 10)
-    if language == "it":
-        if number < 20:
-            return _ITALIAN[number]
-        stem = _ITALIAN_TENS[tens - 2]
-        last = {0: "", 3: "tré"}.get(one, _ITALIAN[one])
-        return (stem[:-1] if one in (1, 8) else stem) + last
+    words, one = read_words(f"phrases/{language}"), number % 10
+    ones = words["ones"]
     if number < 20:
-        return _ENGLISH[number]
-    return _ENGLISH_TENS[tens - 2] + (f"-{_ENGLISH[one]}" if one else "")
+        return ones[number]
+    ten = words["tens"][number // 10 - 2]
+    if language == "en":
+        return ten + (f"-{ones[one]}" if one else "")
+    last = {0: "", 3: "tré"}.get(one, ones[one])
+    return (ten[:-1] if one in (1, 8) else ten) + last
 
 
 def number(key: str, writer: Writer, article: str = "") -> str:

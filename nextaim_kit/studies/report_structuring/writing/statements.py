@@ -32,7 +32,7 @@ class Sentence:
 
 def statements(section: str, writer: Writer) -> Iterator[Sentence]:
     """What a section says of its fields, in the house's order."""
-    groups = writer.lexicon.groups.get(section, {})
+    groups = writer.lexicon.plan["groups"].get(section, {})
     first = [name for name in writer.style.groups if name in groups]
     sentences: list[Sentence] = []
     for name in [*first, *(name for name in groups if name not in first)]:
@@ -98,7 +98,7 @@ def _denials(keys: Sequence[str], writer: Writer) -> Iterator[Sentence]:
         n = writer.rng.choice((1, 2, 2, 3, 3, _NOUNS))
         some, items = items[:n], items[n:]
         better = writer.values.get("comparison") == "improved" and writer.rng.random() < 0.4
-        gone = better and len(some) == 1 and some[0].keys[0] in writer.lexicon.resolving
+        gone = better and len(some) == 1 and some[0].keys[0] in writer.lexicon.plan["resolving"]
         cue = "resolved" if gone else "negated"
         yield about(some, writer.lexicon.cues[cue], writer, "denies")
 
@@ -169,7 +169,7 @@ def _sometimes_joined(sentences: Sequence[Sentence], writer: Writer) -> Iterator
         pair = [*sentences[at : at + 2]]
         turns = [sentence.does for sentence in pair] == ["denies", "affirms"]
         if turns and writer.rng.random() < _JOINED:
-            joint = written(writer, writer.lexicon.joined).pieces[0][0]
+            joint = written(writer, writer.lexicon.cues["joined"]).pieces[0][0]
             yield _merged(pair, joint)
             at += 2
         else:

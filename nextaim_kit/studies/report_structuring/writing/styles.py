@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
-from typing import Any
+
+from nextaim_kit.studies.report_structuring.schema import read_words
 
 QUESTION, HISTORY, TECHNIQUE = "18785-6", "11329-0", "55111-9"
 PREVIOUS, FINDINGS, CONCLUSIONS = "55114-3", "18782-3", "55110-1"
-# Of each section the headings that some house uses, by language.
-HEADED: dict[str, dict[str, tuple[str, ...]]] = {
-    "it": {
-        QUESTION: ("Quesito diagnostico", "Quesito clinico", "Motivo dell'esame", "Quesito"),
-        HISTORY: ("Notizie cliniche", "Anamnesi", "Storia clinica", "Dati clinici"),
-        TECHNIQUE: ("Esame eseguito", "Tecnica", "Tecnica di esame", "Prestazione"),
-        PREVIOUS: ("Precedenti esami", "Confronto", "Precedenti", "Esami precedenti"),
-        FINDINGS: ("Referto", "Reperti", "Descrizione", "Esito"),
-        CONCLUSIONS: ("Conclusioni", "Giudizio conclusivo", "In conclusione", "Sintesi"),
-    },
-    "en": {
-        QUESTION: ("Clinical question", "Indication", "Reason for examination", "Question"),
-        HISTORY: ("History", "Clinical information", "Clinical history", "Background"),
-        TECHNIQUE: ("Examination performed", "Technique", "Procedure", "Examination"),
-        PREVIOUS: ("Previous examinations", "Comparison", "Prior studies", "Priors"),
-        FINDINGS: ("Findings", "Description", "Report", "Results"),
-        CONCLUSIONS: ("Conclusions", "Impression", "Summary", "Opinion"),
-    },
-}
-HEADINGS: dict[str, tuple[str, ...]] = {
-    code: tuple(heading for headed in HEADED.values() for heading in headed[code])
-    for code in HEADED["it"]
+HEADINGS: dict[str, dict[str, list[str]]] = {
+    code: {language: words[:4] for language, words in by.items()}
+    for code, by in read_words("headings").items()
 }
 
 
@@ -43,11 +26,11 @@ class Style:
     ----------
     name : str
         Its tastes (which of several forms it likes) follow from the name.
-    sections : tuple of str
+    sections : sequence of str
         LOINC codes in their order. What is left out is written in the section of `within`.
     within : dict of str to str
         Sections that are no sections of their own here.
-    groups : tuple of str
+    groups : sequence of str
         Groups of findings that come first, in their order.
     terse : float
         How much more often terse forms and abbreviations are used than elsewhere.
@@ -62,9 +45,9 @@ class Style:
     """
 
     name: str
-    sections: tuple[str, ...] = (QUESTION, HISTORY, TECHNIQUE, PREVIOUS, FINDINGS, CONCLUSIONS)
+    sections: Sequence[str] = (QUESTION, HISTORY, TECHNIQUE, PREVIOUS, FINDINGS, CONCLUSIONS)
     within: dict[str, str] = field(default_factory=dict)
-    groups: tuple[str, ...] = ()
+    groups: Sequence[str] = ()
     terse: float = 1.0
     words: float = 0.1
     centimeters: float = 0.3
@@ -85,7 +68,7 @@ class Style:
 
     def heading(self, section: str, language: str) -> str:
         """How the house heads a section."""
-        forms = HEADED[language][section]
+        forms = HEADINGS[section][language]
         text = forms[self.habit(f"{section} {language}", len(forms))]
         return text.upper() if self.capitals else text
 
@@ -104,31 +87,6 @@ def _habit(name: str, what: str, n: int) -> int:
     return Random(f"{name} {what}").randrange(n)
 
 
-_ORDERS: dict[str, dict[str, Any]] = {
-    "hospital_1": {"terse": 0.35, "words": 0.15},
-    "hospital_2": {
-        "sections": (TECHNIQUE, QUESTION, FINDINGS, CONCLUSIONS),
-        "within": {HISTORY: QUESTION, PREVIOUS: FINDINGS},
-        "groups": ("pleura", "mediastinum", "vessels", "chambers", "valves"),
-        "terse": 4.0, "words": 0.03, "centimeters": 0.7, "tight": True, "capitals": True,
-        "restated": 0.2, "denied_first": True,
-    },
-    "house_3": {
-        "sections": (QUESTION, TECHNIQUE, PREVIOUS, FINDINGS, CONCLUSIONS),
-        "within": {HISTORY: QUESTION}, "groups": ("background", "mediastinum"),
-        "lines": True, "restated": 0.5, "words": 0.2,
-    },
-    "house_4": {
-        "sections": (HISTORY, TECHNIQUE, FINDINGS, CONCLUSIONS),
-        "within": {QUESTION: HISTORY, PREVIOUS: TECHNIQUE}, "groups": ("vessels", "right heart"),
-        "terse": 2.0, "capitals": True, "lines": True, "decimal_comma": False,
-    },
-    "house_5": {
-        "sections": (TECHNIQUE, HISTORY, PREVIOUS, FINDINGS, CONCLUSIONS),
-        "within": {QUESTION: HISTORY}, "groups": ("mediastinum", "parenchyma", "valves"),
-        "centimeters": 0.5, "denied_first": True, "restated": 0.1,
-    },
-}  # fmt: skip
-STYLES = {name: Style(name, **options) for name, options in _ORDERS.items()}
+STYLES = {name: Style(name, **options) for name, options in read_words("styles").items()}
 # Styles that no labeled report is written in.
 UNLABELED = ("house_3", "house_4", "house_5")
