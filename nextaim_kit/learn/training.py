@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import write_json
 from nextaim_kit.learn.adversarial import AdversarialLoop
+from nextaim_kit.learn.glance import alike, glance
 from nextaim_kit.learn.loop import History, Last, Loop, Losses, length, loaders
 from nextaim_kit.learn.recipe import Recipe, freeze
 from nextaim_kit.learn.task import Task
@@ -34,6 +35,7 @@ from nextaim_kit.memory.step_memory import Step
 from nextaim_kit.memory.training import Budget, item_shapes, make_room
 
 _BEST, _LAST, _HISTORY, _ASKED = "best.ckpt", "last.ckpt", "history.json", "asked.json"
+_DATA = "data"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def train(
     Raises
     ------
     DataError
-        If a part is empty, or the folder holds a training of another network or other settings.
+        If a part is empty, or the folder holds a training of another network, with other settings
+        or on other data, as far as a glance at some items tells (`learn.glance`).
     RunError
         If a loss is no longer a finite number.
     RequestError
@@ -277,6 +280,7 @@ def _asked(
     plain = {
         **recipe.record(), "losses": named, "monitor": task.monitor, "mode": task.mode,
         "items": [length(task.train), length(task.val)], "memory": memory, "seed": seed,
+        _DATA: [glance(task.train), glance(task.val)],
         "start": digest(net) if task.start is not None else None,
         "adversary": task.adversary.record() if task.adversary else None,
     }  # fmt: skip
@@ -293,12 +297,21 @@ def _check_same_request(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
         write_json(path, asked)
         return asked
     before = json.loads(path.read_text(encoding="utf-8"))
-    differing = [name for name in asked if before.get(name) != asked[name]]
+    differing = [name for name in asked if name != _DATA and before.get(name) != asked[name]]
     if differing:
         raise DataError(
             f"{path.parent.name} holds a training with other settings",
             expected=f"{differing[0]} = {asked[differing[0]]}",
             found=f"{differing[0]} = {before.get(differing[0])}",
+            mend="train into an empty folder",
+        )
+    parts = zip(("training", "validation"), before.get(_DATA, ()), asked[_DATA], strict=False)
+    other = [name for name, was, now in parts if not alike(was, now)]
+    if other:
+        raise DataError(
+            f"{path.parent.name} holds a training on other data",
+            expected=f"the {other[0]} items that it began with",
+            found="as many others",
             mend="train into an empty folder",
         )
     return before

@@ -194,12 +194,22 @@ def test_a_killed_training_goes_on_to_the_numbers_of_an_undisturbed_one(tmp_path
 
     whole = run("whole", 0)
     assert whole.returncode == 0, whole.stderr
-    assert run("killed", 64 * 3 + 20).returncode == -9  # in the fourth epoch
+    first = 1 + 64 + 8  # items that are looked at before
+    assert run("killed", first + 64 * 3 + 20).returncode == -9  # in the fourth epoch
     resumed = run("killed", 0)
     assert re.search(r"going on after epoch [123] of 6", resumed.stdout)
     assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
     histories = [(tmp_path / name / "history.csv").read_text() for name in ("whole", "killed")]
     assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_training_does_not_go_on_with_other_data_of_the_same_length(tmp_path, part):
+    trained(tmp_path, epochs=1, train=points(40), val=points(40))
+    x, y = points(40).tensors
+    other = TensorDataset(x, torch.cat([1 - y[:1], y[1:]]))  # one label of forty
+    with pytest.raises(DataError, match=r"on other data(.|\n)*the (train|valid)\w+ items"):
+        trained(tmp_path, epochs=1, **{"train": points(40), "val": points(40), part: other})
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

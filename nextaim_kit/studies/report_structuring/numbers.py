@@ -67,6 +67,15 @@ _DATES = re.compile(
     r"(?<![\d.,/-])(?:\d{1,2}([/.-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}-\d{2}-\d{2}"
     r"|\d{1,2}/\d{4}|\d{1,2}:\d{2})(?![\d/])"
 )
+# Parts of a whole, which are no numbers: "1/3", "due terzi"; but "18/25" is a score of 18.
+_FRACTIONS = re.compile(
+    r"(?<![\d.,/])(?:\d+\s+)?\d\s?/\s?(?:[2-4](?![\d/]|[.,]\d)|(?:[5-9]|10)(?=\s+(?:d[ei]|of\b)))"
+    r"|(?<![\d.,])\d*\s?[\u00bc-\u00be\u2150-\u215e]"
+)
+_PARTS = {
+    "it": re.compile(r"\s+(?:e mezz[oa]|terzi|quarti|quinti|decimi)\b", re.IGNORECASE),
+    "en": re.compile(r"[\s-]+(?:and a half|thirds|quarters|fifths|tenths)\b", re.IGNORECASE),
+}
 _MINUS = "-\u2212\u2013"  # hyphen, minus, dash
 _DIGITS = re.compile(rf"(?:(?<![\w)])[{_MINUS}])?(?<![\d.,/])\d+(?:[.,]\d+)*")
 _GLUED = re.compile(rf"[^\W\d_][{_MINUS}]?$")
@@ -90,8 +99,9 @@ def find_numbers(text: str, language: str = "it") -> list[NumberSpan]:
     """Numbers of a text, in their order.
 
     Dates and times of day are none, nor is what is part of a name ("COVID-19", "T2"), nor the
-    second number of a fraction ("18/25"). Of measures that share a unit ("12 x 8 mm") each has
-    it. A dot or a comma before three digits parts thousands where the language writes it so.
+    second number of a score ("18/25"), nor what is of a fraction ("1/3", "due terzi", "2 cm e
+    mezzo"), whose value it is not. Of measures that share a unit ("12 x 8 mm") each has it. A dot
+    or a comma before three digits parts thousands where the language writes it so.
 
     Parameters
     ----------
@@ -119,7 +129,9 @@ def find_numbers(text: str, language: str = "it") -> list[NumberSpan]:
 
 @lru_cache(maxsize=4096)  # several methods read the same reports, and many times where words go
 def _found(text: str, language: str) -> tuple[NumberSpan, ...]:
-    bare = _DATES.sub(lambda date: " " * len(date[0]), text)
+    bare = text
+    for other in (_DATES, _FRACTIONS):
+        bare = other.sub(lambda found: " " * len(found[0]), bare)
     found = sorted([*_in_digits(bare, language), *_in_words(bare, language)], key=lambda n: n.start)
     for k in range(len(found) - 2, -1, -1):  # from the end: a unit is handed on more than once
         here, after = found[k], found[k + 1]
@@ -168,6 +180,8 @@ def _named(found: re.Match) -> str:
 def _in_digits(text: str, language: str) -> Iterator[NumberSpan]:
     for found in _DIGITS.finditer(text):
         unit = _UNIT.match(text, found.end())
+        if _PARTS[language].match(text, unit.end() if unit else found.end()):
+            continue
         if unit or not _GLUED.search(text, 0, found.start()):
             value = _value(found[0], language)
             yield NumberSpan(found.start(), found.end(), value, _named(unit) if unit else "")
@@ -181,6 +195,8 @@ def _in_words(text: str, language: str) -> Iterator[NumberSpan]:
             continue
         end = found.end() if part is not None else found.end(1)
         unit = _UNIT.match(text, end)
+        if _PARTS[language].match(text, unit.end() if unit else end):
+            continue
         if unit or part is not None or found[1].lower() not in _ARTICLES:
             value = float(f"{whole}.{part}" if part is not None else whole)
             yield NumberSpan(found.start(), end, value, _named(unit) if unit else "")

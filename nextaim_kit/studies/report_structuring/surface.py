@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.intervals import BOUNDS, mean_interval
+from nextaim_kit.machine.seeds import one_thread
+from nextaim_kit.machine.workers import parallel
 from nextaim_kit.studies.report_structuring.measures import Answers, right
 from nextaim_kit.studies.report_structuring.schema import Template
 
 Fit = Callable[[pd.DataFrame], Any]
 Training = tuple[str, float, pd.DataFrame]  # the kind of noise, its rate, the reports
+Scores = list[tuple[str, float, float, float]]  # a metric with its interval
 
 
 def first_reports(table: pd.DataFrame, n: int, *, seed: int = 0) -> pd.DataFrame:
@@ -32,9 +37,7 @@ def first_reports(table: pd.DataFrame, n: int, *, seed: int = 0) -> pd.DataFrame
     return table.iloc[np.sort(order[:n])].reset_index(drop=True)
 
 
-def scores(
-    answers: Answers, truth: pd.DataFrame, template: Template, **how: Any
-) -> list[tuple[str, float, float, float]]:
+def scores(answers: Answers, truth: pd.DataFrame, template: Template, **how: Any) -> Scores:
     """Mean accuracy over the fields, and the share of reports without an error, with intervals.
 
     ``groups``, ``n_boot`` and ``seed`` are those of `learn.mean_interval`.
@@ -55,6 +58,7 @@ def surface(
     *,
     seed: int = 0,
     n_boot: int = 200,
+    side_by_side: bool = False,
 ) -> pd.DataFrame:
     """Train every method on every training set, at every size, and test on the same clean reports.
 
@@ -69,25 +73,67 @@ def surface(
     test : DataFrame
     template : Template
     seed, n_boot : int
+    side_by_side : bool
+        In a process for each core, where there is no GPU: for networks as small as these, whose
+        steps two cores do not make faster than one.
 
     Returns
     -------
     DataFrame
         ``noise``, ``rate``, ``reports``, ``name``, ``metric``, ``value``, ``low``, ``high``.
     """
-    rows = []
-    before: dict[str, tuple[Any, list]] = {}
-    for noise, rate, table in trainings:
-        for size in (size for size in sizes if size <= len(table)):
-            part = first_reports(table, size, seed=seed)
-            for name, fit in methods.items():
-                structurer = fit(part)
-                if name not in before or before[name][0] != structurer:  # rules stay as they are
-                    answers = structurer.answer(*read_from(test))
-                    found = scores(answers, test, template, n_boot=n_boot, seed=seed)
-                    before[name] = structurer, found
-                rows += [(noise, rate, size, name, *one) for one in before[name][1]]
+    parts = [
+        (noise, rate, size, first_reports(table, size, seed=seed))
+        for noise, rate, table in trainings
+        for size in sizes
+        if size <= len(table)
+    ]
+    score = partial(_scored, test=test, template=template, n_boot=n_boot, seed=seed)
+    found = (_in_processes if side_by_side else _in_turn)(methods, [p for *_, p in parts], score)
+    rows = [
+        (noise, rate, size, name, *one)
+        for (noise, rate, size, _), cells in zip(parts, found, strict=True)
+        for name, cell in zip(methods, cells, strict=True)
+        for one in cell
+    ]
     return pd.DataFrame(rows, columns=["noise", "rate", "reports", "name", "metric", *BOUNDS])
+
+
+def _scored(structurer: Any, *, test: pd.DataFrame, template: Template, **how: Any) -> Scores:
+    return scores(structurer.answer(*read_from(test)), test, template, **how)
+
+
+def _in_turn(
+    methods: Mapping[str, Fit], parts: Sequence[pd.DataFrame], score: Callable[[Any], Scores]
+) -> Iterator[list[Scores]]:
+    """Of each training set, what each method reaches; a structurer that stays is asked once."""
+    before: dict[str, tuple[Any, Scores]] = {}
+    for part in parts:
+        for name, fit in methods.items():
+            structurer = fit(part)
+            if name not in before or before[name][0] != structurer:  # rules stay as they are
+                before[name] = structurer, score(structurer)
+        yield [before[name][1] for name in methods]
+
+
+def _in_processes(
+    methods: Mapping[str, Fit], parts: Sequence[pd.DataFrame], score: Callable[[Any], Scores]
+) -> Iterator[list[Scores]]:
+    """The same, the largest training set first; equal ones once, since they share checkpoints."""
+    import torch
+
+    alike = [next(k for k, one in enumerate(parts) if one.equals(part)) for part in parts]
+    order = sorted(set(alike), key=lambda k: -len(parts[k]))
+    jobs = [delayed(_alone)(fit, parts[k], score) for k in order for fit in methods.values()]
+    n_jobs = 1 if torch.cuda.is_available() else None
+    found = iter(parallel(jobs, n_jobs=n_jobs, batch_size=1))
+    cells = {k: [next(found) for _ in methods] for k in order}
+    yield from (cells[k] for k in alike)
+
+
+def _alone(fit: Fit, part: pd.DataFrame, score: Callable[[Any], Scores]) -> Scores:
+    with one_thread():
+        return score(fit(part))
 
 
 def across(

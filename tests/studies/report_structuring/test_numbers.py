@@ -45,6 +45,24 @@ def test_names_dates_and_times_are_no_numbers(text):
     assert not found(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("circa 1/3 del parenchima, 2 / 3", "it"),
+        ("due terzi, 3 quarti, 4/5 dei lobi, 1½ cm", "it"),
+        ("due centimetri e mezzo, 2 cm e mezzo", "it"),
+        ("two thirds, two-thirds, 3/10 of the lung", "en"),
+    ],
+)
+def test_what_stands_in_a_fraction_is_no_number(text, language):
+    assert not find_numbers(text, language)
+
+
+def test_a_score_and_a_grade_are_no_fractions():
+    text = "severity score 18/25, 3/5; 2+/4+, FE 1/34"
+    assert [value for value, _ in found(text)] == [18, 3, 2, 1]
+
+
 def test_a_span_holds_the_characters_of_the_number_alone():
     text = "aorta di 3,4 cm"
     number = find_numbers(text)[0]

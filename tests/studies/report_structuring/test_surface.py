@@ -41,6 +41,14 @@ def test_who_learns_from_wrong_labels_answers_wrong_and_the_majority_knows_no_wo
     assert value[0, 40, "majority", "accuracy"] == 0.5
 
 
+def test_side_by_side_the_numbers_are_the_same(found):
+    trainings = [("labels", 0.0, CLEAN), ("labels", 1.0, WRONG), ("texts", 0.0, CLEAN)]
+    more = surface.surface(trainings, [10, 40], FITS, CLEAN, TEMPLATE, n_boot=50, side_by_side=True)
+    pd.testing.assert_frame_equal(more[more["noise"] == "labels"], found)
+    clean = more[more["rate"] == 0].groupby("noise")["value"].agg(list)
+    assert clean["labels"] == clean["texts"]
+
+
 def test_sizes_that_a_training_set_does_not_have_are_left_out(found):
     assert set(found["reports"]) == {10, 40}
 

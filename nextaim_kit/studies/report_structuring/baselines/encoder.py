@@ -25,6 +25,7 @@ from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train
+from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.report_structuring.baselines.classical import (
     languages_in,
     languages_of,
@@ -204,7 +205,8 @@ def fit_encoder(
     settings = {"weight_decay": 0.01}
     recipe = Recipe(epochs, batch_size=16, learning_rate=3e-3, optimizer=torch.optim.AdamW,
                     settings=settings, patience=12, clip=1.0)  # fmt: skip
-    fitted = train(task, recipe, folder=folder, seed=seed)
+    with one_thread():  # two cores would wait for one another at each of so small steps
+        fitted = train(task, recipe, folder=folder, seed=seed)
     return _calibrated(Encoder(template, fitted.net, vocabulary, language), validation)
 
 

@@ -241,6 +241,7 @@ def _report(row: Mapping[str, str], template: Template, coded: bool) -> dict[str
         notes = (*notes, f"in {seems} by its words, not in {language}")
     values = labels_of(row["codes"]) if coded else _values(row, template)
     second = _values(row, template, "second_") if _has_second(row, template) else None
+    notes = (*notes, *_rounded(values, template))
     return {
         "patient": told["patient"] or row["subject"],
         "site": told["site"] or "unknown",
@@ -274,6 +275,13 @@ def _values(row: Mapping[str, str], template: Template, prefix: str = "") -> dic
             mend="write not_mentioned into one, if the report mentions none of them",
         )  # fmt: skip
     return {f.key: value_of(cell, f, template) for f, cell in zip(there, cells, strict=True)}
+
+
+def _rounded(values: Mapping[str, Any], template: Template) -> list[str]:
+    """What is to be said of numbers with more decimals than their field has."""
+    numbers = [f for f in template.fields if isinstance(values.get(f.key), float)]
+    finer = [f for f in numbers if round(values[f.key], f.decimals) != values[f.key]]
+    return [f"{f.key}: rounded, the template has {f.decimals} decimals" for f in finer]
 
 
 def _has_second(row: Mapping[str, Any], template: Template) -> bool:

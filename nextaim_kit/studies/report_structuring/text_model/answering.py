@@ -22,7 +22,7 @@ from nextaim_kit.studies.report_structuring.text_model.constraint import (
     confidences,
 )
 from nextaim_kit.studies.report_structuring.text_model.form import Form, Question
-from nextaim_kit.studies.report_structuring.text_model.network import TextNet
+from nextaim_kit.studies.report_structuring.text_model.network import TextNet, threads
 from nextaim_kit.studies.report_structuring.text_model.tokenizer import PAD, Pieces
 from nextaim_kit.studies.report_structuring.text_model.windows import joined, windows
 
@@ -226,6 +226,6 @@ def _asked(net: TextNet) -> Iterator[torch.device]:
     home = next(net.parameters()).device
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net.to(device).eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), threads(net.t5.config.d_model):
         yield device
     net.to(home)

@@ -25,6 +25,7 @@ from nextaim_kit.studies.report_structuring.text_model.network import (
     build,
     of_config,
     read_network,
+    threads,
     trimmed,
 )
 from nextaim_kit.studies.report_structuring.text_model.pretraining import (
@@ -126,7 +127,8 @@ def begin(
         return Begun(make(), pieces, form, language)
     how = falling(training.pretraining, training.batch_size, training.rate, len(texts))
     tokens = [pieces.encode(source) for source in sources]
-    found = pretrain(make, tokens, pieces.sentinels, how, folder=folder, seed=training.seed)
+    with threads(SHAPES[training.model].d_model):
+        found = pretrain(make, tokens, pieces.sentinels, how, folder=folder, seed=training.seed)
     return Begun(found.net, pieces, form, language)  # type: ignore[arg-type]
 
 
@@ -183,7 +185,8 @@ def fit_text_model(
         collate=padded,
         start=begun.net,
     )
-    found = train(task, how, folder=folder, seed=training.seed)
+    with threads(begun.net.t5.config.d_model):
+        found = train(task, how, folder=folder, seed=training.seed)
     model = TextModel(
         found.net, begun.pieces, begun.form, begun.language,  # type: ignore[arg-type]
         max(_READ, first.longest()), training.one_by_one, name=f"{Path(training.model).name} T5",

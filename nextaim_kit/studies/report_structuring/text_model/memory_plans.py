@@ -29,7 +29,8 @@ def memory_plans(
     """Whether fine-tuning fits into GPUs: as it is, or a report at a time, layers computed twice.
 
     In single precision, as half overflows in mT5, and with AdamW: 16 bytes a weight before any
-    activation. A dry run of the planner (`memory.dry_run`), seconds for each size.
+    activation. A dry run of the planner (`memory.dry_run`): half a minute for small, one or two
+    for XL.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def memory_plans(
     Notes
     -----
     A batch of 8 and a report at a time: small 10.9 and 7.2 GB, base 21.4 and 12.7, large 47.3 and
-    26.3. XL's 3.7 billion weights alone are 15 GB, and 60 with gradients and AdamW.
+    26.3, XL 111 and 79: its 3.7 billion weights alone are 15 GB, and 60 with gradients and AdamW.
     """
     from transformers.models.mt5.modeling_mt5 import MT5LayerFF
 

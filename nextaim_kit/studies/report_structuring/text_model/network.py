@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.report_structuring.text_model.tokenizer import EOS, PAD, UNK, Pieces, only
 
 IGNORED = -100  # of targets: nothing is to be written there
@@ -40,6 +41,7 @@ SHAPES: Mapping[str, Shape] = {
     "mt5-xl": Shape(2048, 64, 5120, 24, 32),
 }
 MT5_VOCABULARY = 250_112
+_SMALL = 128  # width of a network that two cores train no faster than one
 _FAR = 200  # tokens; farther ones share the last weight
 _KINDS = {"mt5": "MT5ForConditionalGeneration", "t5": "T5ForConditionalGeneration"}
 
@@ -153,6 +155,9 @@ def of_config(config: Mapping[str, Any]) -> TextNet:
     plain = {k: v for k, v in config.items() if k not in ("model_type", "tied", "architectures")}
     made = transformers.CONFIG_MAPPING[config["model_type"]](**plain | signs)
     t5 = getattr(transformers, _KINDS[config["model_type"]])(made)
+    if made.d_model <= _SMALL:
+        # Where a bias is learned, torch's own attention has the slower softmax on a CPU.
+        t5.set_attn_implementation("eager")
     for module in t5.modules():
         if hasattr(module, "relative_attention_num_buckets"):
             module.dropout = 0.0  # of attention: half of a step's time on a CPU
@@ -161,6 +166,11 @@ def of_config(config: Mapping[str, Any]) -> TextNet:
         own = torch.empty_like(t5.shared.weight).normal_(std=made.d_model**-0.5)
         t5.lm_head.weight = nn.Parameter(own)
     return TextNet(t5)
+
+
+def threads(width: int) -> AbstractContextManager[None]:
+    """One for a network so small that two cores wait for one another at each step; else all."""
+    return one_thread() if width <= _SMALL else nullcontext()
 
 
 def read_network(folder: Path, pieces: Pieces) -> TextNet:

@@ -136,6 +136,6 @@ def falling(epochs: int, batch_size: int, rate: float, items: int) -> Recipe:
     """AdamW with a short rise and half a cosine."""
     updates = epochs * -(-items // batch_size)
     return Recipe(
-        epochs, batch_size, rate, torch.optim.AdamW, {"weight_decay": 0.01},
+        epochs, batch_size, rate, torch.optim.AdamW, {"weight_decay": 0.01, "fused": True},
         schedule=Cosine(rate / 20, warmup=min(50, updates // 10)), clip=1.0,
     )  # fmt: skip

@@ -47,6 +47,14 @@ def problems(reports):
     return dict(zip(reports.failures["subject"], reports.failures["problem"], strict=True))
 
 
+def test_labels_finer_than_the_template_are_rounded_and_that_is_said(tmp_path, capsys):
+    path = save(rows(ef=["55.4", "48", "59.9", "35"], lvedd="5.25 cm"), tmp_path / "data.csv")
+    reports = load_reports(path)
+    assert reports.table["ef"].tolist() == [55, 48, 60, 35]
+    assert "2 reports: ef: rounded, the template has 0 decimals" in capsys.readouterr().out
+    assert (reports.notes["note"].str.startswith("lvedd: rounded")).sum() == 4
+
+
 def test_an_italian_export_with_semicolons_and_decimal_commas_is_read(tmp_path, capsys):
     table = rows(lvedd=["5,2", "56 mm", "", "6,8 cm"])
     path = save(table, tmp_path / "dati.csv", sep=";", encoding="utf-8-sig", subject="ID",
