@@ -19,12 +19,14 @@ class ProgressLine:
     ----------
     what : str
         What is being done, at the start of the line.
+    items : str
+        What it is done to.
     """
 
     EVERY = 5.0  # seconds
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, items: str = "subjects") -> None:
+        self.what, self.items = what, items
         self.start = self.last = time.monotonic()
 
     def __call__(self, done: int, total: int, subject: str) -> None:
@@ -33,6 +35,8 @@ class ProgressLine:
         if not live and done < total and now - self.last < self.EVERY:
             return
         self.last = now
-        text = f"{self.what}: {done} of {total} subjects, {now - self.start:.0f} s, last {subject}"
+        text = (
+            f"{self.what}: {done} of {total} {self.items}, {now - self.start:.0f} s, last {subject}"
+        )
         print(f"\r{text:<78}" if live else text, end="" if live and done < total else "\n")
         sys.stdout.flush()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, nn
+from torch.autograd.graph import save_on_cpu
 
-from nextaim_kit.learn.loop import Loop, count
+from nextaim_kit.learn.loop import Loop, Losses, count
 from nextaim_kit.learn.recipe import Recipe, optimizer_for
+from nextaim_kit.learn.task import Adversary
 
 
 class AdversarialLoop(Loop):
@@ -45,10 +48,11 @@ class AdversarialLoop(Loop):
         first, second = both
         ends = (index + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
         self.toggle_optimizer(first)
-        output = self(inputs)
-        own = self.losses.parts(output, target)
-        real = self._judged(inputs, target).detach()
-        fools = self.adversary.fools(real, self._judged(inputs, output))
+        with save_on_cpu(pin_memory=True) if self.offload else nullcontext():
+            output = self(inputs)
+            own = self.losses.parts(output, target)
+            real = self._judged(inputs, target).detach()
+            fools = self.adversary.fools(real, self._judged(inputs, output))
         value = self.losses.total(own) + self.adversary.weight * fools
         self.note({**own, "fools": fools}, value, count(target))
         self._learn(first, value, ends)
@@ -64,7 +68,7 @@ class AdversarialLoop(Loop):
             self._step_schedules("step")
 
     def _judged(self, inputs: Any, shown: Any) -> Tensor:
-        return self.judge(self.adversary.sees(inputs, shown) if self.adversary.sees else shown)
+        return judged(self.judge, self.adversary, inputs, shown)
 
     def _learn(self, optimizer: Any, value: Tensor, ends: bool) -> None:
         self.manual_backward(value / self.recipe.accumulate)
@@ -84,3 +88,38 @@ class AdversarialLoop(Loop):
                 change(self.trainer.callback_metrics[self.task.monitor])
             elif config.interval == when:
                 change()
+
+
+def judged(judge: nn.Module, adversary: Adversary, inputs: Any, shown: Any) -> Tensor:
+    """Logits of a judge for targets or outputs."""
+    return judge(adversary.sees(inputs, shown) if adversary.sees else shown)
+
+
+class Together(nn.Module):
+    """A network and its judge in one step, whose memory is planned: no less than that of two."""
+
+    def __init__(self, net: nn.Module, adversary: Adversary) -> None:
+        super().__init__()
+        self.net, self.judge, self.adversary = net, adversary.build(), adversary
+
+    def forward(self, *inputs: Any) -> tuple[Any, Tensor, Tensor]:
+        """The output, and what is said of it and of what could be a target."""
+        output = self.net(*inputs)
+        given = inputs if len(inputs) > 1 else inputs[0]
+        ways = (output, output.detach())
+        return output, *(judged(self.judge, self.adversary, given, way) for way in ways)
+
+
+class TogetherLosses(Losses):
+    """What a network minimizes that a judge looks at."""
+
+    def __init__(self, losses: Any, adversary: Adversary) -> None:
+        super().__init__(losses)
+        self.adversary = adversary
+
+    def forward(self, output: Any, target: Any) -> Tensor:
+        """Of the three things that `Together` gives."""
+        made, fooled, real = output
+        return super().forward(made, target) + self.adversary.weight * self.adversary.fools(
+            real, fooled
+        )

@@ -151,6 +151,8 @@ class Loop(lightning.LightningModule):
         outputs, targets = (_joined(part) for part in zip(*self._seen, strict=True))
         outputs = _single(outputs)
         self._seen.clear()
+        if self.task.monitor == "epoch":
+            self.log("epoch", float(self.current_epoch))
         for name, metric in self.task.metrics.items():
             self.log(f"val_{name}", float(metric(outputs, targets)))
 
@@ -221,7 +223,8 @@ class History(lightning.Callback):
     def _say(self, seconds: float) -> None:
         left = seconds / self._here * (self.epochs - len(self.rows))
         row = self.rows[-1]
-        numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("loss", self.monitor))
+        shown = "val_loss" if self.monitor == "epoch" else self.monitor
+        numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("loss", shown))
         ahead = f", about {left:.0f} s left" if left else ""
         print(f"epoch {len(self.rows)} of {self.epochs}: {numbers}, {seconds:.0f} s{ahead}")
 

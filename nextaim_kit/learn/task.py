@@ -71,7 +71,9 @@ class Task:
     metrics : mapping of str to callable
         Computed after each epoch from all outputs and targets of `val`.
     monitor, mode : str
-        What the best weights are best in: ``val_loss`` or ``val_<metric>``; "min" or "max".
+        What the best weights are best in: ``val_loss`` or ``val_<metric>``; "min" or "max". With
+        ``epoch`` and "max" the last weights are kept, as where two networks learn against each
+        other.
     collate : callable, optional
         Makes a batch of items whose targets differ in number, such as the boxes of a detector;
         lists of a batch's items are joined for the metrics.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import write_json
-from nextaim_kit.learn.adversarial import AdversarialLoop
+from nextaim_kit.learn.adversarial import AdversarialLoop, Together, TogetherLosses
 from nextaim_kit.learn.glance import alike, glance
 from nextaim_kit.learn.loop import History, Last, Loop, Losses, length, loaders
 from nextaim_kit.learn.recipe import Recipe, freeze
@@ -249,20 +249,16 @@ def _run(loop: Loop, folder: Path, workers: int | None) -> History:
 
 def _room(task: Task, recipe: Recipe, memory: Budget, before: Any, recompute: Any) -> Plan:
     """How the training fits into memory."""
-    if task.adversary:
-        raise RequestError(
-            "memory cannot be planned for two networks", mend="train without memory=..."
-        )
 
     def build() -> nn.Module:
         net = task.build()
         freeze(net, recipe.groups)
         for number, weight in enumerate(list(net.parameters()) if recipe.average else ()):
             net.register_buffer(f"average_{number}", weight.detach().clone())
-        return net
+        return Together(net, task.adversary) if task.adversary else net
 
     inputs, target = item_shapes(task.train, task.collate)
-    loss = Losses(task.loss)
+    loss = TogetherLosses(task.loss, task.adversary) if task.adversary else Losses(task.loss)
     asked = Step(
         build, inputs, target, loss, recipe.batch_size, recipe.accumulate,
         device="cuda" if torch.cuda.is_available() else "cpu", mixed=precision() != "32-true",
@@ -353,7 +349,9 @@ def _quiet() -> Iterator[None]:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         known = "many workers", "directory .* exists", "training batches", "LeafSpec", "`srun`"
+        held = "in eval mode at the start"  # a network of a loss, which does not learn
         # A resumed training ends the epoch of its checkpoint first, which has no new numbers.
-        for about in (*known, "could not find the monitored key"):
+        resumed = "could not find the monitored key", r"Detected call of `lr_scheduler.step"
+        for about in (*known, held, *resumed):
             warnings.filterwarnings("ignore", message=f".*{about}.*")
         yield

@@ -633,7 +633,28 @@ def test_memory_is_planned_for_the_optimizer_and_for_an_average(tmp_path):
     assert predicted("adam") - plain > 1.9 * weights
 
 
-def test_memory_cannot_be_planned_for_a_judge(tmp_path):
-    judge = Adversary(wide, relativistic, relativistic)
-    with pytest.raises(RequestError, match="two networks"):
-        planned(tmp_path, 1.0, adversary=judge)
+def test_the_last_weights_are_kept_where_the_epoch_is_what_counts(tmp_path):
+    last = trained(tmp_path, epochs=3, monitor="epoch", mode="max")
+    assert last.best_epoch == 2
+    assert last.history["epoch"].tolist() == [0, 1, 2]
+
+
+def test_memory_is_planned_for_both_networks(tmp_path):
+    from torch.profiler import ProfilerActivity, profile
+
+    judge = Adversary(large, relativistic, relativistic)
+
+    def made():
+        return nn.Sequential(nn.Linear(8, 2000), nn.Linear(2000, 8))
+
+    part = TensorDataset(torch.randn(8, 8), torch.randn(8, 8))
+    task = Task(made, nn.L1Loss(), part, part, adversary=judge)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        train(task, Recipe(1, 4), folder=tmp_path, memory=1.0)
+    now = peak = 0
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    told = json.loads((tmp_path / "asked.json").read_text())["plan"]["predicted_gb"]
+    assert told == pytest.approx(peak / 1e9, rel=0.05)

@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 _EIGHT = np.ones((3, 3))
 _BACKGROUND = 300.0  # nm: what is wider than this is no line
 _EACH = 10.0  # nm between the points at which true lines are looked at
+_NODE = 120.0  # nm within which branches of a skeleton are one crossing: thinning parts it in two
 
 
 class Match(NamedTuple):
@@ -81,6 +82,34 @@ def segments(lines: NDArray[np.bool_]) -> NDArray[np.int64]:
     return ndimage.label(lines & (near <= 3), _EIGHT)[0].astype(np.int64)
 
 
+def crossings(lines: NDArray[np.bool_], pixel: float) -> int:
+    """How many times lines of a skeleton cross: places from which four pieces or more go out.
+
+    Thinning makes two forks of a flat crossing; those within 120 nm count as one place. Lines
+    that meet at less than some 30 degrees have their forks farther apart, and are not counted.
+
+    Parameters
+    ----------
+    lines : array of bool, shape (rows, columns)
+    pixel : float
+        nm.
+
+    Examples
+    --------
+    >>> lines = np.zeros((41, 41), bool)
+    >>> lines[20], lines[:, 20] = True, True
+    >>> crossings(lines, 20.0)
+    1
+    """
+    near = ndimage.convolve(lines.astype(int), _EIGHT.astype(int), mode="constant")
+    away = ndimage.distance_transform_edt(~(lines & (near > 3))) * pixel
+    nodes, count = ndimage.label((away <= _NODE / 2) & (near > 0), _EIGHT)
+    pieces, _ = ndimage.label(lines & (nodes == 0), _EIGHT)
+    around = ndimage.grey_dilation(nodes, (3, 3))
+    ends = np.unique(np.stack([around, pieces])[:, (around > 0) & (pieces > 0)], axis=1)
+    return int((np.bincount(ends[0], minlength=count + 1) >= 4).sum())
+
+
 def match(
     lines: NDArray[np.bool_], truth: Sequence[NDArray], pixel: float, tolerance: float = 50.0
 ) -> Match:
@@ -97,9 +126,7 @@ def match(
     pixel, tolerance : float
         nm.
     """
-    true = [resampled(line) for line in truth if len(line) > 1]
-    points = np.concatenate(true) if true else np.empty((0, 2))
-    steps = np.concatenate([np.full(len(p), _step(p)) for p in true]) if true else np.empty(0)
+    points, steps = _points(truth)
     drawn = (np.argwhere(lines)[:, ::-1] + 0.5) * pixel
     near = _distance(points, drawn) <= tolerance
     far = _distance(drawn, points) > tolerance
@@ -114,12 +141,27 @@ def invented_share(
     """`segments` of a skeleton, and of each the share that lies beside all true lines."""
     labels = segments(lines)
     where = np.argwhere(labels)
-    true = [resampled(line) for line in truth if len(line) > 1]
-    points = np.concatenate(true) if true else np.empty((0, 2))
-    far = _distance((where[:, ::-1] + 0.5) * pixel, points) > tolerance
+    far = _distance((where[:, ::-1] + 0.5) * pixel, _points(truth)[0]) > tolerance
     numbers = labels[tuple(where.T)]
     count = np.maximum(np.bincount(numbers, minlength=labels.max() + 1), 1)
     return labels, (np.bincount(numbers, far, labels.max() + 1) / count)[1:]
+
+
+def as_lines(lines: NDArray[np.bool_], pixel: float) -> list[NDArray[np.float64]]:
+    """A skeleton in the form of true center lines: the steps between its neighboring pixels.
+
+    So what is drawn in one image can be held against what another one shows.
+
+    Examples
+    --------
+    >>> as_lines(np.array([[True, True]]), 10.0)[0].tolist()
+    [[5.0, 5.0], [15.0, 5.0]]
+    """
+    grown, steps = np.pad(lines, 1), []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        first = np.argwhere(grown & np.roll(grown, (-down, -right), (0, 1))) - 1
+        steps.append(np.stack([first, first + np.array([down, right])], 1))
+    return list((np.concatenate(steps)[..., ::-1] + 0.5) * pixel)
 
 
 def resampled(line: NDArray) -> NDArray[np.float64]:
@@ -129,8 +171,21 @@ def resampled(line: NDArray) -> NDArray[np.float64]:
     return np.column_stack([np.interp(at, way, line[:, k]) for k in (0, 1)])
 
 
-def _step(points: NDArray) -> float:
-    return float(np.hypot(*np.diff(points, axis=0).T).sum() / len(points))
+def _points(truth: Sequence[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of all lines some 10 nm apart, and the length that each stands for."""
+    steps = np.array([line for line in truth if len(line) == 2]).reshape(-1, 2, 2)
+    sizes = np.hypot(*(steps[:, 1] - steps[:, 0]).T)
+    counts = np.maximum(2, (sizes / _EACH).astype(int) + 1)
+    points, each = [np.empty((0, 2))], [np.empty(0)]
+    for n in np.unique(counts):  # all that have so many at once: a skeleton has thousands
+        some, part = steps[counts == n], np.linspace(0, 1, n)[:, None, None]
+        points.append((some[:, 0] + part * (some[:, 1] - some[:, 0])).reshape(-1, 2))
+        each.append(np.tile(sizes[counts == n] / n, n))
+    for line in (line for line in truth if len(line) > 2):
+        found = resampled(line)
+        points.append(found)
+        each.append(np.full(len(found), np.hypot(*np.diff(found, axis=0).T).sum() / len(found)))
+    return np.concatenate(points), np.concatenate(each)
 
 
 def _distance(points: NDArray, to: NDArray) -> NDArray[np.float64]:

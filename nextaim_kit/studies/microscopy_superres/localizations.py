@@ -13,7 +13,8 @@ from scipy import ndimage
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 
-TABLES = (".csv", ".tsv")
+_HDF5 = (".hdf5", ".h5")
+TABLES = (".csv", ".tsv", *_HDF5)  # the last are refused by name, not passed over
 Rendering = Literal["gaussian", "histogram"]
 # Column of x and of y, of their precision, and whether they are in pixels of the camera.
 _KNOWN = {
@@ -49,10 +50,10 @@ def read_localizations(path: str | Path, pixel_nm: float | None = None) -> pd.Da
         holds numbers.
     """
     path = Path(path)
-    if path.suffix.lower() in (".hdf5", ".h5"):
+    if path.suffix.lower() in _HDF5:
         raise DataError(
             f"{path.name} is HDF5, which is not read here",
-            expected="a table " + ", ".join(TABLES),
+            expected="a table, .csv or .tsv",
             mend="export it as CSV (Picasso: Render, Export localizations)",
         )
     table = read_sheet(path)

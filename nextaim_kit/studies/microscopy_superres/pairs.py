@@ -26,9 +26,11 @@ from nextaim_kit.studies.microscopy_superres.localizations import (
     render,
 )
 from nextaim_kit.studies.microscopy_superres.measures import binned
+from nextaim_kit.studies.microscopy_superres.ome_tiff import is_predicted
 
 COARSE = "wf|widefield|lr|lowres|input|low"
 FINE = "storm|dstorm|palm|smlm|sr|hr|gt|sim|highres|target|locs|localizations|positions"
+_FRAMES = re.compile(r"^(.+)_X\d+$")  # a folder of frames; its SIM image lies in <name>R beside it
 _WORD = re.compile(rf"(?:^|[_\W\d])({COARSE}|{FINE})(?=[_\W\d]|$)", re.IGNORECASE)
 _SIZE = re.compile(r'PhysicalSizeX="([^"]+)"')
 _UNIT = re.compile(r'PhysicalSizeXUnit="([^"]+)"')
@@ -206,12 +208,16 @@ def pairs_in(folder: Path) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """Pairs of a folder and its sub-folders, by the words in the names of their files.
 
     A widefield image whose name goes on, such as ``a_wf_crop``, belongs to ``a_storm`` where there
-    is no ``a_storm_crop``. Files that find no partner are named.
+    is no ``a_storm_crop``. Raw frames of structured illumination in ``a_X2`` belong to the one
+    picture in ``aR``. Files that find no partner are named.
     """
     ends = (*PICTURES, *TABLES)
     files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in ends and p.is_file()]
     kinds: dict[bool, dict[str, Path]] = {True: {}, False: {}}
-    left = []
+    rows, left = _structured(folder)
+    frames = {Path(path) for row in rows for path in (row["widefield"], row["storm"])}
+    frames |= {folder / row["subject"] for row in left}
+    files = [p for p in files if not frames & {p, *p.parents}]
     for path in files:
         parts = path.relative_to(folder).with_suffix("").as_posix()
         words = list(_WORD.finditer(parts))
@@ -221,7 +227,7 @@ def pairs_in(folder: Path) -> tuple[pd.DataFrame, list[dict[str, str]]]:
         word = words[-1]
         key = (parts[: word.start()] + parts[word.end() :]).strip("_-/ .") or folder.name
         kinds[word[1].lower() in COARSE.split("|")].setdefault(key, path)
-    rows, used = [], set()
+    used = set()
     for key, path in kinds[True].items():
         near = [k for k in kinds[False] if key == k or re.match(re.escape(k) + r"[_\W]", key)]
         if not near:
@@ -236,6 +242,25 @@ def pairs_in(folder: Path) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     if not rows:
         raise _nothing(folder.name, pd.DataFrame(left, columns=["subject", "problem"]))
     return pd.DataFrame(rows), left
+
+
+def _structured(folder: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Folders of frames with the folder of the picture made of them, and those without one."""
+    rows, left = [], []
+    for frames in sorted(p for p in (folder, *folder.rglob("*")) if p.is_dir()):
+        found = _FRAMES.match(frames.name)
+        beside = frames.with_name(f"{found[1]}R") if found else frames
+        if not found or not beside.is_dir():
+            continue
+        made = [p for p in sorted(beside.iterdir()) if p.suffix.lower() in PICTURES]
+        name = frames.relative_to(folder).as_posix()
+        if len(made) == 1:
+            rows.append({"subject": name.removesuffix(frames.name) + found[1], "site": "unknown",
+                         "widefield": str(frames), "storm": str(made[0])})  # fmt: skip
+        else:
+            left.append({"subject": name, "problem": f"{beside.name} holds {len(made)} pictures, "
+                         "one was expected: write a cohort.csv"})  # fmt: skip
+    return rows, left
 
 
 def look(row: Mapping[str, Any], given: float | None) -> dict[str, Any]:
@@ -368,6 +393,11 @@ def _read_plane(path: Path) -> tuple[NDArray[np.float32], float, list[str]]:
             raise DataError(f"{path.name} holds no frames of one size")
         size = pixel_of(next(p for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES))
         return np.mean(frames, 0), size, [f"{path.name}: mean of {len(frames)} frames"]
+    if is_predicted(path):
+        raise DataError(
+            f"{path.name} is a network's prediction, not a measurement",
+            expected="an image of a microscope", found="predicted: true in its OME metadata",
+        )  # fmt: skip
     pixels, said = read_film(path).shown, []
     top = float(pixels.max())
     full = float((pixels == top).mean())

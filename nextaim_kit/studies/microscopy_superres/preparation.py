@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -171,11 +171,11 @@ class IntensityMap:
     mean: float
 
     @classmethod
-    def fit(cls, pairs: Sequence[Pair]) -> IntensityMap:
+    def fit(cls, pairs: Sequence[Pair], draw: Callable[[Pair], NDArray] = enlarged) -> IntensityMap:
         """By least squares over all pixels of some pairs: training fields, and no others."""
         sums = np.zeros(5)
         for pair in pairs:
-            x, y = enlarged(pair).ravel().astype(float), pair.storm.ravel().astype(float)
+            x, y = draw(pair).ravel().astype(float), pair.storm.ravel().astype(float)
             sums += [x.size, x.sum(), y.sum(), x @ x, x @ y]
         n, sx, sy, xx, xy = sums.tolist()
         slope = (xy - sx * sy / n) / max(xx - sx * sx / n, 1e-12)

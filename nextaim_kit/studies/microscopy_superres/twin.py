@@ -71,6 +71,8 @@ class Look:
     rendering : {"gaussian", "histogram"}
     density : float
         Filaments, times those of `molecules.SHAPES`.
+    photons : float
+        Of a dye in the widefield exposure, times those of its set; the background stays.
     """
 
     pixels: int = 96
@@ -78,6 +80,7 @@ class Look:
     structure: Structure = "microtubules"
     rendering: Rendering = "gaussian"
     density: float = 1.0
+    photons: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ def _draw(who: Who, rng: np.random.Generator, *, look: Look) -> tuple[dict[str, 
     optics = replace(
         sample.optics,
         aperture=rng.uniform(1.3, 1.45),
-        photons=sample.optics.photons * rng.lognormal(0, 0.3),
+        photons=sample.optics.photons * look.photons * rng.lognormal(0, 0.3),
         background=sample.optics.background * rng.lognormal(0, 0.3),
     )
     varied = replace(sample, optics=optics, per_um=sample.per_um * rng.lognormal(0, 0.15))

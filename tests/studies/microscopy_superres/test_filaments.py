@@ -65,3 +65,26 @@ def test_a_black_image_has_no_line_and_nothing_is_invented():
     found = filaments.match(lines, [LINE], PIXEL)
     assert (found.found, found.invented) == (0, 0)
     assert np.isnan(filaments.match(lines, [], PIXEL).per_mm["missed"])
+
+
+@pytest.mark.parametrize(("angle", "count"), [(35, 1), (50, 1), (90, 1)])
+def test_lines_that_cross_are_counted(angle, count):
+    turn = np.deg2rad(angle)
+    across = np.array([2000.0, 1000.0]) + 800 * np.outer([-1, 1], [np.cos(turn), np.sin(turn)])
+    lines = filaments.center_lines(drawn(LINE, OTHER, across), PIXEL, smooth=10.0)
+    assert filaments.crossings(lines, PIXEL) == count
+
+
+def test_a_fork_and_lines_side_by_side_are_no_crossing():
+    fork = np.array([[2000.0, 1000.0], [2000.0, 2500.0]])
+    assert filaments.crossings(filaments.center_lines(drawn(LINE, fork), PIXEL), PIXEL) == 0
+    assert filaments.crossings(filaments.center_lines(drawn(LINE, OTHER), PIXEL), PIXEL) == 0
+    assert filaments.crossings(np.zeros((50, 50), bool), PIXEL) == 0
+
+
+def test_a_skeleton_held_against_itself_is_found_and_invents_nothing():
+    lines = filaments.center_lines(drawn(LINE, OTHER), PIXEL)
+    found = filaments.match(lines, filaments.as_lines(lines, PIXEL), PIXEL)
+    assert found.true == pytest.approx(filaments.lengths(lines, PIXEL).sum(), rel=0.02)
+    assert (found.missed, found.invented) == (0, 0)
+    assert filaments.as_lines(lines & False, PIXEL) == []

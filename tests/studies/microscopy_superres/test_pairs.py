@@ -50,6 +50,27 @@ def test_a_cut_of_the_widefield_image_belongs_to_the_storm_of_its_name(folder, p
     assert left == [{"subject": "b_storm.tif", "problem": "no widefield image of that name"}]
 
 
+def test_folders_of_structured_illumination_are_pairs_by_their_names(tmp_path, pair):
+    for name in ("HE_X2/HE_00", "HE_X2/HE_01", "LE_X2/LE_00", "HER/Sample_1", "LER/1", "LER/2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pair[1].astype(np.uint16)).save(tmp_path / f"{name}.tif")
+    table, left = pairs_in(tmp_path)
+    assert table["subject"].tolist() == ["HE"]
+    assert table.loc[0, ["widefield", "storm"]].tolist() == [
+        str(tmp_path / "HE_X2"), str(tmp_path / "HER" / "Sample_1.tif")
+    ]  # fmt: skip
+    assert "LER holds 2 pictures" in left[0]["problem"]
+
+
+def test_hdf5_beside_a_widefield_image_is_refused_with_what_mends_it(folder, pair):
+    path = folder(a_wf=pair[1])
+    (path / "a_locs.hdf5").write_bytes(b"HDF")
+    table, _ = pairs_in(path)
+    with pytest.raises(DataError, match="HDF5") as refused:
+        read(path, table["widefield"][0], table["storm"][0], pixel_nm=100.0)
+    assert "export it as CSV" in str(refused.value.mend)
+
+
 def test_values_scale_and_gray_levels_are_those_of_the_files(folder, pair):
     fine, wide = pair[0], np.rint(pair[1] / 4)
     seen = read(folder(a_wf=wide, a_storm=fine))

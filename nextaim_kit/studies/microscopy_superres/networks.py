@@ -1,0 +1,301 @@
+"""Networks: the generator and discriminator of ESRGAN, a U-Net beside them, features to compare."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.weights import check_same_network
+
+_RESIDUAL = 0.2  # share of what a block adds
+_SMALL = 0.1  # of Kaiming's first weights: deep sums of blocks begin near 0
+_CONVOLUTIONS = 5  # of a dense block
+_SCALES = {2: 2, 4: 2, 8: 3}  # doublings; 2 first folds 2 by 2 pixels into channels
+_VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Dense(nn.Module):
+    """Five convolutions, each of which sees the outputs of all before it."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        widths = [growth] * (_CONVOLUTIONS - 1) + [features]
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(features + k * growth, wide, 3, padding=1) for k, wide in enumerate(widths)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = [x]
+        for convolution in self.convolutions[:-1]:
+            seen.append(functional.leaky_relu(convolution(torch.cat(seen, 1)), 0.2))
+        return x + _RESIDUAL * self.convolutions[-1](torch.cat(seen, 1))
+
+
+class Block(nn.Module):
+    """A residual-in-residual dense block: three dense ones, a fifth of whose sum is added."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.dense = nn.Sequential(*(Dense(features, growth) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + _RESIDUAL * self.dense(x)
+
+
+class Generator(nn.Module):
+    """The generator of ESRGAN: most of its work is done on the coarse grid.
+
+    Parameters
+    ----------
+    scale : {4, 2, 8}
+        How much finer its output is. For 2 the input is folded, 2 by 2 pixels into channels.
+    features, blocks, growth : int
+        Channels, residual-in-residual dense blocks, and channels that each convolution adds.
+    channels : int
+        Of input and output: 3 as published; gray images need 1.
+
+    Raises
+    ------
+    RequestError
+        If the scale is another one.
+
+    References
+    ----------
+    Wang et al. 2018, arXiv:1809.00219.
+
+    Examples
+    --------
+    >>> small = Generator(4, features=8, blocks=1, growth=4, channels=1)
+    >>> small(torch.zeros(1, 1, 10, 12)).shape
+    torch.Size([1, 1, 40, 48])
+    """
+
+    def __init__(
+        self, scale: int = 4, features: int = 64, blocks: int = 23, growth: int = 32,
+        channels: int = 3,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if scale not in _SCALES:
+            raise RequestError(
+                "no generator of this scale", expected="2, 4 or 8", found=str(scale),
+                mend="choose one of these; the images are resampled to it",
+            )  # fmt: skip
+        self.scale, self.channels = scale, channels
+        self.settings = {"scale": scale, "features": features, "blocks": blocks,
+                         "growth": growth, "channels": channels}  # fmt: skip
+        self.fold = 2 if scale == 2 else 1  # edges of its tiles begin at multiples of this
+        sizes = (features, features, 3)
+        self.first = nn.Conv2d(channels * self.fold**2, features, 3, padding=1)
+        self.trunk = nn.Sequential(
+            *(Block(features, growth) for _ in range(blocks)), nn.Conv2d(*sizes, padding=1)
+        )
+        self.up = nn.ModuleList(nn.Conv2d(*sizes, padding=1) for _ in range(_SCALES[scale]))
+        self.fine = nn.Conv2d(*sizes, padding=1)
+        self.last = nn.Conv2d(features, channels, 3, padding=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                module.weight.data *= _SMALL
+                module.bias.data.zero_()  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = x.shape[-2:]
+        x = _padded(x, self.fold)
+        x = self.first(functional.pixel_unshuffle(x, self.fold))
+        x = x + self.trunk(x)
+        for convolution in self.up:
+            x = functional.leaky_relu(convolution(functional.interpolate(x, scale_factor=2)), 0.2)
+        x = self.last(functional.leaky_relu(self.fine(x), 0.2))
+        return x[..., : rows * self.scale, : columns * self.scale]
+
+
+def receptive_radius(generator: Generator) -> int:
+    """How many input pixels away an output pixel still looks, at most.
+
+    A part of an image with so many pixels around it gives what the whole image gives there, if the
+    part begins at a multiple of `Generator.fold`.
+
+    Examples
+    --------
+    >>> receptive_radius(Generator(blocks=2, features=8, growth=4))
+    34
+    """
+    blocks = sum(isinstance(module, Block) for module in generator.trunk)
+    reach, fine = 2, 2 ** len(generator.up)  # two convolutions after the last doubling
+    at = fine - 1 + reach  # the farthest fine pixel that the last one of pixel 0 sees
+    for _ in generator.up:
+        at = (at + 1) // 2
+    return generator.fold * (1 + 3 * _CONVOLUTIONS * blocks + 1 + at)
+
+
+class Discriminator(nn.Module):
+    """The judge of ESRGAN: convolutions as VGG's, halved five times, one logit.
+
+    Parameters
+    ----------
+    edge : int
+        Of what it judges, a multiple of 32.
+    width : int
+        Channels of its first level; eight times as many in the last ones.
+    channels : int
+        Of what it judges.
+    """
+
+    def __init__(self, edge: int = 128, width: int = 64, channels: int = 3) -> None:
+        super().__init__()
+        if edge % 32 or edge < 32:
+            raise RequestError(
+                "no discriminator of this size", expected="a multiple of 32", found=str(edge)
+            )
+        widths = [width * k for k in (1, 2, 4, 8, 8)]
+        layers: list[nn.Module] = []
+        for k, (before, wide) in enumerate(zip([channels, *widths], widths, strict=False)):
+            layers += [nn.Conv2d(before, wide, 3, padding=1, bias=not k)]
+            layers += [nn.BatchNorm2d(wide)] if k else []
+            layers += [nn.LeakyReLU(0.2), nn.Conv2d(wide, wide, 4, 2, 1, bias=False)]
+            layers += [nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)]
+        self.convolutions = nn.Sequential(*layers)
+        self.logit = nn.Sequential(
+            nn.Linear(widths[-1] * (edge // 32) ** 2, 100), nn.LeakyReLU(0.2), nn.Linear(100, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logit(self.convolutions(x).flatten(1))
+
+
+class UNet(nn.Module):
+    """A U-Net on the enlarged image, which says what to add to it, as CARE has it.
+
+    Parameters
+    ----------
+    scale : int
+    width : int
+        Channels of its first level.
+    channels : int
+
+    References
+    ----------
+    Weigert et al. 2018, doi:10.1038/s41592-018-0216-7. The layers are MONAI's.
+    """
+
+    def __init__(self, scale: int = 4, width: int = 16, channels: int = 1) -> None:
+        super().__init__()
+        from monai.networks.nets import UNet as MonaiUNet
+
+        self.scale, self.channels = scale, channels
+        self.settings = {"scale": scale, "width": width, "channels": channels}
+        widths = (width, 2 * width, 4 * width)
+        self.net = MonaiUNet(2, channels, channels, widths, (2, 2), num_res_units=1, norm="BATCH")
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = (n * self.scale for n in x.shape[-2:])
+        enlarged = functional.interpolate(x, scale_factor=self.scale, mode="bicubic")
+        whole = _padded(enlarged, 4)
+        return enlarged + self.net(whole)[..., :rows, :columns]
+
+
+class Features(nn.Module):
+    """What the first 16 convolutions of VGG19 see, before the last one's activation (conv5_4).
+
+    Without weights of a file they are drawn at random, always the same: the structure of such a
+    network, more than its training, makes it useful in a loss (arXiv:2103.10571).
+
+    Parameters
+    ----------
+    weights : Path, optional
+        Of VGG19 as torchvision names them (``features.0.weight``, ...).
+    width : int
+        Channels of the first level of random ones, 64 in VGG19.
+    seed : int
+        Of random weights.
+
+    Raises
+    ------
+    DataError
+        If the file holds other weights.
+    """
+
+    def __init__(self, weights: Path | None = None, width: int = 64, seed: int = 19) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before, width = (3, 64) if weights else (1, width)
+        for wide in _VGG19:
+            if wide:
+                layers += [nn.Conv2d(before, wide * width // 64, 3, padding=1), nn.ReLU()]
+                before = wide * width // 64
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[:-1])
+        self.pretrained = weights is not None
+        self.register_buffer("levels", torch.tensor(_IMAGENET)[:, None, :, None, None])
+        self.levels: Tensor
+        self._read(weights) if weights else self._drawn(seed)
+        self.requires_grad_(False).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pretrained:
+            mean, spread = self.levels
+            x = (x.expand(-1, 3, -1, -1) - mean) / spread
+        else:
+            x = x.mean(1, keepdim=True)
+        return self.features(x)
+
+    def _drawn(self, seed: int) -> None:
+        chance = torch.Generator().manual_seed(seed)
+        for module in self.features:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=chance)
+                module.bias.data.zero_()  # type: ignore[union-attr]
+
+    def _read(self, path: Path) -> None:
+        try:
+            held = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch's reader raises whatever the bytes lead it to
+            raise DataError(
+                f"{path.name} holds no weights",
+                expected="weights of VGG19 that torch wrote",
+                found="" if path.is_file() else "No such file",
+                mend='vgg="" for random ones',
+            ) from error
+        here = self.features.state_dict()
+        known = held if isinstance(held, Mapping) else {}
+        found = {k: known[f"features.{k}"] for k in here if f"features.{k}" in known}
+        check_same_network(self.features, found, path.name, "give VGG19's weights")
+        self.features.load_state_dict(found)
+
+
+def interpolated(first: nn.Module, second: nn.Module, alpha: float) -> nn.Module:
+    """A network whose weights lie between those of two: 0 the first, 1 the second.
+
+    Between a network trained by L1 and one fine-tuned from it by a GAN, `alpha` is how much is
+    made up (arXiv:1809.00219, section 3.4).
+
+    Examples
+    --------
+    >>> one, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    >>> half = interpolated(one, other, 0.5)
+    >>> bool(half.bias == (one.bias + other.bias) / 2)
+    True
+    """
+    check_same_network(first, second.state_dict(), "the second network", "give two of one kind")
+    between = copy.deepcopy(first)
+    held = second.state_dict()
+    mixed = {
+        k: torch.lerp(v, held[k], alpha) if v.is_floating_point() else v
+        for k, v in first.state_dict().items()
+    }
+    between.load_state_dict(mixed)
+    return between
+
+
+def _padded(x: Tensor, multiple: int) -> Tensor:
+    """With edges that are multiples, by repeating the last row and column."""
+    rows, columns = (-n % multiple for n in x.shape[-2:])
+    return functional.pad(x, (0, columns, 0, rows), "replicate") if rows or columns else x
