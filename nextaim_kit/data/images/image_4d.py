@@ -30,12 +30,15 @@ class Image4D:
         Edges of a voxel in mm along x, y, z.
     seconds : float or None
         Between volumes, the repetition time of a time series; None where the file has none.
+    missing : int
+        Numbers that the file does not have (NaN), for which another was taken.
     """
 
     values: NDArray
     affine: NDArray[np.float64]
     spacing: NDArray[np.float64]
     seconds: float | None
+    missing: int = 0
 
 
 def read_image_4d(path: str | Path, *, nan: float | None = None) -> Image4D:
@@ -69,9 +72,12 @@ def read_image_4d(path: str | Path, *, nan: float | None = None) -> Image4D:
         )
     with damage_told(place):
         values, affine, spacing, seconds = read_nifti_4d(place)
+    missing = 0
     if values.dtype.kind == "f":
         if nan is not None:
-            values = np.where(np.isnan(values), values.dtype.type(nan), values)
+            empty = np.isnan(values)
+            missing = int(np.count_nonzero(empty))
+            values = np.where(empty, values.dtype.type(nan), values)
         strange = ~np.isfinite(values)
         if strange.any():
             volumes = np.flatnonzero(strange.any(axis=(0, 1, 2)))
@@ -82,4 +88,4 @@ def read_image_4d(path: str | Path, *, nan: float | None = None) -> Image4D:
                 f"{values.shape[3]} volumes, the first of them {volumes[0]} (from 0)",
                 mend="export it again; where NaN lies outside of what was measured, give nan=0",
             )
-    return Image4D(values, affine, spacing, seconds)
+    return Image4D(values, affine, spacing, seconds, missing)

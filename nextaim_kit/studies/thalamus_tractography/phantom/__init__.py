@@ -1,0 +1,1 @@
+"""A head whose tissue, fibers and connections are known at every point."""
