@@ -25,7 +25,7 @@ every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.
 FIRST = {"asd_fusion/features", "breast_masses/detection", "challenges/memory_budget",
          "ct_lungquant/structured_report", "ct_radiomics/extraction",
          "cxr_severity/gray_level", "microscopy_superres/pairs",
-         "report_structuring/data_quality"}  # fmt: skip
+         "report_structuring/data_quality", "thalamus_tractography/diffusion"}  # fmt: skip
 # One that does not train and one that does, with less of both than at smoke.
 COLD = {"ct_radiomics/extraction": {}, "cxr_severity/gray_level": {"epochs": "1"}}
 

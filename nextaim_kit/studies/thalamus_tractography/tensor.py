@@ -1,0 +1,131 @@
+"""The diffusion tensor of each voxel, and what is read off it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextaim_kit.errors import DataError
+
+ELEMENTS = ("xx", "xy", "yy", "xz", "yz", "zz")  # dipy's order
+_WHERE = np.array([[0, 1, 3], [1, 2, 4], [3, 4, 5]])  # a matrix of places in ELEMENTS
+_B0 = 50.0  # s/mm²: below it, nothing is weighted by diffusion
+_MOST = 1500.0  # s/mm²: beyond it the signal of a voxel is no single exponential
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A tensor in each voxel.
+
+    Attributes
+    ----------
+    elements : array of shape (..., 6)
+        As `ELEMENTS` names them, in mm²/s; 0 where nothing was fitted. Unlike eigenvectors they
+        have no arbitrary sign, so they can be interpolated and learned from.
+    """
+
+    elements: NDArray[np.float32]
+
+    @property
+    def matrices(self) -> NDArray[np.float32]:
+        """The tensors as matrices, shape (..., 3, 3)."""
+        return self.elements[..., _WHERE]
+
+    @cached_property
+    def eigen(self) -> tuple[NDArray, NDArray]:
+        """Eigenvalues (..., 3) in mm²/s, the largest first, and eigenvectors (..., 3, 3).
+
+        Row i of the second belongs to value i; whether it points forth or back is arbitrary.
+        """
+        values, columns = np.linalg.eigh(self.matrices)
+        return values[..., ::-1], np.swapaxes(columns[..., ::-1], -1, -2)
+
+    @property
+    def direction(self) -> NDArray:
+        """The first eigenvector, shape (..., 3): along the fibers."""
+        return self.eigen[1][..., 0, :]
+
+    @property
+    def md(self) -> NDArray:
+        """Mean diffusivity in mm²/s."""
+        return self.elements[..., [0, 2, 5]].mean(-1)
+
+    @property
+    def fa(self) -> NDArray:
+        """Fractional anisotropy, 0 (a ball) to 1 (a stick)."""
+        values = np.maximum(self.eigen[0], 0)
+        off = values - values.mean(-1, keepdims=True)
+        size = (values**2).sum(-1)
+        return np.sqrt(1.5 * (off**2).sum(-1) / np.where(size > 0, size, 1))
+
+    def turned(self, rotation: NDArray) -> Tensors:
+        """The tensors seen in turned (or mirrored) axes: R D Rᵀ."""
+        turned = rotation @ self.matrices @ np.transpose(rotation)
+        rows, columns = np.tril_indices(3)  # in the order of ELEMENTS
+        return Tensors(turned[..., rows, columns].astype(np.float32))
+
+
+def fit_tensors(
+    data: NDArray, bvals: NDArray, bvecs: NDArray, mask: NDArray, *, most: float = _MOST
+) -> Tensors:
+    """Fit a tensor to each voxel of a mask by weighted least squares (dipy).
+
+    Parameters
+    ----------
+    data : array of shape (x, y, z, volume)
+    bvals : array of shape (volume,)
+        In s/mm².
+    bvecs : array of shape (volume, 3)
+        In the frame in which the tensors are wanted.
+    mask : array of bool, shape (x, y, z)
+    most : float
+        Volumes of larger b-values are left out.
+
+    Raises
+    ------
+    DataError
+        If these volumes do not determine a tensor: no b0, or fewer than six directions.
+    """
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst.dti import TensorModel
+
+    used = usable(bvals, bvecs, most)
+    table = gradient_table(bvals[used], bvecs=bvecs[used], b0_threshold=_B0, atol=0.05)
+    signal = np.maximum(np.asarray(data[mask], np.float64)[:, used], 1e-3)
+    fitted = TensorModel(table, fit_method="WLS").fit(signal)
+    elements = np.zeros((*mask.shape, 6), np.float32)
+    elements[mask] = fitted.lower_triangular()
+    return Tensors(elements)
+
+
+def usable(bvals: NDArray, bvecs: NDArray, most: float = _MOST) -> NDArray[np.bool_]:
+    """Volumes that a tensor is fitted to.
+
+    Raises
+    ------
+    DataError
+        If there is no b0 among them, or their directions do not determine a tensor.
+    """
+    used = bvals <= most
+    weighted = used & (bvals > _B0)
+    x, y, z = bvecs[weighted].T
+    rank = np.linalg.matrix_rank(np.stack([x * x, y * y, z * z, x * y, x * z, y * z]), tol=1e-2)
+    if rank < 6 or not (used & (bvals <= _B0)).any():
+        raise DataError(
+            "no tensor can be fitted to these volumes",
+            expected=f"a volume with b at most {_B0:g}, and six directions that differ with b up "
+            f"to {most:g} s/mm²",
+            found=f"{np.count_nonzero(bvals <= _B0)} and {rank}",
+            mend="give the whole series; where its lowest shell lies higher, give most=",
+        )
+    return used
+
+
+def predicted(tensors: Tensors, b0: NDArray, bvals: NDArray, bvecs: NDArray) -> NDArray[np.float32]:
+    """The signal that tensors say a series has: S = S0 exp(-b gᵀDg), shape (x, y, z, volume)."""
+    x, y, z = np.asarray(bvecs, np.float32).T
+    design = np.stack([x * x, 2 * x * y, y * y, 2 * x * z, 2 * y * z, z * z])
+    return b0[..., None] * np.exp(-np.float32(bvals) * (tensors.elements @ design))
