@@ -10,7 +10,7 @@ PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run gallery test test-rest test-all lint lab hub bench lock clean clean-runs
+.PHONY: help environment run gallery test test-rest lint lab hub bench lock clean clean-runs
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is to make
@@ -32,10 +32,6 @@ test: environment ## run the tests that need no service, with a notebook of each
 test-rest: environment ## run all other tests: hub, browser, Slurm, killed processes, most notebooks
 	@echo "==> testing the rest"
 	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_ONE) --dist loadscope -m rest
-
-test-all: environment ## run both at once: while some wait, others compute
-	@echo "==> testing all"
-	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_ONE) --dist loadscope
 
 lint: environment ## check style, types, imports, the size of studies, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
