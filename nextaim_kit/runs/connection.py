@@ -9,7 +9,7 @@ prints goes over it unencrypted.
 from __future__ import annotations
 
 import contextlib
-import os
+import fcntl
 import shutil
 import socket
 import tempfile
@@ -20,7 +20,7 @@ from typing import Any
 from nextaim_kit.errors import RunError
 from nextaim_kit.runs.warm.place import own_folder
 
-_OWNER = "kernel-of-{}-"  # a folder says which process uses it
+_PREFIX, _LOCK = "kernel-", "in use"
 
 
 @contextlib.contextmanager
@@ -43,16 +43,27 @@ def kernel_connection() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder of this process alone; those of processes that were killed go."""
+    """A folder of this run alone, locked while it is used; those of runs that were killed go."""
     place = own_folder()
-    for left in place.glob(_OWNER.format("*") + "*"):
-        if not Path("/proc", left.name.split("-")[2]).exists():
-            shutil.rmtree(left, ignore_errors=True)
-    prefix = _OWNER.format(os.getpid())
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=place, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+    with contextlib.ExitStack() as stack:
+        with open(place / "kernels.lock", "w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # a folder that is just made is not locked yet
+            for left in place.glob(_PREFIX + "*"):
+                _remove_unused(left)
+            made = tempfile.TemporaryDirectory(
+                prefix=_PREFIX, dir=place, ignore_cleanup_errors=True
+            )
+            folder = Path(stack.enter_context(made))
+            held = stack.enter_context(open(folder / _LOCK, "w"))
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield folder
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the folder of a run that has ended, which no longer holds its lock."""
+    with contextlib.suppress(OSError), open(folder / _LOCK, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # an error where it is in use
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _try_socket(folder: Path) -> None:
