@@ -50,6 +50,9 @@ class Size:
     batch : int
     pixel : {"l1", "l2"}
         What is minimized before there is a judge: mean absolute or squared differences.
+    faithful : float
+        Weight of L1 beside a judge. As published it is 0.01, for hundreds of thousands of updates;
+        in a few hundred the judge then leads away from the image.
     """
 
     scale: int = 4
@@ -61,6 +64,7 @@ class Size:
     judge: int = 64
     batch: int = 16
     pixel: Literal["l1", "l2"] = "l1"
+    faithful: float = 0.01
 
     def generator(self) -> Generator:
         """A new one."""
@@ -242,7 +246,7 @@ def train_gan(
     -------
     list of Fitted
     """
-    losses: dict[str, Any] = {"l1": (1e-2, functional.l1_loss)}
+    losses: dict[str, Any] = {"l1": (size.faithful, functional.l1_loss)}
     losses |= {"perceptual": (1.0, Perceptual(features))} if features else {}
     judge = Adversary(
         size.discriminator, relativistic, fooling, weight=5e-3, learning_rate=rate,

@@ -54,6 +54,8 @@ class Prepared:
         As it was read.
     values : array of shape (x, y, z, volume)
         Denoised or not, where the scanner put them.
+    head : array of bool, shape (x, y, z)
+        The brain, where the scanner put it.
     field : Field or None
         Of susceptibility.
     motion : Motion
@@ -67,6 +69,7 @@ class Prepared:
 
     series: Series
     values: NDArray[np.float32]
+    head: NDArray[np.bool_]
     field: Field | None
     motion: Motion
     turned: bool
@@ -76,7 +79,9 @@ class Prepared:
     @cached_property
     def data(self) -> NDArray[np.float32]:
         """The volumes in the head's own place, undistorted; 0 far from the brain."""
-        near = binary_dilation(brain_mask(self.series.b0), iterations=_MARGIN)
+        near = binary_dilation(self.head, iterations=_MARGIN)
+        if self.field is None and (self.motion.places == np.eye(4)).all():
+            return np.where(near[..., None], np.maximum(self.values, 0), np.float32(0))
         return taken_back(self.values, self.series.affine, self.motion, near, self.field)
 
     @cached_property
@@ -94,6 +99,12 @@ class Prepared:
         """Of the gradients, in the head's own axes (right, front, head)."""
         given = np.asarray(self.series.directions, np.float64)
         return self.motion.felt(given) if self.turned else given
+
+    def with_gradients_turned(self) -> Prepared:
+        """The same volumes, which are not read anew; the gradients are turned with the head."""
+        other = replace(self, turned=True)
+        vars(other).update({name: getattr(self, name) for name in ("data", "b0", "mask")})
+        return other
 
     @cached_property
     def tensors(self) -> Tensors:
@@ -126,11 +137,12 @@ def stages(
 
     See `prepare`.
     """
-    still = Motion.none(len(series.bvals))
-    made = Prepared(series, series.values, None, still, False, float("nan"), series.warnings)
+    still, head = Motion.none(len(series.bvals)), brain_mask(series.b0)
+    notes = (*series.warnings, *_doubts(series, reverse, steps))
+    made = Prepared(series, series.values, head, None, still, False, float("nan"), notes)
     yield "raw", made
     if steps.denoise:
-        values, sigma = denoise(series.values, brain_mask(series.b0))
+        values, sigma = denoise(series.values, head)
         made = replace(made, values=values, sigma=sigma)
         yield "denoised", made
     if steps.distortion and reverse:
@@ -140,11 +152,21 @@ def stages(
         note = "distortion was not corrected: no image of the opposite phase encoding"
         made = replace(made, notes=(*made.notes, note))
     if steps.motion != "none":
-        made = replace(made, motion=_motion(made.values, series, steps.motion))
+        made = replace(made, motion=_motion(made.values, series, head, steps.motion))
         yield "at rest", made
         if steps.rotate:
-            made = replace(made, turned=True)
+            made = made.with_gradients_turned()
             yield "gradients turned", made
+
+
+def _doubts(series: Series, reverse: Series | None, steps: Steps) -> list[str]:
+    """What was taken where it is not known, and what the reversed images say of themselves."""
+    said = [f"of the opposite phase: {one}" for one in reverse.warnings] if reverse else []
+    if steps.distortion and reverse and not series.phase:
+        said.append("front to back was taken as the phase's axis of the distortion")
+    if steps.motion == "eddy" and not series.phase:
+        said.append("rigid motion alone was looked for, without the phase's axis")
+    return said
 
 
 def brain_mask(b0: NDArray) -> NDArray[np.bool_]:
@@ -175,7 +197,7 @@ def _field(values: NDArray, series: Series, reverse: Series) -> Field:
     return estimate_field(values[..., first], reverse.b0, axis)
 
 
-def _motion(data: NDArray, series: Series, kind: Literal["eddy", "rigid"]) -> Motion:
+def _motion(data: NDArray, series: Series, mask: NDArray, kind: Literal["eddy", "rigid"]) -> Motion:
     """Each volume against what the tensors of all say of it, in turns with the tensors [1]_.
 
     References
@@ -184,7 +206,6 @@ def _motion(data: NDArray, series: Series, kind: Literal["eddy", "rigid"]) -> Mo
        the idea of registering to a prediction is from
     """
     motion, back, b0 = Motion.none(data.shape[-1]), data, series.table.b0
-    mask = brain_mask(series.b0)
     core = binary_erosion(mask, iterations=2)  # at its border, the prediction ends
     if kind == "eddy" and series.phase:
         axis = series.affine[:3, "ijk".index(series.phase[0])]

@@ -137,7 +137,11 @@ def prepare_cohort(
             found="; ".join(failures["problem"].head(3)),
             mend="mend what the first problem names",
         )
-    return Cohort(table, done.results, failures)
+    first, *others = done.results
+    if first.made is None and first.subject != table["subject"].iloc[0]:  # that one failed
+        row = table[table["subject"] == first.subject].iloc[0].to_dict()
+        first = fibers_of(row, whole=first.subject, steps=steps)
+    return Cohort(table, [first, *others], failures)
 
 
 def _memory(row: Mapping[str, Any]) -> int:
@@ -177,11 +181,27 @@ def _of_peaks(row: Mapping[str, Any]) -> Fibers:
     peaks, affine = read_peaks(row["peaks"])
     length = np.linalg.norm(peaks[..., 0, :], axis=-1)
     direction = peaks[..., 0, :] / np.maximum(length, 1e-6)[..., None]
-    fa, _ = read_map(row["fa"]) if row["fa"] else (length, affine)
-    mask = read_map(row["mask"])[0] > 0 if row["mask"] else length > 0
+    fa = _beside(row, "fa", affine, length.shape) if row["fa"] else length
+    mask = _beside(row, "mask", affine, length.shape) > 0 if row["mask"] else length > 0
+    notes = [] if row["fa"] else ["no FA was given: the length of the first peak stands for it"]
     # To the patient's right, front and head, as MRtrix has peaks: no turn of it may fit better.
     checked = fiber_coherence(direction, fa, mask & (length > _PEAK), _edges(affine))
-    return Fibers(row["subject"], fa, direction, mask, affine, checked, pd.DataFrame(), {}, ())
+    return Fibers(
+        row["subject"], fa, direction, mask, affine, checked, pd.DataFrame(), {}, tuple(notes)
+    )
+
+
+def _beside(row: Mapping[str, Any], name: str, affine: NDArray, shape: tuple[int, ...]) -> NDArray:
+    """A map of a row, which has to lie where the peaks lie."""
+    values, place = read_map(row[name])
+    if values.shape != shape or not np.allclose(place, affine, atol=0.05):
+        raise DataError(
+            f"{Path(row[name]).name} of {row['subject']} does not lie on the grid of the peaks",
+            expected=f"size {shape} and the same place",
+            found=f"size {values.shape}" + (", in another place" if values.shape == shape else ""),
+            mend="give the file that was made with these peaks",
+        )
+    return values
 
 
 def _edges(affine: NDArray) -> NDArray[np.float64]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
 
 Array = NDArray[np.floating]
 # In every voxel of the head that gives a signal; the others are 0.
@@ -78,29 +80,25 @@ class Truth:
     points: dict[str, Array]
     fibers: dict[str, list[Array]]
 
+    @cached_property
+    def tensors(self) -> Tensors:
+        """The tensor with what is read off it."""
+        return Tensors(self.tensor)
+
     @property
     def md(self) -> Array:
         """Mean diffusivity in mm²/s, shape (x, y, z)."""
-        return self.tensor[..., [0, 2, 5]].mean(-1)
+        return self.tensors.md
 
     @property
     def fa(self) -> Array:
         """Fractional anisotropy, shape (x, y, z); 0 where there is no tensor."""
-        lengths = np.maximum(self._eigen[0], 0)
-        apart = ((lengths - lengths.mean(-1, keepdims=True)) ** 2).sum(-1)
-        whole = (lengths**2).sum(-1)
-        return np.sqrt(1.5 * np.divide(apart, whole, out=np.zeros_like(whole), where=whole > 0))
+        return self.tensors.fa
 
     @property
     def principal(self) -> Array:
         """Direction of the tensor's longest axis, shape (x, y, z, 3), of whatever sign."""
-        return self._eigen[1][..., 2]
-
-    @property
-    def _eigen(self) -> tuple[Array, Array]:
-        full = self.tensor[..., [0, 1, 3, 1, 2, 4, 3, 4, 5]]
-        values, vectors = np.linalg.eigh(full.reshape(*self.tensor.shape[:-1], 3, 3))
-        return values, vectors
+        return self.tensors.direction
 
 
 def read_truth(path: str | Path) -> Truth:

@@ -81,3 +81,19 @@ def test_a_series_that_does_not_determine_a_tensor_is_refused():
     flat = bvecs * [1, 1, 0]  # all in one plane
     with pytest.raises(DataError, match="1 and 3"):
         usable(bvals, flat)
+
+
+def test_the_fit_is_dipys_also_where_noise_makes_an_eigenvalue_negative():
+    from dipy.core.gradients import gradient_table
+    from dipy.reconst.dti import TensorModel
+
+    bvals, bvecs = table()
+    draw = np.random.default_rng(0)
+    true = stick((1, 1, 0), (1.7e-3, 0.1e-3, 0.1e-3))
+    clean = predicted(true, np.full((1, 1, 1), 100.0), bvals, bvecs)
+    data = np.maximum(clean + draw.normal(0, 10, (200, 1, 1, len(bvals))), 0)
+    fitted = fit_tensors(data, bvals, bvecs, np.ones((200, 1, 1), bool)).elements
+    model = TensorModel(gradient_table(bvals, bvecs=bvecs), fit_method="WLS", min_signal=1e-3)
+    dipys = model.fit(data)
+    assert (dipys.evals.min(-1) < 1e-8).any()
+    assert fitted == pytest.approx(dipys.lower_triangular(), abs=1e-7)
