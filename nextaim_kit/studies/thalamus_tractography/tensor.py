@@ -38,10 +38,16 @@ class Tensors:
     def eigen(self) -> tuple[NDArray, NDArray]:
         """Eigenvalues (..., 3) in mm²/s, the largest first, and eigenvectors (..., 3, 3).
 
-        Row i of the second belongs to value i; whether it points forth or back is arbitrary.
+        Row i of the second belongs to value i; whether it points forth or back is arbitrary. All
+        are 0 where nothing was fitted.
         """
-        values, columns = np.linalg.eigh(self.matrices)
-        return values[..., ::-1], np.swapaxes(columns[..., ::-1], -1, -2)
+        there = self.elements.any(-1)
+        values = np.zeros((*there.shape, 3), self.elements.dtype)
+        vectors = np.zeros((*there.shape, 3, 3), self.elements.dtype)
+        lengths, columns = np.linalg.eigh(self.elements[there][..., _WHERE])
+        values[there] = lengths[..., ::-1]
+        vectors[there] = np.swapaxes(columns[..., ::-1], -1, -2)
+        return values, vectors
 
     @property
     def direction(self) -> NDArray:
@@ -116,10 +122,12 @@ def fit_tensors(
     pairs = design[:, :, None] * design[:, None]
     normal = (weights @ pairs.reshape(len(b), -1)).reshape(-1, *pairs.shape[1:])
     right = (weights * signal) @ design
-    solved = (np.linalg.pinv(normal, hermitian=True) @ right[..., None])[:, 1:, 0]
+    size = np.trace(normal, axis1=1, axis2=2)[:, None, None]
+    normal += 1e-12 * size * np.eye(len(design.T))  # where a single volume has any weight
+    solved = np.linalg.solve(normal, right[..., None])[:, 1:, 0]
     elements = np.zeros((*mask.shape, 6), np.float32)
-    elements[mask] = 1e-3 * solved
-    return Tensors(elements).without_negative()
+    elements[mask] = Tensors(np.float32(1e-3 * solved)).without_negative().elements
+    return Tensors(elements)
 
 
 def usable(bvals: NDArray, bvecs: NDArray, most: float = _MOST) -> NDArray[np.bool_]:
