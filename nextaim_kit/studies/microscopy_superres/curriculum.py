@@ -190,7 +190,7 @@ def learn_in_order(
     sets: Sequence[Set], size: Size, seeds: Sequence[int], *, folder: Path,
     start: nn.Module | None = None, **how: Any,
 ) -> list[Learned]:  # fmt: skip
-    """Learn by L1 in the order of the sets and, beside it, from each set alone; for each seed.
+    """Learn pixel by pixel in the order of the sets and, beside it, from each alone; per seed.
 
     On a CPU trainings run side by side, a core each.
 

@@ -1,4 +1,4 @@
-"""Training of generators: by L1 first, then against a judge, on one set of fields after another."""
+"""Training of generators: pixel by pixel, then against a judge, on one set after another."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def train_psnr(
     memory: Budget | None = None,
     seed: int = 0,
 ) -> list[Fitted]:
-    """Train by L1 (`Size.pixel`) alone, on one set after the other: a curriculum.
+    """Train pixel by pixel (`Size.pixel`), on one set after the other: a curriculum.
 
     Each set begins with the last weights of the one before; its rate falls along half a cosine,
     and what is kept is the moving average of the weights at its end.
@@ -229,10 +229,10 @@ def train_gan(
     memory: Budget | None = None,
     seed: int = 0,
 ) -> list[Fitted]:
-    """Train against a judge, from weights that were trained by L1, as ESRGAN's second stage.
+    """Train against a judge, from weights learned pixel by pixel, as ESRGAN's second stage.
 
-    The loss is 0.01 of L1, the perceptual one where there are features, and 0.005 of what fools the
-    judge. The judge begins anew with each set.
+    The loss is `Size.faithful` of L1 (0.01 as published), the perceptual one where there are
+    features, and 0.005 of what fools the judge. The judge begins anew with each set.
 
     Parameters
     ----------
