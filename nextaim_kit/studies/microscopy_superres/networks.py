@@ -171,7 +171,11 @@ class Discriminator(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net on the enlarged image, which says what to add to it, as CARE has it.
+    """A U-Net on the enlarged image, as CARE has it.
+
+    It draws the image itself and not what is to be added to the enlarged one: of that, STORM has
+    so little left that all of it would have to be learned away first. It enlarges by neighbors
+    and convolutions, since transposed ones leave a checkerboard.
 
     Parameters
     ----------
@@ -187,18 +191,19 @@ class UNet(nn.Module):
 
     def __init__(self, scale: int = 4, width: int = 16, channels: int = 1) -> None:
         super().__init__()
-        from monai.networks.nets import UNet as MonaiUNet
+        from monai.networks.nets import BasicUNet
 
         self.scale, self.channels = scale, channels
         self.settings = {"scale": scale, "width": width, "channels": channels}
-        widths = (width, 2 * width, 4 * width)
-        self.net = MonaiUNet(2, channels, channels, widths, (2, 2), num_res_units=1, norm="BATCH")
+        widths = (width, width, 2 * width, 4 * width, 4 * width, width)
+        self.net = BasicUNet(
+            2, channels, channels, widths, norm="batch", upsample="nontrainable"
+        )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = (n * self.scale for n in x.shape[-2:])
         enlarged = functional.interpolate(x, scale_factor=self.scale, mode="bicubic")
-        whole = _padded(enlarged, 4)
-        return enlarged + self.net(whole)[..., :rows, :columns]
+        return self.net(_padded(enlarged, 16))[..., :rows, :columns]
 
 
 class Features(nn.Module):
