@@ -22,7 +22,7 @@ from nextaim_kit.studies.thalamus_tractography.gradient_table import from_fsl, t
 from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
 from nextaim_kit.studies.thalamus_tractography.series import (
     Series,
-    read_map,
+    read_on_grid,
     read_peaks,
     read_reversed,
     read_series,
@@ -181,27 +181,15 @@ def _of_peaks(row: Mapping[str, Any]) -> Fibers:
     peaks, affine = read_peaks(row["peaks"])
     length = np.linalg.norm(peaks[..., 0, :], axis=-1)
     direction = peaks[..., 0, :] / np.maximum(length, 1e-6)[..., None]
-    fa = _beside(row, "fa", affine, length.shape) if row["fa"] else length
-    mask = _beside(row, "mask", affine, length.shape) > 0 if row["mask"] else length > 0
+    where = (affine, length.shape, "the peaks")
+    fa = read_on_grid(row["fa"], *where) if row["fa"] else length
+    mask = read_on_grid(row["mask"], *where) > 0 if row["mask"] else length > 0
     notes = [] if row["fa"] else ["no FA was given: the length of the first peak stands for it"]
     # To the patient's right, front and head, as MRtrix has peaks: no turn of it may fit better.
     checked = fiber_coherence(direction, fa, mask & (length > _PEAK), _edges(affine))
     return Fibers(
         row["subject"], fa, direction, mask, affine, checked, pd.DataFrame(), {}, tuple(notes)
     )
-
-
-def _beside(row: Mapping[str, Any], name: str, affine: NDArray, shape: tuple[int, ...]) -> NDArray:
-    """A map of a row, which has to lie where the peaks lie."""
-    values, place = read_map(row[name])
-    if values.shape != shape or not np.allclose(place, affine, atol=0.05):
-        raise DataError(
-            f"{Path(row[name]).name} of {row['subject']} does not lie on the grid of the peaks",
-            expected=f"size {shape} and the same place",
-            found=f"size {values.shape}" + (", in another place" if values.shape == shape else ""),
-            mend="give the file that was made with these peaks",
-        )
-    return values
 
 
 def _edges(affine: NDArray) -> NDArray[np.float64]:

@@ -172,6 +172,25 @@ def read_map(path: str | Path) -> tuple[Array, Array]:
     return np.nan_to_num(values, nan=0.0) if empty.any() else values, affine
 
 
+def read_on_grid(path: str | Path, affine: Array, shape: tuple[int, ...], what: str) -> Array:
+    """One volume, which has to lie on a known grid; `what` lies there.
+
+    Raises
+    ------
+    DataError
+        As `read_map`, or if its size or place is another.
+    """
+    values, place = read_map(path)
+    if values.shape != shape or not np.allclose(place, affine, atol=0.05):
+        raise DataError(
+            f"{named(Path(path))} does not lie on the grid of {what}",
+            expected=f"size {shape} and the same place",
+            found=f"size {values.shape}" + (", in another place" if values.shape == shape else ""),
+            mend=f"give the file that was made with {what}, or resample it to that grid",
+        )
+    return values
+
+
 def read_channels(path: str | Path) -> tuple[Array, Array]:
     """Several volumes that are no diffusion series: values (x, y, z, channel) in RAS, and affine.
 

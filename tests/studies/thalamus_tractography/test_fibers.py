@@ -48,7 +48,7 @@ def test_a_map_in_another_place_than_the_peaks_is_refused(tmp_path):
     moved = np.eye(4)
     moved[0, 3] = 5
     assert fibers_of(peaks(tmp_path, fa=np.eye(4))).fa.max() == 0.5
-    with pytest.raises(DataError, match=r"(?s)fa\.nii\.gz of a does not lie.*in another place"):
+    with pytest.raises(DataError, match=r"(?s)fa\.nii\.gz does not lie.*in another place"):
         fibers_of(peaks(tmp_path, fa=moved))
 
 

@@ -9,12 +9,15 @@ from nextaim_kit.studies.thalamus_tractography import fibers
 from nextaim_kit.studies.thalamus_tractography.coherence import fiber_coherence
 from nextaim_kit.studies.thalamus_tractography.diffusion import Steps, prepare
 from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
+from nextaim_kit.studies.thalamus_tractography.reference import Tracking, track_subject, unframed
 from nextaim_kit.studies.thalamus_tractography.series import (
     read_map,
     read_peaks,
     read_reversed,
     read_series,
 )
+from nextaim_kit.studies.thalamus_tractography.space import grid
+from nextaim_kit.studies.thalamus_tractography.tracking import Walk
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +73,29 @@ def test_the_peaks_of_tractseg_lead_on_only_if_they_are_read_in_the_patient_s_fr
         edges = np.array([2.5, 2.5, 2.5])
         verdicts[frame] = fiber_coherence(along, fa, length > 0.1, edges).verdict
     assert verdicts == {"patient": "right", "voxel": "x y z, -x"}
+
+
+# Mean in the left thalamus, and the map's center in mm, as the same method gave them elsewhere.
+KNOWN = {
+    "precentral": (0.123, (-14.5, -17.6, 6.3)),
+    "postcentral": (0.070, (-15.2, -18.8, 6.2)),
+    "prefrontal": (0.158, (-11.2, -13.9, 7.0)),
+    "premotor": (0.034, (-11.5, -14.3, 7.6)),
+    "parietal": (0.112, (-14.5, -18.9, 7.1)),
+    "occipital": (0.032, (-11.2, -21.3, 7.6)),
+}
+
+
+@pytest.mark.rest
+def test_tractseg_s_thalamus_is_wired_as_known_and_less_so_in_the_wrong_frame(real):
+    table = load_subjects(str(real / "thalamus_tractography" / "tractseg"))
+    row, how = table.iloc[0].to_dict(), Tracking(walk=Walk(10))
+    found, wrong = track_subject(row, how), unframed(row, how)
+    assert found.names == tuple(KNOWN)
+    assert found.thalamus.sum() == 661
+    places = grid(found.thalamus.shape, found.affine)[found.thalamus]
+    for k, (mean, center) in enumerate(KNOWN.values()):
+        share = found.streamlines.shares[:, k]
+        assert share.mean() == pytest.approx(mean, rel=0.25)
+        assert (places * share[:, None]).sum(0) / share.sum() == pytest.approx(center, abs=1.5)
+        assert wrong.shares[:, k].mean() < 0.6 * share.mean()

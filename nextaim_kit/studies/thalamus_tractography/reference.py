@@ -1,0 +1,383 @@
+"""The reference: maps of a thalamus' connections, by tracking, of a synthetic or real subject."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nextaim_kit import data
+from nextaim_kit.data.cohort.loading import no_twin
+from nextaim_kit.errors import DataError
+from nextaim_kit.studies.thalamus_tractography import orientations
+from nextaim_kit.studies.thalamus_tractography.definitions import RIGHT, TARGETS, SideName
+from nextaim_kit.studies.thalamus_tractography.diffusion import Steps, prepare
+from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
+from nextaim_kit.studies.thalamus_tractography.orientations import Orientations
+from nextaim_kit.studies.thalamus_tractography.series import (
+    read_on_grid,
+    read_peaks,
+    read_reversed,
+    read_series,
+)
+from nextaim_kit.studies.thalamus_tractography.tracking import Regions, Streamlines, Walk, track
+from nextaim_kit.studies.thalamus_tractography.truth import Truth, read_truth
+
+Source = Literal["directions", "tensor", "deconvolution", "peaks"]
+VERSION = 1  # of what is kept: changed when the tracking finds something else
+# Of TractSeg's bundles between thalamus and cortex, the target they end in.
+ENDINGS = {"precentral": "T_PREC", "postcentral": "T_POSTC", "prefrontal": "T_PREF",
+           "premotor": "T_PREM", "parietal": "T_PAR", "occipital": "T_OCC"}  # fmt: skip
+_LEAST_PEAK = 0.1  # length below which a peak is none
+_LEAST_SHARE = 0.08  # of a voxel's fibers, below which no method finds them
+_FILES = ("dwi", "bval", "bvec", "json", "reversed", "reversed_bval", "reversed_bvec", "truth",
+          "peaks", "fa", "mask", "endings", "thalamus_left", "thalamus_right")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Along what streamlines go, and how.
+
+    Attributes
+    ----------
+    source : {"directions", "tensor", "deconvolution", "peaks"}
+        True directions of a synthetic subject with an error like that of a measured series
+        ("noisy truth"); the tensor or the deconvolution of its prepared series; peaks that were
+        given with it, such as TractSeg's.
+    walk : Walk
+    error : float
+        Median angle in degrees by which true directions are turned, for "directions".
+    steps : Steps
+        How a series is prepared.
+    """
+
+    source: Source = "directions"
+    walk: Walk = field(default_factory=Walk)
+    error: float = 8.0
+    steps: Steps = field(default_factory=Steps)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The connections of one thalamus.
+
+    Attributes
+    ----------
+    subject : str
+    side : {"left", "right"}
+    affine : array of shape (4, 4)
+        Of the diffusion's grid, to mm.
+    anatomy : array of shape (x, y, z), float32
+        FA, to draw upon.
+    streamlines : Streamlines
+    seconds : float
+        That the tracking took, from fiber directions on, and ``prepared_seconds`` what made these.
+    prepared_seconds : float
+    notes : tuple of str
+        What was left out or may be wrong.
+    """
+
+    subject: str
+    side: SideName
+    affine: NDArray[np.float64]
+    anatomy: NDArray[np.float32] = field(repr=False)
+    streamlines: Streamlines = field(repr=False)
+    seconds: float
+    prepared_seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Targets: `definitions.TARGETS` of a synthetic subject, those of TractSeg's endings."""
+        return self.streamlines.names
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """P: of the streamlines launched in a voxel, the share that touches each target.
+
+        Shape (x, y, z, target), 0 outside of the thalamus.
+        """
+        return self.streamlines.maps
+
+    @property
+    def thalamus(self) -> NDArray[np.bool_]:
+        """The seed."""
+        return self.streamlines.seed
+
+    @property
+    def launched(self) -> int:
+        """Streamlines in all."""
+        return self.streamlines.launched
+
+    @property
+    def kept(self) -> int:
+        """Those that are not lost."""
+        return self.streamlines.kept
+
+    @property
+    def lines(self) -> dict[str, list[NDArray[np.float32]]]:
+        """Some streamlines of each target: points (k, 3) in mm, to the right, front and head."""
+        return self.streamlines.lines
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Subjects whose thalamus was tracked: ``table`` of all, ``found``, and ``failures``."""
+
+    table: pd.DataFrame
+    found: list[Reference]
+    failures: pd.DataFrame
+
+    def truth(self, subject: str) -> Truth:
+        """What is known of a synthetic subject."""
+        return read_truth(self.table.set_index("subject")["truth"][subject])
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a truth of them."""
+        return bool((self.table["truth"] != "").all())
+
+
+def track_cohort(
+    spec: str | pd.DataFrame, how: Tracking = Tracking(), *, side: SideName = "left", seed: int = 1,
+    twin: Callable[[], pd.DataFrame] = no_twin,
+) -> Cohort:  # fmt: skip
+    """Track one thalamus of every subject of a cohort (`layouts.load_subjects`), several at once.
+
+    Subjects with peaks are tracked along these, others as `how` says; of real ones without truth
+    by deconvolution.
+
+    Raises
+    ------
+    DataError
+        If it can be done for none.
+    """
+    table = load_subjects(spec, twin=twin) if isinstance(spec, str) else spec
+    done = data.each(table, track_subject, how=how, side=side, seed=seed, memory=_memory,
+                     progress="tracked")  # fmt: skip
+    failures = pd.concat([data.problems(table), done.failures])
+    if not done.results:
+        raise DataError(
+            "no subject could be tracked",
+            expected="fiber directions, a mask of the thalamus, and targets in the cortex",
+            found="; ".join(failures["problem"].head(2)),
+            mend="mend what the first problem names; `diffusion` needs neither mask nor targets",
+        )
+    return Cohort(table, done.results, failures)
+
+
+def _memory(row: Mapping[str, Any]) -> int:
+    return 2 << 30 if row["kind"] == "peaks" else 1200 << 20
+
+
+def track_subject(
+    row: Mapping[str, Any], how: Tracking = Tracking(), *, side: SideName = "left", seed: int = 1,
+    workers: int = 1,
+) -> Reference:  # fmt: skip
+    """Track one thalamus of a subject, or take what was found before (`data.cached`).
+
+    Parameters
+    ----------
+    row : mapping
+        Of `layouts.load_subjects` or the twin.
+    how : Tracking
+    side : {"left", "right"}
+    seed : int
+        From 1 on: of the streamlines, and for "directions" of the error.
+    workers : int
+        Processes; the maps do not depend on it.
+
+    Raises
+    ------
+    DataError
+        If the subject has no fiber directions of that kind, no mask of the thalamus or no
+        targets, or they do not lie where the diffusion lies.
+    """
+    given = {"subject": str(row["subject"])}
+    given |= {name: str(row[name]) for name in _FILES if row.get(name)}
+    source = _source(row, how)
+    told: dict[str, Any] = {"source": source, "walk": asdict(how.walk), "side": side, "seed": seed}
+    if source == "directions":
+        told["error"] = how.error
+    elif source != "peaks":
+        told["steps"] = asdict(how.steps)
+
+    def tracked(files: Mapping[str, str], **_: Any) -> Reference:
+        return _tracked(files, replace(how, source=source), side, seed, workers)
+
+    key = "tracked"  # what is found does not depend on the number of workers
+    return data.cached(tracked, given, version=VERSION, key=key, **told)
+
+
+def _source(row: Mapping[str, Any], how: Tracking) -> Source:
+    if row.get("peaks"):
+        return "peaks"
+    real = not row.get("truth") and how.source in ("directions", "peaks")
+    return "deconvolution" if real else how.source
+
+
+def _tracked(
+    files: Mapping[str, str], how: Tracking, side: SideName, seed: int, workers: int
+) -> Reference:
+    began = time.perf_counter()
+    along, anatomy, notes = _directions(files, how, seed)
+    regions, said = regions_of(files, side, along.affine, anatomy.shape)
+    _require_whole(regions.seed, side)
+    prepared = time.perf_counter() - began
+    outside = regions.seed & ~along.inside
+    if outside.any():
+        said.append(f"{outside.sum()} of {regions.seed.sum()} voxels of the thalamus lie where no "
+                    "streamline may go: none of theirs arrives")  # fmt: skip
+    found = track(along, regions, how.walk, seed=seed, workers=workers)
+    seconds = time.perf_counter() - began - prepared
+    return Reference(files["subject"], side, along.affine, anatomy, found, seconds, prepared,
+                     (*notes, *said))  # fmt: skip
+
+
+def _require_whole(seed: NDArray[np.bool_], side: SideName) -> None:
+    faces = [np.take(seed, end, axis) for axis in range(3) for end in (0, -1)]
+    cut = sum(int(face.sum()) for face in faces)
+    if cut:
+        raise DataError(
+            f"the {side} thalamus is cut off by the border of the image",
+            expected="the whole of it, and the hemisphere around it",
+            found=f"{cut} of its {seed.sum()} voxels on the border",
+            mend="give a series of the whole head, or the other side",
+        )
+
+
+def _directions(
+    files: Mapping[str, str], how: Tracking, seed: int
+) -> tuple[Orientations, NDArray[np.float32], list[str]]:
+    """Where fibers go, FA, and what is to be said of them."""
+    if how.source == "directions":
+        truth = read_truth(files["truth"])
+        rng = np.random.default_rng([seed, zlib.crc32(files["subject"].encode())])
+        peaks, inside = noisy_peaks(truth, how.error, rng), truth.tissue >= 2
+        return orientations.of_peaks(peaks, inside, truth.affine), truth.fa.astype(np.float32), []
+    if how.source == "peaks":
+        return _of_peaks(files)
+    series = read_series(files)
+    made = prepare(series, read_reversed(files, series), how.steps)
+    along = {"tensor": orientations.of_tensors, "deconvolution": orientations.of_deconvolution}
+    return along[how.source](made), made.tensors.fa.astype(np.float32), list(made.notes)
+
+
+def _of_peaks(
+    files: Mapping[str, str],
+) -> tuple[Orientations, NDArray[np.float32], list[str]]:
+    peaks, affine = read_peaks(files["peaks"])
+    length, notes = np.linalg.norm(peaks[..., 0, :], axis=-1), []
+    inside, fa = length > _LEAST_PEAK, length
+    if "mask" in files:
+        inside &= read_on_grid(files["mask"], affine, length.shape, "the peaks") > 0
+    if "fa" in files:
+        fa = read_on_grid(files["fa"], affine, length.shape, "the peaks")
+    else:
+        notes.append("no FA was given: the length of the first peak stands for it in pictures")
+    return orientations.of_peaks(peaks, inside, affine), fa.astype(np.float32), notes
+
+
+def noisy_peaks(truth: Truth, error: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """True fibers as peaks, each turned by chance, as noise turns those of a measured series.
+
+    Fibers that have less than 8 % of a voxel are left out: no method finds them.
+
+    Parameters
+    ----------
+    truth : Truth
+    error : float
+        Median angle in degrees.
+    rng : Generator
+
+    Returns
+    -------
+    array of shape (x, y, z, 3, 3)
+        As `series.read_peaks` gives them; as long as the share of the voxel.
+    """
+    shares = np.where(truth.fractions >= _LEAST_SHARE, truth.fractions, 0)
+    # Of two normal deviates across a direction, the median length is 1.177 times their spread.
+    spread = np.tan(np.radians(error)) / np.sqrt(2 * np.log(2))
+    off = rng.normal(0, spread, truth.directions.shape).astype(np.float32)
+    off -= (off * truth.directions).sum(-1, keepdims=True) * truth.directions
+    turned = truth.directions + off
+    turned /= np.maximum(np.linalg.norm(turned, axis=-1, keepdims=True), 1e-6)
+    return turned * shares[..., None]
+
+
+def regions_of(
+    row: Mapping[str, Any], side: SideName, affine: NDArray, shape: tuple[int, ...]
+) -> tuple[Regions, list[str]]:
+    """Seed and targets of one side, on the diffusion's grid, and what is to be said of them.
+
+    Of a synthetic subject they are true: what a segmentation gets wrong is not part of the
+    tracking. Others need a mask of the thalamus and a folder of targets, ``endings``: TractSeg's,
+    of which that end is taken that lies farther from the thalamus, or masks by the targets' names
+    (``precentral_left.nii.gz``).
+
+    Raises
+    ------
+    DataError
+        If they are not there, or lie elsewhere.
+    """
+    if row.get("truth"):
+        truth = read_truth(row["truth"])
+        right = side == "right"
+        targets = {name: truth.parcels == k + 1 + RIGHT * right for k, name in enumerate(TARGETS)}
+        return Regions(truth.thalamus == 1 + right, targets), []
+    mask = row.get(f"thalamus_{side}")
+    if not mask or not row.get("endings"):
+        absent = [f"mask of the {side} thalamus"] * (not mask)
+        absent += ["folder of targets (endings_segmentations)"] * (not row.get("endings"))
+        raise DataError(
+            f"of {row['subject']} it is not known from where to where to track",
+            expected="a mask of the thalamus, and masks of the cortical targets, on the "
+            "diffusion's grid",
+            found=f"no {' and no '.join(absent)}",
+            mend=f"put thalamus_{side}.nii.gz and endings_segmentations/ beside peaks.nii.gz, or "
+            f"name them in a cohort.csv: thalamus_{side}, endings",
+        )
+    seed = read_on_grid(mask, affine, shape, "the diffusion") > 0.5
+    return _with_endings(Path(row["endings"]), seed, side, affine)
+
+
+def _with_endings(
+    folder: Path, seed: NDArray[np.bool_], side: SideName, affine: NDArray
+) -> tuple[Regions, list[str]]:
+    targets, said = {}, []
+    for name in dict.fromkeys((*ENDINGS, *TARGETS)):
+        stem = f"{ENDINGS.get(name)}_{side}"
+        files = [folder / f"{end}.nii.gz" for end in (f"{stem}_b", f"{stem}_e", f"{name}_{side}")]
+        masks = [read_on_grid(file, affine, seed.shape, "the diffusion") > 0.5
+                 for file in files if file.is_file()]  # fmt: skip
+        if not masks:
+            said.append(f"no target {name}: left out")
+            continue
+        cortical = min(masks, key=lambda mask: int((mask & seed).sum()))
+        inside = int((cortical & seed).sum())
+        if inside:
+            said.append(f"{name}: {inside} of {cortical.sum()} voxels of the target lie in the "
+                        "thalamus, and are taken out of it")  # fmt: skip
+        targets[name] = cortical & ~seed
+    if not targets:
+        raise DataError(
+            f"{folder.name} holds no targets",
+            expected=f"T_PREC_{side}_b.nii.gz and the like, or precentral_{side}.nii.gz",
+            mend="give TractSeg's endings_segmentations, or masks by the targets' names",
+        )
+    return Regions(seed, targets), said
+
+
+def unframed(row: Mapping[str, Any], how: Tracking, side: SideName = "left") -> Streamlines:
+    """What is found if peaks are taken to be along the axes of their file: what can go wrong."""
+    peaks, affine = read_peaks(row["peaks"], frame="voxel")
+    inside = _of_peaks({name: row[name] for name in ("peaks", "mask") if row.get(name)})[0].inside
+    along = orientations.of_peaks(peaks, inside, affine)
+    return track(along, regions_of(row, side, affine, inside.shape)[0], how.walk)
