@@ -51,11 +51,15 @@ class Orientations:
     def __post_init__(self) -> None:
         require_finite(self.values, "fiber directions")
 
-    def whole(self) -> NDArray[np.float64]:
-        """In space, shape (x, y, z, 200), as dipy wants them; 0 outside."""
-        found = np.zeros((*self.inside.shape, self.values.shape[1]))
-        found[self.inside] = self.values
-        return found
+    def boxed(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
+        """In the smallest box around `inside`, as dipy wants them: values, inside and affine."""
+        faces = [np.flatnonzero(self.inside.any(axis)) for axis in ((1, 2), (0, 2), (0, 1))]
+        box = tuple(slice(face[0], face[-1] + 1) for face in faces)
+        inside, affine = self.inside[box], np.array(self.affine, float)
+        affine[:3, 3] += affine[:3, :3] @ [face[0] for face in faces]
+        found = np.zeros((*inside.shape, self.values.shape[1]))
+        found[inside] = self.values
+        return found, inside, affine
 
     def at(self, voxels: NDArray[np.intp]) -> NDArray[np.float32]:
         """Of some voxels, shape (voxel, 200); 0 outside."""

@@ -35,6 +35,9 @@ class Walk:
         thrown away, and counts as lost.
     threshold : float
         Directions below this share of a voxel's largest one are not taken.
+    complete : bool
+        Whether what ends inside, for want of a direction to go on, is thrown away as well: dipy's
+        ``return_all=False``. Much of what arrives in the cortex ends so.
     """
 
     per_voxel: int = 30
@@ -43,6 +46,7 @@ class Walk:
     shortest: float = 10.0
     longest: float = 500.0
     threshold: float = 0.1
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -266,12 +270,12 @@ def _dipy(
 
     if not len(starts):
         return iter(())
-    # Not return_all=False: it throws away what ends for want of a direction, as in the cortex.
+    values, inside, affine = along.boxed()
     return probabilistic_tracking(
-        starts, BinaryStoppingCriterion(along.inside), along.affine, seed_directions=directions,
-        sf=along.whole(), sphere=sphere(), step_size=walk.step, max_angle=walk.angle,
+        starts, BinaryStoppingCriterion(inside), affine, seed_directions=directions,
+        sf=values, sphere=sphere(), step_size=walk.step, max_angle=walk.angle,
         min_len=walk.shortest, max_len=walk.longest, pmf_threshold=walk.threshold,
-        random_seed=seed, nbr_threads=1, return_all=True, save_seeds=True,
+        random_seed=seed, nbr_threads=1, return_all=not walk.complete, save_seeds=True,
     )  # fmt: skip
 
 
