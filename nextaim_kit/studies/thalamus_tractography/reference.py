@@ -139,6 +139,11 @@ class Cohort:
         """What is known of a synthetic subject."""
         return read_truth(self.table.set_index("subject")["truth"][subject])
 
+    def row(self, subject: str) -> dict[str, Any]:
+        """The paths of a subject, with those that are not there left out."""
+        told = self.table.set_index("subject", drop=False).loc[subject].to_dict()
+        return {str(name): value for name, value in told.items() if value != ""}
+
     @property
     def known(self) -> bool:
         """Whether there is a truth of them."""
@@ -227,7 +232,7 @@ def _tracked(
     files: Mapping[str, str], how: Tracking, side: SideName, seed: int, workers: int
 ) -> Reference:
     began = time.perf_counter()
-    along, anatomy, notes = _directions(files, how, seed)
+    along, anatomy, notes = directions_of(files, how, seed)
     regions, said = regions_of(files, side, along.affine, anatomy.shape)
     _require_whole(regions.seed, side)
     prepared = time.perf_counter() - began
@@ -253,10 +258,13 @@ def _require_whole(seed: NDArray[np.bool_], side: SideName) -> None:
         )
 
 
-def _directions(
+def directions_of(
     files: Mapping[str, str], how: Tracking, seed: int
 ) -> tuple[Orientations, NDArray[np.float32], list[str]]:
-    """Where fibers go, FA, and what is to be said of them."""
+    """Where fibers go in a subject, its FA, and what is to be said of them.
+
+    See `track_subject`, which uses it; `files` has the paths of a row that are not empty.
+    """
     if how.source == "directions":
         truth = read_truth(files["truth"])
         rng = np.random.default_rng([seed, zlib.crc32(files["subject"].encode())])
@@ -375,9 +383,23 @@ def _with_endings(
     return Regions(seed, targets), said
 
 
-def unframed(row: Mapping[str, Any], how: Tracking, side: SideName = "left") -> Streamlines:
-    """What is found if peaks are taken to be along the axes of their file: what can go wrong."""
-    peaks, affine = read_peaks(row["peaks"], frame="voxel")
-    inside = _of_peaks({name: row[name] for name in ("peaks", "mask") if row.get(name)})[0].inside
-    along = orientations.of_peaks(peaks, inside, affine)
-    return track(along, regions_of(row, side, affine, inside.shape)[0], how.walk)
+def mirrored(
+    row: Mapping[str, Any], how: Tracking, *, side: SideName = "left", seed: int = 1
+) -> Streamlines:
+    """What is found if x of each direction is taken the wrong way round: what can go wrong.
+
+    So it is for peaks of TractSeg whose numbers are taken to be along the axes of their file.
+    """
+    flip = np.array([-1, 1, 1], np.float32)
+    if row.get("peaks"):
+        peaks, affine = read_peaks(row["peaks"])
+        inside = _of_peaks({name: row[name] for name in ("peaks", "mask") if row.get(name)})[
+            0
+        ].inside
+    else:
+        truth = read_truth(row["truth"])
+        peaks = noisy_peaks(truth, how.error, np.random.default_rng(seed))
+        inside, affine = truth.tissue >= 2, truth.affine
+    along = orientations.of_peaks(peaks * flip, inside, affine)
+    regions, _ = regions_of(row, side, affine, inside.shape)
+    return track(along, regions, how.walk, seed=seed)

@@ -69,7 +69,7 @@ class Regions:
     excluded: NDArray[np.bool_] | None = None
     waypoints: tuple[NDArray[np.bool_], ...] = ()
 
-    def require_voxels(self) -> None:
+    def requirevoxels_of(self) -> None:
         """Refuse what has none.
 
         Raises
@@ -166,7 +166,7 @@ def track(
         If the seed, a target or a waypoint is empty, lies on another grid, or nothing can be
         launched since the whole seed lies where no streamline may go.
     """
-    regions.require_voxels()
+    regions.requirevoxels_of()
     _require_grid(along, regions)
     starts, directions = _launches(along, regions.seed, walk, seed)
     ends = range(0, len(starts), _CHUNK)
@@ -224,7 +224,7 @@ def _followed(
     names, shape = tuple(regions.targets), along.inside.shape
     lines, numbers = _lines(along, walk, seed, starts, directions)
     points = np.concatenate([*lines, np.zeros((0, 3))])
-    at = np.ravel_multi_index(tuple(_voxels(points, along.affine, shape).T), shape)
+    at = np.ravel_multi_index(tuple(voxels_of(points, along.affine, shape).T), shape)
     first = np.cumsum([0, *map(len, lines)])[:-1]
 
     def touching(mask: NDArray) -> NDArray[np.bool_]:
@@ -253,7 +253,9 @@ def _lines(
     """The streamlines that dipy gives, and which launch each is of."""
     from scipy.spatial import KDTree
 
-    told = np.flatnonzero(along.inside[tuple(_voxels(starts, along.affine, along.inside.shape).T)])
+    told = np.flatnonzero(
+        along.inside[tuple(voxels_of(starts, along.affine, along.inside.shape).T)]
+    )
     found = list(_dipy(along, walk, seed, starts[told], directions[told]))
     if not found:
         return [], np.zeros(0, np.intp)
@@ -279,7 +281,8 @@ def _dipy(
     )  # fmt: skip
 
 
-def _voxels(points: NDArray, affine: NDArray, shape: tuple[int, ...]) -> NDArray[np.intp]:
+def voxels_of(points: NDArray, affine: NDArray, shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """In which voxel each point (mm) lies, shape (point, 3); beyond the border in the next one."""
     inverse = np.linalg.inv(affine)
     places = np.rint(points @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.intp)
     return np.clip(places, 0, np.array(shape) - 1)

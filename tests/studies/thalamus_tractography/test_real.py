@@ -9,7 +9,7 @@ from nextaim_kit.studies.thalamus_tractography import fibers
 from nextaim_kit.studies.thalamus_tractography.coherence import fiber_coherence
 from nextaim_kit.studies.thalamus_tractography.diffusion import Steps, prepare
 from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
-from nextaim_kit.studies.thalamus_tractography.reference import Tracking, track_subject, unframed
+from nextaim_kit.studies.thalamus_tractography.reference import Tracking, mirrored, track_subject
 from nextaim_kit.studies.thalamus_tractography.series import (
     read_map,
     read_peaks,
@@ -89,8 +89,8 @@ KNOWN = {
 @pytest.mark.rest
 def test_tractseg_s_thalamus_is_wired_as_known_and_less_so_in_the_wrong_frame(real):
     table = load_subjects(str(real / "thalamus_tractography" / "tractseg"))
-    row, how = table.iloc[0].to_dict(), Tracking(walk=Walk(10))
-    found, wrong = track_subject(row, how), unframed(row, how)
+    row, how = table.iloc[0].to_dict(), Tracking(walk=Walk(10, complete=True))
+    found, wrong = track_subject(row, how), mirrored(row, how)
     assert found.names == tuple(KNOWN)
     assert found.thalamus.sum() == 661
     places = grid(found.thalamus.shape, found.affine)[found.thalamus]
