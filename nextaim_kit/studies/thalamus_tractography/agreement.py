@@ -13,7 +13,8 @@ from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.studies.thalamus_tractography.accuracy import angles
 from nextaim_kit.studies.thalamus_tractography.gradient_table import axes_of
 from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
-from nextaim_kit.studies.thalamus_tractography.reference import ENDINGS, Reference
+from nextaim_kit.studies.thalamus_tractography.reference import Reference
+from nextaim_kit.studies.thalamus_tractography.regions import ENDINGS
 from nextaim_kit.studies.thalamus_tractography.series import read_on_grid
 from nextaim_kit.studies.thalamus_tractography.space import grid
 from nextaim_kit.studies.thalamus_tractography.truth import Truth
@@ -179,8 +180,8 @@ def inside_bundles(found: Reference, folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``subject``, ``target``; ``inside``, the share of the streamlines' length; and ``by_chance``,
-        the bundle's share of all voxels where streamlines of any target run.
+        ``subject``, ``target``; ``inside``, the share of the streamlines' length; and
+        ``by_chance``, the bundle's share of all voxels where streamlines of any target run.
     """
     rows, density = [], found.streamlines.density
     everywhere = density.any(-1)
