@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from nextaim_kit.learn.segmentation import dice
 from nextaim_kit.studies.thalamus_tractography.accuracy import angles
+from nextaim_kit.studies.thalamus_tractography.definitions import RIGHT, TARGETS
 from nextaim_kit.studies.thalamus_tractography.gradient_table import axes_of
 from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
 from nextaim_kit.studies.thalamus_tractography.reference import Reference
@@ -78,6 +80,14 @@ def against_truth(found: Reference, truth: Truth) -> pd.DataFrame:
     """`agreement` of a tracked thalamus with its true connections, of each target of a subject."""
     true = truth.connectivity[found.thalamus]
     return agreement(found.streamlines.shares, true, found.names).assign(subject=found.subject)
+
+
+def nearest(found: Reference, truth: Truth) -> NDArray[np.uint8]:
+    """The baseline that knows no fibers: each voxel's winner is the target that lies nearest."""
+    right, edges = found.side == "right", np.linalg.norm(found.affine[:3, :3], axis=0)
+    masks = [truth.parcels == k + 1 + RIGHT * right for k in range(len(TARGETS))]
+    far = [distance_transform_edt(~mask, edges)[found.thalamus] for mask in masks]
+    return (1 + np.argmin(far, 0)).astype(np.uint8)
 
 
 def where_wrong(found: Reference, truth: Truth) -> pd.DataFrame:

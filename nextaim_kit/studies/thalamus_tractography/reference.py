@@ -20,7 +20,11 @@ from nextaim_kit.studies.thalamus_tractography.definitions import SideName
 from nextaim_kit.studies.thalamus_tractography.diffusion import Steps, prepare
 from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
 from nextaim_kit.studies.thalamus_tractography.orientations import Orientations
-from nextaim_kit.studies.thalamus_tractography.regions import regions_of, require_whole
+from nextaim_kit.studies.thalamus_tractography.regions import (
+    beyond_midline,
+    regions_of,
+    require_whole,
+)
 from nextaim_kit.studies.thalamus_tractography.series import (
     read_on_grid,
     read_peaks,
@@ -53,12 +57,16 @@ class Tracking:
         Median angle in degrees by which true directions are turned, for "directions".
     steps : Steps
         How a series is prepared.
+    stay : bool
+        Whether streamlines that cross into the other hemisphere are thrown away, and count as
+        lost.
     """
 
     source: Source = "directions"
     walk: Walk = field(default_factory=Walk)
     error: float = 8.0
     steps: Steps = field(default_factory=Steps)
+    stay: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,12 +157,12 @@ class Cohort:
 
 def track_cohort(
     spec: str | pd.DataFrame, how: Tracking = Tracking(), *, side: SideName = "left", seed: int = 1,
-    twin: Callable[[], pd.DataFrame] = no_twin,
+    twin: Callable[[], pd.DataFrame] = no_twin, workers: int | None = None,
 ) -> Cohort:  # fmt: skip
     """Track one thalamus of every subject of a cohort (`layouts.load_subjects`), several at once.
 
-    Subjects with peaks are tracked along these, others as `how` says; of real ones without truth
-    by deconvolution.
+    Subjects with peaks are tracked along these, others as `how` says; real ones, without truth,
+    by deconvolution in the place of true directions. `workers` is how many at once.
 
     Raises
     ------
@@ -163,7 +171,7 @@ def track_cohort(
     """
     table = load_subjects(spec, twin=twin) if isinstance(spec, str) else spec
     done = data.each(table, track_subject, how=how, side=side, seed=seed, memory=_memory,
-                     progress="tracked")  # fmt: skip
+                     workers=workers, progress="tracked")  # fmt: skip
     failures = pd.concat([data.problems(table), done.failures])
     if not done.results:
         raise DataError(
@@ -206,6 +214,7 @@ def track_subject(
     given |= {name: str(row[name]) for name in _FILES if row.get(name)}
     source = _source(row, how)
     told: dict[str, Any] = {"source": source, "walk": asdict(how.walk), "side": side, "seed": seed}
+    told["stay"] = how.stay
     if source == "directions":
         told["error"] = how.error
     elif source != "peaks":
@@ -237,6 +246,8 @@ def _tracked(
     if outside.any():
         said.append(f"{outside.sum()} of {regions.seed.sum()} voxels of the thalamus lie where no "
                     "streamline may go: none of theirs arrives")  # fmt: skip
+    if how.stay:
+        regions = replace(regions, excluded=beyond_midline(regions.seed, along.affine))
     found = track(along, regions, how.walk, seed=seed, workers=workers)
     seconds = time.perf_counter() - began - prepared
     return Reference(files["subject"], side, along.affine, anatomy, found, seconds, prepared,

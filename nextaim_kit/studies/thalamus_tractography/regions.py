@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.thalamus_tractography.definitions import RIGHT, TARGETS, SideName
 from nextaim_kit.studies.thalamus_tractography.series import read_on_grid
+from nextaim_kit.studies.thalamus_tractography.space import grid
 from nextaim_kit.studies.thalamus_tractography.tracking import Regions
 from nextaim_kit.studies.thalamus_tractography.truth import read_truth
 
@@ -99,3 +100,9 @@ def require_whole(seed: NDArray[np.bool_], side: SideName) -> None:
             found=f"{cut} of its {seed.sum()} voxels on the border",
             mend="give a series of the whole head, or the other side",
         )
+
+
+def beyond_midline(seed: NDArray[np.bool_], affine: NDArray, margin: float = 4.0) -> NDArray:
+    """What lies across the midline (x = 0 mm) from a seed, and `margin` mm beyond it."""
+    x = grid(seed.shape, affine)[..., 0]
+    return (x > margin) if x[seed].mean() < 0 else (x < -margin)
