@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from nextaim_kit.studies.thalamus_tractography.definitions import BUNDLES
 from nextaim_kit.studies.thalamus_tractography.diffusion import Prepared
+from nextaim_kit.studies.thalamus_tractography.gradient_table import axes_of
+from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
 from nextaim_kit.studies.thalamus_tractography.series import Series
 from nextaim_kit.studies.thalamus_tractography.space import apply, grid
 from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
@@ -85,6 +87,20 @@ def found_against_truth(made: Prepared, truth: Truth) -> dict[str, float]:
         off.append(np.linalg.norm(apply(place, points) - true, axis=1).mean())
         before.append(np.linalg.norm(points - true, axis=1).mean())
     return found | {"motion_mm": float(np.mean(off)), "motion_before_mm": float(np.mean(before))}
+
+
+def direction_error(along: Orientations, truth: Truth) -> float:
+    """Median angle in degrees between the likeliest direction and the true fibers.
+
+    In voxels of white matter with one kind of fibers; some 5 degrees of it are the distance
+    of the 200 directions from each other.
+    """
+    single = (truth.fractions >= 0.1).sum(-1) == 1
+    where = along.inside & (truth.tissue == 3) & single
+    likeliest = sphere().vertices[along.at(np.argwhere(where)).argmax(1)]
+    main = truth.fractions[where].argmax(-1)[:, None, None]
+    true = np.take_along_axis(truth.directions[where], main, 1)[:, 0]
+    return float(np.median(angles(likeliest @ axes_of(along.affine).T, true)))
 
 
 def bundle_colors(direction: NDArray, fa: NDArray, truth: Truth) -> dict[str, list[float]]:

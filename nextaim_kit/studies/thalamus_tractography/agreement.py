@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from nextaim_kit.learn.segmentation import dice
-from nextaim_kit.studies.thalamus_tractography.accuracy import angles
 from nextaim_kit.studies.thalamus_tractography.definitions import RIGHT, TARGETS
-from nextaim_kit.studies.thalamus_tractography.gradient_table import axes_of
-from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
 from nextaim_kit.studies.thalamus_tractography.reference import Reference
 from nextaim_kit.studies.thalamus_tractography.regions import ENDINGS
 from nextaim_kit.studies.thalamus_tractography.series import read_on_grid
@@ -166,20 +163,6 @@ def centers(found: Reference) -> pd.DataFrame:
     told = {"subject": found.subject, "target": found.names, "mean": shares.mean(0),
             "largest": shares.max(0)}  # fmt: skip
     return pd.DataFrame(told).join(pd.DataFrame((shares / total).T @ places, columns=list("xyz")))
-
-
-def direction_error(along: Orientations, truth: Truth) -> float:
-    """Median angle in degrees between the likeliest direction and the true fibers.
-
-    In voxels of white matter that one bundle has for itself; some 5 degrees of it are the distance
-    of the 200 directions from each other.
-    """
-    single = (truth.fractions >= _COUNTED).sum(-1) == 1
-    where = along.inside & (truth.tissue == 3) & single
-    likeliest = sphere().vertices[along.at(np.argwhere(where)).argmax(1)]
-    main = truth.fractions[where].argmax(-1)[:, None, None]
-    true = np.take_along_axis(truth.directions[where], main, 1)[:, 0]
-    return float(np.median(angles(likeliest @ axes_of(along.affine).T, true)))
 
 
 def inside_bundles(found: Reference, folder: str | Path) -> pd.DataFrame:

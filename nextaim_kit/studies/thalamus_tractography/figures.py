@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
@@ -162,7 +163,7 @@ def parcels(
     middle = np.rint(places.mean(0)).astype(int)
     low, high = places.min(0) - 3, places.max(0) + 4
     box = tuple(slice(max(a, 0), b) for a, b in zip(low, high, strict=True))
-    figure, axes = new_figure(5.4, 2.0 * len(winners), len(winners), 3)
+    figure, axes = new_figure(7.2, 2.4 * len(winners), len(winners), 3)
     gray = np.clip(anatomy / (1.2 * anatomy.max()), 0, 1)[..., None] * np.ones(3)
     for row, (kind, found) in zip(axes, winners.items(), strict=True):
         seen = np.where((found > 0)[..., None], palette[found], gray)
@@ -178,6 +179,49 @@ def parcels(
         for kind, f in winners.items()
     )
     return described(figure, f"Voxels of the thalamus by the target that wins. {said}.")
+
+
+@styled
+def convergence(table: pd.DataFrame, wanted: float = 0.95) -> Figure:
+    """Agreement of two halves by the number of streamlines, of `agreement.convergence`."""
+    figure, axes = new_figure(5.6, 3.8)
+    axis, said = axes[0, 0], []
+    parts = {f"Dice of P > {t:g}": part["dice"] for t, part in table.groupby("threshold")}
+    parts["winners"] = table.groupby("streamlines")["winner"].first()
+    numbers = table["streamlines"].unique()
+    for k, (name, values) in enumerate(parts.items()):
+        axis.plot(numbers, values, color=style.GRAY if name == "winners" else style.BLACK,
+                  linestyle=style.DASHES[k], marker=style.MARKERS[k], markersize=4, label=name)  # fmt: skip
+        said.append(f"{name} {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}")
+    style.reference_lines(axis, [(wanted, f"wanted: {wanted:g}")], vertical=False)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(numbers, [str(n) for n in numbers])
+    axis.set(xlabel="streamlines a voxel in each half", ylabel="agreement of two halves")
+    figure.legend(loc="outside lower center", ncols=3)
+    span = f"{numbers[0]} to {numbers[-1]} streamlines"
+    return described(figure, f"Agreement of two halves, {span}: {'; '.join(said)}.")
+
+
+@styled
+def fading(table: pd.DataFrame) -> Figure:
+    """P by distance and by size, of `fading.fading` for some targets; the truth is dashed."""
+    figure, axes = new_figure(7.2, 3.6, 1, 2, sharey=True)
+    labels = {"distance": "distance of the cut (mm)", "size": "share of the cortex that counts"}
+    said = []
+    for axis, (kind, label) in zip(axes[0], labels.items(), strict=True):
+        for name, part in table[table["kind"] == kind].groupby("target"):
+            color = TARGET_COLORS[str(name)]
+            axis.plot(part["at"], part["mean"], "o-", color=color, label=f"{name}, tracking")
+            axis.plot(part["at"], part["true"], "--", color=color, label=f"{name}, truth")
+            ends = part.iloc[[0, -1]]
+            said.append(f"{name} by {kind}: {ends['mean'].iloc[0]:.2f} to "
+                        f"{ends['mean'].iloc[1]:.2f}, truth {ends['true'].iloc[0]:.2f} to "
+                        f"{ends['true'].iloc[1]:.2f}")  # fmt: skip
+        axis.set(xlabel=label, ylim=(0, 1.02))
+    axes[0, 0].set_ylabel("share of streamlines")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    return described(figure, f"Share of streamlines that touch: {'; '.join(said)}.")
 
 
 def _around(thalamus: NDArray) -> tuple[tuple[slice, slice], int]:

@@ -17,6 +17,7 @@ _SHARP = 30.0  # how narrow a peak's cone is: half its height at 12 degrees
 _FLUID = 1.5e-3  # mm²/s: mean diffusivity beyond which a voxel is mostly fluid
 _SINGLE = 300  # voxels of the highest FA, from which the response of a single bundle is taken
 _WEIGHTED = 50.0  # s/mm²
+_AT_ONCE = 4000  # voxels
 
 
 @cache
@@ -134,6 +135,7 @@ def of_deconvolution(made: Prepared) -> Orientations:
     """
     from dipy.core.gradients import gradient_table
     from dipy.reconst.csdeconv import ConstrainedSphericalDeconvModel, response_from_mask_ssst
+    from dipy.reconst.shm import sh_to_sf_matrix
 
     inside, bvals = solid(made), made.series.bvals
     used = one_shell(bvals)
@@ -143,11 +145,51 @@ def of_deconvolution(made: Prepared) -> Orientations:
     fa = np.where(inside, made.tensors.fa, 0)
     single = inside & (fa >= np.sort(fa[inside])[-_SINGLE:][0])
     response, _ = response_from_mask_ssst(table, data, single)
-    order = 8 if np.count_nonzero(bvals[used] >= _WEIGHTED) >= 45 else 6
+    weighted = bvals[used] >= _WEIGHTED
+    most = int(np.count_nonzero(weighted))
+    order = max(n for n in (2, 4, 6, 8) if (n + 1) * (n + 2) // 2 <= max(most, 6))
     model = ConstrainedSphericalDeconvModel(table, response, sh_order_max=order)
-    values = model.fit(data[inside]).odf(sphere())
+    harmonics = deconvolved(model, data[inside][:, weighted])
+    values = harmonics @ sh_to_sf_matrix(sphere(), sh_order_max=order, return_inv=False)
     return Orientations(np.maximum(np.nan_to_num(values), 0).astype(np.float32), inside,
                         made.series.affine)  # fmt: skip
+
+
+def deconvolved(model: Any, signal: NDArray) -> NDArray[np.float64]:
+    """The same as dipy's ``model.fit``, for many voxels at once instead of one after another.
+
+    Directions whose value is small are pressed to 0, in turns, until they are always the same.
+
+    Parameters
+    ----------
+    model : dipy.reconst.csdeconv.ConstrainedSphericalDeconvModel
+    signal : array of shape (voxel, direction)
+        Of the weighted volumes.
+
+    Returns
+    -------
+    array of shape (voxel, harmonic)
+    """
+    mixing, sampled = model.R.diagonal() * model.B_dwi, model.B_reg
+    plain, pairs = mixing.T @ mixing, sampled[:, :, None] * sampled[:, None]
+    right, size = signal @ mixing, len(plain)
+    found = np.linalg.solve(plain + 1e-14 * np.trace(plain) * np.eye(size), right.T).T
+    least = (model.tau * sampled[0, 0] * found[:, 0])[:, None]
+    small = found[:, :15] @ sampled[:, :15].T < least
+    none = ~small.any(1)
+    small[none] = found[none] @ sampled.T < least[none]
+    left = np.flatnonzero(small.any(1))
+    for _ in range(model.convergence):
+        for some in np.array_split(left, 1 + len(left) // _AT_ONCE):
+            pressed = small[some].astype(float) @ pairs.reshape(len(sampled), -1)
+            whole = plain + pressed.reshape(-1, size, size)
+            found[some] = np.linalg.solve(whole, right[some, :, None])[..., 0]
+        before = small[left]
+        small[left] = found[left] @ sampled.T < least[left]
+        left = left[(small[left] != before).any(1)]
+        if not len(left):
+            break
+    return found
 
 
 def solid(made: Prepared) -> NDArray[np.bool_]:

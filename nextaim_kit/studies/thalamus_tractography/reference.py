@@ -16,6 +16,7 @@ from nextaim_kit import data
 from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.thalamus_tractography import orientations
+from nextaim_kit.studies.thalamus_tractography.accuracy import direction_error
 from nextaim_kit.studies.thalamus_tractography.definitions import SideName
 from nextaim_kit.studies.thalamus_tractography.diffusion import Steps, prepare
 from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
@@ -35,7 +36,7 @@ from nextaim_kit.studies.thalamus_tractography.tracking import Streamlines, Walk
 from nextaim_kit.studies.thalamus_tractography.truth import Truth, read_truth
 
 Source = Literal["directions", "tensor", "deconvolution", "peaks"]
-VERSION = 1  # of what is kept: changed when the tracking finds something else
+VERSION = 2  # of what is kept: changed when the tracking finds something else
 _LEAST_PEAK = 0.1  # length below which a peak is none
 _LEAST_SHARE = 0.08  # of a voxel's fibers, below which no method finds them
 _FILES = ("dwi", "bval", "bvec", "json", "reversed", "reversed_bval", "reversed_bvec", "truth",
@@ -85,6 +86,9 @@ class Reference:
     seconds : float
         That the tracking took, from fiber directions on, and ``prepared_seconds`` what made these.
     prepared_seconds : float
+    direction_error : float
+        Degrees by which the likeliest directions are off (`accuracy.direction_error`), NaN where
+        there is no truth.
     notes : tuple of str
         What was left out or may be wrong.
     """
@@ -96,6 +100,7 @@ class Reference:
     streamlines: Streamlines = field(repr=False)
     seconds: float
     prepared_seconds: float
+    direction_error: float
     notes: tuple[str, ...]
 
     @property
@@ -250,7 +255,9 @@ def _tracked(
         regions = replace(regions, excluded=beyond_midline(regions.seed, along.affine))
     found = track(along, regions, how.walk, seed=seed, workers=workers)
     seconds = time.perf_counter() - began - prepared
-    return Reference(files["subject"], side, along.affine, anatomy, found, seconds, prepared,
+    truth = read_truth(files["truth"]) if "truth" in files else None
+    off = direction_error(along, truth) if truth else float("nan")
+    return Reference(files["subject"], side, along.affine, anatomy, found, seconds, prepared, off,
                      (*notes, *said))  # fmt: skip
 
 
