@@ -190,8 +190,9 @@ def convergence(table: pd.DataFrame, wanted: float = 0.95) -> Figure:
     parts["winners"] = table.groupby("streamlines")["winner"].first()
     numbers = table["streamlines"].unique()
     for k, (name, values) in enumerate(parts.items()):
-        axis.plot(numbers, values, color=style.GRAY if name == "winners" else style.BLACK,
-                  linestyle=style.DASHES[k], marker=style.MARKERS[k], markersize=4, label=name)  # fmt: skip
+        color = style.GRAY if name == "winners" else style.BLACK
+        axis.plot(numbers, values, color=color, linestyle=style.DASHES[k],
+                  marker=style.MARKERS[k], markersize=4, label=name)  # fmt: skip
         said.append(f"{name} {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}")
     style.reference_lines(axis, [(wanted, f"wanted: {wanted:g}")], vertical=False)
     axis.set_xscale("log", base=2)

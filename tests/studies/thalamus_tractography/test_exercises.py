@@ -17,6 +17,14 @@ TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
         ("diffusion 3", {"turn": TURN, "v": np.array([0.6, 0, 0.8])}, np.array([0, -0.6, 0.8]),
          np.array([0, 0.6, 0.8])),
         ("diffusion 4", {"values": np.array([1.7, 0.4, 0.3])}, 0.44933, 0.8),
+        ("tracking 1", {"launched": 40, "lost": 9, "precentral": 12, "both": 6,
+         "postcentral_only": 5}, 0.275, 11 / 31),
+        ("tracking 2", {"shares": np.array([[0.3, 0.05, 0.31], [0.04, 0.09, 0], [0.2, 0.6, 0.1]])},
+         np.array([3, 0, 2]), np.array([3, 2, 2])),
+        ("tracking 3", {"streamlines": 50, "found": 0.90, "wanted": 0.95}, 200, 100),
+        ("tracking 4", {"chance": 0.015, "far_away": 60}, 0.40383, 0.1),
+        ("tracking 5", {"true_shares": np.array([0.7, 0.3]), "arrive": np.array([0.9, 0.3])},
+         0.125, 0.3),
     ],
 )  # fmt: skip
 def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong):
