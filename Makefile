@@ -72,6 +72,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/detection.py
 	@echo "==> benchmarks/superres.py"
 	@$(BIN)/python benchmarks/superres.py
+	@echo "==> benchmarks/tractography.py"
+	@$(BIN)/python benchmarks/tractography.py
 	@echo "==> benchmarks/dask_workers.py"
 	@$(BIN)/python benchmarks/dask_workers.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"

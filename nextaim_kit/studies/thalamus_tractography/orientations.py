@@ -47,7 +47,7 @@ class Orientations:
 
     values: NDArray[np.float32]
     inside: NDArray[np.bool_]
-    affine: NDArray[np.float64]
+    affine: NDArray[np.floating]
 
     def __post_init__(self) -> None:
         require_finite(self.values, "fiber directions")
@@ -151,7 +151,7 @@ def of_deconvolution(made: Prepared) -> Orientations:
     model = ConstrainedSphericalDeconvModel(table, response, sh_order_max=order)
     harmonics = deconvolved(model, data[inside][:, weighted])
     values = harmonics @ sh_to_sf_matrix(sphere(), sh_order_max=order, return_inv=False)
-    return Orientations(np.maximum(np.nan_to_num(values), 0).astype(np.float32), inside,
+    return Orientations(np.maximum(values, 0).astype(np.float32), inside,
                         made.series.affine)  # fmt: skip
 
 

@@ -95,7 +95,7 @@ class Reference:
 
     subject: str
     side: SideName
-    affine: NDArray[np.float64]
+    affine: NDArray[np.floating]
     anatomy: NDArray[np.float32] = field(repr=False)
     streamlines: Streamlines = field(repr=False)
     seconds: float

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.machine.jobs import Job
 from nextaim_kit.machine.workers import parallel
 from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
 
@@ -170,13 +171,13 @@ def track(
     _require_grid(along, regions)
     starts, directions = _launches(along, regions.seed, walk, seed)
     ends = range(0, len(starts), _CHUNK)
-    jobs = [(_followed, (along, regions, walk, seed, starts[k : k + _CHUNK],
+    jobs: list[Job] = [(_followed, (along, regions, walk, seed, starts[k : k + _CHUNK],
                          directions[k : k + _CHUNK]), {}) for k in ends]  # fmt: skip
     parts = list(parallel(jobs, n_jobs=min(workers, len(jobs)), batch_size=1))
     shape, names = (-1, walk.per_voxel), tuple(regions.targets)
     touched = np.concatenate([part[0] for part in parts]).reshape(*shape, len(names))
     lost = np.concatenate([part[1] for part in parts]).reshape(shape)
-    density = np.sum([part[2] for part in parts], 0, dtype=np.float32)
+    density = np.stack([part[2] for part in parts]).sum(0)
     lines = {name: _spread([one for part in parts for one in part[3][name]]) for name in names}
     return Streamlines(regions.seed, names, touched, lost, density, lines)
 

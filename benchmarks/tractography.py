@@ -1,0 +1,96 @@
+"""Tractography of the thalamus: streamlines per second, by the number of workers.
+
+    python benchmarks/tractography.py          # two minutes; writes benchmarks/results
+    python benchmarks/tractography.py --quick  # small numbers, to try the script itself
+
+*Tracking.* One synthetic hemisphere in 2.5 mm: streamlines from every voxel of the left thalamus,
+along its true directions with noise, followed by dipy in one process and in two. Both give the same
+maps, which is checked. Seconds are by the clock, the best of some turns, with the start of the
+processes apart; beside them stand dipy's own seconds for the same starts, in one call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nextaim_kit.files import write_text
+from nextaim_kit.machine.limits import cpu_count
+from nextaim_kit.studies.thalamus_tractography import tracking
+from nextaim_kit.studies.thalamus_tractography.orientations import Orientations
+from nextaim_kit.studies.thalamus_tractography.reference import Tracking, directions_of
+from nextaim_kit.studies.thalamus_tractography.regions import regions_of
+from nextaim_kit.studies.thalamus_tractography.tracking import Regions, Walk, track
+
+
+def one_head(edge: float) -> tuple[Orientations, Regions]:
+    """Directions, seed and targets of a synthetic subject."""
+    from nextaim_kit.studies.thalamus_tractography.twin import Scan, make_twin
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["NEXTAIM_CACHE"] = folder
+        how = {"sites": ("north",), "seed": 1, "workers": 1, "progress": lambda *_: None}
+        row = make_twin(1, scan=Scan(edge=edge), **how).iloc[0].to_dict()
+        along, _, _ = directions_of(row, Tracking(), 1)
+        return along, regions_of(row, "left", along.affine, along.inside.shape)[0]
+
+
+def best_of(call: Callable[[], Any], turns: int) -> float:
+    """Seconds of the clock of the fastest turn, after one that warms up."""
+    found = []
+    for _ in range(1 + turns):
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return min(found[1:])
+
+
+def tracked(quick: bool) -> dict[str, Any]:
+    """Streamlines per second of 1 and 2 workers, and of dipy alone."""
+    along, regions = one_head(5.0 if quick else 2.5)
+    walk, turns = Walk(8 if quick else 60), 1 if quick else 3
+    launched = int(regions.seed.sum()) * walk.per_voxel
+    seconds, maps = {}, {}
+    for workers in (1, 2):
+        seconds[workers] = best_of(lambda n=workers: track(along, regions, walk, workers=n), turns)
+        maps[workers] = track(along, regions, walk, workers=workers).maps
+    if not (maps[1] == maps[2]).all():
+        raise SystemExit("one worker and two do not give the same maps")
+    starts = tracking._launches(along, regions.seed, walk, 1)
+    alone = best_of(lambda: list(tracking._dipy(along, walk, 1, *starts)), turns)
+    rates = {f"streamlines_per_s_{n}_workers": round(launched / s) for n, s in seconds.items()}
+    return {"launched": launched, "voxels": int(np.count_nonzero(regions.seed)), **rates,
+            "dipy_alone_per_s": round(launched / alone),
+            "kit_over_dipy": round(seconds[1] / alone, 2)}  # fmt: skip
+
+
+PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {"tracking": tracked}
+
+
+def main() -> None:
+    """Measure, print, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--only", choices=list(PARTS), help="one part; the others stay as they are")
+    options = parser.parse_args()
+    place = options.out / "tractography.json"
+    held = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    result = {"hardware": f"{cpu_count()} cores"}
+    for name, part in PARTS.items():
+        asked = options.only in (None, name)
+        result[name] = part(options.quick) if asked else held.get(name)
+    print(json.dumps(result, indent=1))
+    write_text(place, json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
