@@ -76,7 +76,7 @@ def agreement(
 def against_truth(found: Reference, truth: Truth) -> pd.DataFrame:
     """`agreement` of a tracked thalamus with its true connections, of each target of a subject."""
     true = truth.connectivity[found.thalamus]
-    return agreement(found.streamlines.shares, true, found.names).assign(subject=found.subject)
+    return agreement(found.shares, true, found.names).assign(subject=found.subject)
 
 
 def nearest(found: Reference, truth: Truth) -> NDArray[np.uint8]:
@@ -98,7 +98,7 @@ def where_wrong(found: Reference, truth: Truth) -> pd.DataFrame:
         above 0.7, or not); ``right``, the share of its voxels with the true winner, and ``n``.
     """
     seed, true = found.thalamus, truth.connectivity[found.thalamus]
-    right = winners(found.streamlines.shares) == winners(true)
+    right = winners(found.shares) == winners(true)
     several = (truth.fractions[seed] >= _COUNTED).sum(-1) > 1
     clear = true.max(-1) > 0.7
     kinds = {"one bundle": ~several, "bundles cross": several,
@@ -158,7 +158,7 @@ def centers(found: Reference) -> pd.DataFrame:
     NaN for the center of a map that is 0 everywhere.
     """
     places = grid(found.thalamus.shape, found.affine)[found.thalamus]
-    shares = found.streamlines.shares
+    shares = found.shares
     total = np.where(shares.any(0), shares.sum(0), np.nan)  # of nothing there is no center
     told = {"subject": found.subject, "target": found.names, "mean": shares.mean(0),
             "largest": shares.max(0)}  # fmt: skip
@@ -176,7 +176,7 @@ def inside_bundles(found: Reference, folder: str | Path) -> pd.DataFrame:
         ``subject``, ``target``; ``inside``, the share of the streamlines' length; and
         ``by_chance``, the bundle's share of all voxels where streamlines of any target run.
     """
-    rows, density = [], found.streamlines.density
+    rows, density = [], found.density
     everywhere = density.any(-1)
     for k, name in enumerate(found.names):
         path = Path(folder) / f"{ENDINGS.get(name, name)}_{found.side}.nii.gz"

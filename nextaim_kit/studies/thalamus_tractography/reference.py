@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,7 +36,7 @@ from nextaim_kit.studies.thalamus_tractography.tracking import Streamlines, Walk
 from nextaim_kit.studies.thalamus_tractography.truth import Truth, read_truth
 
 Source = Literal["directions", "tensor", "deconvolution", "peaks"]
-VERSION = 2  # of what is kept: changed when the tracking finds something else
+VERSION = 3  # of what is kept: changed when the tracking finds something else
 _LEAST_PEAK = 0.1  # length below which a peak is none
 _LEAST_SHARE = 0.08  # of a voxel's fibers, below which no method finds them
 _FILES = ("dwi", "bval", "bvec", "json", "reversed", "reversed_bval", "reversed_bvec", "truth",
@@ -71,8 +71,11 @@ class Tracking:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The connections of one thalamus.
+class Reference(Streamlines):
+    """The connections of one thalamus: its streamlines, and where they were tracked.
+
+    ``names`` are `definitions.TARGETS` of a synthetic subject, those of TractSeg's endings of one
+    with peaks; `maps`, `shares` and the rest are those of `Streamlines`.
 
     Attributes
     ----------
@@ -82,10 +85,8 @@ class Reference:
         Of the diffusion's grid, to mm.
     anatomy : array of shape (x, y, z), float32
         FA, to draw upon.
-    streamlines : Streamlines
-    seconds : float
-        That the tracking took, from fiber directions on, and ``prepared_seconds`` what made these.
-    prepared_seconds : float
+    seconds, prepared_seconds : float
+        What the tracking took, and before it what made the fiber directions.
     direction_error : float
         Degrees by which the likeliest directions are off (`accuracy.direction_error`), NaN where
         there is no truth.
@@ -97,44 +98,15 @@ class Reference:
     side: SideName
     affine: NDArray[np.floating]
     anatomy: NDArray[np.float32] = field(repr=False)
-    streamlines: Streamlines = field(repr=False)
     seconds: float
     prepared_seconds: float
     direction_error: float
     notes: tuple[str, ...]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Targets: `definitions.TARGETS` of a synthetic subject, those of TractSeg's endings."""
-        return self.streamlines.names
-
-    @property
-    def maps(self) -> NDArray[np.float32]:
-        """P: of the streamlines launched in a voxel, the share that touches each target.
-
-        Shape (x, y, z, target), 0 outside of the thalamus.
-        """
-        return self.streamlines.maps
-
-    @property
     def thalamus(self) -> NDArray[np.bool_]:
         """The seed."""
-        return self.streamlines.seed
-
-    @property
-    def launched(self) -> int:
-        """Streamlines in all."""
-        return self.streamlines.launched
-
-    @property
-    def kept(self) -> int:
-        """Those that are not lost."""
-        return self.streamlines.kept
-
-    @property
-    def lines(self) -> dict[str, list[NDArray[np.float32]]]:
-        """Some streamlines of each target: points (k, 3) in mm, to the right, front and head."""
-        return self.streamlines.lines
+        return self.seed
 
 
 @dataclass(frozen=True)
@@ -257,8 +229,10 @@ def _tracked(
     seconds = time.perf_counter() - began - prepared
     truth = read_truth(files["truth"]) if "truth" in files else None
     off = direction_error(along, truth) if truth else float("nan")
-    return Reference(files["subject"], side, along.affine, anatomy, found, seconds, prepared, off,
-                     (*notes, *said))  # fmt: skip
+    held = {one.name: getattr(found, one.name) for one in fields(found)}
+    return Reference(**held, subject=files["subject"], side=side, affine=along.affine,
+                     anatomy=anatomy, seconds=seconds, prepared_seconds=prepared,
+                     direction_error=off, notes=(*notes, *said))  # fmt: skip
 
 
 def directions_of(

@@ -58,7 +58,7 @@ def test_tracking_beats_the_nearest_cortex_and_is_wrong_where_bundles_cross(stil
     found = track_subject({**row, "kind": "series"}, Tracking(walk=Walk(20), error=0.0))
     true = truth.connectivity[found.thalamus]
     near = (agreement.nearest(found, truth) == agreement.winners(true)).mean()
-    assert agreement.winner_agreement(found.streamlines.shares, true) > near + 0.2
+    assert agreement.winner_agreement(found.shares, true) > near + 0.2
     right = agreement.where_wrong(found, truth).set_index("kind")
     assert right["n"][:2].sum() == right["n"][2:].sum() == found.thalamus.sum()
     assert right["right"]["inside a territory"] > right["right"]["at a border"]

@@ -95,7 +95,7 @@ def test_tractseg_s_thalamus_is_wired_as_known_and_less_so_in_the_wrong_frame(re
     assert found.thalamus.sum() == 661
     places = grid(found.thalamus.shape, found.affine)[found.thalamus]
     for k, (mean, center) in enumerate(KNOWN.values()):
-        share = found.streamlines.shares[:, k]
+        share = found.shares[:, k]
         assert share.mean() == pytest.approx(mean, rel=0.25)
         assert (places * share[:, None]).sum(0) / share.sum() == pytest.approx(center, abs=1.5)
         assert wrong.shares[:, k].mean() < 0.6 * share.mean()
