@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nextaim_kit.twins.chest_ct import build as measures
 from nextaim_kit.twins.chest_ct.build import ANGLES, Build, Ring
@@ -29,11 +31,11 @@ class Slice:
         Angle around the rib cage's middle from the back, 0 to pi.
     out : array
         Distance outwards from the lungs' outer border.
-    deep : array
-        Distance inwards from the skin.
-    fat : array
-        Thickness of skin and fat.
     hu : array
+    radius : array
+        Distance from the rib cage's middle.
+    at : array of int
+        Which of `ANGLES` each pixel is at.
     """
 
     build: Build
@@ -44,9 +46,19 @@ class Slice:
     y: Plane
     from_back: Plane
     out: Plane
-    deep: Plane
-    fat: Plane
     hu: Plane
+    radius: Plane
+    at: NDArray[np.intp]
+
+    @cached_property
+    def deep(self) -> Plane:
+        """Distance inwards from the skin."""
+        return _ring(measures.trunk(self.build, self.z), self.at) - self.radius
+
+    @cached_property
+    def fat(self) -> Plane:
+        """Thickness of skin and fat."""
+        return _ring(measures.fat_ring(self.build, self.z), self.at)
 
 
 def open_slice(grid: Grid, k: int, build: Build) -> Slice:
@@ -56,18 +68,16 @@ def open_slice(grid: Grid, k: int, build: Build) -> Slice:
     radius, angle = _polar(x, y - np.float32(measures.middle_y(build, z)))
     count = len(ANGLES)
     at = np.minimum(((angle + np.pi) * (count / (2 * np.pi))).astype(np.intp), count - 1)
-
-    def ring(values: Ring) -> Plane:
-        return values.astype(np.float32)[at]
-
-    border, slant = measures.cage(build, z)
+    border, slant = (_ring(values, at) for values in measures.cage(build, z))
+    hu = np.full(x.shape, AIR, np.float32)
     return Slice(
-        build, z, grid.edges[0], grid.edges[2], x, y, np.abs(angle),
-        out=(radius - ring(border)) * ring(slant),
-        deep=ring(measures.trunk(build, z)) - radius,
-        fat=ring(measures.fat_ring(build, z)),
-        hu=np.full(x.shape, AIR, np.float32),
+        build, z, grid.edges[0], grid.edges[2], x, y, np.abs(angle), (radius - border) * slant, hu,
+        radius, at,
     )  # fmt: skip
+
+
+def _ring(values: Ring, at: NDArray[np.intp]) -> Plane:
+    return values.astype(np.float32)[at]
 
 
 def _polar(x: Plane, y: Plane) -> tuple[Plane, Plane]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.twins.chest_ct.grid import Grid, Labels
+from nextaim_kit.twins.chest_ct.grid import Grid, Labels, Volume
 
 _AT_ONCE = 2_000_000  # voxels that are stamped in one go
 Points = NDArray[np.floating]
@@ -84,32 +84,30 @@ def _stamp(
     canvas: Labels, grid: Grid, points: Points, radii: Points, strength: Points, half: list[int]
 ) -> None:
     """Enter balls of at most `half` voxels' radius; the thickest stays."""
-    squares, indices, inside = [], [], []
+    squares, firsts = [], []
     edge = grid.edges[0]
-    for axis, n in enumerate(grid.shape[::-1]):
+    for axis, n in enumerate(half):
         step = grid.edges[axis]
         place = (points[:, axis] - grid.origin[axis]) / step
-        index = np.rint(place).astype(np.intp)[:, None] + np.arange(-half[axis], half[axis] + 1)
+        index = np.rint(place).astype(np.intp)[:, None] + np.arange(-n, n + 1)
         away = np.abs(index - place[:, None]) * step
         # A slice that is thicker than a pixel is wide sees a tube from farther off.
         away = np.maximum(away - (step - edge) / 2, 0) if step > edge else away
         squares.append((away**2).astype(np.float32))
-        inside.append((index >= 0) & (index < n))
-        indices.append(index)
-    away = np.sqrt(_outer(squares, np.add))
+        firsts.append(index[:, 0])
+    away = np.sqrt(_summed(squares))
     share = np.clip((radii.astype(np.float32)[:, None, None, None] - away) / edge + 0.5, 0, 1)
     share *= strength.astype(np.float32)[:, None, None, None]
-    flat = _outer([i * s for i, s in zip(indices, _strides(grid.shape), strict=True)], np.add)
-    seen = _outer(inside, np.logical_and) & (share >= 1)
-    np.maximum.at(canvas.reshape(-1), flat[seen], share[seen].astype(np.uint8))
+    ball, *offsets = np.nonzero(share >= 1)
+    z, y, x = (first[ball] + off for first, off in zip(firsts[::-1], offsets, strict=True))
+    nz, ny, nx = grid.shape
+    seen = (x >= 0) & (x < nx) & (y >= 0) & (y < ny) & (z >= 0) & (z < nz)
+    flat = (z[seen] * ny + y[seen]) * nx + x[seen]
+    np.maximum.at(canvas.reshape(-1), flat, share[ball, *offsets][seen].astype(np.uint8))
 
 
-def _strides(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    return 1, shape[2], shape[1] * shape[2]
-
-
-def _outer(parts: list[NDArray], combine: np.ufunc) -> NDArray:
-    """Combine x, y, z of each ball to an array of shape (balls, z, y, x)."""
+def _summed(parts: list[Volume]) -> Volume:
+    """The sum of x, y, z of each ball, of shape (balls, z, y, x)."""
     x, y, z = parts
-    plane = combine(y[:, :, None], x[:, None, :])
-    return combine(z[:, :, None, None], plane[:, None, :, :])
+    plane = y[:, :, None] + x[:, None, :]
+    return z[:, :, None, None] + plane[:, None, :, :]
