@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
 from nextaim_kit.errors import DataError, RequestError
 
@@ -59,6 +58,8 @@ def patient_folds(
     >>> [test.tolist() for train, test in patient_folds(cohort, 2, seed=0)]
     [[0, 1, 2], [3, 4]]
     """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     _check_request(cohort, n_splits, [*by, group])
     for column in (*by, group):
         _check_complete(cohort, column)
@@ -164,6 +165,8 @@ def external_split(here: int, there: int) -> dict[str, Split]:
 
 
 def _of_whole_patients(patients: pd.Series, n_splits: int, seed: int) -> list[Split]:
+    from sklearn.model_selection import GroupKFold
+
     if patients.nunique() < n_splits:
         raise DataError(
             f"{patients.nunique()} patients cannot make {n_splits} folds",

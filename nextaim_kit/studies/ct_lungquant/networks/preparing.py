@@ -6,14 +6,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nextaim_kit.data.cache import lazy
 from nextaim_kit.data.cohort.loading import load_cohort, problems
@@ -25,6 +23,9 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Box = tuple[slice, slice, slice]
 Size = tuple[int, int, int]
@@ -193,6 +194,8 @@ class Prepared:
 
     def part(self, name: str, box: Box) -> Tensor:
         """Values within a box, shape (1, z, y, x)."""
+        import torch
+
         return torch.from_numpy(np.asarray(self.store[name][box]).copy())[None]
 
 
