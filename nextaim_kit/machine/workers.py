@@ -35,6 +35,7 @@ from nextaim_kit.machine.jobs import Job, WorkerKilled
 from nextaim_kit.machine.limits import process_count
 
 _LOOK = 0.2  # seconds from one look at the parent to the next
+_START = 2.0  # seconds that processes take until they have imported what they need
 
 
 def parallel(
@@ -88,6 +89,30 @@ def parallel(
     pool = Parallel(n_jobs=n_jobs or process_count(), **how)
     results = _here(pool, jobs)
     return list(results) if return_as == "list" else results
+
+
+def parallel_when_long(jobs: Sequence[Job], *, n_jobs: int | None = None) -> Iterator[Any]:
+    """Results of like jobs, as they come: by processes only where these are sooner.
+
+    By default two jobs are done in this process, and all others too where starting processes
+    would take longer than what they save.
+
+    Parameters
+    ----------
+    jobs : sequence of delayed calls
+    n_jobs : int, optional
+        As for `parallel`, which says what is raised: so many from the first job on.
+    """
+    quickest, processes = float("inf"), process_count()
+    for number, (work, args, keywords) in enumerate(jobs):
+        saved = (len(jobs) - number) * quickest * (1 - 1 / processes)
+        if n_jobs or scheduler() or (number > 1 and saved > _START):
+            yield from parallel(jobs[number:], n_jobs=n_jobs, return_as="generator_unordered")
+            return
+        began = time.perf_counter()
+        found = work(*args, **keywords)
+        quickest = min(quickest, time.perf_counter() - began)
+        yield found
 
 
 def isolated(jobs: Sequence[Job], n_jobs: int) -> Iterator[tuple[int, Any]]:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import cache_folder, sha256_of
-from nextaim_kit.machine.workers import parallel, scheduler
+from nextaim_kit.machine.workers import parallel_when_long, scheduler
 from nextaim_kit.progress import Progress, ProgressLine
 
 
@@ -149,8 +149,8 @@ class Twin:
         missing = [who for who in everyone if not self._paths(who, folder)[last].exists()]
         if missing:
             report = progress or ProgressLine(self.what)
-            jobs = (delayed(self._make)(who, folder) for who in missing)
-            made = parallel(jobs, n_jobs=workers, return_as="generator_unordered")
+            jobs = [delayed(self._make)(who, folder) for who in missing]
+            made = parallel_when_long(jobs, n_jobs=workers)
             for done, subject in enumerate(made, 1):
                 report(done, len(missing), subject)
             if scheduler():

@@ -31,7 +31,7 @@ from nextaim_kit.learn.nested import nested_cv
 from nextaim_kit.learn.splits import leave_one_site_out
 from nextaim_kit.machine import cluster as remote
 from nextaim_kit.machine.jobs import WorkerKilled
-from nextaim_kit.machine.workers import parallel, scheduler
+from nextaim_kit.machine.workers import parallel, parallel_when_long, scheduler
 from nextaim_kit.studies.ct_radiomics import extraction, twin
 from nextaim_kit.studies.ct_radiomics.extraction import extract_cohort
 from nextaim_kit.studies.ct_radiomics.subject import extract_subject
@@ -129,6 +129,15 @@ def pid_after(seconds=0.0) -> int:
 
 def pids(**options) -> set[int]:
     return set(parallel([delayed(os.getpid)() for _ in range(4)], **options))
+
+
+def test_short_jobs_are_done_here_and_longer_ones_by_processes_after_two(monkeypatch):
+    jobs = [delayed(os.getpid)() for _ in range(8)]
+    assert list(parallel_when_long(jobs)) == [os.getpid()] * 8
+    assert os.getpid() not in parallel_when_long(jobs, n_jobs=2)
+    monkeypatch.setattr("nextaim_kit.machine.workers._START", -1.0)
+    found = list(parallel_when_long(jobs))
+    assert [pid == os.getpid() for pid in found] == [True] * 2 + [False] * 6
 
 
 @pytest.mark.parametrize("model", ["xgboost", "logistic"])
