@@ -15,7 +15,7 @@ from nextaim_kit.data.cohort.loading import load_cohort, problems
 from nextaim_kit.data.images.reading import check_geometry, read_image
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.ct_lungquant.definitions import ct_ss
-from nextaim_kit.studies.ct_lungquant.twin import make_twin
+from nextaim_kit.studies.ct_lungquant.twin import make_twin, scanned_again
 from nextaim_kit.twins.chest_ct.population import COUNTS, SITES, TOTAL, patients
 
 PATHS = ("image", "lungs", "lesions")
@@ -160,6 +160,17 @@ def test_another_kernel_changes_those_images_and_no_mask(twin):
     assert digests(other, "lungs", "lesions") == digests(twin, "lungs", "lesions")
     changed = np.array(digests(other, "image")) != np.array(digests(twin, "image"))
     np.testing.assert_array_equal(changed, twin["kernel"] != "sharp")
+
+
+def test_a_patient_scanned_again_as_at_first_is_byte_for_byte_the_same(twin):
+    ways = {"one": (1.5, "sharp"), "other": (8.0, "smooth")}
+    for way, again in scanned_again(12, ways, **SMALL).items():
+        assert digests(again, "lungs", "lesions") == digests(twin, "lungs", "lesions")
+        same = (twin["slice_mm"] == ways[way][0]) & (twin["kernel"] == ways[way][1])
+        assert 0 < same.sum() < 12
+        alike = np.array(digests(again, "image")) == np.array(digests(twin, "image"))
+        np.testing.assert_array_equal(alike, same)
+        assert list(again) == list(twin)
 
 
 def test_another_thickness_leaves_all_else_of_a_patient():
