@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -29,6 +30,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.scheduling import Scheduling
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of whose tests `make test-rest`, or `make test`, runs none."""
+    wanted = config.option.markexpr
+    if wanted not in ("rest", "not rest") or not collection_path.match("test_*.py"):
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    if wanted == "rest":
+        return "mark.rest" not in text or None
+    return re.search(r"^pytestmark = .*mark\.rest\b", text, re.MULTILINE) is not None or None
 
 
 def absent(what: str) -> None:

@@ -143,6 +143,15 @@ def test_the_readme_shows_the_benchmark_that_was_measured(project):
     assert shown.strip() == (project / "benchmarks/results/radiomics.md").read_text().strip()
 
 
+def test_a_test_is_left_to_the_rest_by_its_own_file_alone(project):
+    # By its text tests/conftest.py tells which files `make test-rest` has to import.
+    for path in (project / "tests").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        marked = "pytest.mark.rest" in text
+        assert not marked or path.name.startswith("test_"), path
+        assert "add_marker(" not in text or path.name == "test_repository.py", path
+
+
 def test_no_file_is_larger_than_a_megabyte():
     large = [path.name for path in tracked() if path.is_file() and path.stat().st_size > 2**20]
     assert not large
