@@ -35,6 +35,7 @@ from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms
 from nextaim_kit.studies.breast_masses.mammograms.prepared import Pictures
 
 BASELINE = "blobs"
+_FEW = 200  # pictures seen, epoch by epoch: some seconds of training
 _EXPECTED = "a detectors.safetensors of an earlier run of breast_masses/detection"
 Found = dict[str, pd.DataFrame]
 
@@ -136,11 +137,12 @@ def train_all(
     """Train each kind of detector on the same pictures, a folder below `folder` for each.
 
     On a CPU side by side, the last one here and the others in processes of one core each: two
-    cores that share each step of such small networks wait for one another half of the time.
+    cores that share each step of such small networks wait for one another half of the time. Where
+    few pictures are seen, one by one: a process takes longer to start.
     """
     jobs = [(kind, training, train, val, folder / kind) for kind in kinds]
     several = len(kinds) > 1 and process_count() > 1 and not torch.cuda.is_available()
-    if not several:
+    if not several or training.epochs * len(train.images) < _FEW:
         return {job[0]: train_detector(*job) for job in jobs}
     threads, away = torch.get_num_threads(), ThreadPoolExecutor(1)
     others = away.submit(parallel, [delayed(train_detector)(*job) for job in jobs[:-1]], n_jobs=2)

@@ -61,7 +61,8 @@ def fitted(tmp_path_factory):
 
 
 @pytest.mark.rest
-def test_detectors_trained_side_by_side_are_those_trained_one_by_one(fitted, tmp_path):
+def test_detectors_trained_side_by_side_are_those_trained_one_by_one(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr(detection, "_FEW", 0)
     seen, how = spots(4, 64), training.Training(1, 2)
     beside = detection.train_all(["yolov5", "yolov8"], how, seen, seen, tmp_path)
     for kind, one in beside.items():
