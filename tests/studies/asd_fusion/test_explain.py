@@ -49,7 +49,7 @@ def linear(brains, splits):
 @pytest.fixture(scope="module")
 def joint(brains, splits, tmp_path_factory):
     fit = explain.network(
-        ["function", "structure"], tmp_path_factory.mktemp("net"), members=2, epochs=100
+        ["function", "structure"], tmp_path_factory.mktemp("net"), members=2, epochs=30
     )
     return explain.explain_unseen(fit, brains, splits, explain.Gradients(60, 100))
 
@@ -64,7 +64,7 @@ def test_values_of_the_network_add_up_but_for_the_drawing(joint):
 
 def test_values_of_the_network_are_those_of_the_shap_package(brains, splits, tmp_path):
     train, test = (brains.at(rows) for rows in splits[0])
-    fit = explain.network(["function", "structure"], tmp_path, members=1, epochs=30)
+    fit = explain.network(["function", "structure"], tmp_path, members=1, epochs=10)
     blocks, net = fit(train, 0).model[0].model
     few = test.at(np.arange(3))
     how = explain.Gradients(len(train), 8000)
