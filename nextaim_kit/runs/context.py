@@ -173,12 +173,14 @@ class Run:
         """Keep a figure as ``<name>.png`` and show it with its alternative text and caption."""
         import matplotlib.pyplot as plt
         from IPython.display import HTML, Image, display
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         alt = alt or getattr(figure, "alt", "")
         if not alt:
             raise RunError(f"figure {name!r} has no alternative text", mend="give alt='...'")
         picture = io.BytesIO()
-        figure.savefig(picture, format="png", metadata={"Software": None})
+        # The same bytes as by savefig, which draws twice.
+        FigureCanvasAgg(figure).print_png(picture, metadata={"Software": None})
         plt.close(figure)
         with atomic_path(self.file(f"{name}.png")) as partial:
             partial.write_bytes(picture.getvalue())

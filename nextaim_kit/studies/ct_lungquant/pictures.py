@@ -40,8 +40,10 @@ class Keeper:
 
     @staticmethod
     def _draw(path: Path, one: Segmented) -> None:
-        picture = io.BytesIO()
-        overlays([one]).savefig(picture, format="png", metadata={"Software": None})
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        picture = io.BytesIO()  # the same bytes as by savefig, which draws twice
+        FigureCanvasAgg(overlays([one])).print_png(picture, metadata={"Software": None})
         with atomic_path(path) as unfinished:
             unfinished.write_bytes(picture.getvalue())
 
