@@ -43,8 +43,8 @@ def spots(n=8, edge=96, seed=0):
 @pytest.mark.rest
 @pytest.mark.parametrize("kind", ["yolov5", "yolov8"])
 def test_eight_pictures_are_learned_by_heart(kind, tmp_path):
-    seen = spots()
-    how = training.Training(80, 8, augmentation=PLAIN)
+    seen = spots(edge=64)
+    how = training.Training(60, 8, augmentation=PLAIN)
     net = training.train_detector(kind, how, seen, seen, tmp_path).net
     judged = froc.judge(marks.find(net, seen.pictures), seen.masses, seen.spacing, "IoU 0.5")
     assert froc.recalls_at(judged, [0.0])(np.ones((1, 8)))[0, 0] == 1
