@@ -93,16 +93,17 @@ def examine(document: Any, template: Template) -> tuple[Report | None, list[str]
 
 
 def _group(group: Any, template: Template) -> _Group:
-    name = str(group.tracking_identifier)
-    numbers = {_pair(m.name): m for m in group.get_measurements()}
-    words = {_pair(e.name): e.value for e in group.get_qualitative_evaluations()}
+    # Its items as they are: what highdicom gives of a group are copies, which take long.
+    name, items = str(group.tracking_identifier), group[0].ContentSequence
+    numbers = {_pair(item.name): item for item in items if item.ValueType == "NUM"}
+    coded = [(_pair(item.name), item.value) for item in items if item.ValueType == "CODE"]
     texts = _texts(group[0])
     return _Group(
         name=name,
         system=template.system,
         what=next((what for what in template.quantities if what.code.value == name), None),
-        said=numbers | words,
-        sites=[_pair(site.value) for site in group.finding_sites],
+        said=numbers | dict(coded),
+        sites=[_pair(value) for kind, value in coded if kind == _pair(dicom.SCT.FindingSite)],
         by_algorithm=_pair(dicom.DCM.AlgorithmName) in texts,
         observer=_observer(group[0]),
         reviewer="".join(texts.get(_key(template.system.reviewer), [])),
@@ -151,13 +152,13 @@ def _broken(group: _Group) -> Iterator[str]:
 
 
 def _report(document: Any, groups: list[_Group], template: Template) -> Report:
-    device = document.content.get_observer_contexts(observer_type=dicom.DCM.Device)[0]
-    comments = _texts(document.content[0]).get(_pair(dicom.DCM.Comment), [])
+    texts = _texts(document.content[0])
+    comments = texts.get(_pair(dicom.DCM.Comment), [])
     return Report(
         template=template,
         subject=str(document.PatientID),
         site=str(document.get("InstitutionName") or ""),
-        software=device.observer_identifying_attributes.name,
+        software=texts[_pair(dicom.DCM.DeviceObserverName)][0],
         fields=tuple(_field(group) for group in groups),
         warnings=tuple(text for text in comments if text != SYNTHETIC),
         synthetic=SYNTHETIC in comments,
