@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.studies.report_structuring.schema import read_words
 
 
 @dataclass(frozen=True)
@@ -29,70 +30,18 @@ class NumberSpan:
     unit: str = ""
 
 
-# Spelled units by their short form. Letters that are also words ("l", "s", "m") are left out.
-_SPELLED = {
-    "mmHg": r"mm\s?hg|millimetri di mercurio",
-    "ml/m2": r"(?:ml|cc)/m(?:2|²|q)",
-    "g/m2": r"gr?/m(?:2|²|q)",
-    "mm2": r"mm(?:2|²|q)",
-    "cm2": r"cm(?:2|²|q)|centimetri quadrati|square centimet(?:er|re)s",
-    "cm/s": r"cm/s(?:ec)?",
-    "m/s": r"m/s(?:ec)?",
-    "mm": r"mm|millimetr[io]|millimet(?:er|re)s?",
-    "cm": r"cm|centimetr[io]|centimet(?:er|re)s?",
-    "ml": r"ml|cc|millilitr[io]|millilit(?:er|re)s?",
-    "dl": r"dl|decilitr[io]",
-    "kg": r"kg",
-    "g": r"gr?|grammi|grams?",
-    "ms": r"ms(?:ec)?",
-    "bpm": r"bpm|b/min|battiti(?: al |/)min(?:uto)?|beats per minute",
-    "days": r"giorn[io]|gg|days?",
-    "years": r"anni|years?",
-    "°C": r"°\s?C",
-    "%": r"%|per\s?cento|per\s?cent",
-}
+_WORDS = read_words("numbers")
+_UNITS: dict[str, str] = _WORDS["units"]
 _UNIT = re.compile(
-    r"\s*(?:" + "|".join(f"({forms})" for forms in _SPELLED.values()) + r")(?![\w/²])",
-    re.IGNORECASE,
+    rf"\s*(?:{'|'.join(f'({forms})' for forms in _UNITS.values())})(?![\w/²])", re.IGNORECASE
 )
-# What each unit holds of the first one of its kind.
-_KINDS = (
-    {"mm": 1.0, "cm": 10.0},
-    {"mm2": 1.0, "cm2": 100.0},
-    {"ml": 1.0, "dl": 100.0},
-    {"g": 1.0, "kg": 1000.0},
-    {"cm/s": 1.0, "m/s": 100.0},
-)
-_DATES = re.compile(
-    r"(?<![\d.,/-])(?:\d{1,2}([/.-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}-\d{2}-\d{2}"
-    r"|\d{1,2}/\d{4}|\d{1,2}:\d{2})(?![\d/])"
-)
-# Parts of a whole, which are no numbers: "1/3", "due terzi"; but "18/25" is a score of 18.
-_FRACTIONS = re.compile(
-    r"(?<![\d.,/])(?:\d+\s+)?\d\s?/\s?(?:[2-4](?![\d/]|[.,]\d)|(?:[5-9]|10)(?=\s+(?:d[ei]|of\b)))"
-    r"|(?<![\d.,])\d*\s?[\u00bc-\u00be\u2150-\u215e]"
-)
-_PARTS = {
-    "it": re.compile(r"\s+(?:e mezz[oa]|terzi|quarti|quinti|decimi)\b", re.IGNORECASE),
-    "en": re.compile(r"[\s-]+(?:and a half|thirds|quarters|fifths|tenths)\b", re.IGNORECASE),
-}
+_NO_NUMBERS = [re.compile(form) for form in _WORDS["no_numbers"].values()]
+_PARTS = {name: re.compile(_WORDS[name]["parts"], re.IGNORECASE) for name in ("it", "en")}
 _MINUS = "-\u2212\u2013"  # hyphen, minus, dash
 _DIGITS = re.compile(rf"(?:(?<![\w)])[{_MINUS}])?(?<![\d.,/])\d+(?:[.,]\d+)*")
 _GLUED = re.compile(rf"[^\W\d_][{_MINUS}]?$")
 _JOINED = re.compile(rf"\s*(?:x|\u00d7|[{_MINUS}]|per|a|to|by)\s*", re.IGNORECASE)
 _ARTICLES = {"un", "uno", "una", "one"}
-
-_ONES = {
-    "it": "zero uno due tre quattro cinque sei sette otto nove dieci undici dodici tredici "
-    "quattordici quindici sedici diciassette diciotto diciannove",
-    "en": "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen nineteen",
-}
-_TENS = {
-    "it": "venti trenta quaranta cinquanta sessanta settanta ottanta novanta",
-    "en": "twenty thirty forty fifty sixty seventy eighty ninety",
-}
-_POINT = {"it": "virgola|punto", "en": "point"}
 
 
 def find_numbers(text: str, language: str = "it") -> list[NumberSpan]:
@@ -120,9 +69,9 @@ def find_numbers(text: str, language: str = "it") -> list[NumberSpan]:
     >>> [(n.value, n.unit) for n in found]
     [(5.2, 'cm'), (55.0, '%'), (48.0, '%')]
     """
-    if language not in _ONES:
+    if language not in _PARTS:
         raise RequestError(
-            f"no numbers are known in {language!r}", expected="a language: " + ", ".join(_ONES)
+            f"no numbers are known in {language!r}", expected="a language: " + ", ".join(_PARTS)
         )
     return list(_found(text, language))
 
@@ -130,9 +79,9 @@ def find_numbers(text: str, language: str = "it") -> list[NumberSpan]:
 @lru_cache(maxsize=4096)  # several methods read the same reports, and many times where words go
 def _found(text: str, language: str) -> tuple[NumberSpan, ...]:
     bare = text
-    for other in (_DATES, _FRACTIONS):
+    for other in _NO_NUMBERS:
         bare = other.sub(lambda found: " " * len(found[0]), bare)
-    found = sorted([*_in_digits(bare, language), *_in_words(bare, language)], key=lambda n: n.start)
+    found = sorted([*_in_digits(bare, language), *_worded(bare, language)], key=lambda n: n.start)
     for k in range(len(found) - 2, -1, -1):  # from the end: a unit is handed on more than once
         here, after = found[k], found[k + 1]
         if not here.unit and _JOINED.fullmatch(bare, here.end, after.start):
@@ -155,7 +104,7 @@ def value_in(number: NumberSpan, unit: str) -> float | None:
     wanted = canonical_unit(unit)
     if number.unit in ("", wanted) or (not wanted and number.unit == "%"):
         return number.value
-    for kind in _KINDS:
+    for kind in _WORDS["kinds"]:
         if number.unit in kind and wanted in kind:
             return round(number.value * kind[number.unit] / kind[wanted], 9)
     return None
@@ -174,7 +123,7 @@ def canonical_unit(unit: str) -> str:
 
 
 def _named(found: re.Match) -> str:
-    return list(_SPELLED)[(found.lastindex or 1) - 1]
+    return list(_UNITS)[(found.lastindex or 1) - 1]
 
 
 def _in_digits(text: str, language: str) -> Iterator[NumberSpan]:
@@ -187,7 +136,7 @@ def _in_digits(text: str, language: str) -> Iterator[NumberSpan]:
             yield NumberSpan(found.start(), found.end(), value, _named(unit) if unit else "")
 
 
-def _in_words(text: str, language: str) -> Iterator[NumberSpan]:
+def _worded(text: str, language: str) -> Iterator[NumberSpan]:
     names = _number_words(language)
     for found in _word_pattern(language).finditer(text):
         whole, part = (names.get(_plain(w)) for w in (found[1], found[2] or ""))
@@ -204,7 +153,7 @@ def _in_words(text: str, language: str) -> Iterator[NumberSpan]:
 
 def _value(written: str, language: str) -> float:
     sign, digits = (-1, written[1:]) if written[0] in _MINUS else (1, written)
-    thousands = {"it": ".", "en": ","}[language]
+    thousands = _WORDS[language]["thousands"]
     if re.fullmatch(rf"[1-9]\d{{0,2}}(?:\{thousands}\d{{3}})+(?:[.,]\d+)?", digits):
         digits = digits.replace(thousands, "")
     *whole, last = re.split("[.,]", digits)
@@ -215,30 +164,40 @@ def _plain(words: str) -> str:
     return re.sub(r"[\s-]+", " ", words.lower()).replace("é", "e")
 
 
+def in_words(number: int, language: str) -> str:
+    """A whole number from 0 to 99 in words.
+
+    Examples
+    --------
+    >>> in_words(28, "it"), in_words(33, "it"), in_words(40, "it"), in_words(21, "en")
+    ('ventotto', 'trentatré', 'quaranta', 'twenty-one')
+    """
+    ones, one = _WORDS[language]["ones"], number % 10
+    if number < 20:
+        return ones[number]
+    ten = _WORDS[language]["tens"][number // 10 - 2]
+    if language == "en":
+        return ten + (f"-{ones[one]}" if one else "")
+    last = {0: "", 3: "tré"}.get(one, ones[one])
+    return (ten[:-1] if one in (1, 8) else ten) + last
+
+
 @lru_cache
 def _word_pattern(language: str) -> re.Pattern:
     """A number in words and, after "virgola" or "point", its decimals."""
-    word = r"[^\W\d_]+"
+    words, word = _WORDS[language], r"[^\W\d_]+"
     if language == "en":  # the only one that writes a number in several words
-        names = "|".join([*_ONES["en"].split(), *_TENS["en"].split()])
+        names = "|".join([*words["ones"], *words["tens"]])
         below = rf"(?:{names})(?:[ -](?:{names}))?"
         word = rf"one hundred(?:(?: and)? {below})?|{below}"
     return re.compile(
-        rf"(?<!\bper\s)\b({word})\b(?:\s+(?:{_POINT[language]})\s+({word})\b)?", re.IGNORECASE
+        rf"(?<!\bper\s)\b({word})\b(?:\s+(?:{words['point']})\s+({word})\b)?", re.IGNORECASE
     )
 
 
 @lru_cache
 def _number_words(language: str) -> dict[str, int]:
     """The names of 0 to 199."""
-    ones, tens = _ONES[language].split(), _TENS[language].split()
-    names = dict(zip(ones, range(20), strict=True))
-    for k, ten in enumerate(tens, 2):
-        names[ten] = 10 * k
-        for n in range(1, 10):
-            stem = ten[:-1] if language == "it" and ones[n][0] in "uo" else ten
-            names[stem + (" " if language == "en" else "") + ones[n]] = 10 * k + n
-    hundred = {"it": ("cento", "cento"), "en": ("one hundred ", "one hundred and ")}[language]
-    above = {h + name: 100 + n for name, n in names.items() if n for h in hundred}
-    articles = {"un": 1, "una": 1} if language == "it" else {}
-    return {**names, **above, hundred[0].strip(): 100, **articles}
+    names, words = {_plain(in_words(n, language)): n for n in range(100)}, _WORDS[language]
+    above = {h + name: 100 + n for name, n in names.items() if n for h in words["hundred"]}
+    return {**names, **above, words["hundred"][0].strip(): 100, **words["articles"]}

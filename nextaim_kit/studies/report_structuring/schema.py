@@ -262,7 +262,7 @@ def read_template(name: str | Path) -> Template:
     DataError
         If the file is damaged; names the file and the field.
     """
-    if str(name) in TEMPLATES:
+    if str(name) in (*TEMPLATES, "indiana"):
         whole = str(name).removesuffix(SHORT)
         template = _read(Path(__file__).with_name("templates") / f"{whole}.yaml")
         short = (field for field in template.fields if field.short)

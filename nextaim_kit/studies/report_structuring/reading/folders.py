@@ -16,7 +16,6 @@ from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import files_below
-from nextaim_kit.studies.report_structuring.reading import indiana
 from nextaim_kit.studies.report_structuring.reading.columns import (
     ROLES,
     Named,
@@ -132,8 +131,8 @@ def _template(asked: str | Template, folder: Path, tables: Mapping[Path, pd.Data
         return asked
     columns = {plain(column) for table in tables.values() for column in table}
     own = str(folder / TEMPLATE) if (folder / TEMPLATE).is_file() else ""
-    if name := asked or own or ("indiana" if plain(indiana.COLUMN) in columns else ""):
-        return indiana.indiana_template() if name == "indiana" else read_template(name)
+    if name := asked or own or ("indiana" if "mesh" in columns else ""):
+        return read_template(name)
     known = [read_template(name) for name in TEMPLATES]
     fits = [t for t in known if all(_there(field, columns) for field in t.fields)]
     if not fits:

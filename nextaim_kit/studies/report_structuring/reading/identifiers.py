@@ -24,55 +24,19 @@ from nextaim_kit.data.cohort.patients import pseudonym
 from nextaim_kit.studies.report_structuring.schema import read_words
 
 COVER = "█"
-_WORDS = {name: words.split() for name, words in read_words("people").items()}
-_MONTHS = "|".join([*_WORDS["months"], f"(?:{'|'.join(_WORDS['short_months'])})\\.?"])
-_DAY, _MONTH, _YEAR = "(?:0?[1-9]|[12]\\d|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)\\d\\d"
-_DIGIT = "[\\dLMNPQRSTUV]"  # of a fiscal code: letters stand for digits where two people share one
-_WORD = "(?!XX)(?:[A-ZÀ-Ý](?:['’]?[A-ZÀ-Ýa-zà-ÿ]+)+|[A-Z]\\.)"  # noqa: RUF001
-_PART = "(?:[Dd]e|[Dd]el|[Dd]ella|[Dd]i|[Dd]a|[Ll]o|[Ll]a|[Vv]an|[Vv]on)"
-_NAME = f"(?:{_PART}\\s+)?{_WORD}(?:[ \\t]+(?:{_PART}\\s+)?{_WORD}){{0,3}}"
-_TITLE = (
-    "dott(?:\\.?(?:ssa|ri)|or(?:e|essa)?|\\.)?|dr(?:\\.?ssa)?|prof(?:\\.?ssa|essor(?:e|essa))?"
-    "|sig(?:\\.?(?:ra|na)|nor[ae]?)?|dra|sra?"
-)
-_ROLE = (
-    "(?:cog)?nome(?: e (?:cog)?nome)?|(?:first |last |full )?name|medico(?: \\w+)?|radiologo"
-    "|cardiologo|firmat[oa](?: da)?|refertat[oa] da|referente|tecnico|tsrm|signed(?: by)?"
-    "|radiologist|physician|inviante|nat[oa] a"
-)
-_FIRST = "|".join(_WORDS["first_names"])
-_RECORD = (
-    "(?:cartella(?: clinica)?|nosologico|nosografico|accettazione|accession|mrn|sdo|id paziente"
-    "|patient id|medical record|tessera(?: sanitaria)?|codice (?:paziente|sanitario)|matricola"
-    "|(?:n\\w?[.°]?|num(?:ero)?\\.?) ?(?:referto|esame|pratica|richiesta)|referto n\\w?[.°]?)"
-)
-_ANY = {
-    "fiscal code": rf"\b[a-z]{{3}} ?[a-z]{{3}} ?{_DIGIT}{{2}}[abcdehlmprst]{_DIGIT}{{2}} ?"
-    rf"[a-z]{_DIGIT}{{3}} ?[a-z]\b",
-    "mail address": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-    "date": rf"(?<![\d.,/-])(?:{_DAY}([/.-]){_MONTH}\1(?:{_YEAR}|\d\d)"
-    rf"|{_YEAR}([/.-]){_MONTH}\2{_DAY}"
-    rf"|{_DAY}(?:°|st|nd|rd|th)?(?: de)? ?(?:{_MONTHS})(?: de)?,? ?(?:{_YEAR}|'\d\d)"
-    rf"|(?:{_MONTHS}) {_DAY},? {_YEAR})(?!\d|[/.-]\d)",
-    "telephone": r"(?<![\w.,/-])(?:(?:\+|00)39[ .]?)?(?:3\d\d[ ./-]?\d{3}[ .-]?\d{3,4}"
-    r"|0\d{1,3}[ ./-]\d{5,8})(?![\d.,/-]*\d)"
-    r"|\b(?:tel|cell|fax|telefono|cellulare|phone)\b[.: n°]*[+\d][\d ./-]{4,}\d",
-    "record number": rf"\b{_RECORD}\b[ .:n°#]*[\w/.-]*\d[\w/-]*"
-    r"|(?<![\w.,])\d{7,}(?![\w,]|\.\d)",
-}
-_EXACT = {
-    "name": rf"\b(?:(?i:{_TITLE})|Mrs?|Ms|Miss)\.?[ \t]+({_NAME})"
-    rf"|\b(?i:{_ROLE})[ \t]*:[ \t]*({_NAME})"
-    rf"|\b(?i:paziente|pz\.?|patient)[ \t]*:?[ \t]+({_WORD}[ \t]+{_WORD}(?:[ \t]+{_WORD})?)"
-    rf"|\b((?=[A-Z])(?i:{_FIRST})\b[ \t]+(?:{_PART}[ \t]+)?{_WORD})"
-    rf"|\b({_WORD}[ \t]+(?=[A-Z])(?i:{_FIRST}))\b",
-    "street": rf"\b(?:[Vv]ia|[Vv]iale|[Pp]iazza|[Cc]orso|[Ll]argo)[ \t]+((?:{_PART}[ \t]+)?"
-    r"[A-Z][a-zà-ÿ]+(?:[ \t]+[A-Z][a-zà-ÿ]+)*,?[ \t]*(?:n\.?[ \t]*)?\d+)",
-}
-_RULES = [(kind, re.compile(form, re.I)) for kind, form in _ANY.items()]
-_RULES += [(kind, re.compile(form)) for kind, form in _EXACT.items()]
+_WORDS = read_words("people")
 
 
+def _whole(form: str) -> str:
+    """A form with its parts in their places."""
+    parts = {**_WORDS["parts"], "first": "|".join(_WORDS["first_names"].split())}
+    while (filled := re.sub(r"<(\w+)>", lambda part: parts[part[1]], form)) != form:
+        form = filled
+    return form
+
+
+_RULES = [(kind, re.compile(_whole(form), re.I)) for kind, form in _WORDS["any_case"].items()]
+_RULES += [(kind, re.compile(_whole(form))) for kind, form in _WORDS["own_case"].items()]
 _PARTICLE = re.compile(r"del|della|dello|dei|degli|dal|dalla|van|von|san|santa|con", re.I)
 _TELLING = {"name", "fiscal code", "mail address", "telephone"}
 

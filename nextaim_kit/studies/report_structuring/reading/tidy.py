@@ -16,41 +16,15 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.studies.report_structuring.schema import read_words
 
 MOST = 32_767  # characters that a cell of Excel holds
-# Letters and signs of reports in Western languages: what a repair may give.
-_KNOWN = set("àáâäãåçèéêëìíîïñòóôöõùúûüýßæøœÀÁÂÄÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÖÕÙÚÛÜÝÆØŒ")
-_KNOWN |= set("°±²³¹µ·×÷½¼¾ªº«»¿¡§£©®€–—‘’“”„…•≤≥≈→−\u00a0\ufeff\u200b\u00adƒ‚¢¨")  # noqa: RUF001
+_WORDS = read_words("exports")
 _LEADS = set("ÂÃâ")  # that no Western word has before such signs: what follows is surely UTF-8
 # Programs that read UTF-8 as something else, by the code page they took it for.
 _MISREAD = ("cp1252", "cp850", "mac_roman")
-# What is left where such a text was changed afterwards, as a no-break space that became a space.
-_BROKEN = re.compile(r"Ã(?![A-ZÀ-Ý])|â€|Â[\s°±²³µ]|ï¿½|├|√[®†≤¨π©]")
-_TAGS = (
-    "a|abbr|article|b|big|blockquote|body|br|center|cite|code|col|dd|div|dl|dt|em|font|footer|h[1-6]"
-    "|head|header|hr|html|i|img|ins|label|li|link|meta|o:p|ol|p|pre|section|small|span|st1:\\w+"
-    "|strong|style|script|sub|sup|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul"
-)
-_TAG = re.compile(rf"<(/?)({_TAGS})(?:\s[^<>]*)?/?>|<!--.*?-->|<!doctype[^<>]*>", re.I | re.S)
-_UNSEEN = re.compile(r"<(style|script|title)\b[^<>]*>.*?</\1\s*>", re.I | re.S)
-_STRUCK = re.compile(r"<(s|del|strike)(?:\s[^<>]*)?>|text-decoration:\s*line-through", re.I)
-_RAISED = re.compile(r"<(sup|sub)>\s*([^<>]*?)\s*</\1\s*>", re.I)
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_RAISED_DIGITS = {
-    "sup": str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"),
-    "sub": str.maketrans("0123456789+-", "₀₁₂₃₄₅₆₇₈₉₊₋"),
-}
-_BLOCK = {"br", "p", "div", "li", "tr", "table", "hr", "section", "article", "title", "ul", "ol"}
-_UNPRINTED = re.compile(
-    r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-_WORDS = read_words("exports")
 _NO_TEXT = {kind: re.compile(form) for kind, form in _WORDS["no_text"].items()}
 _ONCE = {kind: re.compile(form) for kind, form in _WORDS["once"].items()}
-_ADDED = re.compile(r"\b(addend[ua]m?|integrazione|rettifica|errata corrige)\b", re.I)
-_NUMBER = re.compile(
-    r"\b(?:n[.°o]*\s*(?:referto|accettazione)|accession(?:\s+(?:number|no\.?))?|referto\s+n[.°o]*)"
-    r"\s*:?\s*([\w/-]*\d[\w/-]*)",
-    re.I,
-)
+_FORM = {name: re.compile(form) for name, form in _WORDS["forms"].items()}
+_FIGURES = "0123456789+-"
+_RAISED = {"sup": str.maketrans(_FIGURES, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"), "sub": str.maketrans(_FIGURES, "₀₁₂₃₄₅₆₇₈₉₊₋")}
 
 
 class Tidied(NamedTuple):
@@ -114,7 +88,7 @@ def _check_kind(text: str) -> None:
             expected="the report's own words",
             mend="export the reports as plain text",
         )
-    if _STRUCK.search(text):
+    if _FORM["struck"].search(text):
         raise DataError(
             "a part of the report is struck through",
             mend="take the struck words out, which plain text cannot show",
@@ -143,7 +117,7 @@ def _decoded(found: re.Match[str], page: str) -> str:
     except UnicodeError:
         return piece
     sure = page == "cp1252" and piece[0] in _LEADS
-    return letter if sure or letter in _KNOWN else piece
+    return letter if sure or letter in _WORDS["known"] else piece
 
 
 def _byte_of(page: str) -> dict[str, int]:
@@ -169,7 +143,7 @@ _CONTROLS = {byte: sign for sign, byte in _BYTES["cp1252"].items() if byte < 0xA
 def _check_letters(text: str) -> None:
     if text.isascii():
         return
-    broken = _BROKEN.search(text)
+    broken = _FORM["broken"].search(text)
     strange = sum(letter.isalpha() and ord(letter) > 0x24F for letter in text)
     if strange > sum(map(str.isalpha, text)) / 4:
         raise DataError("the report is not in Latin letters", mend="see whether it is a text file")
@@ -187,26 +161,27 @@ def without_html(text: str) -> str:
     """A text without tags and entities; "< 3 cm" stays, as does what no browser knows."""
     before = text
     for _ in range(2):  # exports of exports have their entities coded twice
-        text = _UNSEEN.sub(" ", text)
-        text = _RAISED.sub(_raised, text)
-        text = _TAG.sub(lambda tag: "\n" if (tag[2] or "").lower() in _BLOCK else _gap(tag), text)
-        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+        text = _FORM["unseen"].sub(" ", text)
+        text = _FORM["raised"].sub(_raised, text)
+        text = _FORM["tag"].sub(_gap, text)
+        text = _FORM["entity"].sub(lambda entity: html.unescape(entity[0]), text)
     return text if text == before else re.sub(r"\n\s*\n\s*\n", "\n\n", text)
 
 
 def _gap(tag: re.Match[str]) -> str:
-    return " " if (tag[2] or "").lower() in ("td", "th") else ""
+    name = (tag[2] or "").lower()
+    return "\n" if name in _WORDS["block"] else " " if name in _WORDS["cell"] else ""
 
 
 def _raised(found: re.Match[str]) -> str:
     """An exponent must not become a digit of its number: 10<sup>3</sup> is not 103."""
     kind, inner = found[1].lower(), found[2]
     digits = re.fullmatch(r"[0-9+-]*", inner)
-    return inner.translate(_RAISED_DIGITS[kind]) if digits else f" {inner}"
+    return inner.translate(_RAISED[kind]) if digits else f" {inner}"
 
 
 def _plain_spaces(text: str) -> str:
-    text = _UNPRINTED.sub("", text.replace("\r\n", "\n").replace("_x000D_", "").replace("\r", "\n"))
+    text = _FORM["unprinted"].sub("", text.replace("\r\n", "\n").replace("_x000D_", "").replace("\r", "\n"))
     return re.sub(r"[\u00a0\u2007\u202f\u2009]", " ", text)
 
 
@@ -221,14 +196,14 @@ _STEPS = {
 
 def _check_one(text: str) -> None:
     """Refuse two reports in one cell: something is there twice that a report has once."""
-    added = _ADDED.search(text)
+    added = _FORM["added"].search(text)
     own = text[: added.start()] if added else text
     for kind, form in _ONCE.items():
         names = [name.casefold().strip() for name in form.findall(own)]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise _two(f"the {kind} {twice[0]} is there twice")
-    numbers = {number.casefold() for number in _NUMBER.findall(own)}
+    numbers = {number.casefold() for number in _FORM["number"].findall(own)}
     if len(numbers) > 1:
         raise _two(f"{len(numbers)} numbers of reports")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nextaim_kit.studies.report_structuring.schema import read_words
+from nextaim_kit.studies.report_structuring.numbers import in_words
 from nextaim_kit.studies.report_structuring.writing.writer import Writer
 
 # Before a number whose name begins with a vowel.
@@ -23,25 +23,6 @@ _BESIDE = {
 _IN_WORDS, _OTHER_UNIT = {"days": 1.0, "mm": 0.5, "%": 0.3}, 0.08
 _IN_WORDS_TO = {"days": 30, "mm": 12, "%": 99}
 _TEN = {"mm": ("cm", 0.1), "cm": ("mm", 10.0)}
-
-
-def in_words(number: int, language: str) -> str:
-    """A whole number from 0 to 99 in words.
-
-    Examples
-    --------
-    >>> in_words(28, "it"), in_words(33, "it"), in_words(40, "it"), in_words(21, "en")
-    ('ventotto', 'trentatré', 'quaranta', 'twenty-one')
-    """
-    words, one = read_words(f"phrases/{language}"), number % 10
-    ones = words["ones"]
-    if number < 20:
-        return ones[number]
-    ten = words["tens"][number // 10 - 2]
-    if language == "en":
-        return ten + (f"-{ones[one]}" if one else "")
-    last = {0: "", 3: "tré"}.get(one, ones[one])
-    return (ten[:-1] if one in (1, 8) else ten) + last
 
 
 def number(key: str, writer: Writer, article: str = "") -> str:
