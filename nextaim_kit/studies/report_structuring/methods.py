@@ -19,12 +19,13 @@ from nextaim_kit.studies.report_structuring.measures import (
     Spans,
     measure,
     mentioned,
+    read_from,
     right,
     supported,
 )
 from nextaim_kit.studies.report_structuring.reading.duplicates import shared
 from nextaim_kit.studies.report_structuring.schema import Template
-from nextaim_kit.studies.report_structuring.surface import Fit, read_from
+from nextaim_kit.studies.report_structuring.surface import Fit
 
 
 def baselines(template: Template, *, language: str = "it") -> dict[str, Fit]:

@@ -94,7 +94,7 @@ class Field(_Frozen):
 
     def written(self, value: Value) -> str:
         """A value as the canonical text has it."""
-        if value is None or value == NOT_MENTIONED:
+        if value is None or value != value or value == NOT_MENTIONED:
             return UNSAID
         return value if isinstance(value, str) else f"{value:.{self.decimals}f}"
 

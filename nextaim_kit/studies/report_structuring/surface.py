@@ -14,7 +14,7 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.intervals import BOUNDS, mean_interval
 from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.machine.workers import parallel
-from nextaim_kit.studies.report_structuring.measures import Answers, right
+from nextaim_kit.studies.report_structuring.measures import Answers, read_from, right
 from nextaim_kit.studies.report_structuring.schema import Template
 
 Fit = Callable[[pd.DataFrame], Any]
@@ -162,8 +162,3 @@ def across(
                 rows += [(trained, tested, name, *one, len(test)) for one in found]
     columns = ["trained", "tested", "name", "metric", *BOUNDS, "n"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def read_from(table: pd.DataFrame) -> tuple[list[str], list[str] | None]:
-    """What a structurer is asked about: the texts, and their languages where they are known."""
-    return table["text"].tolist(), table["language"].tolist() if "language" in table else None

@@ -52,11 +52,6 @@ def languages_of(texts: Sized, languages: Iterable[str] | None, default: str) ->
     return [default] * len(texts) if languages is None else list(languages)
 
 
-def languages_in(table: pd.DataFrame, default: str) -> list[str]:
-    """The language of each report of a table, which need not tell it."""
-    return languages_of(table["text"], table.get("language"), default)
-
-
 @dataclass(frozen=True)
 class Majority:
     """Says of every report what most reports say: each field's most frequent value."""
@@ -70,6 +65,17 @@ class Majority:
         """The same values for each text."""
         n = len(texts)
         return Answers.of({k: ([v] * n, [share] * n) for k, (v, share) in self.common.items()})
+
+    def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        """What it is made of, for `saved_models`."""
+        common = {key: [None if v != v else v, float(p)] for key, (v, p) in self.common.items()}
+        return {"common": common}, {}
+
+    @classmethod
+    def restored(cls, template: Template, told: Mapping[str, Any], arrays: Any) -> Majority:
+        """From its plain parts."""
+        common = {k: (np.nan if v is None else v, p) for k, (v, p) in told["common"].items()}
+        return cls(template, common, told["language"], told["name"])
 
 
 def fit_majority(table: pd.DataFrame, template: Template, *, language: str = "it") -> Majority:
@@ -187,6 +193,29 @@ class TfIdf:
                 columns[field.key] = words[p.argmax(axis=1)], p.max(axis=1)
         return Answers.of(columns)
 
+    def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        """What it is made of, for `saved_models`."""
+        arrays: dict[str, NDArray] = {"idf": self.words.idf_}
+        for key, head in self.heads.items():
+            arrays[f"{key}/coef"], arrays[f"{key}/intercept"] = head.coef, head.intercept
+        words, beside = (list(v.get_feature_names_out()) for v in (self.words, self.beside))
+        classes = {key: list(head.classes) for key, head in self.heads.items()}
+        return {"words": words, "beside": beside, "classes": classes}, arrays
+
+    @classmethod
+    def restored(
+        cls, template: Template, told: Mapping[str, Any], arrays: Mapping[str, NDArray]
+    ) -> TfIdf:
+        """From its plain parts."""
+        heads = {
+            key: Head(arrays[f"{key}/coef"], arrays[f"{key}/intercept"], tuple(classes))
+            for key, classes in told["classes"].items()
+        }
+        words = weighed_words(vocabulary=told["words"])
+        words.idf_ = arrays["idf"]
+        beside = beside_numbers(vocabulary=told["beside"])
+        return cls(template, words, beside, heads, told["language"], told["name"])
+
 
 def _best(
     found: Sequence[Candidate], p: NDArray, key: str, n: int
@@ -227,7 +256,7 @@ def fit_tfidf(
     words = weighed_words(min_df=2 if len(texts) > 50 else 1)
     X = words.fit_transform(texts)
     numbers = [field for field in template.fields if field.kind == "number"]
-    found = candidates(texts, languages_in(rows, language), numbers)
+    found = candidates(texts, languages_of(texts, rows.get("language"), language), numbers)
     beside = beside_numbers()
     seen = beside.fit_transform([c.words for c in found] or ["none"])
     heads = {}

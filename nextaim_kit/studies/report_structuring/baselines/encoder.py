@@ -7,8 +7,8 @@ number is pointed at, among those of the text, or at none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,22 +17,19 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import logit
 from torch import Tensor, nn
 
-from nextaim_kit.learn.calibration import scaled, temperature
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train
 from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.report_structuring.baselines.classical import (
-    languages_in,
     languages_of,
     possible,
     training_rows,
 )
-from nextaim_kit.studies.report_structuring.measures import Answers, cells
+from nextaim_kit.studies.report_structuring.measures import Answers, at_temperature, calibrated
 from nextaim_kit.studies.report_structuring.numbers import find_numbers
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Template
 
@@ -40,7 +37,6 @@ _TOKEN = re.compile(r"[^\W\d_]+|[+]+|[.,;:()]")
 _PAD, _UNKNOWN, _NUMBER = 0, 1, 2
 _STEM = 4  # letters that a word's relatives share
 _NEVER = -1e4
-_CLIP = 1e-6
 _LAYERS = 2
 
 
@@ -163,10 +159,24 @@ class Encoder:
             else:
                 known = np.c_[np.full(len(texts), np.nan), read.values[:, k]]
                 values = known[np.arange(len(texts)), best]
-            sure = np.clip(chance.max(axis=1), _CLIP, 1 - _CLIP)
-            columns[field.key] = values, scaled(logit(sure), self.temperature)
+            columns[field.key] = values, at_temperature(chance.max(axis=1), self.temperature)
             of_kind[field.kind] += 1
         return Answers.of(columns)
+
+    def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        """What it is made of, for `saved_models`."""
+        weights = {k: v.detach().cpu().numpy() for k, v in self.net.state_dict().items()}
+        return {"vocabulary": list(self.vocabulary), "temperature": self.temperature}, weights
+
+    @classmethod
+    def restored(
+        cls, template: Template, told: Mapping[str, Any], arrays: Mapping[str, NDArray]
+    ) -> Encoder:
+        """From its plain parts."""
+        net = network_for(template, told["vocabulary"])
+        net.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
+        own = (told["language"], told["name"], told["temperature"])
+        return cls(template, net.eval(), tuple(told["vocabulary"]), *own)
 
 
 def fit_encoder(
@@ -207,19 +217,7 @@ def fit_encoder(
                     settings=settings, patience=12, clip=1.0)  # fmt: skip
     with one_thread():  # two cores would wait for one another at each of so small steps
         fitted = train(task, recipe, folder=folder, seed=seed)
-    return _calibrated(Encoder(template, fitted.net, vocabulary, language), validation)
-
-
-def _calibrated(encoder: Encoder, validation: pd.DataFrame) -> Encoder:
-    """With the temperature of the validation reports, if any of their fields is answered wrong."""
-    answers = encoder.answer(
-        validation["text"].tolist(), languages_in(validation, encoder.language)
-    )
-    known = cells(answers, validation.reset_index(drop=True), encoder.template)
-    if known["right"].nunique() < 2:
-        return encoder
-    by = temperature(known["right"], logit(known["confidence"]))
-    return replace(encoder, temperature=by)
+    return calibrated(Encoder(template, fitted.net, vocabulary, language), validation)
 
 
 def network_for(template: Template, vocabulary: Sequence[str]) -> ReportNet:
@@ -284,7 +282,8 @@ def _items(
     table: pd.DataFrame, template: Template, vocabulary: Sequence[str], language: str
 ) -> Any:
     """Items of a data set: what the network takes of a report, and the place of each value."""
-    read = read_reports(table["text"].tolist(), languages_in(table, language), template, vocabulary)
+    known = languages_of(table["text"], table.get("language"), language)
+    read = read_reports(table["text"].tolist(), known, template, vocabulary)
     targets, k = [], 0
     for field in sorted(template.fields, key=lambda field: field.kind):  # choices come first
         true = table[field.key]

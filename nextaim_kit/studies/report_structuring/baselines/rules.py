@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -95,6 +95,16 @@ class Rules:
                     nothing)
             for f in self.template.fields
         })  # fmt: skip
+
+    def plain(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What it is made of, for `saved_models`."""
+        return {"silence": dict(self.silence)}, {}
+
+    @classmethod
+    def restored(cls, template: Template, told: Mapping[str, Any], arrays: Any) -> Rules:
+        """From its plain parts."""
+        rules = fit_rules(None, template, language=told["language"])
+        return replace(rules, silence=told["silence"], name=told["name"])
 
     def _read(self, text: str, language: str) -> dict[str, Any]:
         found: dict[str, Any] = {**self.template.empty(), **self.silence}

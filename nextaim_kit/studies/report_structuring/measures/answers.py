@@ -65,6 +65,11 @@ class Answers:
         )
 
 
+def read_from(table: pd.DataFrame) -> tuple[list[str], list[str] | None]:
+    """What a structurer is asked about: the texts, and their languages where they are known."""
+    return table["text"].tolist(), table["language"].tolist() if "language" in table else None
+
+
 def mentioned(values: pd.DataFrame, template: Template) -> pd.DataFrame:
     """Where values state something: neither NaN nor `NOT_MENTIONED`."""
     known = values[[field.key for field in template.fields]]

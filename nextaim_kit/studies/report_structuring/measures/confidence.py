@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
 
-from nextaim_kit.studies.report_structuring.measures.answers import Answers, mentioned, right
+from nextaim_kit.learn.calibration import scaled, temperature
+from nextaim_kit.studies.report_structuring.measures.answers import (
+    Answers,
+    mentioned,
+    read_from,
+    right,
+)
 from nextaim_kit.studies.report_structuring.schema import Template
+
+_NEAR = 1e-6  # to 0 or 1: no nearer is a confidence
 
 
 def cells(
@@ -27,6 +40,23 @@ def cells(
         "stated": stated.to_numpy().ravel(),
     })  # fmt: skip
     return table.dropna(subset=["confidence"], ignore_index=True)
+
+
+def at_temperature(p: ArrayLike, by: float) -> NDArray[np.float64]:
+    """Probabilities at a temperature, none of them quite 0 or 1."""
+    return scaled(logit(np.clip(p, _NEAR, 1 - _NEAR)), by)
+
+
+def calibrated(model: Any, table: pd.DataFrame) -> Any:
+    """A structurer with the temperature that makes its confidence mean what it says on reports.
+
+    Where all of its answers are right, or none, there is nothing to fit, and it is 1.
+    """
+    answers = replace(model, temperature=1.0).answer(*read_from(table))
+    known = cells(answers, table.reset_index(drop=True), model.template)
+    mixed = known["right"].nunique() == 2
+    by = temperature(known["right"], logit(known["confidence"])) if mixed else 1.0
+    return replace(model, temperature=by)
 
 
 def reliability(cells: pd.DataFrame, bins: int = 10) -> pd.DataFrame:

@@ -108,8 +108,7 @@ def kappas(weights: Weights, one: ArrayLike, other: ArrayLike) -> NDArray:
 
 def words(values: pd.Series, field: Field) -> NDArray:
     """Values of a field as the canonical text has them: one word for each."""
-    cells = values.astype(object).where(values.notna(), None)
-    return np.array([field.written(value) for value in cells], dtype=str)
+    return np.array([field.written(value) for value in values], dtype=str)
 
 
 def statements(values: pd.DataFrame, template: Template) -> pd.DataFrame:

@@ -24,7 +24,10 @@ _NO_TEXT = {kind: re.compile(form) for kind, form in _WORDS["no_text"].items()}
 _ONCE = {kind: re.compile(form) for kind, form in _WORDS["once"].items()}
 _FORM = {name: re.compile(form) for name, form in _WORDS["forms"].items()}
 _FIGURES = "0123456789+-"
-_RAISED = {"sup": str.maketrans(_FIGURES, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"), "sub": str.maketrans(_FIGURES, "₀₁₂₃₄₅₆₇₈₉₊₋")}
+_RAISED = {
+    "sup": str.maketrans(_FIGURES, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"),
+    "sub": str.maketrans(_FIGURES, "₀₁₂₃₄₅₆₇₈₉₊₋"),
+}
 
 
 class Tidied(NamedTuple):
@@ -181,7 +184,9 @@ def _raised(found: re.Match[str]) -> str:
 
 
 def _plain_spaces(text: str) -> str:
-    text = _FORM["unprinted"].sub("", text.replace("\r\n", "\n").replace("_x000D_", "").replace("\r", "\n"))
+    text = _FORM["unprinted"].sub(
+        "", text.replace("\r\n", "\n").replace("_x000D_", "").replace("\r", "\n")
+    )
     return re.sub(r"[\u00a0\u2007\u202f\u2009]", " ", text)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,19 +27,13 @@ _STEM = 5  # letters in which two forms of an Italian or English word agree
 _KEPT = 0.5  # of the largest fall: words whose absence costs so much are evidence
 
 
-class Structurer(Protocol):
-    """What structures reports."""
-
-    def answer(self, texts: Sequence[str]) -> Answers:
-        """Answers to texts, whatever stands beside them."""
-
-
 class Asked:
     """Reports that a structurer has answered, and that it can be asked about again.
 
     Parameters
     ----------
-    structurer : Structurer
+    structurer
+        Of any kind: it answers texts.
     texts : sequence of str
     template : Template
     batch : int
@@ -56,7 +50,7 @@ class Asked:
     """
 
     def __init__(
-        self, structurer: Structurer, texts: Sequence[str], template: Template, batch: int = 512
+        self, structurer: Any, texts: Sequence[str], template: Template, batch: int = 512
     ) -> None:
         self.texts, self.keys, self.batch = list(texts), list(template.by_key), batch
         self._structurer, self._template = structurer, template

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import logit
+from numpy.typing import NDArray
 from torch import Tensor
 
-from nextaim_kit.learn.calibration import scaled, temperature
-from nextaim_kit.studies.report_structuring.measures import Answers, right
+from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.studies.report_structuring.measures import Answers, at_temperature
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Template, Value
 from nextaim_kit.studies.report_structuring.text_model.constraint import (
     Automaton,
@@ -22,11 +22,11 @@ from nextaim_kit.studies.report_structuring.text_model.constraint import (
     confidences,
 )
 from nextaim_kit.studies.report_structuring.text_model.form import Form, Question
-from nextaim_kit.studies.report_structuring.text_model.network import TextNet, threads
+from nextaim_kit.studies.report_structuring.text_model.network import TextNet, of_config, threads
 from nextaim_kit.studies.report_structuring.text_model.tokenizer import PAD, Pieces
 from nextaim_kit.studies.report_structuring.text_model.windows import joined, windows
 
-_NEAR = 1e-6  # to 0 or 1: no nearer is a confidence
+_PLAIN = ("longest", "one_by_one", "temperature", "language", "name")
 
 
 @dataclass(frozen=True)
@@ -170,32 +170,40 @@ class TextModel:
         text = "\n".join(one.text for one in seen)
         return Written(text, values, confidence, all(one.valid for one in seen))
 
+    def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        """What it is made of, for `saved_models`."""
+        arrays = {k: v.detach().cpu().numpy() for k, v in self.net.state_dict().items()}
+        for other in self.net.repeated:
+            arrays.pop(other, None)
+        arrays["spiece"] = np.frombuffer(self.pieces.spiece, np.uint8)
+        own = {"own": list(self.pieces.own), "numbers": self.form.numbers}
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        return {"config": self.net.config, **own, **plain}, arrays
+
+    @classmethod
+    def restored(
+        cls, template: Template, told: Mapping[str, Any], arrays: dict[str, NDArray]
+    ) -> TextModel:
+        """From its plain parts."""
+        pieces = Pieces(arrays.pop("spiece").tobytes(), told["own"])
+        net = of_config(told["config"])
+        weights = {k: torch.from_numpy(v) for k, v in arrays.items()}
+        weights |= dict.fromkeys(net.repeated, weights["t5.shared.weight"])
+        check_same_network(net, weights, "the file", "give the file that a run left")
+        net.load_state_dict(weights)
+        plain = {name: told[name] for name in _PLAIN}
+        return cls(net.eval(), pieces, Form(template, told["numbers"]), **plain)
+
     def _answers(self, told: Sequence[Written]) -> Answers:
         empty = self.template.empty()
         values = pd.DataFrame([empty | one.values for one in told], columns=[*empty])
         for f in self.template.fields:
             values[f.key] = values[f.key].astype(object if f.choices else float)
         sure = pd.DataFrame([one.confidence for one in told], columns=[*empty], dtype=float)
-        sure[:] = scaled(logit(sure.clip(_NEAR, 1 - _NEAR)), self.temperature)
+        sure[:] = at_temperature(sure, self.temperature)
         unread = pd.DataFrame([{k: k not in one.values for k in empty} for one in told])
         valid = np.array([one.valid for one in told], bool)
         return Answers(values, sure, tuple(one.text for one in told), valid, unread)
-
-
-def calibrated(model: TextModel, table: pd.DataFrame) -> TextModel:
-    """The model with the temperature that makes its confidence mean what it says on these reports.
-
-    Where all of its answers are right, or none, there is nothing to fit and it stays as it is.
-    """
-    language = table["language"].tolist() if "language" in table else None
-    answers = replace(model, temperature=1.0).answer(table["text"].tolist(), language)
-    truth = table.reset_index(drop=True)
-    good = right(answers, truth, model.template).to_numpy(float).ravel()
-    sure = answers.confidence.to_numpy(float).ravel()
-    known = ~np.isnan(sure)
-    if set(good[known]) != {0.0, 1.0}:
-        return replace(model, temperature=1.0)
-    return replace(model, temperature=temperature(good[known], logit(sure[known])))
 
 
 def generated(

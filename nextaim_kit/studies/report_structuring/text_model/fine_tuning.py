@@ -15,8 +15,9 @@ from torch.utils.data import Dataset
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train
+from nextaim_kit.studies.report_structuring.measures import calibrated
 from nextaim_kit.studies.report_structuring.schema import Template
-from nextaim_kit.studies.report_structuring.text_model.answering import TextModel, calibrated
+from nextaim_kit.studies.report_structuring.text_model.answering import TextModel
 from nextaim_kit.studies.report_structuring.text_model.constraint import spelled
 from nextaim_kit.studies.report_structuring.text_model.form import Form, Numbers
 from nextaim_kit.studies.report_structuring.text_model.network import (

@@ -7,7 +7,6 @@ not learned, and a number that was never seen is as good as any.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ class Question:
         """The option of each slot that says a value; -1 where the text cannot support it."""
         found = []
         for slot, field, options in zip(self.slots, template.fields, self.values, strict=True):
-            wanted = field.written(_plain(values[slot.key]))
+            wanted = field.written(values[slot.key])
             written = [field.written(option) for option in options]
             found.append(written.index(wanted) if wanted in written else -1)
         return found
@@ -147,10 +146,3 @@ def _is_number(word: str, field: Field) -> bool:
     except ValueError:
         return False
     return field.written(value) == word and field.low <= value <= field.high  # type: ignore[operator]
-
-
-def _plain(value: Any) -> Value:
-    """A cell of a table: NaN and None are not mentioned."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return value

@@ -92,6 +92,12 @@ class TextNet(nn.Module):
         """Whether what is read and what is written have the same embeddings."""
         return self.t5.lm_head.weight is self.t5.shared.weight
 
+    @property
+    def repeated(self) -> list[str]:
+        """Weights that are those of ``t5.shared`` again."""
+        same = ["encoder.embed_tokens", "decoder.embed_tokens", *["lm_head"] * self.tied]
+        return [f"t5.{name}.weight" for name in same]
+
 
 def build(size: str, vocabulary: int, *, dropout: float = 0.1) -> TextNet:
     """A network with random weights, whose heads begin by looking near.
@@ -273,7 +279,8 @@ def trimmed(
     read, write = t5.shared.weight.detach()[rows], t5.lm_head.weight.detach()[rows]
     config = net.config | {"vocab_size": len(kept)}
     smaller = of_config(config)
-    own = {k: v for k, v in net.state_dict().items() if k not in _EMBEDDINGS}
+    sized = {"t5.shared.weight", "t5.lm_head.weight", *net.repeated}
+    own = {k: v for k, v in net.state_dict().items() if k not in sized}
     smaller.load_state_dict(own, strict=False)
     smaller.t5.shared.weight.data.copy_(read)
     smaller.t5.lm_head.weight.data.copy_(write)
@@ -285,7 +292,3 @@ def _cut(pieces: Pieces, text: str) -> list[str]:
 
 
 _LATIN = 0x250
-_EMBEDDINGS = {
-    f"t5.{name}.weight"
-    for name in ("shared", "encoder.embed_tokens", "decoder.embed_tokens", "lm_head")
-}

@@ -16,18 +16,9 @@ from nextaim_kit.studies.report_structuring.writing.statements import (
     statements,
     written,
 )
-from nextaim_kit.studies.report_structuring.writing.styles import (
-    CONCLUSIONS,
-    FINDINGS,
-    HISTORY,
-    PREVIOUS,
-    QUESTION,
-    TECHNIQUE,
-    Style,
-)
+from nextaim_kit.studies.report_structuring.writing.styles import Section, Style
 from nextaim_kit.studies.report_structuring.writing.writer import Piece, Writer, only_seeming
 
-SECTIONS = (QUESTION, HISTORY, TECHNIQUE, PREVIOUS, FINDINGS, CONCLUSIONS)
 _ASIDE = 0.2  # how often a value is said, beside elsewhere, that the template does not ask for
 _FILLED = 0.3  # how often a section says what is of no field
 Span = tuple[int, int]
@@ -82,9 +73,9 @@ def compose(
     centimeters = rng.random() < style.centimeters
     writer = Writer(style, lexicon, said, values, rng, manner.held_out, centimeters)
     draft = Draft(style, lexicon.language, dict(values))
-    for section in SECTIONS:
+    for section in Section:
         sentences = [*statements(section, writer)]
-        if section == CONCLUSIONS:
+        if section == Section.CONCLUSIONS:
             sentences += _restated(draft, writer, manner)
         draft.sections[section] = _with_others(section, sentences, writer, manner)
     return draft
@@ -102,7 +93,7 @@ def laid_out(draft: Draft) -> Report:
     style = draft.style
     pieces: list[Piece] = []
     for section in style.sections:
-        codes = [code for code in SECTIONS if style.place(code) == section]
+        codes = [code for code in Section if style.place(code) == section]
         sentences = [s for code in codes for s in draft.sections.get(code, ()) if s.pieces]
         if not sentences:
             continue
@@ -163,10 +154,10 @@ def _with_others(
 ) -> list[Sentence]:
     """The sentences with some that say nothing, or only seem to say something, of the fields."""
     lexicon, rng = writer.lexicon, writer.rng
-    always = section == QUESTION or (section == TECHNIQUE and not sentences)
+    always = section == Section.QUESTION or (section == Section.TECHNIQUE and not sentences)
     if section in lexicon.fillers and (always or rng.random() < _FILLED):
         sentences.append(written(writer, lexicon.fillers[section]))
-    first = section == PREVIOUS and writer.values.get("comparison") == "first"
+    first = section == Section.PREVIOUS and writer.values.get("comparison") == "first"
     if section in lexicon.distractors and not first and rng.random() < manner.distractors:
         sentences.append(written(writer, lexicon.distractors[section], does="distracts"))
     return sentences
@@ -174,7 +165,7 @@ def _with_others(
 
 def _restated(draft: Draft, writer: Writer, manner: Manner) -> list[Sentence]:
     """Findings that come again in the conclusions, and one that contradicts them."""
-    keys = {key for s in draft.sections[FINDINGS] for key in s.keys}
+    keys = {key for s in draft.sections[Section.FINDINGS] for key in s.keys}
     there = [k for k in writer.lexicon.plan["restated"] if k in keys]
     sentences = []
     for key in there:

@@ -32,6 +32,7 @@ _NUMBER = re.compile(r"#(?:(il|al|del|dal)_)?(\w+)")
 _ITEMS = re.compile(r"(@|&&?)(?:(\w+)_)?")
 _DRAWN = re.compile(r"%([a-z]+)")
 _PLAIN = re.compile(r"[^()|\[\]<>#{}@&%\\]+")
+_KEYS = re.compile(r"[!?\w ]+")
 _AGREEMENT = {"ms": 0, "fs": 1, "mp": 2, "fp": 3}
 
 
@@ -68,46 +69,50 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
+        self.needs: set[str] = set()  # fields whose values are written
 
-    def sequence(self, ends: str) -> tuple[Say, set[str]]:
-        """What stands until one of `ends`, and the fields whose values it needs."""
+    def sequence(self, ends: str) -> Say:
+        """What stands until one of `ends`."""
         parts: list[Say] = []
-        needs: set[str] = set()
         while self.at < len(self.text) and self.text[self.at] not in ends:
-            said, of = self._one()
-            parts.append(said)
-            needs |= of
-        return _all_of(parts), needs
+            parts.append(self._one())
 
-    def _one(self) -> tuple[Say, set[str]]:
+        def say(writer: Writer) -> None:
+            for part in parts:
+                part(writer)
+
+        return parts[0] if len(parts) == 1 else say
+
+    def _one(self) -> Say:
         sign = self.text[self.at]
-        if plain := _PLAIN.match(self.text, self.at):
-            return _text(self._took(plain)[0]), set()
-        if sign == "\\":
-            self.at += 2
-            return _text(self.text[self.at - 1]), set()
-        if drawn := _DRAWN.match(self.text, self.at):
-            return _drawn(self._took(drawn)[1]), set()
-        if number := _NUMBER.match(self.text, self.at):
-            article, key = self._took(number).groups()
-            return _number(key, article or ""), {key}
-        if items := _ITEMS.match(self.text, self.at):
-            word, prefix = self._took(items).groups()
-            return _items(word, f"{prefix} " if prefix else ""), set()
+        if plain := self._took(_PLAIN):
+            return _text(plain[0])
+        if drawn := self._took(_DRAWN):
+            return lambda writer: writer.put(numerals.drawn(drawn[1], writer))
+        if number := self._took(_NUMBER):
+            return self._number(number[2], number[1] or "")
+        if items := self._took(_ITEMS):
+            joint, prefix = "nor" if items[1] == "@" else "and", f"{items[2]} " if items[2] else ""
+            return lambda writer: writer.joined(joint, prefix, short=items[1] == "&&")
         bracketed = {"(": self._forms, "[": self._optional, "<": self._mark, "{": self._agreement}
-        if sign not in bracketed:
-            self.at += 1
-            return _text(sign), set()
         self.at += 1
+        if sign not in bracketed:
+            self.at += sign == "\\"
+            return _text(self.text[self.at - 1])
         said = bracketed[sign]()
         self.at += 1
         return said
 
-    def _took(self, match: re.Match[str]) -> re.Match[str]:
-        self.at = match.end()
+    def _took(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        if match := pattern.match(self.text, self.at):
+            self.at = match.end()
         return match
 
-    def _forms(self) -> tuple[Say, set[str]]:
+    def _number(self, key: str, article: str) -> Say:
+        self.needs.add(key)
+        return lambda w: w.marked((key,), lambda w: w.put(numerals.number(key, w, article)))
+
+    def _forms(self) -> Say:
         start, depth = self.at, 0
         texts = [start]
         while depth or self.text[self.at] != ")":
@@ -116,86 +121,52 @@ class _Parser:
                 texts.append(self.at + 1)
             self.at += 1
         ends = [*(at - 1 for at in texts[1:]), self.at]
-        return Forms([self.text[a:b] for a, b in zip(texts, ends, strict=True)]), set()
+        return Forms([self.text[a:b] for a, b in zip(texts, ends, strict=True)])
 
-    def _optional(self) -> tuple[Say, set[str]]:
-        said, needs = self.sequence("]")
-        return _if_known(said, frozenset(needs)), set()
+    def _optional(self) -> Say:
+        outer, self.needs = self.needs, set()
+        said = self.sequence("]")
+        needs, self.needs = self.needs, outer
 
-    def _mark(self) -> tuple[Say, set[str]]:
-        keys = re.compile(r"[!?\w ]+").match(self.text, self.at)
-        names = tuple(self._took(keys)[0].split()) if keys else ()
+        def say(writer: Writer) -> None:
+            if all(key in writer.values and not writer.said(key) for key in needs):
+                said(writer)
+
+        return say
+
+    def _mark(self) -> Say:
+        keys = self._took(_KEYS)
+        names = tuple(keys[0].split()) if keys else ()
         if self.text[self.at] == ">":
-            return _table(names[0]), {names[0]}
+            (key,) = names
+            self.needs.add(key)
+            return lambda w: w.marked((key,), w.lexicon.form(key, w.values[key]))
         self.at += 1
-        said, needs = self.sequence(">")
-        return _marked(names, said), needs
+        said = self.sequence(">")
 
-    def _agreement(self) -> tuple[Say, set[str]]:
+        def say(writer: Writer) -> None:
+            every = [key for item in writer.items for key in item.keys]
+            writer.marked([k for name in names for k in (every if name == "?" else [name])], said)
+
+        return say
+
+    def _agreement(self) -> Say:
         end = self.text.index("}", self.at)
         forms, self.at = self.text[self.at : end].split("/"), end
-        return _agreed(forms), set()
 
+        def say(writer: Writer) -> None:
+            four = len(forms) == 4
+            at = _AGREEMENT[writer.agrees] if four else writer.agrees.endswith("p")
+            writer.put(forms[at])
 
-@cache
-def compiled(phrase: str) -> Say:
-    """What writes a phrase."""
-    parser = _Parser(phrase)
-    said, _ = parser.sequence("")
-    return said
-
-
-def _all_of(parts: Sequence[Say]) -> Say:
-    if len(parts) == 1:
-        return parts[0]
-
-    def say(writer: Writer) -> None:
-        for part in parts:
-            part(writer)
-
-    return say
+        return say
 
 
 def _text(text: str) -> Say:
     return lambda writer: writer.put(text)
 
 
-def _drawn(kind: str) -> Say:
-    return lambda writer: writer.put(numerals.drawn(kind, writer))
-
-
-def _number(key: str, article: str) -> Say:
-    return lambda writer: writer.marked((key,), lambda w: w.put(numerals.number(key, w, article)))
-
-
-def _items(word: str, prefix: str) -> Say:
-    joint = "nor" if word == "@" else "and"
-    return lambda writer: writer.joined(joint, prefix, short=word == "&&")
-
-
-def _table(key: str) -> Say:
-    return lambda writer: writer.marked((key,), writer.lexicon.form(key, writer.values[key]))
-
-
-def _marked(names: tuple[str, ...], said: Say) -> Say:
-    def say(writer: Writer) -> None:
-        every = [key for item in writer.items for key in item.keys]
-        writer.marked([k for name in names for k in (every if name == "?" else [name])], said)
-
-    return say
-
-
-def _if_known(said: Say, needs: frozenset[str]) -> Say:
-    def say(writer: Writer) -> None:
-        if all(key in writer.values and not writer.said(key) for key in needs):
-            said(writer)
-
-    return say
-
-
-def _agreed(forms: Sequence[str]) -> Say:
-    def say(writer: Writer) -> None:
-        at = _AGREEMENT[writer.agrees] if len(forms) == 4 else writer.agrees.endswith("p")
-        writer.put(forms[at])
-
-    return say
+@cache
+def compiled(phrase: str) -> Say:
+    """What writes a phrase."""
+    return _Parser(phrase).sequence("")

@@ -22,12 +22,7 @@ from nextaim_kit.studies.report_structuring.writing.composing import (
 from nextaim_kit.studies.report_structuring.writing.identities import identity
 from nextaim_kit.studies.report_structuring.writing.lexicon import Lexicon, lexicon
 from nextaim_kit.studies.report_structuring.writing.statements import Sentence
-from nextaim_kit.studies.report_structuring.writing.styles import (
-    FINDINGS,
-    HISTORY,
-    PREVIOUS,
-    STYLES,
-)
+from nextaim_kit.studies.report_structuring.writing.styles import STYLES, Section
 
 SECOND = "second_"  # before a field's name: what the second annotator entered
 SECOND_ERRORS = 0.05  # share of the second annotator's entries that are wrong
@@ -89,7 +84,7 @@ def record(index: int, setting: Setting) -> dict[str, Any]:
         done |= noise.misspell(draft, quality.typos, quality.abbreviations, slips)
     if (rng := setting.rng("identity", index)).random() < quality.identifiers:
         person = Sentence([(identity(rng, setting.language), ("!identifier",))])
-        draft.sections[HISTORY].insert(0, person)
+        draft.sections[Section.HISTORY].insert(0, person)
     told = said(laid_out(draft), draft.values, setting.template)
     return {
         "subject": _subject(index, setting),
@@ -151,7 +146,7 @@ def _perhaps_copied(index: int, setting: Setting) -> tuple[Draft, dict[str, Any]
     if how >= _NEARLY:
         draft = drafted(index, setting)
         words = rng.choice(_PASTED[setting.language])
-        if not words and PREVIOUS in draft.style.within:
+        if not words and Section.PREVIOUS in draft.style.within:
             words = _PASTED[setting.language][0]  # else no heading would tell what it is
         noise.paste_block(draft, drafted(source, known), words)
         return draft, {"pasted_from": named}
@@ -165,8 +160,10 @@ def _touch_up(draft: Draft, setting: Setting, rng: Random) -> None:
     """Change what a hurried author changes in a copy: the comparison, and one sentence less."""
     draft.values["comparison"] = "stable"
     style = STYLES[setting.style]
-    draft.sections[PREVIOUS] = only(draft.values, PREVIOUS, setting.lexicon, style, rng)
-    findings = draft.sections[FINDINGS]
+    draft.sections[Section.PREVIOUS] = only(
+        draft.values, Section.PREVIOUS, setting.lexicon, style, rng
+    )
+    findings = draft.sections[Section.FINDINGS]
     if len(findings) > 2:
         findings.pop(rng.randrange(len(findings)))
 

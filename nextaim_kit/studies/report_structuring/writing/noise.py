@@ -11,16 +11,10 @@ from typing import Any
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Field, Template
 from nextaim_kit.studies.report_structuring.writing.composing import Draft
 from nextaim_kit.studies.report_structuring.writing.statements import Sentence
-from nextaim_kit.studies.report_structuring.writing.styles import (
-    CONCLUSIONS,
-    FINDINGS,
-    HISTORY,
-    PREVIOUS,
-    TECHNIQUE,
-)
+from nextaim_kit.studies.report_structuring.writing.styles import Section
 from nextaim_kit.studies.report_structuring.writing.writer import Piece, only_seeming
 
-_LOSABLE = (HISTORY, PREVIOUS, TECHNIQUE, CONCLUSIONS)
+_LOSABLE = (Section.HISTORY, Section.PREVIOUS, Section.TECHNIQUE, Section.CONCLUSIONS)
 _WORD = re.compile(r"[^\W\d_]+")
 _TYPED, _SHORTENED = 4, 8  # letters that a word has at least to be misspelled, to be cut
 _BESIDE = dict(zip("qwertyuiopasdfghjklzxcvbnm", "wertyuiopoasdfghjklkzxcvbn", strict=False))
@@ -77,16 +71,16 @@ def lose_section(draft: Draft, rng: Random) -> str:
         return ""
     lost = rng.choice(there)
     draft.sections[lost] = []
-    return lost
+    return lost.value
 
 
 def paste_block(draft: Draft, earlier: Draft, words: str) -> None:
     """Paste findings of an earlier report among the previous examinations."""
     block: list[Piece] = [(f"{words}: ", ())] if words else []
-    for at, sentence in enumerate(earlier.sections[FINDINGS][:_BLOCK]):
+    for at, sentence in enumerate(earlier.sections[Section.FINDINGS][:_BLOCK]):
         block += [("; " if at else "", ())]
         block += map(only_seeming, sentence.pieces)
-    draft.sections[PREVIOUS].append(Sentence([p for p in block if p[0]], "copied"))
+    draft.sections[Section.PREVIOUS].append(Sentence([p for p in block if p[0]], "copied"))
 
 
 def misspell(draft: Draft, typos: float, abbreviations: float, rng: Random) -> dict[str, int]:

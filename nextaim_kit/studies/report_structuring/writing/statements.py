@@ -8,7 +8,7 @@ from typing import Any
 
 from nextaim_kit.studies.report_structuring.writing.grammar import compiled
 from nextaim_kit.studies.report_structuring.writing.lexicon import ABSENT, UNCERTAIN
-from nextaim_kit.studies.report_structuring.writing.styles import HISTORY
+from nextaim_kit.studies.report_structuring.writing.styles import Section
 from nextaim_kit.studies.report_structuring.writing.writer import Item, Piece, Say, Writer
 
 LOBES = ("rul", "rml", "rll", "lul", "lll")
@@ -37,7 +37,7 @@ def statements(section: str, writer: Writer) -> Iterator[Sentence]:
     sentences: list[Sentence] = []
     for name in [*first, *(name for name in groups if name not in first)]:
         sentences += _measures_joined(_group(groups[name], writer), writer)
-    if section == HISTORY and sentences:
+    if section == Section.HISTORY and sentences:
         yield _merged(sentences, ", ")
     else:
         yield from _sometimes_joined(sentences, writer)

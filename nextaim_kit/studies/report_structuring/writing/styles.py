@@ -5,13 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from random import Random
 
 from nextaim_kit.studies.report_structuring.schema import read_words
 
-QUESTION, HISTORY, TECHNIQUE = "18785-6", "11329-0", "55111-9"
-PREVIOUS, FINDINGS, CONCLUSIONS = "55114-3", "18782-3", "55110-1"
+
+class Section(StrEnum):
+    """Sections of a report in their usual order, by their LOINC codes."""
+
+    QUESTION = "18785-6"
+    HISTORY = "11329-0"
+    TECHNIQUE = "55111-9"
+    PREVIOUS = "55114-3"
+    FINDINGS = "18782-3"
+    CONCLUSIONS = "55110-1"
+
+
 HEADINGS: dict[str, dict[str, list[str]]] = {
     code: {language: words[:4] for language, words in by.items()}
     for code, by in read_words("headings").items()
@@ -45,7 +56,7 @@ class Style:
     """
 
     name: str
-    sections: Sequence[str] = (QUESTION, HISTORY, TECHNIQUE, PREVIOUS, FINDINGS, CONCLUSIONS)
+    sections: Sequence[str] = tuple(Section)
     within: dict[str, str] = field(default_factory=dict)
     groups: Sequence[str] = ()
     terse: float = 1.0

@@ -10,11 +10,16 @@ import pytest
 import torch
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.report_structuring.measures import calibrated
+from nextaim_kit.studies.report_structuring.saved_models import (
+    load_structurer,
+    save_structurer,
+    who_trained,
+)
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, read_template
 from nextaim_kit.studies.report_structuring.text_model.answering import (
     TextModel,
     Written,
-    calibrated,
     generated,
 )
 from nextaim_kit.studies.report_structuring.text_model.constraint import (
@@ -26,10 +31,6 @@ from nextaim_kit.studies.report_structuring.text_model.constraint import (
 from nextaim_kit.studies.report_structuring.text_model.form import Form
 from nextaim_kit.studies.report_structuring.text_model.network import IGNORED, build
 from nextaim_kit.studies.report_structuring.text_model.pretraining import SENTINELS, corrupted
-from nextaim_kit.studies.report_structuring.text_model.saved import (
-    load_text_model,
-    save_text_model,
-)
 from nextaim_kit.studies.report_structuring.text_model.tokenizer import UNK, learn_pieces, only
 from nextaim_kit.studies.report_structuring.text_model.windows import windows
 
@@ -241,8 +242,8 @@ def test_spans_left_out_and_what_is_kept_make_the_text_again(model):
 
 def test_a_saved_model_gives_the_same_answers(model, tmp_path):
     cohort = {"name": "toy", "sha256": None, "synthetic": True}
-    path = save_text_model(model, tmp_path / "t5.safetensors", trained_on=cohort, patients=["p"])
-    again, who = load_text_model(path)
+    path = save_structurer(model, tmp_path / "t5.safetensors", trained_on=cohort, patients=["p"])
+    again, who = load_structurer(path), who_trained(path)
     assert again.answer(TEXTS).raw == model.answer(TEXTS).raw
     assert who.seen.among(["p", "q"]) == ["p"]
 
@@ -250,7 +251,7 @@ def test_a_saved_model_gives_the_same_answers(model, tmp_path):
 def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "t5.safetensors").write_bytes(b"nothing")
     with pytest.raises(DataError, match="text model of an earlier run"):
-        load_text_model(tmp_path / "t5.safetensors")
+        load_structurer(tmp_path / "t5.safetensors")
 
 
 def test_a_temperature_is_fitted_to_validation_reports_alone(model):
