@@ -113,7 +113,7 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
 
 
 def files_below(folder: Path, shut: list[Path] | None = None) -> list[Path]:
-    """Files below a folder, sorted by path; hidden ones, such as those of macOS, are nobody's data.
+    """Files below a folder, sorted by path; those of systems and programs are nobody's data.
 
     Links are followed. Folders that cannot be opened, or were seen before under another name, go
     to `shut`.
@@ -137,7 +137,7 @@ def files_below(folder: Path, shut: list[Path] | None = None) -> list[Path]:
 
 
 def _is_data(name: str) -> bool:
-    return not name.startswith(".") and name not in _SYSTEM
+    return not name.startswith((".", "~$")) and name not in _SYSTEM
 
 
 def sha256_of(path: str | Path) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -196,12 +196,14 @@ class Template(_Frozen):
         DataError
             As `check`, or if a value in percent lies between 0 and 1.
         """
-        checked = self.check(values)
         for field in self.fields:
-            given = values.get(field.key) if field.unit == "%" else None
-            if not _blank(given) and 0 < float(cast(float, given)) < 1:
-                raise _share(field, float(cast(float, given)))
-        return checked
+            given = values.get(field.key)
+            if field.unit == "%" and isinstance(given, float) and 0 < given < 1:
+                raise DataError(
+                    f"field {field.key}: {given:g} looks like a share", expected=field.expected,
+                    found=f"{given:g}", mend=f"give it in percent, {100 * given:g}",
+                )  # fmt: skip
+        return self.check(values)
 
     def serialize(self, values: Mapping[str, Any]) -> str:
         """The canonical text of a report's values: every field in its order.
@@ -244,8 +246,9 @@ class Template(_Frozen):
         key, more = str(first["loc"][0]), f", and {len(others)} more" if others else ""
         found = f"{str(first['input'])[:60]!r}{more}"
         if key in self.by_key:
+            unit = ", write its unit beside it" if self.by_key[key].unit else ""
             return DataError(f"field {key}", expected=self.by_key[key].expected, found=found,
-                             mend="correct the value, or leave it empty")  # fmt: skip
+                             mend=f"correct the value{unit}, or leave it empty")  # fmt: skip
         near = difflib.get_close_matches(key, self.by_key, n=1)
         return DataError(f"the template {self.name} has no field {key!r}", found=found,
                          expected=", ".join(self.by_key),
@@ -313,11 +316,6 @@ def _value_of(field: Field, word: str) -> Value:
         return float(word) + 0.0 if math.isfinite(float(word)) else None
     except ValueError:
         return None
-
-
-def _share(field: Field, value: float) -> DataError:
-    return DataError(f"field {field.key}: {value:g} looks like a share", expected=field.expected,
-                     found=f"{value:g}", mend=f"give it in percent, {100 * value:g}")  # fmt: skip
 
 
 def _blank(value: Any) -> bool:

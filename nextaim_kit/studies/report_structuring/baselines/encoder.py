@@ -227,10 +227,7 @@ def network_for(template: Template, vocabulary: Sequence[str]) -> ReportNet:
 
 
 def read_reports(
-    texts: Sequence[str],
-    languages: Sequence[str],
-    template: Template,
-    vocabulary: Sequence[str],
+    texts: Sequence[str], languages: Sequence[str], template: Template, vocabulary: Sequence[str]
 ) -> Read:
     """Reports as the network takes them; none is cut."""
     known = {word: k for k, word in enumerate(vocabulary, 3)}

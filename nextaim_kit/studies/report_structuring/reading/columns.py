@@ -18,6 +18,8 @@ from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Field, 
 
 _WORDS = read_words("columns")
 ROLES = tuple(_WORDS["roles"])
+SECTIONS = tuple(read_words("headings"))  # codes, in the order of a report
+FINDINGS, CONCLUSIONS = "18782-3", "55110-1"  # columns of these are `text` and `end`
 _PERSONAL = re.compile(
     r"(^|_)(nome|cognome|nominativo|name|surname|first_?name|last_?name|codice_fiscale|cf|"
     r"fiscal_?code|birth\w*|nascita|dob|indirizzo|address|telefono|phone|medico|radiologo)(_|$)"
@@ -32,7 +34,7 @@ class Named(NamedTuple):
     ----------
     columns : dict of str to str
         Those that are used, by what they are: a role (``subject``, ``text``, ...), a field's key,
-        or ``second_`` and a key.
+        ``second_`` and a key, or the code of a section that is a part of the text.
     personal, others : list of str
         Those that are not used: what tells a person, and the rest.
     """
@@ -49,6 +51,21 @@ def plain(name: object) -> str:
     return re.sub(r"\W+", "_", text).strip("_")
 
 
+_HEADINGS = {
+    plain(word): code
+    for code, of in read_words("headings").items()
+    if code not in (FINDINGS, CONCLUSIONS)
+    for words in of.values()
+    for word in words
+}
+
+
+def is_header(line: str) -> bool:
+    """Whether a line is the first of a table of reports: it names their subjects and texts."""
+    cells = {plain(cell) for cell in re.split(r"[\t;,|]", line)}
+    return not any(cells.isdisjoint(_WORDS["roles"][role]) for role in ("subject", "text"))
+
+
 def named(table: pd.DataFrame, template: Template, file: str) -> Named:
     """Find what a table's columns are.
 
@@ -63,6 +80,12 @@ def named(table: pd.DataFrame, template: Template, file: str) -> Named:
     used = _roles(table, by_name, file)
     left = {name: of for name, of in by_name.items() if not {*of} & {*used.values()}}
     used |= _of_fields(template, left, "", file) | _of_fields(template, left, "second_", file)
+    if "text" in used:
+        used |= {
+            code: of[0]
+            for name, of in left.items()
+            if (code := _HEADINGS.get(name)) and not {*of} & {*used.values()}
+        }
     others = [str(column) for column in table if str(column) not in used.values()]
     lacking = [field.key for field in template.fields if field.key not in used]
     if 0 < len(lacking) < len(template.fields):
@@ -176,8 +199,9 @@ def _number(word: str, field: Field) -> float:
     number = float(digits.replace(".", "").replace(",", ".") if "," in digits else digits or "nan")
     value = value_in(NumberSpan(0, 0, number, unit), field.unit) if found else None
     if value is None:
-        raise DataError(
-            f"field {field.key}", expected=field.expected, found=repr(word[:40]),
-            mend=f"write one number{f', in {field.unit}' if field.unit else ''}",
-        )  # fmt: skip
+        mend = f"write one number{f', in {field.unit}' if field.unit else ''}"
+        if re.fullmatch(_WORDS["date"], word, re.I):
+            mend += "; a spreadsheet took it for a date: format the column as text first"
+        raise DataError(f"field {field.key}", expected=field.expected, found=repr(word[:40]),
+                        mend=mend)  # fmt: skip
     return value

@@ -17,16 +17,31 @@ from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import files_below
 from nextaim_kit.studies.report_structuring.reading.columns import (
+    CONCLUSIONS,
+    FINDINGS,
     ROLES,
+    SECTIONS,
     Named,
+    is_header,
     named,
     plain,
     split_of,
 )
-from nextaim_kit.studies.report_structuring.reading.identifiers import pseudonymous, telling_words
-from nextaim_kit.studies.report_structuring.schema import TEMPLATES, Field, Template, read_template
+from nextaim_kit.studies.report_structuring.reading.identifiers import (
+    mask,
+    pseudonymous,
+    telling_words,
+)
+from nextaim_kit.studies.report_structuring.schema import (
+    TEMPLATES,
+    Field,
+    Template,
+    read_template,
+    read_words,
+)
 
 TEMPLATE = "template.yaml"
+CUTS = read_words("exports")["cuts"]
 _SECOND = re.compile(r"2|second|_b$")
 # Accented letters of other code pages, read as Windows-1252: marks inside or after a word.
 _NO_WINDOWS = re.compile(r"[A-Za-z][ŽŠ…‚•—ˆ‰˜][a-z,.; ]")  # noqa: RUF001
@@ -95,7 +110,11 @@ def look(path: Path, template: str | Template) -> Given:
     reports, unread = _reports(tables, what, notes, folder, said)
     keys = {"codes", *(field.key for field in chosen.fields)}
     labels = {f: t for f, t in tables.items() if "text" not in t and keys & {*t}}
+    said += [f"{f.name} is not used: it has neither a text nor the template's fields"
+             for f, t in tables.items() if "text" not in t and f not in labels]  # fmt: skip
     rows, problems = _joined(reports, labels, keys)
+    problems |= (cut := _cut(rows))
+    rows = rows[~rows["subject"].isin(cut)].reset_index(drop=True)
     told = [cell for file, of in what.items() for name in of.personal for cell in cells[file][name]]
     told += [name for column in ("subject", "patient") if column in rows for name in rows[column]
              if name != pseudonymous(name)]  # fmt: skip
@@ -110,10 +129,21 @@ def _cells(file: Path) -> pd.DataFrame:
         header = [] if kind_of(file) == ".parquet" else header_of(file)
         table = read_table(file, header)
     table = table.astype(object).where(table.notna(), "").astype(str)
-    if any("Windows-1252" in str(one.message) for one in told):  # its words may name a patient
-        _check_page("\n".join(table.to_numpy().ravel()), file.name)
-        print(f"{file.name} is not UTF-8: read as Windows-1252")
-    return table.set_axis([str(column) for column in table], axis=1)
+    table = table.replace(r'(?s)^="(.*)"$', r"\1", regex=True)  # text that Excel is to leave alone
+    for said in dict.fromkeys(str(one.message) for one in told if one.category is UserWarning):
+        if "Windows-1252" in said:  # its words may name a patient
+            _check_page("\n".join(table.to_numpy().ravel()), file.name)
+            print(f"{file.name} is not UTF-8: read as Windows-1252")
+        else:
+            print(mask(said))
+    names = [str(column) for column in table]
+    if 2 * sum(name.startswith("Unnamed: ") for name in names) > len(names):
+        raise DataError(
+            f"{file.name}: the first row names few of the columns", expected="a row of names",
+            found=some([name for name in names if not name.startswith("Unnamed: ")]) or "none",
+            mend="take out what stands above the row of names",
+        )  # fmt: skip
+    return table.set_axis(names, axis=1)
 
 
 def _check_page(text: str, file: str) -> None:
@@ -198,20 +228,40 @@ def _of_table(rows: pd.DataFrame, what: Named, file: str, said: list[str]) -> pd
         said.append(f"{file}: {some(what.personal)} not kept, since they tell a person")
     if what.others:
         said.append(f"{file}: not used: {some(what.others)}")
-    if "end" in rows:
-        names = [what.columns["text"], what.columns["end"]]
-        said.append(f"{file}: text is made of {names[0]} and {names[1]}")
-        rows["text"] = [_of_sections(row, names) for row in rows[["text", "end"]].to_numpy()]
+    own = {FINDINGS: "text", CONCLUSIONS: "end"}
+    parts = [part for code in SECTIONS if (part := own.get(code, code)) in rows]
+    if len(parts) > 1:
+        names = [what.columns[part] for part in parts]
+        said.append(f"{file}: text is made of {', '.join(names[:-1])} and {names[-1]}")
+        rows["text"] = [_of_sections(row, names) for row in rows[parts].to_numpy()]
     if "subject" not in rows:
         said.append(f"{file} has no column of subjects: they are called by their row")
         rows["subject"] = [f"row-{k:05d}" for k in range(1, len(rows) + 1)]
-    return rows.drop(columns="end", errors="ignore")
+    return rows.drop(columns=[part for part in parts if part != "text"])
 
 
 def _of_sections(cells: Iterable[str], names: list[str]) -> str:
-    """Sections as reports write them, each under its own heading."""
-    filled = [(n, c.strip()) for n, c in zip(names, cells, strict=True) if c.strip()]
-    return "\n\n".join(f"{name.upper()}:\n{cell}" for name, cell in filled)
+    """Sections as reports write them, each under its own heading; none twice."""
+    told = [cell.strip() for cell in cells]
+    kept = [
+        (name, cell)
+        for k, (name, cell) in enumerate(zip(names, told, strict=True))
+        if cell and not any(cell in other for other in told[:k] + told[k + 1 :])
+    ]
+    return "\n\n".join(f"{name.upper()}:\n{cell}" for name, cell in kept)
+
+
+def _cut(rows: pd.DataFrame) -> dict[str, str]:
+    """Texts that some program has cut: the longest ones end at the same sign, amid a sentence."""
+    sizes = rows["text"].map(len)
+    if (most := sizes.max()) not in CUTS:
+        return {}
+    longest = rows[sizes == most]
+    torn = longest[longest["text"].str.contains(r"[\w,;(]\s*$")]
+    if torn["text"].nunique() < 2:
+        return {}
+    problem = f"cut: this and other texts end at the {most}th sign, which no text is longer than"
+    return dict.fromkeys(torn["subject"], problem)
 
 
 def _of_files(notes: list[Path], folder: Path) -> _Rows:
@@ -236,15 +286,17 @@ def _of_files(notes: list[Path], folder: Path) -> _Rows:
 
 def _read_text(row: Mapping[str, str]) -> str:
     content = Path(row["file"]).read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
+        _check_page(text, "the file")
     if "\ufffd" in text or "\0" in text:
         raise DataError("the file is no text", expected="UTF-8, or Windows-1252")
-    _check_page(text, "the file")
+    if is_header(text.lstrip().partition("\n")[0]):
+        raise DataError("the file is a table of reports", expected="the text of one report",
+                        mend="call it .csv, or .tsv where tabs part its cells")  # fmt: skip
     return text
 
 

@@ -74,6 +74,8 @@ def tidied(text: str) -> Tidied:
         raise DataError("the report is empty", mend="fill the cell, or take the row out")
     _check_letters(text)
     _check_one(text)
+    if _FORM["ruled"].search(text):
+        notes.append("a line is drawn across it: one report, or two?")
     return Tidied(text, tuple(notes))
 
 
@@ -208,6 +210,8 @@ def _check_one(text: str) -> None:
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise _two(f"the {kind} {twice[0]} is there twice")
+    if _FORM["signed"].search(own):
+        raise _two("two signatures, with text between them")
     numbers = {number.casefold() for number in _FORM["number"].findall(own)}
     if len(numbers) > 1:
         raise _two(f"{len(numbers)} numbers of reports")

@@ -11,11 +11,7 @@ import torch
 
 from nextaim_kit.memory.dry_run import dry_run
 from nextaim_kit.memory.step_memory import GB, Step
-from nextaim_kit.studies.report_structuring.text_model.network import (
-    MT5_VOCABULARY,
-    SHAPES,
-    plain,
-)
+from nextaim_kit.studies.report_structuring.text_model.network import MT5_VOCABULARY, SHAPES, plain
 from nextaim_kit.studies.report_structuring.text_model.pretraining import each_token
 
 PUBLISHED: tuple[str, ...] = tuple(size for size in SHAPES if size.startswith("mt5"))

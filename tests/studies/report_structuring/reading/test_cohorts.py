@@ -164,6 +164,99 @@ def test_sections_in_two_columns_make_one_text(tmp_path):
     assert reports.table["text"][0] == f"REPERTI:\n{TEXTS[0]}\n\nCONCLUSIONI:\nNella norma."
 
 
+def test_a_text_in_several_columns_is_put_together_in_the_order_of_a_report(tmp_path, capsys):
+    table = rows(conclusioni="Nella norma.", Quesito="dispnea", anamnesi=["iperteso", "", "", ""])
+    text = load_reports(save(table, tmp_path / "dati.csv", text="reperti")).table["text"]
+    assert text[0].split("\n\n")[:3] == [
+        "QUESITO:\ndispnea", "ANAMNESI:\niperteso", f"REPERTI:\n{TEXTS[0]}",
+    ]  # fmt: skip
+    assert "ANAMNESI" not in text[1]
+    assert "text is made of Quesito, anamnesi, reperti and conclusioni" in capsys.readouterr().out
+    table = rows(quesito="FE 55%")  # which the first text says already
+    assert load_reports(save(table, tmp_path / "dati.csv")).table["text"][0] == f"TEXT:\n{TEXTS[0]}"
+
+
+@pytest.mark.parametrize("word", ["nan", "NULL", "n.d.", "Vedi referto allegato.", "-"])
+def test_a_word_in_place_of_a_report_is_no_report(tmp_path, word):
+    reports = load_reports(save(rows(text=[*TEXTS[:3], word]), tmp_path / "dati.csv"))
+    assert [*problems(reports)] == ["P4"]
+
+
+@pytest.mark.parametrize("cell", ["05-feb", "5/2", "2020-02-05 00:00:00", "05/02/2020"])
+def test_a_number_that_a_spreadsheet_took_for_a_date_is_refused_and_that_is_said(tmp_path, cell):
+    reports = load_reports(save(rows(lvedd=["5,2", cell, "", ""]), tmp_path / "dati.csv"))
+    assert "field lvedd" in problems(reports)["P2"]
+    assert "took it for a date" in problems(reports)["P2"]
+
+
+def test_a_share_and_a_number_in_another_unit_are_refused_with_what_mends_them(tmp_path):
+    table = rows(ef=["0,55", "48", "60", "35"], lvedd=["", "56", "", ""])
+    found = problems(load_reports(save(table, tmp_path / "dati.csv", sep=";")))
+    assert "give it in percent, 55" in found["P1"]
+    assert "write its unit beside it" in found["P2"]
+
+
+@pytest.mark.parametrize("end", ["Firmato Dr. Verdi", "Firmato digitalmente da Dott. Neri"])
+def test_two_signatures_with_text_between_them_are_of_two_reports(tmp_path, end):
+    one = "Eco del 12/03/2020: FE 55%. Firmato Dr. Rossi. Eco del 14/05/2021: FE 40%, DTD 6 cm. "
+    both = "FE 48 %. Firmato Dr. Rossi, Dr. Verdi"
+    reports = load_reports(save(rows(text=[one + end, both, *TEXTS[2:]]), tmp_path / "dati.csv"))
+    assert "two signatures" in problems(reports)["P1"]
+    assert len(reports.table) == 3
+
+
+def test_a_line_across_a_text_is_told_since_it_may_part_two_reports(tmp_path):
+    texts = ["FE 55%.\n--------\nFE 40%, atrio dilatato.", *TEXTS[1:]]
+    notes = load_reports(save(rows(text=texts), tmp_path / "dati.csv")).notes
+    assert notes.to_numpy().tolist() == [["P1", "a line is drawn across it: one report, or two?"]]
+
+
+def test_texts_that_a_program_cut_are_left_out(tmp_path):
+    long = [text.ljust(255, "x")[:255] for text in TEXTS[:2]]
+    reports = load_reports(save(rows(text=[*long, *TEXTS[2:]]), tmp_path / "dati.csv"))
+    assert reports.table["subject"].tolist() == ["P3", "P4"]
+    assert "end at the 255th sign" in problems(reports)["P1"]
+    whole = [text.ljust(254, "x") + "." for text in TEXTS[:2]]
+    assert load_reports(save(rows(text=[*whole, *TEXTS[2:]]), tmp_path / "dati.csv")).failures.empty
+
+
+@pytest.mark.parametrize(("sep", "encoding"), [("\t", "utf-16"), (";", "utf-8")])
+def test_a_table_that_is_called_txt_is_not_taken_for_a_report(tmp_path, sep, encoding):
+    save(rows(), tmp_path / "dati.txt", sep=sep, encoding=encoding)
+    with pytest.raises(DataError, match="the file is a table of reports"):
+        load_reports(str(tmp_path), template="echo_short")
+
+
+def test_tables_and_sheets_that_are_not_used_are_named(tmp_path, capsys):
+    long = rows()[["subject", "ef"]].melt("subject", var_name="campo", value_name="valore")
+    save(long, tmp_path / "valori.csv")
+    with pd.ExcelWriter(tmp_path / "dati.xlsx") as book:
+        rows().to_excel(book, sheet_name="Referti", index=False)
+        long.to_excel(book, sheet_name="Altri", index=False)
+    (tmp_path / "~$dati.xlsx").write_bytes(b"who has it open")
+    assert load_reports(str(tmp_path)).table["ef"].tolist() == [55, 48, 60, 35]
+    said = capsys.readouterr().out
+    assert "valori.csv is not used: it has neither a text nor the template's fields" in said
+    assert said.count("the sheet 'Referti' is read, and not 'Altri'") == 1
+
+
+def test_a_title_above_the_names_of_the_columns_is_refused(tmp_path):
+    path = tmp_path / "dati.xlsx"
+    pd.concat([pd.DataFrame([["Estrazione 2021"]]), rows().T.reset_index().T]).to_excel(
+        path, index=False, header=False
+    )
+    with pytest.raises(DataError, match="the first row names few of the columns") as error:
+        load_reports(str(path), template="echo_short")
+    assert "above" in error.value.mend
+
+
+def test_cells_that_a_spreadsheet_is_to_leave_as_they_are_lose_their_formula(tmp_path):
+    table = rows(subject=[f'="000{k}"' for k in range(4)], ef=['="55"', "48", "60", "35"])
+    reports = load_reports(save(table, tmp_path / "dati.csv", sep=";"))
+    assert reports.table["subject"].tolist() == ["0000", "0001", "0002", "0003"]
+    assert reports.table["ef"][0] == 55
+
+
 def test_conclusions_alone_are_the_text(tmp_path):
     reports = load_reports(save(rows(), tmp_path / "dati.csv", text="Conclusioni"))
     assert reports.table["text"].tolist() == TEXTS
