@@ -86,7 +86,7 @@ def _box(x: float, line: float, wide: float, color: str) -> Rectangle:
 
 
 @styled
-def fields_by_methods(table: pd.DataFrame, *, label: str, title: str = "") -> Figure:
+def fields_by_methods(table: pd.DataFrame, *, label: str) -> Figure:
     """A measure of each field (rows) and method (columns), as shades with their numbers.
 
     Parameters
@@ -95,7 +95,6 @@ def fields_by_methods(table: pd.DataFrame, *, label: str, title: str = "") -> Fi
         Fields by methods, values from 0 to 1; NaN stays white.
     label : str
         What is measured.
-    title : str
     """
     values = table.to_numpy(float)
     figure, axes = new_figure(2.6 + 0.95 * len(table.columns), 1.4 + 0.24 * len(table))
@@ -103,7 +102,6 @@ def fields_by_methods(table: pd.DataFrame, *, label: str, title: str = "") -> Fi
     drawn = axis.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axis.set_xticks(range(len(table.columns)), list(table.columns), rotation=20, ha="right")
     axis.set_yticks(range(len(table)), list(table.index))
-    axis.set_title(title)
     axis.grid(False)
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
@@ -115,17 +113,15 @@ def fields_by_methods(table: pd.DataFrame, *, label: str, title: str = "") -> Fi
 
 
 @styled
-def quality_surface(table: pd.DataFrame, *, metric: str = "accuracy", title: str = "") -> Figure:
-    """A measure by training reports and noise: a row a kind of noise, a column a method.
+def quality_surface(table: pd.DataFrame) -> Figure:
+    """Accuracy by training reports and noise: a row a kind of noise, a column a method.
 
     Parameters
     ----------
     table : DataFrame
         What `surface.surface` gives.
-    metric : str
-    title : str
     """
-    rows = table[table["metric"] == metric]
+    rows = table[table["metric"] == "accuracy"]
     kinds, names = (list(dict.fromkeys(rows[column])) for column in ("noise", "name"))
     figure, axes = new_figure(
         1.2 + 2.1 * len(names), 1.2 + 2.0 * len(kinds), len(kinds), len(names),
@@ -149,14 +145,13 @@ def quality_surface(table: pd.DataFrame, *, metric: str = "accuracy", title: str
         axis.set_xticks(sizes, [f"{size}" for size in sizes])
         axis.minorticks_off()
         axis.set_title(names[j] if i == 0 else "", fontsize=9)
-        axis.set_ylabel(f"{metric.replace('_', ' ')},\nnoise in {kinds[i]}" if j == 0 else "")
+        axis.set_ylabel(f"accuracy,\nnoise in {kinds[i]}" if j == 0 else "")
         below = rows[rows["noise"].isin(kinds[i + 1 :]) & (rows["name"] == names[j])]
         axis.set_xlabel("" if len(below) else "training reports")
         axis.tick_params(labelbottom=not len(below))
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(rates))
-    figure.suptitle(title)
-    return described(figure, f"{metric} by training reports: {'; '.join(said)}.")
+    return described(figure, f"accuracy by training reports: {'; '.join(said)}.")
 
 
 def by_method(table: pd.DataFrame, metric: str, fields: Sequence[str]) -> pd.DataFrame:

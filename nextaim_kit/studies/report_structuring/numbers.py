@@ -161,7 +161,7 @@ def _value(written: str, language: str) -> float:
 
 
 def _plain(words: str) -> str:
-    return re.sub(r"[\s-]+", " ", words.lower()).replace("é", "e")
+    return words.lower().replace("é", "e").replace("-", " ")
 
 
 def in_words(number: int, language: str) -> str:

@@ -37,7 +37,7 @@ _TOKEN = re.compile(r"[^\W\d_]+|[+]+|[.,;:()]")
 _PAD, _UNKNOWN, _NUMBER = 0, 1, 2
 _STEM = 4  # letters that a word's relatives share
 _NEVER = -1e4
-_LAYERS = 2
+_LAYERS, _WIDTH = 2, 96
 
 
 class Read(NamedTuple):
@@ -71,7 +71,6 @@ class ReportNet(nn.Module):
         Values of each choice.
     numbers : int
         Fields that are numbers.
-    width : int
     """
 
     is_value: Tensor
@@ -81,11 +80,9 @@ class ReportNet(nn.Module):
         vocabulary: int,
         choices: Sequence[int],
         numbers: int,
-        width: int = 96,
-        layers: int = 2,
     ) -> None:
         super().__init__()
-        most = max(choices, default=1)
+        width, most = _WIDTH, max(choices, default=1)
         self.embed = nn.Embedding(vocabulary, width, padding_idx=_PAD)
         self.near = nn.ModuleList(nn.Conv1d(width, width, 5, padding=2) for _ in range(_LAYERS))
         self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(_LAYERS))

@@ -113,7 +113,6 @@ def supported(
     *,
     spans: Sequence[Spans] | None = None,
     languages: Sequence[str] | None = None,
-    tolerance: float = 0.5,
 ) -> pd.DataFrame:
     """Where the text holds what an answer states.
 
@@ -130,8 +129,6 @@ def supported(
         Of each text, by field.
     languages : sequence of str, optional
         Of each text; by default Italian.
-    tolerance : float
-        As in `right`.
 
     Returns
     -------
@@ -150,7 +147,7 @@ def supported(
         numbers = find_numbers(texts[row], languages[row] if languages is not None else "it")
         at = [value_in(n, field.unit) for n in numbers if own is None or _inside(n, own)]
         off = [abs(value - given[row, k]) for value in at if value is not None]
-        found[row, k] = min(off, default=np.inf) <= margin(field, tolerance)
+        found[row, k] = min(off, default=np.inf) <= margin(field)
     return pd.DataFrame(found, index=stated.index, columns=stated.columns)
 
 
@@ -161,7 +158,7 @@ def unread(answers: Answers, template: Template) -> NDArray[np.bool_]:
     return answers.unread[keys].to_numpy(bool)
 
 
-def margin(field: Field, tolerance: float) -> float:
+def margin(field: Field, tolerance: float = 0.5) -> float:
     return tolerance * 10.0**-field.decimals + 1e-9
 
 

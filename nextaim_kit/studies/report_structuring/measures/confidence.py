@@ -22,14 +22,12 @@ from nextaim_kit.studies.report_structuring.schema import Template
 _NEAR = 1e-6  # to 0 or 1: no nearer is a confidence
 
 
-def cells(
-    answers: Answers, truth: pd.DataFrame, template: Template, *, tolerance: float = 0.5
-) -> pd.DataFrame:
+def cells(answers: Answers, truth: pd.DataFrame, template: Template) -> pd.DataFrame:
     """Every field of every report: ``row``, ``field``, ``confidence``, ``right``, ``stated``.
 
     Fields without a confidence are left out.
     """
-    good = right(answers, truth, template, tolerance=tolerance)
+    good = right(answers, truth, template)
     stated = mentioned(answers.values, template)
     keys = list(template.by_key)
     table = pd.DataFrame({

@@ -60,12 +60,12 @@ def near_pairs(texts: Sequence[str], *, alike: float = ALIKE) -> pd.DataFrame:
     return pairs.sort_values(["one", "other"], ignore_index=True)
 
 
-def copy_groups(texts: Sequence[str], patients: Sequence[str], *, alike: float = ALIKE) -> NDArray:
+def copy_groups(texts: Sequence[str], patients: Sequence[str]) -> NDArray:
     """Number of the group of each report: one patient's, copies, and copies of copies together."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = near_pairs(texts, alike=alike)
+    pairs = near_pairs(texts)
     _, person = np.unique(np.asarray(patients, str), return_inverse=True)
     first = np.unique(person, return_index=True)[1]
     one = np.concatenate([pairs["one"], np.arange(len(texts))]).astype(int)
@@ -101,7 +101,7 @@ def drawn_split(table: pd.DataFrame, *, seed: int = 0) -> pd.Series:
     return split
 
 
-def shared(texts: Sequence[str], others: Sequence[str], *, alike: float = ALIKE) -> NDArray:
+def shared(texts: Sequence[str], others: Sequence[str]) -> NDArray:
     """Which of `others` are copies of one of `texts`, as yes or no: another cohort may hold some.
 
     Examples
@@ -109,7 +109,7 @@ def shared(texts: Sequence[str], others: Sequence[str], *, alike: float = ALIKE)
     >>> shared(["Cuore nei limiti."], ["cuore nei limiti", "Versamento."]).tolist()
     [True, False]
     """
-    pairs = near_pairs([*texts, *others], alike=alike)
+    pairs = near_pairs([*texts, *others])
     across = pairs[(pairs["one"] < len(texts)) & (pairs["other"] >= len(texts))]
     return np.isin(np.arange(len(others)) + len(texts), across["other"])
 

@@ -120,7 +120,7 @@ def telling_words(cells: Iterable[str]) -> set[str]:
     return whole | {word for word in words if not _PARTICLE.fullmatch(word)}
 
 
-def flagged(table: pd.DataFrame, column: str = "text") -> pd.DataFrame:
+def flagged(table: pd.DataFrame) -> pd.DataFrame:
     """How many identifiers of each kind a cohort's texts have; what they say is not repeated.
 
     Returns
@@ -130,7 +130,7 @@ def flagged(table: pd.DataFrame, column: str = "text") -> pd.DataFrame:
     """
     rows = [
         (subject, kind, count)
-        for subject, text in zip(table["subject"], table[column], strict=True)
+        for subject, text in zip(table["subject"], table["text"], strict=True)
         for kind, count in sorted(Counter(one.kind for one in find(text)).items())
     ]
     return pd.DataFrame(rows, columns=["subject", "kind", "count"])

@@ -89,10 +89,9 @@ def _check_kind(text: str) -> None:
     kinds = [kind for kind, form in _NO_TEXT.items() if form.match(text)]
     if kinds:
         raise DataError(
-            f"the cell holds {kinds[0]}",
-            expected="the report's own words",
+            f"the cell holds {kinds[0]}", expected="the report's own words",
             mend="export the reports as plain text",
-        )
+        )  # fmt: skip
     if _FORM["struck"].search(text):
         raise DataError(
             "a part of the report is struck through",
@@ -155,11 +154,9 @@ def _check_letters(text: str) -> None:
     if "\ufffd" in text or broken:
         kind = repr(broken[0]) if broken else "the mark that stands for a lost letter"
         raise DataError(
-            "the letters of the report are broken",
-            expected="a text in which nothing is lost",
-            found=kind,
-            mend="export it again as UTF-8 from where it is kept",
-        )
+            "the letters of the report are broken", expected="a text in which nothing is lost",
+            found=kind, mend="export it again as UTF-8 from where it is kept",
+        )  # fmt: skip
 
 
 def without_html(text: str) -> str:
@@ -219,11 +216,9 @@ def _check_one(text: str) -> None:
 
 def _two(found: str) -> DataError:
     return DataError(
-        "the cell holds two reports",
-        expected="one report a row",
-        found=found,
+        "the cell holds two reports", expected="one report a row", found=found,
         mend="divide it into two rows, each with a subject and values of its own",
-    )
+    )  # fmt: skip
 
 
 _COMMON = {name: frozenset(words.split()) for name, words in _WORDS["languages"].items()}

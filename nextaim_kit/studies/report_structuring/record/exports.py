@@ -79,10 +79,9 @@ def structurer_of(model: str, reports: Reports, *, seed: int = 0) -> Any:
     if [f.key for f in saved.template.fields] != [f.key for f in reports.template.fields]:
         raise DataError(
             "the structurer fills another template than these reports have",
-            expected=f"one of {reports.template.name}",
-            found=saved.template.name,
+            expected=f"one of {reports.template.name}", found=saved.template.name,
             mend="give template= the structurer's, or another model",
-        )
+        )  # fmt: skip
     return saved
 
 

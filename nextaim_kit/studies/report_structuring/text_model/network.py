@@ -99,7 +99,7 @@ class TextNet(nn.Module):
         return [f"t5.{name}.weight" for name in same]
 
 
-def build(size: str, vocabulary: int, *, dropout: float = 0.1) -> TextNet:
+def build(size: str, vocabulary: int) -> TextNet:
     """A network with random weights, whose heads begin by looking near.
 
     Parameters
@@ -108,19 +108,18 @@ def build(size: str, vocabulary: int, *, dropout: float = 0.1) -> TextNet:
         One of `SHAPES`.
     vocabulary : int
         Tokens.
-    dropout : float
 
     Raises
     ------
     RequestError
         If there is no such size.
     """
-    net = plain(size, vocabulary, dropout=dropout)
+    net = plain(size, vocabulary)
     _begin_locally(net)
     return net
 
 
-def plain(size: str, vocabulary: int, *, dropout: float = 0.1) -> TextNet:
+def plain(size: str, vocabulary: int) -> TextNet:
     """The same, with all of its weights as the library draws them."""
     if size not in SHAPES:
         raise RequestError(f"no size {size!r}", expected=", ".join(SHAPES))
@@ -128,7 +127,7 @@ def plain(size: str, vocabulary: int, *, dropout: float = 0.1) -> TextNet:
     return of_config({
         "model_type": "mt5", "vocab_size": vocabulary, "d_model": shape.d_model,
         "d_kv": shape.d_kv, "d_ff": shape.d_ff, "num_layers": shape.layers,
-        "num_heads": shape.heads, "dropout_rate": dropout,
+        "num_heads": shape.heads,
     })  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from nextaim_kit.studies.report_structuring.text_model.tokenizer import EOS, PAD
 
 Item = tuple[tuple[Tensor, Tensor, Tensor], Tensor]
 SENTINELS = tuple(f"<extra_id_{k}>" for k in range(32))
+_LONGEST = 192  # tokens of a text that are seen at once
 NOISE, SPAN = 0.15, 3.0  # share of tokens left out, and their mean run, as published
 
 
@@ -56,16 +57,16 @@ def _parts(total: int, parts: int) -> list[int]:
 class Corrupted(Dataset):
     """Texts with other spans left out each time; of long ones another part each time."""
 
-    def __init__(self, texts: Sequence[list[int]], sentinels: Sequence[int], longest: int) -> None:
-        self.texts, self.sentinels, self.longest = texts, sentinels, longest
+    def __init__(self, texts: Sequence[list[int]], sentinels: Sequence[int]) -> None:
+        self.texts, self.sentinels = texts, sentinels
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def __getitem__(self, k: int) -> Item:
         tokens = self.texts[k]
-        begin = int(torch.randint(max(1, len(tokens) - self.longest + 1), ()))
-        return item(*corrupted(tokens[begin : begin + self.longest], self.sentinels))
+        begin = int(torch.randint(max(1, len(tokens) - _LONGEST + 1), ()))
+        return item(*corrupted(tokens[begin : begin + _LONGEST], self.sentinels))
 
 
 class Held(Dataset):
@@ -107,7 +108,7 @@ def each_token(output: Tensor, target: Tensor) -> Tensor:
 
 def pretrain(
     make: Callable[[], TextNet], texts: Sequence[list[int]], sentinels: Sequence[int],
-    recipe: Recipe, *, folder: Path, longest: int = 192, seed: int = 0,
+    recipe: Recipe, *, folder: Path, seed: int = 0,
 ) -> Fitted:  # fmt: skip
     """Learn from texts alone; a twentieth of them is held out to choose the best epoch.
 
@@ -121,13 +122,11 @@ def pretrain(
     recipe : Recipe
     folder : Path
         Of checkpoints: a killed training goes on from them.
-    longest : int
-        Tokens of a text that are seen at once.
     seed : int
     """
     bare = [tokens[:-1] for tokens in texts if len(tokens) > 2]
     held = max(1, len(bare) // 20)
-    first, second = (Corrupted(part, sentinels, longest) for part in (bare[held:], bare[:held]))
+    first, second = (Corrupted(part, sentinels) for part in (bare[held:], bare[:held]))
     task = Task(make, each_token, first, Held(second, seed), collate=padded)
     return train(task, recipe, folder=folder, seed=seed)
 
