@@ -7,8 +7,10 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nextaim_kit.data.images import dicom
+if TYPE_CHECKING:
+    from nextaim_kit.data.images import dicom
 
 Home = tuple[str, ...]  # folders that tell a subject from others; the last one names it
 
@@ -60,6 +62,8 @@ def series_of(group: Iterable[dicom.Instance]) -> tuple[list[dicom.Instance], li
     ValueError
         If there is no image series, or it is not clear which.
     """
+    from nextaim_kit.data.images import dicom  # here, since pseudonyms need no pydicom
+
     masks = [i.path for i in group if i.is_mask]
     series: dict[str, list[dicom.Instance]] = defaultdict(list)
     for item in group:

@@ -12,17 +12,9 @@ import numpy as np
 import pandas as pd
 
 from nextaim_kit.learn.intervals import summary
+from nextaim_kit.studies.report_structuring import measures
 from nextaim_kit.studies.report_structuring.baselines.classical import fit_majority, fit_tfidf
 from nextaim_kit.studies.report_structuring.baselines.rules import fit_rules
-from nextaim_kit.studies.report_structuring.measures import (
-    Answers,
-    Spans,
-    measure,
-    mentioned,
-    read_from,
-    right,
-    supported,
-)
 from nextaim_kit.studies.report_structuring.reading.duplicates import shared
 from nextaim_kit.studies.report_structuring.schema import Template
 from nextaim_kit.studies.report_structuring.surface import Fit
@@ -104,11 +96,11 @@ def without_copies(
 
 
 def compared(
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, measures.Answers],
     test: pd.DataFrame,
     template: Template,
     *,
-    spans: Sequence[Spans] | None = None,
+    spans: Sequence[measures.Spans] | None = None,
     **how: Any,
 ) -> pd.DataFrame:
     """Measure the answers of several methods to the same reports.
@@ -130,20 +122,20 @@ def compared(
     DataFrame
         ``name``, then the columns of `measures.measure`.
     """
-    texts, languages = read_from(test)
+    texts, languages = measures.read_from(test)
     tables = []
     for name, one in answers.items():
         held = None
         if spans is not None:
-            held = supported(one, texts, template, spans=spans, languages=languages)
-        found = measure(one, test, template, supported=held, **how)
+            held = measures.supported(one, texts, template, spans=spans, languages=languages)
+        found = measures.measure(one, test, template, supported=held, **how)
         found.insert(0, "name", name)
         tables.append(found)
     return pd.concat(tables, ignore_index=True)
 
 
 def pairs_told_apart(
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, measures.Answers],
     pairs: pd.DataFrame,
     template: Template,
     *,
@@ -167,7 +159,7 @@ def pairs_told_apart(
     """
     rows = []
     for name, one in answers.items():
-        good = right(one, pairs, template)
+        good = measures.right(one, pairs, template)
         places = good.columns.get_indexer(pd.Index(pairs["field"]))
         at = pd.Series(good.to_numpy()[np.arange(len(good)), places])
         both = at.groupby(pairs["pair"].to_numpy()).all()
@@ -176,12 +168,12 @@ def pairs_told_apart(
     return summary(pd.concat(rows), ["kind", "name"], n_boot=n_boot, seed=seed)
 
 
-def told(answers: Answers, table: pd.DataFrame, template: Template) -> pd.DataFrame:
+def told(answers: measures.Answers, table: pd.DataFrame, template: Template) -> pd.DataFrame:
     """What is stated of each report and field, without the text: subject, field, value, confidence.
 
     Fields that are not mentioned are left out.
     """
-    row, k = np.nonzero(mentioned(answers.values, template).to_numpy())
+    row, k = np.nonzero(measures.mentioned(answers.values, template).to_numpy())
     keys = np.array(list(template.by_key))
     return pd.DataFrame({
         "subject": table["subject"].to_numpy()[row], "field": keys[k],

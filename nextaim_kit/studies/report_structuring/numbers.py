@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.report_structuring.schema import read_words
+from nextaim_kit.studies.report_structuring.schema import Field, read_words
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,14 @@ def value_in(number: NumberSpan, unit: str) -> float | None:
         if number.unit in kind and wanted in kind:
             return round(number.value * kind[number.unit] / kind[wanted], 9)
     return None
+
+
+def possible(field: Field, number: NumberSpan) -> float | None:
+    """What a number would be in a field's unit; None where it cannot be of the field."""
+    value = value_in(number, field.unit)
+    if value is None or not field.holds(value):
+        return None
+    return round(value, field.decimals) + 0.0
 
 
 def canonical_unit(unit: str) -> str:

@@ -11,16 +11,9 @@ import pandas as pd
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.report_structuring.schema import SHORT, TEMPLATES, Template, read_template
+from nextaim_kit.studies.report_structuring.writing import making
 from nextaim_kit.studies.report_structuring.writing.composing import laid_out
 from nextaim_kit.studies.report_structuring.writing.lexicon import LANGUAGES
-from nextaim_kit.studies.report_structuring.writing.making import (
-    SECOND,
-    TRUTH,
-    Setting,
-    drafted,
-    record,
-    said,
-)
 from nextaim_kit.studies.report_structuring.writing.minimal_pairs import SIDED, Pair, pairs
 from nextaim_kit.studies.report_structuring.writing.noise import Quality
 from nextaim_kit.studies.report_structuring.writing.styles import STYLES, UNLABELED
@@ -120,8 +113,8 @@ def make_reports(
     _known("style", style, STYLES)
     _known("language", language, LANGUAGES)
     whole = read_template(template)
-    setting = Setting(whole, style, language, quality, seed, held_out, first)
-    return _tabled([record(k, setting) for k in range(first, first + n)], whole)
+    setting = making.Setting(whole, style, language, quality, seed, held_out, first)
+    return _tabled([making.record(k, setting) for k in range(first, first + n)], whole)
 
 
 def make_set(
@@ -207,13 +200,13 @@ def minimal_pairs(n: int, template: str = "covid_ct_short", *, style: str = "hos
         pair differ in the value of that field, and where the time is swapped in those that its
         sentence says with it. Kinds take turns as far as they are to be had.
     """
-    setting = Setting(read_template(template), style, language, CLEAN, seed)
+    setting = making.Setting(read_template(template), style, language, CLEAN, seed)
     fields = setting.template.by_key
     found: dict[str, list[Pair]] = {"negation": [], "time": []}
     if not fields.keys().isdisjoint(SIDED):
         found["side"] = []
     for index in range(_PAIRS_FROM, _PAIRS_FROM + 100 + 20 * n):
-        for pair in pairs(drafted(index, setting), fields):
+        for pair in pairs(making.drafted(index, setting), fields):
             found[pair.kind].append(pair)
         if all(len(found) * len(of) >= n + 3 for of in found.values()):
             break
@@ -221,7 +214,7 @@ def minimal_pairs(n: int, template: str = "covid_ct_short", *, style: str = "hos
     records = []
     for number, pair in enumerate(turns):
         for which, draft in (("a", pair.one), ("b", pair.other)):
-            told = said(laid_out(draft), draft.values, setting.template)
+            told = making.said(laid_out(draft), draft.values, setting.template)
             of = {"pair": number, "kind": pair.kind, "field": pair.field}
             records.append({"subject": f"pair-{number:04d}{which}", **of, **told})
     made = _tabled(records, setting.template)
@@ -252,12 +245,12 @@ def _as_true(made: Reports) -> Reports:
 def _tabled(records: Sequence[Mapping[str, Any]], template: Template) -> Reports:
     """The reports' table, and their truth by subject."""
     whole = pd.DataFrame([*records])
-    truth = whole[["subject", *(key for key in TRUTH if key in whole)]].set_index("subject")
+    truth = whole[["subject", *(key for key in making.TRUTH if key in whole)]].set_index("subject")
     table = whole.drop(columns=[*truth.columns])
     return Reports(_typed(table, template), truth, template)
 
 
 def _typed(table: pd.DataFrame, template: Template) -> pd.DataFrame:
     keys = [f.key for f in template.fields if not f.choices]
-    numbers = [name for key in keys for name in (key, SECOND + key) if name in table]
+    numbers = [name for key in keys for name in (key, making.SECOND + key) if name in table]
     return table.astype(dict.fromkeys(numbers, float))

@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.report_structuring.measures import Answers
-from nextaim_kit.studies.report_structuring.numbers import NumberSpan, find_numbers, value_in
+from nextaim_kit.studies.report_structuring.numbers import find_numbers, possible
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Field, Template
 
 _WORD = r"[^\W\d_]+|\++"
@@ -132,12 +132,6 @@ def candidates(
             beside = [f"{where}:{word}" for where, those in told.items() for word in those]
             found.append(Candidate(row, values, " ".join(beside)))
     return found
-
-
-def possible(field: Field, number: NumberSpan) -> float | None:
-    """What a number would be in a field's unit; None where it cannot be of the field."""
-    value = value_in(number, field.unit)
-    return round(value, field.decimals) if value is not None and field.holds(value) else None
 
 
 class Head(NamedTuple):

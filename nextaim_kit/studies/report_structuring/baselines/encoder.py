@@ -26,11 +26,10 @@ from nextaim_kit.learn.training import train
 from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.report_structuring.baselines.classical import (
     languages_of,
-    possible,
     training_rows,
 )
 from nextaim_kit.studies.report_structuring.measures import Answers, at_temperature, calibrated
-from nextaim_kit.studies.report_structuring.numbers import find_numbers
+from nextaim_kit.studies.report_structuring.numbers import find_numbers, possible
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Template
 
 _TOKEN = re.compile(r"[^\W\d_]+|[+]+|[.,;:()]")

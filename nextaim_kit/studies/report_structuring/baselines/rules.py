@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.report_structuring.baselines.classical import languages_of, possible
+from nextaim_kit.studies.report_structuring.baselines.classical import languages_of
 from nextaim_kit.studies.report_structuring.measures import Answers
-from nextaim_kit.studies.report_structuring.numbers import NumberSpan, find_numbers
+from nextaim_kit.studies.report_structuring.numbers import NumberSpan, find_numbers, possible
 from nextaim_kit.studies.report_structuring.schema import (
     NOT_MENTIONED,
     SHORT,
@@ -115,13 +115,14 @@ class Rules:
             rule = self.rules[field.key]
             for hit in rule.find.finditer(text):
                 clause = parts[bisect_right(starts, hit.start()) - 1]
-                if _passed_over(clause, field, rule):
+                asked = clause.asked and field.section in _FOUND
+                if asked or (clause.earlier and not rule.earlier):
                     continue
-                value: str | float | None
-                if field.kind == "number":
-                    value = _number(field, clause, hit, numbers)
-                else:
-                    value = _choice(field, rule, clause, hit)
+                value: str | float | None = (
+                    _choice(field, rule, clause, hit)
+                    if field.choices
+                    else _number(field, clause, hit, numbers)
+                )
                 if value is not None:
                     found[field.key] = value
                     break
@@ -176,11 +177,6 @@ def clauses(text: str) -> tuple[Clause, ...]:
         found.append(Clause(part, start, bool(_cue("earlier").search(part)), asked))
         start = stop
     return tuple(found)
-
-
-def _passed_over(clause: Clause, field: Field, rule: Rule) -> bool:
-    """Whether a clause tells nothing of a field: of the past, or under a heading of questions."""
-    return (clause.earlier and not rule.earlier) or (clause.asked and field.section in _FOUND)
 
 
 def _number(

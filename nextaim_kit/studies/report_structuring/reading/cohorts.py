@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,11 @@ from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.report_structuring.measures import mentioned
+from nextaim_kit.studies.report_structuring.reading import duplicates
 from nextaim_kit.studies.report_structuring.reading.columns import (
     language_named,
     split_of,
     value_of,
-)
-from nextaim_kit.studies.report_structuring.reading.duplicates import (
-    copy_groups,
-    drawn_split,
-    near_pairs,
-    shared,
-    whole,
 )
 from nextaim_kit.studies.report_structuring.reading.folders import Given, look
 from nextaim_kit.studies.report_structuring.reading.identifiers import flagged, mask, pseudonymous
@@ -34,6 +29,7 @@ from nextaim_kit.studies.report_structuring.reading.tidy import language_of, tid
 from nextaim_kit.studies.report_structuring.schema import Template
 
 _DRAWN = "no split is given: one is drawn, by groups of copies"
+_FAILED = ["subject", "problem"]
 FIRST = ["subject", "patient", "site", "split", "language", "group", "text"]
 
 
@@ -69,10 +65,8 @@ class Reports:
     table: pd.DataFrame
     template: Template
     labeled: bool = True
-    failures: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=["subject", "problem"])
-    )
-    notes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["subject", "note"]))
+    failures: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=_FAILED))
+    notes: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=["subject", "note"]))
     copies: pd.DataFrame = field(default_factory=pd.DataFrame)
     second: pd.DataFrame = field(default_factory=pd.DataFrame)
     clean: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -144,7 +138,7 @@ def load_reports(
     found = each(rows, _report, workers=1, template=given.template, coded=coded)
     if hidden := int((rows["subject"] != given.rows["subject"]).sum()):
         given = given._replace(said=(*given.said, f"{hidden} subjects get a pseudonym: names"))
-    left_out = _safe(pd.DataFrame(given.problems.items(), columns=["subject", "problem"]))
+    left_out = _safe(pd.DataFrame(given.problems.items(), columns=_FAILED))
     failures = pd.concat([left_out, found.failures[[*left_out]]], ignore_index=True)
     if not found.results:
         first = [": ".join(row) for row in failures.head(3).to_numpy().tolist()]
@@ -166,7 +160,7 @@ def _assembled(table: pd.DataFrame, given: Given, *, seed: int, coded: bool) -> 
     notes = [(s, n) for s, of in zip(table["subject"], table["notes"], strict=True) for n in of]
     copies = _copies(table) if coded else table.iloc[:0]
     table = table[~table["subject"].isin(copies["subject"])].reset_index(drop=True)
-    table["group"] = copy_groups(table["text"].tolist(), table["patient"].tolist())
+    table["group"] = duplicates.copy_groups(table["text"].tolist(), table["patient"].tolist())
     said = given.said if table["split"].any() else (*given.said, _DRAWN)
     table, moved = _divided(table, seed)
     return Reports(
@@ -194,7 +188,7 @@ def known_reports(table: pd.DataFrame, template: Template, clean: pd.DataFrame) 
         True values by subject.
     """
     keys = [field.key for field in template.fields]
-    group = copy_groups(table["text"].tolist(), table["patient"].tolist())
+    group = duplicates.copy_groups(table["text"].tolist(), table["patient"].tolist())
     second = table.set_index("subject").filter(regex="^second_")
     return Reports(
         table.assign(group=group)[[*FIRST, *keys]],
@@ -216,7 +210,10 @@ def beside(reports: Reports, other: Reports) -> pd.DataFrame:
             mentioned(one.values, one.template).sum(axis=1).mean() for one in both
         ],
         "share of its words that the other lacks": [_lacking(ours, theirs), _lacking(theirs, ours)],
-        "copies of a report of this one": [np.nan, shared(*(of.tolist() for of in texts)).sum()],
+        "copies of a report of this one": [
+            np.nan,
+            duplicates.shared(*(of.tolist() for of in texts)).sum(),
+        ],
     }
     table = pd.DataFrame(measures, index=["this", "other"]).T
     return table.rename_axis("measure").reset_index()
@@ -296,7 +293,7 @@ def _safe(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _copies(table: pd.DataFrame) -> pd.DataFrame:
     """Rows that repeat an earlier text, with the subject that has it."""
-    pairs = near_pairs(table["text"].tolist(), alike=1.0)
+    pairs = duplicates.near_pairs(table["text"].tolist(), alike=1.0)
     first = pairs.groupby("other")["one"].min()
     rows = table.iloc[first.index.to_numpy(int)]
     return rows.assign(of=table["subject"].to_numpy()[first.to_numpy(int)])
@@ -306,7 +303,7 @@ def _divided(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, list[tuple[s
     """The table with splits that tear no group apart, and what was moved for it."""
     given = table["split"] != ""
     if not given.any():
-        return table.assign(split=drawn_split(table, seed=seed)), []
+        return table.assign(split=duplicates.drawn_split(table, seed=seed)), []
     if not given.all():
         raise DataError(
             f"{int((~given).sum())} reports are of no split",
@@ -314,7 +311,7 @@ def _divided(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, list[tuple[s
             found=", ".join(table.loc[~given, "subject"][:5]),
             mend="fill the column split, or take it out",
         )
-    mended = whole(table)
+    mended = duplicates.whole(table)
     rows = zip(table["subject"], table["split"], mended, strict=True)
     said = [(s, f"from {a} to {b}, where a copy of it is") for s, a, b in rows if a != b]
     return table.assign(split=mended), said

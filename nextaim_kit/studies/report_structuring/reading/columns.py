@@ -80,7 +80,7 @@ def named(table: pd.DataFrame, template: Template, file: str) -> Named:
     used = _roles(table, by_name, file)
     left = {name: of for name, of in by_name.items() if not {*of} & {*used.values()}}
     used |= _of_fields(template, left, "", file) | _of_fields(template, left, "second_", file)
-    if "text" in used:
+    if "text" in used and "codes" not in used:  # codes are of what is found alone
         used |= {
             code: of[0]
             for name, of in left.items()

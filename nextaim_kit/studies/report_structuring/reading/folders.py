@@ -16,6 +16,7 @@ from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.cohort.tables import read_table
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import files_below
+from nextaim_kit.studies.report_structuring.reading import identifiers
 from nextaim_kit.studies.report_structuring.reading.columns import (
     CONCLUSIONS,
     FINDINGS,
@@ -26,11 +27,6 @@ from nextaim_kit.studies.report_structuring.reading.columns import (
     named,
     plain,
     split_of,
-)
-from nextaim_kit.studies.report_structuring.reading.identifiers import (
-    mask,
-    pseudonymous,
-    telling_words,
 )
 from nextaim_kit.studies.report_structuring.schema import (
     TEMPLATES,
@@ -117,8 +113,8 @@ def look(path: Path, template: str | Template) -> Given:
     rows = rows[~rows["subject"].isin(cut)].reset_index(drop=True)
     told = [cell for file, of in what.items() for name in of.personal for cell in cells[file][name]]
     told += [name for column in ("subject", "patient") if column in rows for name in rows[column]
-             if name != pseudonymous(name)]  # fmt: skip
-    personal = frozenset(telling_words(told))
+             if name != identifiers.pseudonymous(name)]  # fmt: skip
+    personal = frozenset(identifiers.telling_words(told))
     return Given(rows, chosen, bool(keys & {*rows}), problems | unread, tuple(said), personal)
 
 
@@ -135,7 +131,7 @@ def _cells(file: Path) -> pd.DataFrame:
             _check_page("\n".join(table.to_numpy().ravel()), file.name)
             print(f"{file.name} is not UTF-8: read as Windows-1252")
         else:
-            print(mask(said))
+            print(identifiers.mask(said))
     names = [str(column) for column in table]
     if 2 * sum(name.startswith("Unnamed: ") for name in names) > len(names):
         raise DataError(
@@ -348,10 +344,11 @@ def _unmatched(
 ) -> dict[str, str]:
     here, there = set(reports["subject"]), set(values["subject"])
     if here and there and not here & there:
-        found = f"{pseudonymous(min(here))!r} here and {pseudonymous(min(there))!r} there"
+        one, other = (identifiers.pseudonymous(min(names)) for names in (here, there))
         raise DataError(
             f"{file} and the reports share no subject", expected="the same names in both",
-            found=found, mend="see whether a program took away zeros in front of numbers",
+            found=f"{one!r} here and {other!r} there",
+            mend="see whether a program took away zeros in front of numbers",
         )  # fmt: skip
     alone = dict.fromkeys(sorted(there - here), f"a row of {file} without a report")
     without = dict.fromkeys(sorted(here - there), f"a report without a row of {file}")

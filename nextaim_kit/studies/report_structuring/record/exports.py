@@ -29,11 +29,7 @@ from nextaim_kit.studies.report_structuring.baselines.classical import fit_tfidf
 from nextaim_kit.studies.report_structuring.measures import mentioned
 from nextaim_kit.studies.report_structuring.reading.cohorts import Reports
 from nextaim_kit.studies.report_structuring.reading.identifiers import find
-from nextaim_kit.studies.report_structuring.record.evidence import (
-    Asked,
-    find_evidence,
-    sentence_scores,
-)
+from nextaim_kit.studies.report_structuring.record import evidence
 from nextaim_kit.studies.report_structuring.record.sheet import report_template
 from nextaim_kit.studies.report_structuring.saved_models import load_structurer, who_trained
 from nextaim_kit.studies.report_structuring.schema import Template
@@ -115,7 +111,12 @@ def looked_at(reports: Reports, model: str, most: int) -> tuple[pd.DataFrame, pd
 
 
 def fill_reports(
-    asked: Asked, found: pd.DataFrame, table: pd.DataFrame, structurer: Any, *, least: float
+    asked: evidence.Asked,
+    found: pd.DataFrame,
+    table: pd.DataFrame,
+    structurer: Any,
+    *,
+    least: float,
 ) -> Filled:
     """A report for each text, with values, confidence and evidence; nothing is confirmed.
 
@@ -135,8 +136,8 @@ def export_all(
     structurer: Any, table: pd.DataFrame, texts: Sequence[str], folder: Path, *, least: float
 ) -> Filled:
     """Reports of texts whose true values nobody knows, each exported to a folder of its own."""
-    asked = Asked(structurer, texts, structurer.template)
-    found = find_evidence(asked, sentence_scores(asked))
+    asked = evidence.Asked(structurer, texts, structurer.template)
+    found = evidence.find_evidence(asked, evidence.sentence_scores(asked))
     done = fill_reports(asked, found, table, structurer, least=least)
     for subject, report in done.reports.items():
         document.save_all(report, folder / quote(subject, safe=""))
@@ -161,7 +162,7 @@ def marked(report: Report, key: str = "all") -> HTML:
     return HTML(marked_text(report, () if key == "all" else [key]))
 
 
-def row_to_show(names: Sequence[str], subject: str, asked: Asked | None = None) -> int:
+def row_to_show(names: Sequence[str], subject: str, asked: evidence.Asked | None = None) -> int:
     """The place of a subject, by default of the first.
 
     Once the structurer was asked, of the one with most values where that one has none.
@@ -192,7 +193,7 @@ def row_to_show(names: Sequence[str], subject: str, asked: Asked | None = None) 
 
 
 def record_rows(
-    asked: Asked,
+    asked: evidence.Asked,
     found: pd.DataFrame,
     table: pd.DataFrame,
     template: Template,

@@ -16,11 +16,7 @@ from torch import Tensor
 from nextaim_kit.learn.weights import check_same_network
 from nextaim_kit.studies.report_structuring.measures import Answers, at_temperature
 from nextaim_kit.studies.report_structuring.schema import NOT_MENTIONED, Template, Value
-from nextaim_kit.studies.report_structuring.text_model.constraint import (
-    Automaton,
-    allowed_tokens,
-    confidences,
-)
+from nextaim_kit.studies.report_structuring.text_model import constraint
 from nextaim_kit.studies.report_structuring.text_model.form import Form, Question
 from nextaim_kit.studies.report_structuring.text_model.network import TextNet, of_config, threads
 from nextaim_kit.studies.report_structuring.text_model.tokenizer import PAD, Pieces
@@ -143,12 +139,15 @@ class TextModel:
         texts = [""] * len(questions)
         sure: list[list[float]] = [[] for _ in questions]
         for slots in turns if self.one_by_one else [[k for turn in turns for k in turn]]:
-            automata = [Automaton([one.slots[k] for k in slots], self.pieces) for one in questions]
+            automata = [
+                constraint.Automaton([one.slots[k] for k in slots], self.pieces)
+                for one in questions
+            ]
             written = generated(self.net, hidden, source, automata, constrained, beams)
             logits = self.net.logits(hidden, source, written).cpu().numpy()
             for row, tokens in enumerate(written.tolist()):
                 texts[row] += self.pieces.text(tokens)
-                sure[row] += confidences(automata[row], tokens, logits[row])
+                sure[row] += constraint.confidences(automata[row], tokens, logits[row])
         return [self._read(*one) for one in zip(questions, texts, sure, strict=True)]
 
     def _read(self, question: Question, text: str, sure: Sequence[float]) -> Written:
@@ -207,7 +206,7 @@ class TextModel:
 
 
 def generated(
-    net: TextNet, hidden: Tensor, source: Tensor, automata: Sequence[Automaton],
+    net: TextNet, hidden: Tensor, source: Tensor, automata: Sequence[constraint.Automaton],
     constrained: bool = True, beams: int = 1, longest: int = 0, every: bool = False,
 ) -> Tensor:  # fmt: skip
     """Tokens that a network writes of texts, of shape (n, tokens), padded behind the end."""
@@ -216,7 +215,7 @@ def generated(
     longest = longest or max(one.longest for one in automata)
     only: dict[str, Any] = {}
     if constrained:
-        only = {"prefix_allowed_tokens_fn": allowed_tokens(automata, longest),
+        only = {"prefix_allowed_tokens_fn": constraint.allowed_tokens(automata, longest),
                 "renormalize_logits": True}  # fmt: skip
     if beams > 1:
         only["length_penalty"] = 0.0  # the most probable text, not the most probable token

@@ -17,18 +17,10 @@ from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train
 from nextaim_kit.studies.report_structuring.measures import calibrated
 from nextaim_kit.studies.report_structuring.schema import Template
+from nextaim_kit.studies.report_structuring.text_model import network, tokenizer
 from nextaim_kit.studies.report_structuring.text_model.answering import TextModel
 from nextaim_kit.studies.report_structuring.text_model.constraint import spelled
 from nextaim_kit.studies.report_structuring.text_model.form import Form, Numbers
-from nextaim_kit.studies.report_structuring.text_model.network import (
-    SHAPES,
-    TextNet,
-    build,
-    of_config,
-    read_network,
-    threads,
-    trimmed,
-)
 from nextaim_kit.studies.report_structuring.text_model.pretraining import (
     SENTINELS,
     Held,
@@ -38,12 +30,6 @@ from nextaim_kit.studies.report_structuring.text_model.pretraining import (
     item,
     padded,
     pretrain,
-)
-from nextaim_kit.studies.report_structuring.text_model.tokenizer import (
-    UNK,
-    Pieces,
-    learn_pieces,
-    read_pieces,
 )
 
 
@@ -87,8 +73,8 @@ class Training:
 class Begun:
     """A network that knows the language, and no template yet."""
 
-    net: TextNet
-    pieces: Pieces
+    net: network.TextNet
+    pieces: tokenizer.Pieces
     form: Form
     language: str
 
@@ -119,16 +105,16 @@ def begin(
     """
     form = Form(template, training.numbers)
     sources = [form.question(text, language).source for text in texts]
-    if training.model not in SHAPES:
+    if training.model not in network.SHAPES:
         return _published(Path(training.model), form, sources, language)
-    pieces = learn_pieces(sources, training.pieces, own=[*SENTINELS, *form.own])
-    make = partial(build, training.model, len(pieces))
+    pieces = tokenizer.learn_pieces(sources, training.pieces, own=[*SENTINELS, *form.own])
+    make = partial(network.build, training.model, len(pieces))
     if not training.pretraining:
         torch.manual_seed(training.seed)
         return Begun(make(), pieces, form, language)
     how = falling(training.pretraining, training.batch_size, training.rate, len(texts))
     tokens = [pieces.encode(source) for source in sources]
-    with threads(SHAPES[training.model].d_model):
+    with network.threads(network.SHAPES[training.model].d_model):
         found = pretrain(make, tokens, pieces.sentinels, how, folder=folder, seed=training.seed)
     return Begun(found.net, pieces, form, language)  # type: ignore[arg-type]
 
@@ -137,13 +123,14 @@ def _published(folder: Path, form: Form, sources: Sequence[str], language: str) 
     if not folder.is_dir():
         raise RequestError(
             f"no text model {str(folder)!r}",
-            expected=f"{', '.join(SHAPES)}, or a folder of weights", mend="set model to one",
+            expected=f"{', '.join(network.SHAPES)}, or a folder of weights",
+            mend="set model to one",
         )  # fmt: skip
-    pieces = read_pieces(folder, sources)
+    pieces = tokenizer.read_pieces(folder, sources)
     empty = form.question("", language)
     words = [word for slot in empty.slots for word in (slot.before, *slot.options)]
-    net = read_network(folder, pieces)
-    net, pieces = trimmed(net, pieces, sources, [*words, *"#0123456789.-"])
+    net = network.read_network(folder, pieces)
+    net, pieces = network.trimmed(net, pieces, sources, [*words, *"#0123456789.-"])
     return Begun(net, pieces, form, language)
 
 
@@ -179,14 +166,14 @@ def fit_text_model(
     held: Dataset = Held(second, training.seed) if training.one_by_one else second
     how = falling(training.epochs, training.batch_size, training.rate, len(first))
     task = Task(
-        lambda: of_config(begun.net.config),
+        lambda: network.of_config(begun.net.config),
         each_token,
         first,
         held,
         collate=padded,
         start=begun.net,
     )
-    with threads(begun.net.t5.config.d_model):
+    with network.threads(begun.net.t5.config.d_model):
         found = train(task, how, folder=folder, seed=training.seed)
     model = TextModel(
         found.net, begun.pieces, begun.form, begun.language,  # type: ignore[arg-type]
@@ -246,7 +233,7 @@ def _hidden(tokens: list[int], share: float, but: Collection[int] = ()) -> list[
     """Tokens, a share of them unknown."""
     gone = (torch.rand(len(tokens)) < share).tolist()
     pairs = zip(tokens, gone, strict=True)
-    return [UNK if lost and token not in but else token for token, lost in pairs]
+    return [tokenizer.UNK if lost and token not in but else token for token, lost in pairs]
 
 
 _FORGOTTEN = 0.5  # share of the answers before, which are not to be guessed from one another

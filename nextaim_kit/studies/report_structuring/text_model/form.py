@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from nextaim_kit.studies.report_structuring.numbers import NumberSpan, find_numbers, value_in
+from nextaim_kit.studies.report_structuring.numbers import NumberSpan, find_numbers, possible
 from nextaim_kit.studies.report_structuring.schema import (
     NOT_MENTIONED,
     UNSAID,
@@ -99,13 +99,10 @@ class Form:
             found.update((choice, choice) for choice in field.choices)
             return found
         for k, span in enumerate(spans, 1):
-            value = value_in(span, field.unit)
-            if value is None or field.low is None or field.high is None:
-                continue
-            value = round(value, field.decimals) + 0.0
-            if field.low <= value <= field.high:
-                name = f"#{k}" if self.numbers == "marked" else field.written(value)
-                found.setdefault(name, value)
+            if (value := possible(field, span)) is not None:
+                found.setdefault(
+                    f"#{k}" if self.numbers == "marked" else field.written(value), value
+                )
         return found
 
     def read(self, written: str, question: Question) -> tuple[dict[str, Value], bool]:
@@ -145,4 +142,4 @@ def _is_number(word: str, field: Field) -> bool:
         value = float(word)
     except ValueError:
         return False
-    return field.written(value) == word and field.low <= value <= field.high  # type: ignore[operator]
+    return field.written(value) == word and field.holds(value)

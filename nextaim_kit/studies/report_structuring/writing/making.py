@@ -10,15 +10,7 @@ from typing import Any
 
 from nextaim_kit.studies.report_structuring.patients import covid, echo
 from nextaim_kit.studies.report_structuring.schema import SHORT, Template
-from nextaim_kit.studies.report_structuring.writing import noise
-from nextaim_kit.studies.report_structuring.writing.composing import (
-    Draft,
-    Manner,
-    Report,
-    compose,
-    laid_out,
-    only,
-)
+from nextaim_kit.studies.report_structuring.writing import composing, noise
 from nextaim_kit.studies.report_structuring.writing.identities import identity
 from nextaim_kit.studies.report_structuring.writing.lexicon import Lexicon, lexicon
 from nextaim_kit.studies.report_structuring.writing.statements import Sentence
@@ -59,10 +51,10 @@ class Setting:
         return lexicon(self.kind, self.language)
 
     @cached_property
-    def manner(self) -> Manner:
+    def manner(self) -> composing.Manner:
         """How the reports are to be written."""
         asked = tuple(field.key for field in self.template.fields)
-        return Manner(asked, self.held_out, contradictions=self.quality.contradictions)
+        return composing.Manner(asked, self.held_out, contradictions=self.quality.contradictions)
 
     def rng(self, of: str, index: int) -> Random:
         """A chance of its own for each thing that is drawn of each report."""
@@ -85,7 +77,7 @@ def record(index: int, setting: Setting) -> dict[str, Any]:
     if (rng := setting.rng("identity", index)).random() < quality.identifiers:
         person = Sentence([(identity(rng, setting.language), ("!identifier",))])
         draft.sections[Section.HISTORY].insert(0, person)
-    told = said(laid_out(draft), draft.values, setting.template)
+    told = said(composing.laid_out(draft), draft.values, setting.template)
     return {
         "subject": _subject(index, setting),
         "patient": f"{setting.style}-P{patient_of(index, setting):05d}",
@@ -94,7 +86,7 @@ def record(index: int, setting: Setting) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def said(report: Report, values: dict[str, Any], template: Template) -> dict[str, Any]:
+def said(report: composing.Report, values: dict[str, Any], template: Template) -> dict[str, Any]:
     """A report's text, with the truth of it: what it says of the template's fields, and where."""
     true = template.empty() | {key: values[key] for key in report.spans if key in template.by_key}
     earlier = {key: of for key, of in report.earlier.items() if key in true}
@@ -105,10 +97,10 @@ def said(report: Report, values: dict[str, Any], template: Template) -> dict[str
     }  # fmt: skip
 
 
-def drafted(index: int, setting: Setting) -> Draft:
+def drafted(index: int, setting: Setting) -> composing.Draft:
     """A report's sentences before anything spoils them."""
     values, rng = _values(index, setting), setting.rng("words", index)
-    return compose(values, setting.lexicon, STYLES[setting.style], setting.manner, rng)
+    return composing.compose(values, setting.lexicon, STYLES[setting.style], setting.manner, rng)
 
 
 def patient_of(index: int, setting: Setting) -> int:
@@ -131,7 +123,7 @@ def _values(index: int, setting: Setting) -> dict[str, Any]:
     return values
 
 
-def _perhaps_copied(index: int, setting: Setting) -> tuple[Draft, dict[str, Any]]:
+def _perhaps_copied(index: int, setting: Setting) -> tuple[composing.Draft, dict[str, Any]]:
     """A report's draft; or that of another report, nearly or whole; or its own with a block.
 
     What is copied is a training report, so that copies lie across the splits.
@@ -156,19 +148,17 @@ def _perhaps_copied(index: int, setting: Setting) -> tuple[Draft, dict[str, Any]
     return draft, {"copied_from": named}
 
 
-def _touch_up(draft: Draft, setting: Setting, rng: Random) -> None:
+def _touch_up(draft: composing.Draft, setting: Setting, rng: Random) -> None:
     """Change what a hurried author changes in a copy: the comparison, and one sentence less."""
     draft.values["comparison"] = "stable"
-    style = STYLES[setting.style]
-    draft.sections[Section.PREVIOUS] = only(
-        draft.values, Section.PREVIOUS, setting.lexicon, style, rng
-    )
+    style, previous = STYLES[setting.style], Section.PREVIOUS
+    draft.sections[previous] = composing.only(draft.values, previous, setting.lexicon, style, rng)
     findings = draft.sections[Section.FINDINGS]
     if len(findings) > 2:
         findings.pop(rng.randrange(len(findings)))
 
 
-def _contradicted(draft: Draft) -> dict[str, Any]:
+def _contradicted(draft: composing.Draft) -> dict[str, Any]:
     wrong = [s for of in draft.sections.values() for s in of if s.does == "contradicts"]
     keys = {mark.removeprefix("!") for s in wrong for _, marks in s.pieces for mark in marks}
     return {"contradiction": sorted(keys)} if keys else {}

@@ -27,9 +27,8 @@ class Pair(NamedTuple):
 
 def pairs(draft: Draft, fields: Mapping[str, Field]) -> Iterator[Pair]:
     """All minimal pairs that a draft allows in these fields; its conclusions say nothing again."""
-    draft.sections[Section.CONCLUSIONS] = [
-        s for s in draft.sections[Section.CONCLUSIONS] if s.does == "says"
-    ]
+    end = Section.CONCLUSIONS
+    draft.sections[end] = [s for s in draft.sections[end] if s.does == "says"]
     yield from _other_side(draft, fields)
     yield from _denied(draft, fields)
     yield from _earlier(draft, fields)

@@ -371,6 +371,7 @@ def test_the_real_indiana_reports_are_read_without_copies(real):
     assert len(reports.table) + len(reports.copies) + len(reports.failures) == len(coded)
     assert [*reports.values] == [*LABELS]
     assert reports.table["text"].is_unique
+    assert not reports.table["text"].str.contains("INDICATION:").any()
     present = reports.values["atelectasis"] == "present"
     assert all("Pulmonary Atelectasis" in coded[s] for s in present.index[present])
     assert reports.table.groupby("group")["split"].nunique().max() == 1
