@@ -48,15 +48,26 @@ def test_of_an_ending_s_two_masks_the_one_farther_from_the_thalamus_is_the_targe
     assert next(note for note in found.notes if "left out" in note).startswith("no target postc")
 
 
+def widened(row, folder, *where):
+    """The row with a thalamus that has further voxels."""
+    image = nibabel.load(row["thalamus_left"])
+    mask = np.asarray(image.dataobj).copy()
+    mask[where] = 1
+    nibabel.save(nibabel.Nifti1Image(mask, image.affine), folder / "thalamus.nii.gz")
+    return row | {"thalamus_left": str(folder / "thalamus.nii.gz")}
+
+
 def test_how_much_of_a_target_lies_in_the_seed_is_said_and_does_not_count(wired, tmp_path):
-    row = wired | {"thalamus_left": str(tmp_path / "thalamus.nii.gz")}
-    image = nibabel.load(wired["thalamus_left"])
-    wide = np.asarray(image.dataobj)
-    wide[3:6, 30:38, 3:6] = 1
-    nibabel.save(nibabel.Nifti1Image(wide, image.affine), row["thalamus_left"])
-    found = track_subject(row, FEW)
-    assert any("precentral: 9 of 27 voxels of the target lie in the thalamus" in note
-               for note in found.notes)  # fmt: skip
+    row = widened(wired, tmp_path, slice(3, 6), slice(30, 38), slice(3, 6))
+    said = " ".join(track_subject(row, FEW).notes)
+    assert "precentral: 9 of 27 voxels of the target lie in the thalamus" in said
+
+
+def test_seeds_outside_of_where_streamlines_may_go_are_told_and_lost(wired, tmp_path):
+    found = track_subject(widened(wired, tmp_path, slice(6, 8), 20, 4), FEW)
+    assert "2 of 29 voxels of the thalamus lie where no streamline may go" in " ".join(found.notes)
+    assert not found.maps[6:8].any()
+    assert found.launched == 290
 
 
 def test_what_is_needed_to_track_is_named_where_it_is_not_there(wired):
