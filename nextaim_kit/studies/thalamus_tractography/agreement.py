@@ -79,12 +79,17 @@ def against_truth(found: Reference, truth: Truth) -> pd.DataFrame:
     return agreement(found.shares, true, found.names).assign(subject=found.subject)
 
 
-def nearest(found: Reference, truth: Truth) -> NDArray[np.uint8]:
+def true_winner(found: Reference, truth: Truth) -> float:
+    """Share of the voxels in which tracking names the true winner."""
+    return winner_agreement(found.shares, truth.connectivity[found.thalamus])
+
+
+def nearest_winner(found: Reference, truth: Truth) -> float:
     """The baseline that knows no fibers: each voxel's winner is the target that lies nearest."""
     right, edges = found.side == "right", np.linalg.norm(found.affine[:3, :3], axis=0)
     masks = [truth.parcels == k + 1 + RIGHT * right for k in range(len(TARGETS))]
     far = [distance_transform_edt(~mask, edges)[found.thalamus] for mask in masks]
-    return (1 + np.argmin(far, 0)).astype(np.uint8)
+    return winner_agreement(1 / np.stack(far, -1), truth.connectivity[found.thalamus])
 
 
 def where_wrong(found: Reference, truth: Truth) -> pd.DataFrame:

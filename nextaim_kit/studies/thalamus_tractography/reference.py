@@ -126,6 +126,10 @@ class Cohort:
         told = self.table.set_index("subject", drop=False).loc[subject].to_dict()
         return {str(name): value for name, value in told.items() if value != ""}
 
+    def against(self, measure: Callable[[Reference, Truth], Any]) -> list[Any]:
+        """What a measure says of each subject and what is known of it."""
+        return [measure(one, self.truth(one.subject)) for one in self.found]
+
     @property
     def known(self) -> bool:
         """Whether there is a truth of them."""

@@ -45,7 +45,7 @@ class Walk:
     step: float = 1.0
     angle: float = 45.0
     shortest: float = 10.0
-    longest: float = 500.0
+    longest: float = 250.0
     threshold: float = 0.1
     complete: bool = False
 

@@ -89,13 +89,16 @@ KNOWN = {
 @pytest.mark.rest
 def test_tractseg_s_thalamus_is_wired_as_known_and_less_so_in_the_wrong_frame(real):
     table = load_subjects(str(real / "thalamus_tractography" / "tractseg"))
-    row, how = table.iloc[0].to_dict(), Tracking(walk=Walk(10, complete=True))
+    row, how = table.iloc[0].to_dict(), Tracking(walk=Walk(10))
     found, wrong = track_subject(row, how), mirrored(row, how)
     assert found.names == tuple(KNOWN)
     assert found.thalamus.sum() == 661
     places = grid(found.thalamus.shape, found.affine)[found.thalamus]
     for k, (mean, center) in enumerate(KNOWN.values()):
         share = found.shares[:, k]
-        assert share.mean() == pytest.approx(mean, rel=0.25)
+        assert share.mean() == pytest.approx(mean, rel=0.2)
         assert (places * share[:, None]).sum(0) / share.sum() == pytest.approx(center, abs=1.5)
-        assert wrong.shares[:, k].mean() < 0.6 * share.mean()
+    less = wrong.shares.mean(0) / found.shares.mean(0)
+    assert less.mean() < 0.7
+    assert less[found.names.index("precentral")] < 0.5
+    assert less[found.names.index("prefrontal")] < 0.5
