@@ -134,8 +134,10 @@ environment:
 	$(if $(STALE),@$(INSTALL))
 
 # The lock names every package, as a test checks, so that nothing has to be resolved: --no-deps.
+# pip unpacks on one core, so that two of them share the packages: nothing is in both parts.
 # Python compiles a package's modules faster on all cores than pip does on one; some packages hold
-# files that are no Python, at which it complains and goes on, as pip does.
+# files that are no Python, at which it complains and goes on, as pip does. Their own tests are
+# compiled by whoever runs them.
 # "unfinished" stands in the stamp until the end: such an environment is begun anew, since a
 # package may lie there half unpacked. A finished one of the same Python is brought up to date.
 define INSTALL
@@ -151,15 +153,19 @@ fi; \
 mkdir -p $(VENV); echo unfinished > $(STAMP); \
 say "installing requirements.lock with $(PYTHON) (3 to 5 minutes the first time)"; \
 [ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV); \
-install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$@"; }; \
-say "1/5 torch"; install -c requirements.lock torch; \
-say "2/5 pyradiomics, compiled here"; \
-install -c requirements.lock numpy setuptools; \
-install -c requirements.lock --no-build-isolation pyradiomics; \
-say "3/5 everything else"; install --no-deps -r requirements.lock; \
-say "4/5 nextaim_kit"; install --no-deps --no-build-isolation -e .; \
-say "5/5 bytecode, on all cores"; \
-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3*/site-packages || true; \
+install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+    --no-deps "$$@"; }; \
+locked() { grep -E "^($$1)==" requirements.lock; }; \
+others() { grep == requirements.lock | grep -vE "^(torch|pyradiomics)=" | awk "$$1"; }; \
+say "1/4 numpy, which the next step needs"; install $$(locked "numpy|setuptools"); \
+say "2/4 torch, pyradiomics, compiled here, and a third of the others; beside them the rest"; \
+install $$(others "NR % 3") & rest=$$!; trap 'kill $$rest 2>/dev/null || true' EXIT; \
+install $$(locked torch); install --no-build-isolation $$(locked pyradiomics); \
+install $$(others "NR % 3 == 0"); \
+wait $$rest; trap - EXIT; \
+say "3/4 nextaim_kit"; install --no-build-isolation -e .; \
+say "4/4 bytecode, on all cores"; \
+$(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib/python3*/site-packages || true; \
 echo "$(WANTED)" > $(STAMP); \
 say "ready"
 endef
