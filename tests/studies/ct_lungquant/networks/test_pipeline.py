@@ -11,14 +11,16 @@ import torch
 from torch import nn
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.ct_lungquant import threshold
+from nextaim_kit.studies.ct_lungquant import definitions, threshold
 from nextaim_kit.studies.ct_lungquant.measures import measure
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks import preparing, scoring
 from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuant, LungQuantTraining
 from nextaim_kit.studies.ct_lungquant.quantification import Software
 from nextaim_kit.studies.ct_lungquant.scans import read_ct
+from nextaim_kit.studies.ct_lungquant.truth import known
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
+from nextaim_kit.twins.chest_ct import population
 
 pytestmark = pytest.mark.rest
 
@@ -72,10 +74,15 @@ def lungquant(version="v2", box=WHOLE, patch=(64, 48, 48), scale=1.0):
 
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEXTAIM_CACHE", str(tmp_path_factory.mktemp("twin")))
-        return {axes: make_twin(12, size=SIZE, axes=axes, workers=1).iloc[[3]]
-                for axes in ("LPS", "RAS", "SPL")}  # fmt: skip
+    """One patient, with its axes stored in three ways."""
+    folder = tmp_path_factory.mktemp("twin")
+
+    def made(axes):
+        everyone = population.twin(known=known, sources=[definitions], size=SIZE, axes=axes)
+        few = replace(everyone, counts={"A": (2, 2)})
+        return population.counted(few.make(4, workers=1, folder=folder / axes)).iloc[[3]]
+
+    return {axes: made(axes) for axes in ("LPS", "RAS", "SPL")}
 
 
 @pytest.fixture
