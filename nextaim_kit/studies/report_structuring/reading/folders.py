@@ -38,6 +38,7 @@ from nextaim_kit.studies.report_structuring.schema import (
 
 TEMPLATE = "template.yaml"
 CUTS = read_words("exports")["cuts"]
+_LONG = 24  # signs; a shorter section may stand in another by chance
 _SECOND = re.compile(r"2|second|_b$")
 # Accented letters of other code pages, read as Windows-1252: marks inside or after a word.
 _NO_WINDOWS = re.compile(r"[A-Za-z][ŽŠ…‚•—ˆ‰˜][a-z,.; ]")  # noqa: RUF001
@@ -237,14 +238,14 @@ def _of_table(rows: pd.DataFrame, what: Named, file: str, said: list[str]) -> pd
 
 
 def _of_sections(cells: Iterable[str], names: list[str]) -> str:
-    """Sections as reports write them, each under its own heading; none twice."""
+    """Sections as reports write them, each under its own heading; no long one twice."""
     told = [cell.strip() for cell in cells]
-    kept = [
-        (name, cell)
-        for k, (name, cell) in enumerate(zip(names, told, strict=True))
-        if cell and not any(cell in other for other in told[:k] + told[k + 1 :])
-    ]
-    return "\n\n".join(f"{name.upper()}:\n{cell}" for name, cell in kept)
+    kept = []
+    for k, (name, cell) in enumerate(zip(names, told, strict=True)):
+        others = [other for j, other in enumerate(told) if other != cell or j < k]
+        if cell and (len(cell) <= _LONG or not any(cell in other for other in others)):
+            kept.append(f"{name.replace('_', ' ').upper()}:\n{cell}")
+    return "\n\n".join(kept)
 
 
 def _cut(rows: pd.DataFrame) -> dict[str, str]:

@@ -172,8 +172,11 @@ def test_a_text_in_several_columns_is_put_together_in_the_order_of_a_report(tmp_
     ]  # fmt: skip
     assert "ANAMNESI" not in text[1]
     assert "text is made of Quesito, anamnesi, reperti and conclusioni" in capsys.readouterr().out
-    table = rows(quesito="FE 55%")  # which the first text says already
-    assert load_reports(save(table, tmp_path / "dati.csv")).table["text"][0] == f"TEXT:\n{TEXTS[0]}"
+    table = rows(quesito=TEXTS[0][:40], storia_clinica="FE")  # the first is in a text already
+    text = load_reports(save(table, tmp_path / "dati.csv")).table["text"]
+    assert text[0] == f"STORIA CLINICA:\nFE\n\nTEXT:\n{TEXTS[0]}"
+    same = load_reports(save(rows(conclusioni=TEXTS), tmp_path / "dati.csv")).table["text"]
+    assert same.tolist() == [f"TEXT:\n{text}" for text in TEXTS]
 
 
 @pytest.mark.parametrize("word", ["nan", "NULL", "n.d.", "Vedi referto allegato.", "-"])
