@@ -12,6 +12,8 @@ import math
 from random import Random
 from typing import Any
 
+from nextaim_kit.studies.report_structuring.patients import one_of, present
+
 _KINDS = {"typical": 0.8, "indeterminate": 0.08, "atypical": 0.06, "negative": 0.06}
 _EFFUSIONS = {"absent": 0.88, "right": 0.04, "left": 0.04, "both": 0.04}
 _LOBES = {"right": ("rul", "rml", "rll"), "left": ("lul", "lll")}
@@ -28,7 +30,7 @@ _DOUBTFUL = (
 
 def draw(rng: Random) -> dict[str, Any]:
     """One patient's values, of all fields that are known; a field that is not there is missing."""
-    kind = _one_of(_KINDS, rng)
+    kind = one_of(_KINDS, rng)
     values: dict[str, Any] = {"pattern": kind, **_usual(rng)}
     {
         "typical": _typical, "indeterminate": _indeterminate,
@@ -53,35 +55,35 @@ def _usual(rng: Random) -> dict[str, Any]:
              "bronchiectasis", "vessel_enlargement", "tree_in_bud", "cavitation", "ggo",
              "consolidation")  # fmt: skip
     return dict.fromkeys(signs, "absent") | {
-        "contrast": _present(0.3, rng),
-        "nodules": _present(0.12, rng),
-        "emphysema": _present(0.18, rng),
-        "fibrosis": _present(0.08, rng),
-        "pleural_effusion": _one_of(_EFFUSIONS, rng),
-        "pneumothorax": _one_of({"absent": 0.985, "right": 0.008, "left": 0.007}, rng),
-        "pericardial_effusion": _present(0.05, rng),
-        "lymph_nodes": _present(0.12, rng),
+        "contrast": present(0.3, rng),
+        "nodules": present(0.12, rng),
+        "emphysema": present(0.18, rng),
+        "fibrosis": present(0.08, rng),
+        "pleural_effusion": one_of(_EFFUSIONS, rng),
+        "pneumothorax": one_of({"absent": 0.985, "right": 0.008, "left": 0.007}, rng),
+        "pericardial_effusion": present(0.05, rng),
+        "lymph_nodes": present(0.12, rng),
         "trunk_mm": float(round(min(42, max(20, rng.gauss(27, 3.5))))),
     }
 
 
 def _typical(values: dict[str, Any], rng: Random) -> None:
     wide = rng.gauss(-1.0, 0.9)
-    side = _one_of({"both": 0.94, "right": 0.03, "left": 0.03}, rng)
+    side = one_of({"both": 0.94, "right": 0.03, "left": 0.03}, rng)
     values |= {
         "ggo": "present", "ggo_side": side,
-        "distribution": _one_of({"peripheral": 0.87, "mixed": 0.1, "central": 0.03}, rng),
-        "zone": _one_of({"lower": 0.6 - 0.1 * wide, "all": 0.3 + 0.15 * wide, "upper": 0.08}, rng),
+        "distribution": one_of({"peripheral": 0.87, "mixed": 0.1, "central": 0.03}, rng),
+        "zone": one_of({"lower": 0.6 - 0.1 * wide, "all": 0.3 + 0.15 * wide, "upper": 0.08}, rng),
         "focality": "multiple" if side == "both" or rng.random() < 0.6 else "single",
     }  # fmt: skip
     _lungs(values, wide, rng)
     severe = values["extent"] / 100
     values |= {
-        "crazy_paving": _present(0.75 + 0.5 * severe, rng),
-        "septal_thickening": _present(0.34 + 0.3 * severe, rng),
-        "reversed_halo": _present(0.08, rng),
-        "bronchiectasis": _present(0.1 + 0.3 * severe, rng),
-        "vessel_enlargement": _present(0.4 + 0.4 * severe, rng),
+        "crazy_paving": present(0.75 + 0.5 * severe, rng),
+        "septal_thickening": present(0.34 + 0.3 * severe, rng),
+        "reversed_halo": present(0.08, rng),
+        "bronchiectasis": present(0.1 + 0.3 * severe, rng),
+        "vessel_enlargement": present(0.4 + 0.4 * severe, rng),
     }
     _consolidated(values, 0.4 + 0.6 * severe, rng)
     if rng.random() < 0.15 * severe:
@@ -89,16 +91,16 @@ def _typical(values: dict[str, Any], rng: Random) -> None:
 
 
 def _indeterminate(values: dict[str, Any], rng: Random) -> None:
-    side = _one_of({"both": 0.35, "right": 0.35, "left": 0.3}, rng)
+    side = one_of({"both": 0.35, "right": 0.35, "left": 0.3}, rng)
     values |= {
         "ggo": "present" if rng.random() < 0.9 else "uncertain", "ggo_side": side,
-        "distribution": _one_of({"central": 0.4, "mixed": 0.5, "peripheral": 0.1}, rng),
-        "zone": _one_of({"lower": 0.35, "all": 0.3, "upper": 0.35}, rng),
+        "distribution": one_of({"central": 0.4, "mixed": 0.5, "peripheral": 0.1}, rng),
+        "zone": one_of({"lower": 0.35, "all": 0.3, "upper": 0.35}, rng),
         "focality": "multiple" if side == "both" or rng.random() < 0.6 else "single",
     }  # fmt: skip
     _lungs(values, rng.gauss(-2.2, 0.6), rng)
-    values["septal_thickening"] = _present(0.2, rng)
-    values["crazy_paving"] = _present(0.1, rng)
+    values["septal_thickening"] = present(0.2, rng)
+    values["crazy_paving"] = present(0.1, rng)
     _consolidated(values, 0.2, rng)
     if values["ggo"] != "present":
         for key in (*_OF_GLASS, *_VOLUMES, "extent", "severity", "consolidation_side"):
@@ -113,11 +115,11 @@ def _atypical(values: dict[str, Any], rng: Random) -> None:
         lobe = rng.choice(_LOBES[side])
         values |= dict.fromkeys(_VOLUMES, "absent") | {lobe: "present"}
         values |= {"consolidation": "present", "consolidation_side": side}
-        values["air_bronchogram"] = _present(0.75 if kind == "lobar" else 0.2, rng)
+        values["air_bronchogram"] = present(0.75 if kind == "lobar" else 0.2, rng)
         values["cavitation"] = "present" if kind == "cavity" else "absent"
         values["pleural_effusion"] = side if rng.random() < 0.35 else "absent"
     elif kind == "bronchiolitis":
-        values |= {"tree_in_bud": "present", "bronchiectasis": _present(0.4, rng)}
+        values |= {"tree_in_bud": "present", "bronchiectasis": present(0.4, rng)}
     else:
         values |= {"septal_thickening": "present", "pleural_effusion": "both"}
         values |= {"ggo": "present", "ggo_side": "both", "distribution": "central",
@@ -157,18 +159,18 @@ def _consolidated(values: dict[str, Any], often: float, rng: Random) -> None:
         return
     side = values["ggo_side"]
     if side == "both":
-        side = _one_of({"both": 0.88, "right": 0.07, "left": 0.05}, rng)
+        side = one_of({"both": 0.88, "right": 0.07, "left": 0.05}, rng)
     values |= {"consolidation": "present", "consolidation_side": side}
-    values["air_bronchogram"] = _present(0.45, rng)
+    values["air_bronchogram"] = present(0.45, rng)
 
 
 def _clinical(values: dict[str, Any], rng: Random) -> None:
     kind, extent = values["pattern"], values.get("extent", 0.0)
     positive = {"typical": 0.9, "indeterminate": 0.6, "atypical": 0.15, "negative": 0.2}[kind]
-    values["pcr"] = _one_of({"positive": positive, "negative": (1 - positive) * 0.7,
+    values["pcr"] = one_of({"positive": positive, "negative": (1 - positive) * 0.7,
                              "pending": (1 - positive) * 0.3 + 0.08}, rng)  # fmt: skip
-    values["fever"] = _present(0.75 if kind != "negative" else 0.45, rng)
-    values["dyspnea"] = _present(min(0.9, 0.35 + extent / 100), rng)
+    values["fever"] = present(0.75 if kind != "negative" else 0.45, rng)
+    values["dyspnea"] = present(min(0.9, 0.35 + extent / 100), rng)
     values["symptom_days"] = float(round(min(30, max(1, rng.lognormvariate(1.9, 0.5)))))
     usual = {"typical": (5, 5, 5, 4), "indeterminate": (3, 3, 4, 2), "atypical": (2, 2, 1),
              "negative": (1,)}[kind]  # fmt: skip
@@ -177,15 +179,6 @@ def _clinical(values: dict[str, Any], rng: Random) -> None:
     moved = {"first": 0.66, "improved": 0.12, "stable": 0.09, "worse": 0.13}
     if kind == "negative" or values["ggo"] != "present":
         moved = {"first": 0.8, "stable": 0.2}
-    values["comparison"] = _one_of(moved, rng)
+    values["comparison"] = one_of(moved, rng)
     if values["contrast"] == "present":
-        values["embolism"] = _present(0.1 + 0.2 * extent / 100, rng)
-
-
-def _present(often: float, rng: Random) -> str:
-    return "present" if rng.random() < often else "absent"
-
-
-def _one_of(shares: dict[str, float], rng: Random) -> str:
-    kinds = [*shares]
-    return rng.choices(kinds, [max(0.0, share) for share in shares.values()])[0]
+        values["embolism"] = present(0.1 + 0.2 * extent / 100, rng)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from nextaim_kit.studies.report_structuring.patients import one_of
+
 # By disease: share; end-diastolic diameter (cm), ejection fraction (%) and septum (cm).
 _HEARTS: dict[str, tuple[float, tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "healthy": (0.34, (4.7, 0.35), (61, 4), (0.9, 0.08)),
@@ -30,7 +32,7 @@ _ATRIUM = {"normal": (18, 34), "mild": (35, 41), "moderate": (42, 48), "severe":
 
 def draw(rng: Random) -> dict[str, Any]:
     """One patient's values, of all fields that are known; a field that is not there is missing."""
-    heart = rng.choices([*_HEARTS], [of[0] for of in _HEARTS.values()])[0]
+    heart = one_of({name: of[0] for name, of in _HEARTS.items()}, rng)
     values = _left_ventricle(heart, rng)
     values |= _motion(heart, values["ef"], rng)
     values |= _filling(heart, rng)
@@ -40,7 +42,7 @@ def draw(rng: Random) -> dict[str, Any]:
     moved = {"first": 0.62, "stable": 0.22, "worse": 0.08, "improved": 0.08}
     if heart == "healthy":
         moved = {"first": 0.8, "stable": 0.2}
-    return values | {"comparison": _one_of(moved, rng)}
+    return values | {"comparison": one_of(moved, rng)}
 
 
 def _left_ventricle(heart: str, rng: Random) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _grade(fraction: float) -> str:
 def _motion(heart: str, fraction: float, rng: Random) -> dict[str, Any]:
     values: dict[str, Any] = {"wall_motion": "normal", "thrombus": "absent"}
     if heart == "infarct":
-        values |= {"wall_motion": "regional", "region": _one_of(_REGIONS, rng)}
+        values |= {"wall_motion": "regional", "region": one_of(_REGIONS, rng)}
     elif fraction < 45:
         values["wall_motion"] = "global"
     if fraction < 40 and rng.random() < 0.15:
@@ -94,9 +96,8 @@ def _filling(heart: str, rng: Random) -> dict[str, Any]:
     grade = rng.choices([*_FILLING], often)[0]
     irregular = {"atrial": 0.9, "healthy": 0.02}.get(heart, 0.1)
     paced = 0.0 if heart == "healthy" else 0.05
-    rhythm = rng.choices(
-        ("fibrillation", "paced", "sinus"), (irregular, paced, 1 - irregular - paced)
-    )[0]
+    rhythms = {"fibrillation": irregular, "paced": paced, "sinus": 1 - irregular - paced}
+    rhythm = one_of(rhythms, rng)
     strain = [*_FILLING].index(grade) + 2 * (rhythm == "fibrillation") + rng.gauss(-0.3, 0.6)
     atrium = [*_ATRIUM][int(_between(0, 3, strain))]
     values = {
@@ -165,7 +166,3 @@ def _graded(strain: float, rng: Random) -> str:
 
 def _between(low: float, high: float, value: float) -> float:
     return min(high, max(low, value))
-
-
-def _one_of(shares: dict[str, float], rng: Random) -> str:
-    return rng.choices([*shares], [*shares.values()])[0]

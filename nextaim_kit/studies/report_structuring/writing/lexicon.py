@@ -62,28 +62,25 @@ class Lexicon:
         shared, plan, own = (read_words(f"phrases/{name}") for name in names)
         self.language, self.plan = language, plan
         self.fields = read_template(kind).by_key
-        self.units, self.joints, self.lobes = (
-            shared["units"],
-            shared["joints"],
-            own.get("lobes", {}),
-        )
+        self.units, self.joints = shared["units"], shared["joints"]
+        self.lobes = own.get("lobes", {})
         self.cues = {name: Forms(shared[name]) for name in _CUES}
         self.says, self.tables = (
             {
-                key: {value: Forms(forms) for value, forms in _by_value(of)}
-                for key, of in part.items()
+                key: {value: Forms(of) for value, of in _by_value(every)}
+                for key, every in own[part].items()
             }
-            for part in (own["says"], own["tables"])
+            for part in ("says", "tables")
         )
         self.nouns = {
-            key: {value: Nouns(forms, (key,)) for value, forms in _by_value(of)}
-            for key, of in (own["nouns"] | _graded(own)).items()
+            key: {value: Nouns(of, (key,)) for value, of in _by_value(every)}
+            for key, every in (own["nouns"] | _graded(own)).items()
         }
         self.joint = [Nouns(of["names"], tuple(of["keys"])) for of in own["joint"]]
         self.after = {key: Forms(of) for key, of in own["after"].items()}
         self.fillers, self.distractors = (
-            {section: Forms(of, evenly=True) for section, of in part.items()}
-            for part in (own["fillers"], own["distractors"])
+            {section: Forms(of, evenly=True) for section, of in own[part].items()}
+            for part in ("fillers", "distractors")
         )
 
     def form(self, key: str, value: Any) -> Forms:
