@@ -104,8 +104,9 @@ def load_reports(
         ``synthetic``; a data set's name; a table (CSV, TSV, xlsx, parquet) with the reports and,
         where known, a column per field; or a folder with one such table, one for each split, a
         table of reports and one of values (joined by ``subject``), or ``.txt`` files and a table
-        of values. Columns may have Italian names (``referto``, ``conclusioni``, ``id``) and the
-        fields those of the template's labels. The Indiana reports are known by their MeSH codes.
+        of values. Columns may have Italian names (``referto``, ``id``), sections of the text
+        columns of their own (``quesito``, ``conclusioni``), and the fields the names of the
+        template's labels. The Indiana reports are known by their MeSH codes.
     template : str or Template
         A name, or a path; by default the folder's ``template.yaml``, else the template whose
         fields are there.
