@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nextaim_kit.data.cohort.loading import load_cohort, no_twin
+from nextaim_kit.data.cohort.tables import resolved
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path, files_below, write_json, write_text
@@ -71,6 +72,7 @@ def load_subjects(spec: str, *, twin: Callable[[], pd.DataFrame] = no_twin) -> p
         table = load_cohort(source, columns=("dwi", "bval", "bvec"))
         problems = table.attrs["problems"]
         table = table[~table["subject"].isin({one["subject"] for one in problems})]
+        table = resolved(table, place if place.is_dir() else place.parent, PATHS)
     else:
         rows, problems = _in_folder(place)
         table = pd.DataFrame(rows, dtype=object)

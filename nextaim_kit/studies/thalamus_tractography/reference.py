@@ -24,6 +24,7 @@ from nextaim_kit.studies.thalamus_tractography.orientations import Orientations
 from nextaim_kit.studies.thalamus_tractography.regions import (
     beyond_midline,
     regions_of,
+    require_known,
     require_whole,
 )
 from nextaim_kit.studies.thalamus_tractography.series import (
@@ -191,6 +192,7 @@ def track_subject(
         If the subject has no fiber directions of that kind, no mask of the thalamus or no
         targets, or they do not lie where the diffusion lies.
     """
+    require_known(row, side)  # before minutes are spent on its series
     given = {"subject": str(row["subject"])}
     given |= {name: str(row[name]) for name in _FILES if row.get(name)}
     source = _source(row, how)

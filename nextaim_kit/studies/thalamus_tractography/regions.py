@@ -41,8 +41,20 @@ def regions_of(
         right = side == "right"
         targets = {name: truth.parcels == k + 1 + RIGHT * right for k, name in enumerate(TARGETS)}
         return Regions(truth.thalamus == 1 + right, targets), []
+    require_known(row, side)
+    seed = read_on_grid(row[f"thalamus_{side}"], affine, shape, "the diffusion") > 0.5
+    return _with_endings(Path(row["endings"]), seed, side, affine)
+
+
+def require_known(row: Mapping[str, Any], side: SideName) -> None:
+    """Refuse a subject of whom it is not known from where to where to track.
+
+    Raises
+    ------
+    DataError
+    """
     mask = row.get(f"thalamus_{side}")
-    if not mask or not row.get("endings"):
+    if not row.get("truth") and not (mask and row.get("endings")):
         absent = [f"mask of the {side} thalamus"] * (not mask)
         absent += ["folder of targets (endings_segmentations)"] * (not row.get("endings"))
         raise DataError(
@@ -53,8 +65,6 @@ def regions_of(
             mend=f"put thalamus_{side}.nii.gz and endings_segmentations/ beside peaks.nii.gz, or "
             f"name them in a cohort.csv: thalamus_{side}, endings",
         )
-    seed = read_on_grid(mask, affine, shape, "the diffusion") > 0.5
-    return _with_endings(Path(row["endings"]), seed, side, affine)
 
 
 def _with_endings(

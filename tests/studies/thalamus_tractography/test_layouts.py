@@ -55,9 +55,10 @@ def test_series_named_ap_and_pa_are_a_pair(written, tmp_path):
 
 
 def test_a_table_names_files_too(written, tmp_path):
-    row = written()
+    row = written() | {"thalamus_left": "masks/thalamus.nii.gz"}
     pd.DataFrame([{"subject": "P1", **row}]).to_csv(tmp_path / "cohort.csv", index=False)
     found = load_subjects(str(tmp_path)).iloc[0]
+    assert found["thalamus_left"] == str(tmp_path / "masks/thalamus.nii.gz")
     assert (found["subject"], found["kind"]) == ("P1", "series")
     assert read_series(found).values.shape == (6, 5, 4, 35)
 
