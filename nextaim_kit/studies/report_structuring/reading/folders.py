@@ -39,6 +39,7 @@ from nextaim_kit.studies.report_structuring.schema import (
 TEMPLATE = "template.yaml"
 CUTS = read_words("exports")["cuts"]
 _LONG = 24  # signs; a shorter section may stand in another by chance
+_ABOUT = re.compile(r"(read[ _-]?me|leggimi|licen[sz][ae]|changelog)", re.I)  # no reports
 _SECOND = re.compile(r"2|second|_b$")
 # Accented letters of other code pages, read as Windows-1252: marks inside or after a word.
 _NO_WINDOWS = re.compile(r"[A-Za-z][ŽŠ…‚•—ˆ‰˜][a-z,.; ]")  # noqa: RUF001
@@ -90,7 +91,7 @@ def look(path: Path, template: str | Template) -> Given:
     cells = {f: _cells(f) for f in files if kind_of(f) in SHEETS and f.parent == folder}
     if not path.is_dir() and not cells:
         read_table(path)  # says what it is instead
-    notes = [f for f in files if f.suffix.lower() == ".txt"]
+    notes = [f for f in files if f.suffix.lower() == ".txt" and not _ABOUT.match(f.stem)]
     if not cells and not notes:
         raise DataError(
             f"{folder.name} holds no reports",

@@ -158,6 +158,14 @@ def test_text_files_beside_a_table_of_values_are_read(tmp_path):
     assert len(reports.failures) == 2
 
 
+def test_a_text_about_the_folder_is_no_report(tmp_path, capsys):
+    for name in ("P1", "P2", "README", "leggimi"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}: FE 55%. Cuore normale.", encoding="utf-8")
+    table = load_reports(str(tmp_path), template="echo_short").table
+    assert table["subject"].tolist() == ["P1", "P2"]
+    assert "2 files are not read: README.txt, leggimi.txt" in capsys.readouterr().out
+
+
 def test_sections_in_two_columns_make_one_text(tmp_path):
     table = rows(conclusioni="Nella norma.")
     reports = load_reports(save(table, tmp_path / "dati.csv", text="reperti"))
