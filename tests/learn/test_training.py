@@ -187,18 +187,22 @@ def test_a_finished_training_is_read_back_and_not_repeated(tmp_path):
 
 
 @pytest.mark.rest
-def test_a_killed_training_goes_on_to_the_numbers_of_an_undisturbed_one(tmp_path):
-    def run(name, fatal):
-        command = [sys.executable, "-c", SETUP, str(tmp_path / name), str(fatal)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_killed_training_goes_on_to_the_numbers_of_an_undisturbed_one(
+    tmp_path, monkeypatch, capsys
+):
+    def here(name):
+        monkeypatch.setattr(sys, "argv", ["", str(tmp_path / name), "0"])
+        exec(SETUP, {"__name__": "setup"})
+        return capsys.readouterr().out
 
-    whole = run("whole", 0)
-    assert whole.returncode == 0, whole.stderr
+    whole = here("whole")
     first = 1 + 64 + 8  # items that are looked at before
-    assert run("killed", first + 64 * 3 + 20).returncode == -9  # in the fourth epoch
-    resumed = run("killed", 0)
-    assert re.search(r"going on after epoch [123] of 6", resumed.stdout)
-    assert resumed.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
+    fatal = str(first + 64 * 3 + 20)  # in the fourth epoch
+    command = [sys.executable, "-c", SETUP, str(tmp_path / "killed"), fatal]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -9
+    resumed = here("killed")
+    assert re.search(r"going on after epoch [123] of 6", resumed)
+    assert resumed.splitlines()[-1] == whole.splitlines()[-1]
     histories = [(tmp_path / name / "history.csv").read_text() for name in ("whole", "killed")]
     assert histories[0] == histories[1]
 
