@@ -126,7 +126,7 @@ def fit_tensors(
     normal += 1e-12 * size * np.eye(len(design.T))  # where a single volume has any weight
     solved = np.linalg.solve(normal, right[..., None])[:, 1:, 0]
     elements = np.zeros((*mask.shape, 6), np.float32)
-    elements[mask] = Tensors(np.float32(1e-3 * solved)).without_negative().elements
+    elements[mask] = Tensors((1e-3 * solved).astype(np.float32)).without_negative().elements
     return Tensors(elements)
 
 
