@@ -171,7 +171,7 @@ def _memory(row: Mapping[str, Any]) -> int:
 
 def track_subject(
     row: Mapping[str, Any], how: Tracking = Tracking(), *, side: SideName = "left", seed: int = 1,
-    workers: int = 1,
+    workers: int | None = 1,
 ) -> Reference:  # fmt: skip
     """Track one thalamus of a subject, or take what was found before (`data.cached`).
 
@@ -183,8 +183,8 @@ def track_subject(
     side : {"left", "right"}
     seed : int
         From 1 on: of the streamlines, and for "directions" of the error.
-    workers : int
-        Processes; the maps do not depend on it.
+    workers : int, optional
+        Processes, None for as many as there are cores; the maps do not depend on it.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def _source(row: Mapping[str, Any], how: Tracking) -> Source:
 
 
 def _tracked(
-    files: Mapping[str, str], how: Tracking, side: SideName, seed: int, workers: int
+    files: Mapping[str, str], how: Tracking, side: SideName, seed: int, workers: int | None
 ) -> Reference:
     began = time.perf_counter()
     along, anatomy, notes = directions_of(files, how, seed)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.machine.jobs import Job
+from nextaim_kit.machine.limits import process_count
 from nextaim_kit.machine.workers import parallel
 from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
 
@@ -143,7 +144,12 @@ class Streamlines:
 
 
 def track(
-    along: Orientations, regions: Regions, walk: Walk = Walk(), *, seed: int = 1, workers: int = 1
+    along: Orientations,
+    regions: Regions,
+    walk: Walk = Walk(),
+    *,
+    seed: int = 1,
+    workers: int | None = 1,
 ) -> Streamlines:
     """Launch streamlines from each voxel of a seed, and see which targets each of them touches.
 
@@ -158,8 +164,8 @@ def track(
     walk : Walk
     seed : int
         From 1 on; dipy takes 0 for none.
-    workers : int
-        Processes (`machine.workers.parallel`).
+    workers : int, optional
+        Processes (`machine.workers.parallel`); None stands for as many as there are cores.
 
     Raises
     ------
@@ -173,7 +179,7 @@ def track(
     ends = range(0, len(starts), _CHUNK)
     jobs: list[Job] = [(_followed, (along, regions, walk, seed, starts[k : k + _CHUNK],
                          directions[k : k + _CHUNK]), {}) for k in ends]  # fmt: skip
-    parts = list(parallel(jobs, n_jobs=min(workers, len(jobs)), batch_size=1))
+    parts = list(parallel(jobs, n_jobs=min(workers or process_count(), len(jobs)), batch_size=1))
     shape, names = (-1, walk.per_voxel), tuple(regions.targets)
     touched = np.concatenate([part[0] for part in parts]).reshape(*shape, len(names))
     lost = np.concatenate([part[1] for part in parts]).reshape(shape)
