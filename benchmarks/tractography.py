@@ -1,4 +1,4 @@
-"""Tractography of the thalamus: streamlines per second, by the number of workers.
+"""Tractography of the thalamus: streamlines per second by workers, and networks in their place.
 
     python benchmarks/tractography.py          # two minutes; writes benchmarks/results
     python benchmarks/tractography.py --quick  # small numbers, to try the script itself
@@ -7,6 +7,10 @@
 along its true directions with noise, followed by dipy in one process and in two. Both give the same
 maps, which is checked. Seconds are by the clock, the best of some turns, with the start of the
 processes apart; beside them stand dipy's own seconds for the same starts, in one call.
+
+*Networks.* Of one box: seconds and memory of a prediction by the networks of the tutorial's size;
+and the seconds of a training by `learn.train`, beside a loop written by hand that does the same
+updates and validations. The weights and images are drawn by chance: only time is measured.
 """
 
 from __future__ import annotations
@@ -72,7 +76,58 @@ def tracked(quick: bool) -> dict[str, Any]:
             "kit_over_dipy": round(seconds[1] / alone, 2)}  # fmt: skip
 
 
-PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {"tracking": tracked}
+def networks(quick: bool) -> dict[str, Any]:
+    """Prediction of a box, and a training beside a loop written by hand."""
+    import torch
+
+    from nextaim_kit.memory.measuring import peak_of
+    from nextaim_kit.studies.thalamus_tractography import targeting, training
+    from nextaim_kit.studies.thalamus_tractography.definitions import BOX_SHAPE, TARGETS
+    from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
+
+    rng, widths = np.random.default_rng(0), (4, 8) if quick else (16, 32, 64)
+    tensors = Tensors(1e-3 * rng.random((*BOX_SHAPE, 6)).astype(np.float32))
+    mask = np.zeros(BOX_SHAPE, bool)
+    mask[9:29, 12:44, 12:34] = True
+    inputs = training.INPUTS["tensor"]
+    nets = targeting.Networks(training.UNet(1, 1, widths), (training.UNet(inputs, 6, widths),))
+    seconds = best_of(lambda: targeting.maps_in(mask, tensors, nets), 1 if quick else 5)
+    held = peak_of(lambda: targeting.maps_in(mask, tensors, nets))
+    part = training.around(mask)
+    shown = training.seen(tensors, mask, "tensor")[(slice(None), *part)]
+    wanted = np.concatenate([rng.random((len(TARGETS), *shown.shape[1:])), mask[part][None]])
+    pairs = [(shown, wanted.astype(np.float32))] * 8
+    items = training.Boxes(pairs, "right", training.DIRECTED["tensor"])
+    checked, epochs = training.Boxes(pairs[:2], "none"), 1 if quick else 8
+    how = training.Training(widths, epochs)
+    build = lambda: training.UNet(inputs, len(TARGETS), widths)  # noqa: E731
+
+    def by_kit() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            task = training.Task(build, training.map_loss, items, checked)
+            how.fit(task, Path(folder))
+
+    def by_hand() -> None:
+        net = build().to(memory_format=torch.channels_last_3d)
+        optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+        for _ in range(epochs):
+            net.train()
+            for seen, target in torch.utils.data.DataLoader(items, 2, shuffle=True):
+                optimizer.zero_grad()
+                training.map_loss(net(seen), target).backward()
+                optimizer.step()
+            net.eval()
+            with torch.no_grad():
+                for seen, target in torch.utils.data.DataLoader(checked, 2):
+                    training.map_loss(net(seen), target)
+
+    kit, hand = (best_of(call, 1 if quick else 3) for call in (by_kit, by_hand))
+    return {"prediction_s": round(seconds, 3), "prediction_mb": round(held / 1e6),
+            "updates": 4 * epochs, "training_s": round(kit, 2), "by_hand_s": round(hand, 2),
+            "kit_over_hand": round(kit / hand, 2)}  # fmt: skip
+
+
+PARTS: dict[str, Callable[[bool], dict[str, Any]]] = {"tracking": tracked, "networks": networks}
 
 
 def main() -> None:

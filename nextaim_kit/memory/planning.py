@@ -85,6 +85,11 @@ class Plan:
         return [row for row in self.rows[1:] if row.verdict == "taken"]
 
     @property
+    def update_seconds(self) -> float:
+        """Of one update on a slice of an A100: an estimate, never measured on one."""
+        return _seconds(self.step, self.memory)
+
+    @property
     def table(self) -> pd.DataFrame:
         """``trick``, ``choice``, ``memory_gb``, ``expected_time``, ``what_it_costs``, ``verdict``.
 
