@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom import uid as uids
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import DT
 
 from nextaim_kit.data.images.dicom import scan
 from nextaim_kit.errors import DataError, RequestError
@@ -33,6 +35,20 @@ _STORAGE = {
 def uid(template: str, *of: str) -> str:
     """A UID made from a template's name and texts, the same whenever they are."""
     return str(generate_uid(entropy_srcs=[f"nextaim_kit {template}", *of]))
+
+
+def timed(document: Dataset, image: Dataset) -> Any:
+    """Give a document the times of its image, so that the same content makes the same bytes."""
+    date: Any
+    time: Any
+    date, time = image.get("StudyDate") or NO_DATE, image.get("StudyTime") or NO_TIME
+    document.ContentDate = document.InstanceCreationDate = document.SeriesDate = date
+    document.ContentTime = document.InstanceCreationTime = document.SeriesTime = time
+    for observer in document.get("VerifyingObserverSequence", []):
+        observer.VerificationDateTime = f"{date}{time}"
+    for equipment in document.get("ContributingEquipmentSequence", []):
+        equipment.ContributionDateTime = DT(f"{date}{time}")
+    return document
 
 
 def read_evidence(folder: str | Path, subject: str, *, modality: str = "CT") -> list[Dataset]:

@@ -33,13 +33,12 @@ from highdicom.sr import (
 )
 from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
-from pydicom.valuerep import DT
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path
 from nextaim_kit.report import codes, fhir
 from nextaim_kit.report.codes import Code, OwnSystem
-from nextaim_kit.report.evidence import NO_DATE, NO_TIME, uid
+from nextaim_kit.report.evidence import timed, uid
 from nextaim_kit.report.model import Field, Report
 from nextaim_kit.report.quantity import Quantity, Value
 
@@ -93,7 +92,7 @@ def to_sr(report: Report, evidence: Sequence[Dataset]) -> Comprehensive3DSR:
     )
     _name_all(document, report.readers)
     document.CodingSchemeIdentificationSequence = [_own_codes(report.template.system)]
-    return _timed(document, evidence[0])
+    return timed(document, evidence[0])
 
 
 def save(document: Dataset, path: Path) -> None:
@@ -116,19 +115,6 @@ def _own_codes(system: OwnSystem) -> Dataset:
     scheme.CodingSchemeName = system.name
     scheme.CodingSchemeResponsibleOrganization = MAKER
     return scheme
-
-
-def _timed(document: Comprehensive3DSR, image: Dataset) -> Comprehensive3DSR:
-    date: Any
-    time: Any
-    date, time = image.get("StudyDate") or NO_DATE, image.get("StudyTime") or NO_TIME
-    document.ContentDate = document.InstanceCreationDate = document.SeriesDate = date
-    document.ContentTime = document.InstanceCreationTime = document.SeriesTime = time
-    for observer in document.get("VerifyingObserverSequence", []):
-        observer.VerificationDateTime = f"{date}{time}"
-    for equipment in document.ContributingEquipmentSequence:
-        equipment.ContributionDateTime = DT(f"{date}{time}")
-    return document
 
 
 def coded(code: Code) -> CodedConcept:

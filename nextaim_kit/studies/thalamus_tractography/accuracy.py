@@ -11,6 +11,7 @@ from nextaim_kit.studies.thalamus_tractography.definitions import BUNDLES
 from nextaim_kit.studies.thalamus_tractography.diffusion import Prepared
 from nextaim_kit.studies.thalamus_tractography.gradient_table import axes_of
 from nextaim_kit.studies.thalamus_tractography.orientations import Orientations, sphere
+from nextaim_kit.studies.thalamus_tractography.placing import PlacedHead
 from nextaim_kit.studies.thalamus_tractography.series import Series
 from nextaim_kit.studies.thalamus_tractography.space import apply, grid
 from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
@@ -101,6 +102,28 @@ def direction_error(along: Orientations, truth: Truth) -> float:
     main = truth.fractions[where].argmax(-1)[:, None, None]
     true = np.take_along_axis(truth.directions[where], main, 1)[:, 0]
     return float(np.median(angles(likeliest @ axes_of(along.affine).T, true)))
+
+
+def placing_errors(head: PlacedHead, truth: Truth) -> dict[str, float]:
+    """How far registration puts points from where they are, in mm.
+
+    Returns
+    -------
+    dict
+        ``t1_to_dwi``, mean over the brain; ``before``, if nothing had been registered; ``ac`` and
+        ``pc``, of the template's commissures brought into this head.
+    """
+    points = grid(truth.brain.shape, truth.affine)[truth.brain][::5]
+    in_t1 = apply(np.linalg.inv(truth.t1_to_dwi), points)
+    to_t1, ends = np.linalg.inv(truth.t1_to_dwi), head.frame.ends
+    return {
+        "t1_to_dwi": _apart(apply(head.t1_to_dwi, in_t1), points),
+        "before": _apart(in_t1, points),
+    } | {n.lower(): _apart(at, apply(to_t1, truth.points[n])) for n, at in ends.items()}
+
+
+def _apart(one: NDArray, other: NDArray) -> float:
+    return float(np.linalg.norm(one - other, axis=-1).mean())
 
 
 def bundle_colors(direction: NDArray, fa: NDArray, truth: Truth) -> dict[str, list[float]]:

@@ -12,6 +12,8 @@ TARGETS = ("frontal", "occipital", "parietal", "postcentral", "precentral", "tem
 BUNDLES = (*TARGETS, "corticospinal", "callosum", "longitudinal", "dentato_rubro_thalamic")
 TISSUES = ("outside", "fluid", "gray", "white", "thalamus")  # by their labels
 RIGHT = 10  # is added to the label of a target for the right hemisphere's
+# The commissures in MNI space, in mm [Horn et al. 2017, doi.org/10.1016/j.neuroimage.2017.02.004].
+AC, PC = (0.25, 1.3, -5.0), (-0.19, -24.76, -2.38)
 BOX_SHAPE = (38, 60, 48)
 _BOX_ORIGIN = (-31.0, -41.0, -16.0)
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit import data
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import atomic_path, write_text
 from nextaim_kit.progress import Progress
@@ -122,6 +123,21 @@ def make_twin(
     """
     table = twin(scan, sites, seed=seed).make(n, workers=workers, progress=progress)
     return table.assign(reversed="") if scan.prepared else table
+
+
+def template() -> tuple[NDArray[np.float32], Array]:
+    """T1 of the head that all others are bent from, and its affine: what they are registered to.
+
+    Whole, in voxels of 2 mm; real heads have that of `placing.template`.
+    """
+    return cast(tuple[NDArray[np.float32], Array], data.cached(_template, version=1))
+
+
+def _template() -> tuple[NDArray[np.float32], Array]:
+    grid, side = head.grid_of("head", 2.0), anatomy.typical_side()
+    tissue = head.tissues((side, side), grid.points.astype(np.float32), grid.edge)
+    bright = np.array([SCANNERS["north"].t1[kind] for kind in KINDS], np.float32)
+    return (tissue @ bright).reshape(grid.shape).astype(np.float32), grid.affine
 
 
 def twin(scan: Scan = Scan(), sites: Sequence[str] = tuple(SCANNERS), *, seed: int = 2026) -> Twin:

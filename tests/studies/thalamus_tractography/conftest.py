@@ -63,3 +63,30 @@ def written(tmp_path):
         return {key: str(path) for key, path in row.items()}
 
     return write
+
+
+@pytest.fixture
+def planned():
+    """A function that makes a plan by hand: an ellipsoid, and a target near its middle."""
+    from nextaim_kit.studies.thalamus_tractography.definitions import BOX_SHAPE, box_affine
+    from nextaim_kit.studies.thalamus_tractography.placing import Diffusion, PlacedHead
+    from nextaim_kit.studies.thalamus_tractography.planning import Plan, Target
+    from nextaim_kit.studies.thalamus_tractography.space import grid
+    from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
+
+    def make(center=(-12, -12, 7), half=(9, 16, 10), off=(-4, 2, 0), scatter=0.6, t1=None):
+        shape, affine = (40, 48, 36), np.diag([2.0, 2, 2, 1])
+        affine[:3, 3] = -66, -60, -30
+        values = np.random.default_rng(0).integers(100, 900, shape).astype(np.int16)
+        values, affine = (values, affine) if t1 is None else t1
+        empty = np.zeros((2, 2, 2), np.float32)
+        series = Diffusion(empty, empty > 0, Tensors(np.zeros((2, 2, 2, 6))), np.eye(4))
+        ends = {"AC": np.array([0.0, 2, -5]), "PC": np.array([0.0, -24, -5])}
+        head = PlacedHead("P1", values, affine, series, np.eye(4), np.eye(4), 0.9, ends)
+        far = (grid(BOX_SHAPE, box_affine()) - np.array(center)) / np.array(half)
+        thalamus = np.clip(1.5 - np.linalg.norm(far, axis=-1), 0, 1).astype(np.float32)
+        maps = thalamus[..., None] * np.linspace(0.2, 0.9, 6, dtype=np.float32)
+        points = np.array(center) + off + np.random.default_rng(1).normal(0, scatter, (9, 3))
+        return Plan(head, "left", thalamus, maps, Target(points))
+
+    return make

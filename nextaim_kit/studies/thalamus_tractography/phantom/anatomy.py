@@ -202,6 +202,14 @@ def _lay(found: Array, layers: Sequence[tuple[str, Array]], edge: float) -> None
         found[:, KINDS.index(kind)] += share
 
 
+def typical_side() -> Side:
+    """A hemisphere that is the template's: of its size, and bent nowhere."""
+    flat, ones = (Waves(np.zeros((1, 3), np.float32), np.zeros(1, np.float32),
+                        np.zeros((1, 3), np.float32)), np.ones(3, np.float32))  # fmt: skip
+    folds = Waves.draw(np.random.default_rng(0), (20, 28), 1.0, of=1)
+    return Side(ones, flat, flat, ones, flat, flat, folds, 1.2, 1.0)
+
+
 def draw_person(rng: np.random.Generator) -> tuple[Side, Side]:
     """The left and the right hemisphere of a person; the right one as if it were a left one."""
     size = (1 + rng.normal(0, 0.03) + rng.normal(0, 0.02, 3)).astype(np.float32)
