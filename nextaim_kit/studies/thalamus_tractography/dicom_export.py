@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from scipy.ndimage import binary_erosion, zoom
 
 from nextaim_kit.data.images.dicom import scan
@@ -248,7 +248,8 @@ def _derived(one: Dataset, pixels: NDArray, affine: NDArray, finer: int, told: s
     source.ReferencedSOPInstanceUID = one.SOPInstanceUID
     new.SourceImageSequence = [source]
     new.SeriesInstanceUID = uid(_OWN, str(one.SeriesInstanceUID), "marked", told)
-    new.SOPInstanceUID = new.file_meta.MediaStorageSOPInstanceUID = uid(_OWN, *own)
+    new.SOPInstanceUID = UID(uid(_OWN, *own))
+    new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
     new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     new.ImageType = ["DERIVED", "SECONDARY", *list(one.ImageType)[2:]]
     new.SeriesNumber, new.BurnedInAnnotation = 802, "YES"
