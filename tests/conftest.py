@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker for each core: the threads of one would wait for those of the others.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell leaves it in the background: programs that are started here would inherit it, and
+    # the tests that interrupt them would wait in vain.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("NEXTAIM_WARM_LINGER", "60")  # the tests' server goes with the tests
 # What a warm server for toys imports: what runs a notebook and no more, in 2 s instead of 10.
 FEW = "ipykernel.kernelapp,ipykernel.ipkernel,IPython,numpy,papermill,nbconvert,pandas"

@@ -52,6 +52,12 @@ def seed_everything(seed: int) -> None:
         _seed_torch(sys.modules["torch"], seed)
 
 
+def thread_count() -> int:
+    """Threads that this process may have: the cores, or a lower ``OMP_NUM_THREADS``."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cpu_count(), int(asked)) if asked.isdigit() and int(asked) > 0 else cpu_count()
+
+
 def size_threads() -> int:
     """Hold thread pools, here and in processes started later, to the cores; give their size.
 
@@ -60,10 +66,7 @@ def size_threads() -> int:
     """
     from threadpoolctl import threadpool_limits
 
-    threads = cpu_count()
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
-        threads = min(threads, int(asked))
+    threads = thread_count()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     threadpool_limits(limits=threads)

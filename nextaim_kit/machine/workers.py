@@ -33,6 +33,7 @@ from typing import Any, Literal
 from nextaim_kit.errors import RequestError, RunError
 from nextaim_kit.machine.jobs import Job, WorkerKilled
 from nextaim_kit.machine.limits import process_count
+from nextaim_kit.machine.seeds import size_threads, thread_count
 
 _LOOK = 0.2  # seconds from one look at the parent to the next
 _START = 2.0  # seconds that processes take until they have imported what they need
@@ -52,9 +53,9 @@ def parallel(
     jobs : iterable of delayed calls
         As ``joblib.delayed`` makes them.
     n_jobs : int, optional
-        Processes of this machine, by default its cores, which end with this one even where it is
-        killed; 1 stays in this process. With ``NEXTAIM_DASK`` any other number stands for all
-        workers of the scheduler.
+        Processes of this machine, by default its cores. They share the threads of this one, and
+        end with it even where it is killed; 1 stays in this process. With ``NEXTAIM_DASK`` any
+        other number stands for all workers of the scheduler.
     return_as : {"list", "generator_unordered"}
         In the order of the jobs, or as they come.
     batch_size : int or "auto"
@@ -85,8 +86,10 @@ def parallel(
     from joblib import Parallel
 
     how: dict[str, Any] = {"return_as": return_as, "batch_size": batch_size}
-    how |= {"initializer": _end_with, "initargs": (os.getpid(),)}
-    pool = Parallel(n_jobs=n_jobs or process_count(), **how)
+    n_jobs = n_jobs or process_count()
+    share = max(1, thread_count() // abs(n_jobs))
+    how |= {"initializer": _begin_under, "initargs": (os.getpid(), share)}
+    pool = Parallel(n_jobs=n_jobs, **how)
     results = _here(pool, jobs)
     return list(results) if return_as == "list" else results
 
@@ -171,10 +174,12 @@ def scheduler() -> str:
     return address
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent, which may be killed and then tells nobody.
+def _begin_under(parent: int, threads: int) -> None:
+    """Compute in so many threads, and end soon after the parent, which may be killed untold.
 
-    A worker that goes on would write into the folders of the run that takes the killed one's place.
+    Pools of as many threads as there are cores, in each of several processes, wait for one another
+    and take many times as long. A worker that goes on after its parent would write into the
+    folders of the run that takes the killed one's place.
     """
 
     def watch() -> None:
@@ -183,6 +188,8 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     if os.getpid() != parent:  # a thread of it ends anyway
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        size_threads()
         threading.Thread(target=watch, daemon=True).start()
 
 

@@ -294,6 +294,20 @@ def test_a_worker_computes_with_one_thread(spread):
     assert parallel([delayed(threads)() for _ in range(2)]) == [1, 1]
 
 
+def test_processes_of_this_machine_share_its_threads(monkeypatch):
+    def threads():
+        from scipy.linalg import solve
+        from threadpoolctl import threadpool_info
+
+        solve(np.eye(2), np.ones(2))
+        return max(pool["num_threads"] for pool in threadpool_info())
+
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as a run sets them
+        monkeypatch.setenv(variable, "2")
+    monkeypatch.setattr("nextaim_kit.machine.seeds.cpu_count", lambda: 2)
+    assert parallel([delayed(threads)() for _ in range(2)], n_jobs=2) == [1, 1]
+
+
 def test_one_connection_serves_all_calls(spread, address):
     assert remote.connected(address) is remote.connected(address)
 

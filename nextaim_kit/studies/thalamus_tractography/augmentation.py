@@ -13,6 +13,7 @@ from nextaim_kit.studies.thalamus_tractography.tensor import ELEMENTS
 
 How = Literal["right", "published", "none"]
 NOISE, SHIFT, ZOOM, ANGLES = 0.025, 5.0, (0.7, 1.3), (5.0, 10.0, 15.0)  # as published
+GAMMA, SHADE, GRAIN = (0.4, 1.8), 0.15, 0.08  # of T1: contrast, unevenness and noise, at most
 NONE = slice(0, 0)
 _ROWS, _COLUMNS = np.tril_indices(3)  # in the order of ELEMENTS
 
@@ -74,6 +75,22 @@ def drawn(how: How) -> tuple[str, Tensor, Tensor]:
     elif kind == "mirror":
         matrix = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
     return kind, matrix, shift
+
+
+def recolored(t1: Tensor) -> Tensor:
+    """T1 from 0 to 1 as another scanner might show it, which the published changes leave out.
+
+    Another contrast between the tissues, uneven brightness and noise, each by chance.
+    """
+    low, high = np.log(GAMMA)
+    image = t1.clamp(0, 1) ** torch.exp(low + (high - low) * torch.rand(()))
+    slopes = SHADE * (2 * torch.rand(3) - 1)
+    ramps = [
+        slope * torch.linspace(-1, 1, n) for slope, n in zip(slopes, t1.shape[1:], strict=True)
+    ]
+    image = image * (1 + ramps[0][:, None, None] + ramps[1][:, None] + ramps[2])
+    image = image + GRAIN * torch.rand(()) * torch.randn_like(image)
+    return (image - image.min()) / (image.max() - image.min()).clamp(min=1e-6)
 
 
 def augmented(

@@ -119,20 +119,22 @@ def map_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class Boxes(Dataset):
-    """Pairs of images that are changed by chance alike, if at all."""
+    """Pairs of images that are changed by chance alike, if at all; `gray` if the first is T1."""
 
     def __init__(
-        self, pairs: Sequence[tuple[NDArray, NDArray]], how: How, tensor: slice = augmentation.NONE
-    ) -> None:
+        self, pairs: Sequence[tuple[NDArray, NDArray]], how: How, *,
+        tensor: slice = augmentation.NONE, gray: bool = False,
+    ) -> None:  # fmt: skip
         self.pairs = [tuple(torch.from_numpy(np.float32(one)) for one in pair) for pair in pairs]
-        self.how, self.tensor = how, tensor
+        self.how, self.tensor, self.gray = how, tensor, gray and how != "none"
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         inputs, target = self.pairs[index]
-        return augmentation.augmented(inputs, target, self.how, self.tensor)
+        inputs, target = augmentation.augmented(inputs, target, self.how, self.tensor)
+        return augmentation.recolored(inputs) if self.gray else inputs, target
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,11 @@ class Training:
     seed: int = 0
 
     def thalamus(self, first: Sequence[Case], val: Sequence[Case], folder: Path) -> Fitted:
-        """Train a network that finds the thalamus in T1."""
+        """Train a network that finds the thalamus in T1, of whatever contrast."""
 
         def items(cases: Sequence[Case], how: How) -> Boxes:
-            return Boxes([(normalized(c.t1)[None], c.thalamus[None]) for c in cases], how)
+            pairs = [(normalized(c.t1)[None], c.thalamus[None]) for c in cases]
+            return Boxes(pairs, how, gray=True)
 
         task = Task(partial(UNet, 1, 1, self.widths), SegmentationLoss(), items(first, "right"),
                     items(val, "none"), metrics={"dice": mean_dice}, monitor="val_dice",
@@ -201,7 +204,7 @@ class Training:
             shown = [seen(c.tensors, c.thalamus, form) for c in cases]
             parts = [(slice(None), *around(c.thalamus, size)) for c in cases]
             pairs = [(s[at], w[at]) for s, w, at in zip(shown, wanted, parts, strict=True)]
-            return Boxes(pairs, how, DIRECTED.get(form, augmentation.NONE))
+            return Boxes(pairs, how, tensor=DIRECTED.get(form, augmentation.NONE))
 
         build = partial(UNet, INPUTS[form], len(places), self.widths)
         return self.fit(Task(build, map_loss, items(first, how), items(val, "none")), folder)

@@ -90,3 +90,14 @@ def test_no_way_of_changing_makes_numbers_that_are_none(seed):
         torch.randn(8, 9, 10, 11), torch.rand(7, 9, 10, 11), "published", tensor=slice(2, 8)
     )
     assert all(torch.isfinite(one).all() for one in found)
+
+
+def test_t1_of_another_contrast_keeps_the_order_of_tissues_and_its_range():
+    torch.manual_seed(3)
+    tissues = torch.linspace(0, 1, 5)[None, :, None, None].expand(1, 5, 12, 12)
+    found = [augmentation.recolored(tissues) for _ in range(20)]
+    assert all(float(one.min()) == 0 and float(one.max()) == pytest.approx(1) for one in found)
+    means = torch.stack([one.mean((0, 2, 3)) for one in found])
+    assert (means.diff() > 0).all()  # fluid stays darker than gray, gray than white matter
+    assert means[:, 2].min() < 0.35  # gray matter, at 0.5 before
+    assert means[:, 2].max() > 0.6
