@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def save_weights(net: nn.Module, path: Path) -> str:
@@ -73,6 +75,36 @@ def check_same_network(
             found=f"shape {there.get(differing[0], 'none')}",
             mend=f"{mend}, or build the network that was saved",
         )
+
+
+def filled(net: Net, weights: Any, file: str) -> Net:
+    """A network that is ready to predict, with weights that a file held.
+
+    It may have been built on torch's device "meta", where a network takes no memory.
+
+    Parameters
+    ----------
+    net : Module
+    weights : mapping of str to Tensor
+        Such as `network_file.load_networks` gives.
+    file : str
+        Its name, in the words of an error.
+
+    Raises
+    ------
+    DataError
+        If they are of another network.
+
+    Examples
+    --------
+    >>> net = filled(nn.Linear(2, 1, device="meta"), nn.Linear(2, 1).state_dict(), "a.safetensors")
+    >>> net.training, net.weight.device.type
+    (False, 'cpu')
+    """
+    check_same_network(net, weights, file, "give the file that a run left")
+    # A copy keeps the memory format that the network was built with, and so its last digits.
+    net.load_state_dict(weights, assign=any(one.is_meta for one in net.parameters()))
+    return net.eval()
 
 
 def digest(net: nn.Module) -> str:

@@ -19,7 +19,7 @@ from nextaim_kit.learn.array_file import load_arrays, save_arrays
 from nextaim_kit.learn.dual import DualLogistic
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
-from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.learn.weights import filled
 from nextaim_kit.studies.asd_fusion.blocks import Blocks
 from nextaim_kit.studies.asd_fusion.brains import Brains
 from nextaim_kit.studies.asd_fusion.fusion import FusionNet, mean_of, of_net
@@ -212,9 +212,7 @@ def _network(blocks: Blocks, own: Arrays, threshold: float) -> Fitted:
     width, hidden = len(own[f"branches.{blocks.parts[0]}.0.bias"]), len(own["classifier.0.bias"])
     net = FusionNet(sizes, width=width, hidden=hidden)
     weights = {name: torch.from_numpy(one) for name, one in own.items()}
-    check_same_network(net, weights, "the file")
-    net.load_state_dict(weights)
-    return of_net(blocks, net.eval())
+    return of_net(blocks, filled(net, weights, "the file"))
 
 
 _KINDS: dict[str, Callable[[Blocks, Arrays, float], Fitted]] = {

@@ -18,7 +18,7 @@ from nextaim_kit.learn.applied import one_table, predictions_of, unseen
 from nextaim_kit.learn.final import Final
 from nextaim_kit.learn.model_file import SavedModels, as_numbers, from_numbers, no_models
 from nextaim_kit.learn.network_file import Weights, load_networks, save_networks
-from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.learn.weights import filled
 from nextaim_kit.studies.cxr_severity import cohorts, hospitals
 from nextaim_kit.studies.cxr_severity.clinical_values import (
     Standard,
@@ -67,8 +67,7 @@ class _Network(_Numbers):
         net = SeverityNet(
             image=self.image, clinical=len(self.mean) if self.clinical else 0, backbone=backbone
         )
-        check_same_network(net, weights, file, "give the file that a run left")
-        net.load_state_dict(weights)
+        net = filled(net, weights, file)
         spread = [np.inf if s is None else s for s in self.spread]
         standard = Standard(*(np.array(v, float) for v in (self.median, self.mean, spread)))
         nobody = np.zeros(0, int)

@@ -15,7 +15,7 @@ from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.model_file import TrainedOn, no_models
 from nextaim_kit.learn.network_file import load_networks
 from nextaim_kit.learn.network_file import save_networks as write_networks
-from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.learn.weights import filled
 from nextaim_kit.studies.microscopy_superres.networks import Generator, UNet
 
 _EXPECTED = "a networks.safetensors of an earlier run of microscopy_superres/superresolution"
@@ -100,9 +100,7 @@ def load_saved(path: Path) -> SavedNetworks:
     except (ValidationError, TypeError) as error:
         raise no_models(path, error, _EXPECTED) from error
     for name, net in nets.items():
-        check_same_network(net, weights.get(name, {}), path.name, "give the file that a run left")
-        net.load_state_dict(weights[name], assign=True)
-        net.eval()
+        filled(net, weights.get(name, {}), path.name)
     return SavedNetworks(nets, told.trained_on)
 
 

@@ -82,7 +82,8 @@ def found_against_truth(made: Prepared, truth: Truth) -> dict[str, float]:
     points = grid(brain.shape, truth.affine)
     middle, points = points.reshape(-1, 3).mean(0), points[brain][::7]
     off, before = [], []
-    for place, moved, eddy in zip(made.motion.places, truth.motion, truth.eddy, strict=True):
+    moves, eddies = (np.delete(one, made.series.lost, 0) for one in (truth.motion, truth.eddy))
+    for place, moved, eddy in zip(made.motion.places, moves, eddies, strict=True):
         true = apply(moved, points)
         true[:, 1] += eddy[0] + (true - middle) @ eddy[1:]
         off.append(np.linalg.norm(apply(place, points) - true, axis=1).mean())

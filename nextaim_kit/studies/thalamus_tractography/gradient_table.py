@@ -11,7 +11,8 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,11 @@ class GradientTable:
     def b0(self) -> NDArray[np.bool_]:
         """Which volumes have no weighting, shape (v,)."""
         return self.bvals < LOW
+
+    def without(self, lost: Sequence[int]) -> GradientTable:
+        """Of the other volumes."""
+        left = [np.delete(one, lost, 0) for one in (self.bvals, self.directions)]
+        return replace(self, bvals=left[0], directions=left[1])
 
     @property
     def shells(self) -> list[float]:
@@ -116,7 +122,8 @@ def read_gradients(
     ------
     DataError
         If a file is missing or no table of numbers; if values, vectors and volumes are not equally
-        many; if a weighted volume has no direction; or if there are fewer than 6 directions.
+        many; if they are in other units; if a weighted volume has no direction; or if there are
+        fewer than 6 directions.
     """
     values, vectors = _numbers(bval).ravel(), _numbers(bvec)
     name, said = named(Path(bvec)), []
@@ -137,6 +144,13 @@ def read_gradients(
             expected="numbers from 0 on, in s/mm²",
             found=", ".join(f"{v:g}" for v in values[~(values >= 0)][:5]),
             mend="convert the series again, such as by dcm2niix",
+        )
+    if 0 < values.max() < LOW and np.any(vectors):
+        raise DataError(
+            f"{named(Path(bval))} has b-values of no weighted volume",
+            expected="s/mm², such as 1000",
+            found=f"{values.max():g} at most, beside vectors with a direction",
+            mend="where they are in ms/µm², multiply them by 1000",
         )
     vectors = _unit(vectors.T, values, name, said)
     directions = from_fsl(vectors, affine) if convention == "fsl" else vectors

@@ -51,6 +51,8 @@ class Series:
         like; ``j?`` where the sign is not told, empty where nothing is.
     warnings : tuple of str
         What was found and mended, or may be wrong.
+    lost : tuple of int
+        Volumes of the file that hold no signal and are left out, counted from 0.
     """
 
     values: NDArray[np.float32]
@@ -58,6 +60,7 @@ class Series:
     table: GradientTable
     phase: str = ""
     warnings: tuple[str, ...] = ()
+    lost: tuple[int, ...] = ()
 
     @property
     def bvals(self) -> Array:
@@ -104,7 +107,7 @@ def read_series(
     -------
     Series
         Its warnings name an oblique grid, a qform unlike the sform, voxels without a value (taken
-        as 0), and what `read_gradients` found.
+        as 0), volumes without any signal (left out), and what `read_gradients` found.
 
     Raises
     ------
@@ -116,9 +119,20 @@ def read_series(
     table = read_gradients(
         row["bval"], row["bvec"], stored, volumes=values.shape[-1], convention=convention
     )
+    lost = tuple(k for k in range(values.shape[-1]) if not values[..., k].any())
+    if len(lost) == values.shape[-1]:
+        raise DataError(f"{named(path)} is empty", expected="a signal in its volumes", found="0",
+                        mend="convert or export the series again")  # fmt: skip
+    if lost:
+        gone = ", ".join(str(k) for k in lost[:10])
+        said.append(
+            f"{named(path)}: {len(lost)} of {values.shape[-1]} volumes hold no signal and are "
+            f"left out: {gone}, counted from 0"
+        )
+        values, table = np.delete(values, lost, -1), table.without(lost)
     require_shells(table, shells, "this method")
     phase, doubts = _phase(row.get("json") or "", stored)
-    return Series(values, affine, table, phase, (*said, *table.warnings, *doubts))
+    return Series(values, affine, table, phase, (*said, *table.warnings, *doubts), lost)
 
 
 def read_reversed(row: Mapping[str, Any], series: Series) -> Series | None:

@@ -20,7 +20,7 @@ from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.model_file import TrainedOn, no_models
 from nextaim_kit.learn.network_file import load_networks as read_networks
 from nextaim_kit.learn.network_file import save_networks as write_networks
-from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.learn.weights import filled
 from nextaim_kit.studies.thalamus_tractography.channels import require_inside
 from nextaim_kit.studies.thalamus_tractography.definitions import BOX_SHAPE, TARGETS, SideName
 from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
@@ -187,9 +187,7 @@ def load_networks(path: Path) -> tuple[Networks, TrainedOn]:
         raise no_models(path, error, _EXPECTED) from error
     found = Networks(thalamus, maps, told.form)
     for name, net in _named(found).items():
-        check_same_network(net, weights.get(name, {}), path.name, "give the file that a run left")
-        net.load_state_dict(weights[name], assign=True)
-        net.eval()
+        filled(net, weights.get(name, {}), path.name)
     outputs = sum(net.settings["outputs"] for net in _named(found).values()) - 1
     if outputs != len(TARGETS) or any(n.settings["inputs"] != INPUTS[told.form] for n in maps):
         raise DataError(f"{path.name} holds other networks", expected=_EXPECTED)

@@ -57,6 +57,11 @@ def test_on_a_turned_grid_directions_turn_with_it():
     assert np.abs(from_fsl(there, TURNED) - VECTORS).max() < 1e-12
 
 
+def test_b_values_in_other_units_are_refused_with_the_factor(table):
+    with pytest.raises(DataError, match=r"found: +1 at most(.|\n)*multiply them by 1000"):
+        table(BVALS / 1000)
+
+
 def test_vectors_of_a_scanner_are_taken_as_they_are(table):
     assert np.allclose(table(affine=TURNED, convention="scanner").directions, VECTORS)
 

@@ -40,6 +40,21 @@ def test_an_oblique_grid_is_told_and_its_directions_are_the_patients(written):
     assert np.abs(series.voxel_directions - turned).max() < 1e-6
 
 
+def test_volumes_without_any_signal_are_left_out_with_their_directions_and_told(written):
+    values = np.random.default_rng(0).uniform(1, 2, (6, 5, 4, 35))
+    whole = read_series(written(values=values))
+    values[..., [5, 20]] = 0
+    series = read_series(written(values=values, name="lost"))
+    kept = np.delete(np.arange(35), [5, 20])
+    assert np.array_equal(series.values, whole.values[..., kept])
+    assert np.array_equal(series.directions, whole.directions[kept])
+    assert any(
+        "2 of 35 volumes hold no signal and are left out: 5, 20," in n for n in series.warnings
+    )
+    with pytest.raises(DataError, match="is empty"):
+        read_series(written(values=0 * values, name="black"))
+
+
 def test_a_qform_unlike_the_sform_is_told(written):
     shifted = np.diag([2.0, 2, 2, 1])
     shifted[1, 3] = 9

@@ -19,7 +19,7 @@ from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.model_file import UNREADABLE, TrainedOn, no_models
 from nextaim_kit.learn.network_file import load_networks, save_networks
 from nextaim_kit.learn.training import Fitted
-from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.learn.weights import filled
 from nextaim_kit.machine.limits import process_count
 from nextaim_kit.machine.workers import parallel
 from nextaim_kit.studies.breast_masses.detectors import froc
@@ -124,10 +124,7 @@ class Detectors:
             raise no_models(path, error, _EXPECTED) from error
         nets: dict[Any, Detector] = {}
         for kind in [name for name in thresholds if name != BASELINE]:
-            net = build(kind, size)
-            check_same_network(net, weights.get(kind), path.name)
-            net.load_state_dict(weights[kind])
-            nets[kind] = net.eval()
+            nets[kind] = filled(build(kind, size), weights.get(kind), path.name)
         return cls(pixels, size, nets, blobs, thresholds, who)
 
 

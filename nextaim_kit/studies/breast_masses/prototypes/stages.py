@@ -27,7 +27,7 @@ from nextaim_kit.learn.recipe import Group, Recipe, Steps
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import in_stages, train
-from nextaim_kit.learn.weights import check_same_network
+from nextaim_kit.learn.weights import filled
 from nextaim_kit.machine.jobs import Job
 from nextaim_kit.machine.workers import parallel
 from nextaim_kit.memory.training import Budget
@@ -405,13 +405,12 @@ def load_fold(path: Path, crops: Crops, **settings: Any) -> tuple[Fold, Crops, p
                 found=f"{name} = {value}", mend="cut these crops as those were cut",
             )  # fmt: skip
     net = ProtoPNet(**{k: v for k, v in told["settings"].items() if k not in settings})
-    check_same_network(net, weights[_NET], path.name, "give the file as a run left it")
-    net.load_state_dict(weights[_NET])
+    net = filled(net, weights[_NET], path.name)
     seen = Seen(told["salt"], frozenset(told["patients"]))
     _, named = unseen(crops.table, seen, by="patient")
     others = crops.only(~crops.table["subject"].isin(named["subject"]).to_numpy())
     every = np.arange(len(others.y))
-    near = nearest_patches(net.eval(), others, every)
+    near = nearest_patches(net, others, every)
     near["kept"] = np.isin(near["prototype"], net.kept)
     fold = Fold(net, told["temperature"], told["threshold"], every[:0], every, pd.DataFrame(), near)
     return fold, others, named
