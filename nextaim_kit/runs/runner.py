@@ -19,7 +19,6 @@ from nextaim_kit.runs.context import Ended, compose, headings, machine, missing_
 from nextaim_kit.runs.execution import Observer, execute_cells, without_colors
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
-from nextaim_kit.runs.warm.quick_import import import_jsonschema
 
 _EXECUTING = ".executing.ipynb"
 _KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
@@ -83,7 +82,6 @@ def _clear(folder: Path, kept: Collection[str] = _KEPT) -> None:
 
 
 def _run(request: Request, observer: Observer) -> None:
-    import_jsonschema()
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 

@@ -43,7 +43,6 @@ from typing import Any
 
 from nextaim_kit.runs.warm import settled
 from nextaim_kit.runs.warm.place import say
-from nextaim_kit.runs.warm.quick_import import import_jsonschema
 
 # Not pyplot, which chooses a backend, and nothing of this kit, whose files a developer changes.
 HEAVY = (
@@ -89,7 +88,6 @@ def main(path: str) -> int:
 
 
 def _import() -> None:
-    import_jsonschema()
     own = os.environ.get("NEXTAIM_WARM_IMPORTS")
     for name in own.split(",") if own else HEAVY:
         with contextlib.suppress(ImportError):
