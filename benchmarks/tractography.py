@@ -97,7 +97,7 @@ def networks(quick: bool) -> dict[str, Any]:
     shown = training.seen(tensors, mask, "tensor")[(slice(None), *part)]
     wanted = np.concatenate([rng.random((len(TARGETS), *shown.shape[1:])), mask[part][None]])
     pairs = [(shown, wanted.astype(np.float32))] * 8
-    items = training.Boxes(pairs, "right", training.DIRECTED["tensor"])
+    items = training.Boxes(pairs, "right", tensor=training.DIRECTED["tensor"])
     checked, epochs = training.Boxes(pairs[:2], "none"), 1 if quick else 8
     how = training.Training(widths, epochs)
     build = lambda: training.UNet(inputs, len(TARGETS), widths)  # noqa: E731
