@@ -20,6 +20,7 @@ run: environment ## run the radiomics study on the synthetic cohort, then show t
 	@echo "==> running $(NOTEBOOKS)"
 	@$(BIN)/nextaim run $(NOTEBOOKS)
 	@$(BIN)/nextaim board --html runs/board.html
+	@echo "next: make lab opens the start page, where lessons begin; runs/board.html is the board"
 
 gallery: environment ## run every notebook, then write all results as a site: gallery/index.html
 	@echo "==> running every notebook (about an hour the first time)"

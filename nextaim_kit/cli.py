@@ -235,12 +235,13 @@ def board(
     out: Out = None,
 ) -> None:
     """Show each result beside the published number."""
-    from nextaim_kit.runs.board import collect, render_board, terminal_table
+    from nextaim_kit.runs.board import collect, render_board, terminal_table, waiting_text
     from nextaim_kit.runs.record import runs_folder
 
     folder = runs_folder(out)
     rows = collect(folder, catalog.studies())
     console().print(terminal_table(rows))
+    console().print(waiting_text(rows), style="dim")
     if html is not None:
         render_board(rows, html, folder)
         print(f"the board as a page: {html}")

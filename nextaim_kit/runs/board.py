@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_SHOWN = 5  # numbers of a run in a terminal, where nothing was published for any
+
+
 @dataclass(frozen=True)
 class Row:
     """One metric of one notebook: ours, from the latest run, beside the published."""
@@ -26,6 +30,7 @@ class Row:
     comparison: Comparison
     record: Mapping[str, Any] | None = None  # None where nothing was run yet
     report: Path | None = None
+    when: float = 0.0  # seconds since the epoch at which the run ended
 
     @property
     def synthetic(self) -> bool:
@@ -67,9 +72,11 @@ def collect(runs_folder: Path, studies: Sequence[Study]) -> list[Row]:
     Returns
     -------
     list of Row
-        By study, stage, data (synthetic first), then metric with the published ones first.
+        The newest run first; then metric with the published ones first. At the end what was not
+        run yet, by study and stage.
     """
-    return [row for study in studies for row in _of_study(runs_folder, study)]
+    rows = [row for study in studies for row in _of_study(runs_folder, study)]
+    return sorted(rows, key=lambda row: -row.when)
 
 
 def _of_study(runs_folder: Path, study: Study) -> Iterator[Row]:
@@ -83,8 +90,9 @@ def rows_of(
     """Rows of a notebook's runs, each a folder and a record; without any, what was published."""
     for folder, record in runs:
         report = folder / REPORT if (folder / REPORT).is_file() else None
+        ended = (folder / RECORD).stat().st_mtime if (folder / RECORD).is_file() else 0.0
         for comparison in compare(record, study):
-            yield Row(study, notebook, comparison, record, report)
+            yield Row(study, notebook, comparison, record, report, ended)
     if not runs:
         nothing = {"stage": notebook.stage, "metrics": []}
         for comparison in compare(nothing, study):
@@ -94,8 +102,9 @@ def rows_of(
 def latest_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Latest whole run on synthetic data, then on real data, where there are any.
 
-    A run of the smoke profile, which only tries the notebook, stands back behind any other, and
-    behind it one that ended early, without the notebook's results.
+    A run in JupyterLab, where cells may have been changed, stands back behind a headless one; a
+    run of the smoke profile, which only tries the notebook, behind both; and behind it one that
+    ended early, without the notebook's results.
     """
     found: dict[bool, tuple[Path, dict[str, Any]]] = {}
     paths = sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
@@ -107,8 +116,9 @@ def latest_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return [found[kind] for kind in (True, False) if kind in found]
 
 
-def _stands_back(record: Mapping[str, Any]) -> tuple[bool, bool]:
-    return "ended" in record, record.get("profile") == "smoke"
+def _stands_back(record: Mapping[str, Any]) -> tuple[bool, bool, bool]:
+    profile = record.get("profile")
+    return "ended" in record, profile == "smoke", profile == "interactive"
 
 
 def terminal_table(rows: Sequence[Row]) -> Table:
@@ -119,19 +129,26 @@ def terminal_table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("metric", "this kit [interval]", "data", "published", "difference"):
         table.add_column(escape(title), overflow="fold")
-    before: tuple[str, str, str] | None = None
-    for row in rows:
-        run = (row.notebook.id, row.data, row.run)
-        if run != before:
-            if before:
-                table.add_row()
-            table.add_row(f"[bold]{escape(row.notebook.id)}[/]", f"[dim]{escape(row.run)}[/]")
-            before = run
-        for cells in _lines(row):
+    own = [row for row in rows if row.record]
+    for _, group in groupby(own, key=lambda row: (row.notebook.id, row.data, row.run)):
+        first, *others = group
+        table.add_row(f"[bold]{escape(first.notebook.id)}[/]", f"[dim]{escape(first.run)}[/]")
+        compared = [row for row in others if row.comparison.references]
+        shown = [first, *compared] if compared else [first, *others][:_SHOWN]
+        for cells in (cells for row in shown for cells in _lines(row)):
             table.add_row(*map(escape, cells))
+        if more := 1 + len(others) - len(shown):
+            table.add_row(f"[dim]  and {more} more in its report[/]")
+        table.add_row()
     if not rows:
         table.add_row("no study declares a metric yet")
     return table
+
+
+def waiting_text(rows: Sequence[Row]) -> str:
+    """What was not run yet, in one line; empty where all was."""
+    names = list(dict.fromkeys(row.notebook.id for row in rows if not row.record))
+    return f"not run yet ({len(names)}): {', '.join(names)}" if names else ""
 
 
 def _lines(row: Row) -> Iterator[list[str]]:
@@ -171,10 +188,12 @@ def board_page(rows: Sequence[Row], runs_folder: Path, beside: Path | None = Non
     from nextaim_kit.runs.pages import render
 
     groups = _groups(rows, beside)
-    studies = {row.study.id: row.study for row in rows}
+    studies = {row.study.id: row.study for row in rows if row.record}
+    run = [g for g in groups if g["first"].record]
     return render(
         "board.html.j2",
-        studies=[(s, [g for g in groups if g["study"] == s.id]) for s in studies.values()],
+        studies=[(s, [g for g in run if g["study"] == s.id]) for s in studies.values()],
+        waiting=[g for g in groups if not g["first"].record],
         chart=interval_chart,
         tags=TAGS,
         empty=not any(row.record for row in rows),

@@ -19,7 +19,9 @@ from nextaim_kit import catalog
 from nextaim_kit.errors import DataError, RunError
 from nextaim_kit.files import atomic_path, write_json
 from nextaim_kit.runs import record as records
+from nextaim_kit.runs.documents import write_documents
 from nextaim_kit.runs.injected import taken
+from nextaim_kit.runs.live_notebook import LiveNotebook
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.request import RESULT, Request, prepare
 
@@ -82,6 +84,7 @@ class Run:
             "metrics": [], "tables": [], "figures": [], "failures": 0, "sections": []
         }  # fmt: skip
         self._clock = _Clock(self.notebook.path)
+        self._live = None if headless else LiveNotebook(self.notebook.path)
 
     @property
     def checkpoints(self) -> Path:
@@ -226,9 +229,11 @@ class Run:
         self._result["gpu"] = _gpu()
         write_json(self.request.folder / RESULT, self._result)
         record = compose(self.request, self._result)
-        if not self.headless:
-            records.write_record(self.request.folder, record)
         display(HTML(comparison_html(record, catalog.study_of(self.request.notebook))))
+        if self._live:
+            write_documents(self.request, self._live.text(), record, Ended.__name__)
+            records.write_record(self.request.folder, record)
+            display(HTML(self._way()))
 
     def end(self, why: str) -> NoReturn:
         """Finish here, without what the cells below would leave: they are not for this run.
@@ -242,6 +247,15 @@ class Run:
         print(f"the run ends here: {why}")
         self.finish()
         raise Ended(why)
+
+    def _way(self) -> str:
+        """Where the run lies, and its report as a link from the notebook."""
+        folder = "/".join(self.request.folder.parts[-3:])
+        report, told = self.request.folder / records.REPORT, f"<code>{folder}</code> of your runs"
+        if not report.resolve().is_relative_to(catalog.project_folder().resolve()):
+            return f"<p>Kept in {told}, with its report.</p>"  # no address of it leads there
+        way = Path(os.path.relpath(report, self.notebook.path.parent)).as_posix()
+        return f'<p>Kept in {told}: <a href="{way}">the report</a>.</p>'
 
     def missing(self) -> list[str]:
         """Declared metrics and files that are not there yet."""

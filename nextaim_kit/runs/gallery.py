@@ -17,10 +17,10 @@ from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs.board import render_board, rows_of
 from nextaim_kit.runs.cards import Card, Entry, card
 from nextaim_kit.runs.chain import Ending
+from nextaim_kit.runs.documents import without_paths
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, hardware, read_record
 from nextaim_kit.runs.run_cost import minutes_text
-from nextaim_kit.runs.runner import without_paths
 
 INDEX, BOARD, SUMMARY = "index.html", "board.html", "gallery.json"
 _FOLDERS = re.compile(r"(?<![\w.~>])(?<!:/)~?/(?:[^\s/]+/)+")

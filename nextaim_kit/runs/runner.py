@@ -12,13 +12,13 @@ from typing import Any
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import KernelDied, KitError, RunError, mend_of
-from nextaim_kit.files import atomic_path
 from nextaim_kit.machine import hub
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.context import Ended, compose, headings, machine, missing_outputs
+from nextaim_kit.runs.documents import public_text, write_documents
 from nextaim_kit.runs.execution import Observer, execute_cells, without_colors
 from nextaim_kit.runs.parameters import resolve
-from nextaim_kit.runs.request import REQUEST, RESULT, Request, data_name
+from nextaim_kit.runs.request import REQUEST, RESULT, Request
 
 _EXECUTING = ".executing.ipynb"
 _KEPT = {"checkpoints", ".lock"}  # what a run that was killed may go on from
@@ -145,19 +145,11 @@ def _require_result(request: Request, notebook: catalog.Notebook) -> None:
 
 def _close(request: Request, error: KitError | None) -> dict[str, Any]:
     """Write notebook, report and, last, the record."""
-    import nbformat
-
-    from nextaim_kit.runs.notebook_page import render_report
-
     folder = request.folder
     record = _failed(request, error) if error else compose(request, _result(folder))
     if (folder / _EXECUTING).exists():
-        document = nbformat.reads(_public_text(request), as_version=4)
-        _tidy(document)
-        with atomic_path(folder / records.NOTEBOOK) as partial:
-            nbformat.write(document, partial)
-        study = catalog.study_of(request.notebook)
-        render_report(document, record, study, folder / records.REPORT)
+        text = (folder / _EXECUTING).read_text(encoding="utf-8")
+        write_documents(request, text, record, Ended.__name__)
     for name in (_EXECUTING, REQUEST, RESULT):
         (folder / name).unlink(missing_ok=True)
     return records.write_record(folder, record)
@@ -169,51 +161,8 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def _failed(request: Request, error: KitError) -> dict[str, Any]:
     empty = {"metrics": [], "tables": [], "figures": [], "failures": 0, "sections": []}
-    described = {"kind": type(error).__name__, "what": _without_paths(str(error), request)}
+    described = {"kind": type(error).__name__, "what": public_text(str(error), request)}
     return {**request.public(), **empty, "outcome": "failed", "error": described} | machine()
-
-
-def _tidy(document: Any) -> None:
-    """Drop times, paths and papermill's own marks, which belong in no result."""
-    document.cells = [
-        c for c in document.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])
-    ]
-    document.metadata.pop("papermill", None)
-    for cell in document.cells:
-        if cell.cell_type == "code":  # `Run.end` is no error; what it says is printed
-            cell.outputs = [o for o in cell.outputs if o.get("ename") != Ended.__name__]
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-
-
-def _public_text(request: Request) -> str:
-    return _without_paths((request.folder / _EXECUTING).read_text(encoding="utf-8"), request)
-
-
-def _without_paths(text: str, request: Request) -> str:
-    data = [request.parameters[name] for name in catalog.find(request.notebook).data]
-    paths = [Path(v) for v in data if isinstance(v, str) and data_name(v) != v]
-    return without_paths(text, paths, {str(request.folder): "<run>"})
-
-
-def without_paths(text: str, paths: Collection[Path], places: Mapping[str, str]) -> str:
-    """A text that names a user's own data and folders, and no longer says where they lie.
-
-    Parameters
-    ----------
-    text : str
-    paths : collection of Path
-        The user's own data, of which the names stay.
-    places : mapping
-        Folders and what stands in their place.
-    """
-    own = {str(p): p.name for p in paths} | {f"{p.parent}/": "" for p in paths} | dict(places)
-    own |= {str(catalog.project_folder()): "<kit>", str(Path.home()): "~"}
-    for path, name in sorted(own.items(), key=lambda item: -len(item[0])):
-        # A root, such as the home of a container's user, is in every text and tells nothing.
-        if len(Path(path).parts) > 2 or path == str(Path.home()) != "/":
-            text = text.replace(path, name)
-    return text
 
 
 def _cell_error(request: Request, error: Any) -> RunError:

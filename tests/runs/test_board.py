@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from nextaim_kit.catalog import Notebook, Published, Study
-from nextaim_kit.runs.board import collect, render_board, terminal_table
+from nextaim_kit.runs.board import collect, render_board, terminal_table, waiting_text
 from nextaim_kit.runs.record import write_record
 
 HEAVY = ("pandas", "numpy", "matplotlib", "nbconvert", "nbformat", "torch", "sklearn")
@@ -91,6 +91,34 @@ def test_a_smoke_run_hides_no_other(tmp_path, study, run):
     run("b", value=0.9, profile="smoke")
     values = [value for _, value in measured(collect(tmp_path / "runs", [study]))]
     assert values == [0.7]
+
+
+def test_a_run_in_jupyterlab_hides_no_headless_one(tmp_path, study, run):
+    run("a", value=0.7)
+    run("b", value=0.9, profile="interactive")
+    assert [value for _, value in measured(collect(tmp_path / "runs", [study]))] == [0.7]
+
+
+def test_the_newest_run_comes_first_and_what_was_not_run_is_one_line(tmp_path, study, run):
+    other = study.model_copy(update={"id": "s2", "published": study.published})
+    run("a", stage="fit")
+    run("b", stage="look")
+    rows = collect(tmp_path / "runs", [study])
+    assert [row.notebook.id for row in rows] == ["s/look", "s/fit"]
+    assert waiting_text(rows) == ""
+    waiting = waiting_text(collect(tmp_path / "elsewhere", [study, other]))
+    assert waiting == "not run yet (1): s/fit"
+    render_board(collect(tmp_path / "none", [study]), tmp_path / "board.html", tmp_path)
+    assert "Not run yet: 1 notebooks" in (tmp_path / "board.html").read_text()
+
+
+def test_a_terminal_shows_a_few_of_many_numbers_that_nothing_was_published_for(
+    tmp_path, study, run
+):
+    many = [{"name": f"n{k}", "value": k, "low": None, "high": None, "n": None, "unit": "",
+             "note": ""} for k in range(12)]  # fmt: skip
+    run("a", stage="look", metrics=many)
+    assert "and 7 more in its report" in shown(collect(tmp_path / "runs", [study]))
 
 
 def test_a_run_that_ended_early_hides_no_other(tmp_path, study, run):

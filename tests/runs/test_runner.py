@@ -415,3 +415,22 @@ def test_an_area_of_output_sends_nothing_on_the_socket_that_a_reply_is_awaited_o
     record, _ = execute(ask())
     assert record["outcome"] == "complete"
     assert "seen 2" in (ask().folder / "notebook.ipynb").read_text()
+
+
+def test_a_run_in_jupyterlab_leaves_its_report_with_what_the_cells_showed(toy):
+    path = toy("print('said', size)\nprint('more')\n1 + size")
+    cells = nbformat.read(path, 4).cells
+    with started_kernel() as kernel:
+        for cell in (cell for cell in cells if cell.cell_type == "code"):
+            kernel.execute_interactive(cell.source.replace("size: int = 3", "size: int = 4"),
+                                       output_hook=lambda _: None, timeout=60)  # fmt: skip
+    (folder,) = (records.runs_folder() / "toy" / "draw").iterdir()
+    record = records.read_record(folder)
+    assert record["profile"] == "interactive"
+    assert records.is_done(folder)
+    kept = nbformat.read(folder / "notebook.ipynb", 4)
+    nbformat.validate(kept)
+    printed, value = next(c for c in kept.cells if c.source.startswith("print")).outputs
+    assert printed["text"] == f"said {record['parameters']['size']}\nmore\n"
+    assert value["data"]["text/plain"] == str(1 + record["parameters"]["size"])
+    assert "said" in (folder / "report.html").read_text()

@@ -17,9 +17,10 @@ from nextaim_kit.errors import KitError
 from nextaim_kit.files import write_json
 from nextaim_kit.runs.background.job import PULSE, STATE, State
 from nextaim_kit.runs.chain import run_row
+from nextaim_kit.runs.documents import without_paths
 from nextaim_kit.runs.execution import Observer
 from nextaim_kit.runs.request import Request
-from nextaim_kit.runs.runner import execute, without_paths
+from nextaim_kit.runs.runner import execute
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 

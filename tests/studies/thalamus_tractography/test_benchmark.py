@@ -1,4 +1,4 @@
-"""The benchmark runs on small numbers; more processes give the same maps, which it checks itself."""
+"""The benchmark runs on small numbers; it checks itself that processes give the same maps."""
 
 from __future__ import annotations
 
