@@ -1,15 +1,22 @@
-"""Formulas drawn as outlines inside the page: no script, no font, nothing to load."""
+"""Prose as a page by itself shows it: formulas as outlines, words with their meaning on hover."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
+from urllib.parse import urlsplit
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer
 
 
 class PageRenderer(IPythonRenderer):
-    """nbconvert's markdown renderer, with formulas that a page can show by itself."""
+    """nbconvert's markdown renderer, for a page that has to stand by itself."""
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """Keep links to the outside; the notebooks' own words show their meaning on hover."""
+        if urlsplit(url).scheme or url.startswith("#"):
+            return super().link(text, url, title)
+        return f'<abbr title="{escape(title)}">{text}</abbr>' if title else text
 
     def inline_math(self, body: str) -> str:
         """Draw a formula within a line."""

@@ -220,6 +220,14 @@ def test_a_formula_that_cannot_be_drawn_stays_as_it_is(page):
     assert r"$\nosuchcommand{x}$" in page(v4.new_markdown_cell(r"$\nosuchcommand{x}$")).text
 
 
+def test_a_word_of_the_glossary_shows_its_meaning_and_no_link_leads_nowhere(page):
+    text = "# A\n\n[AUC], [next](2_b.ipynb), [paper](https://doi.org/1)"
+    made = page(v4.new_markdown_cell(f'{text}\n\n[AUC]: ../glossary.md#auc "0.5 < it"'))
+    assert {"title": "0.5 < it"} in made.all("abbr")
+    assert ">AUC</abbr>, next, <a" in made.text
+    assert not [a for a in made.all("a") if re.search("ipynb|glossary", a.get("href", ""))]
+
+
 def test_the_same_run_gives_the_same_page(page):
     cells = [v4.new_markdown_cell("# A $x$"), code("f", shown(image_png=PNG))]
     assert page(*cells).text == page(*cells).text
