@@ -10,7 +10,7 @@ PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
-.PHONY: help environment run gallery test test-rest lint lab hub bench lock clean clean-runs
+.PHONY: help environment run site test test-rest lint lab hub bench lock clean clean-runs
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is to make
@@ -22,9 +22,13 @@ run: environment ## run the radiomics study on the synthetic cohort, then show t
 	@$(BIN)/nextaim board --html runs/board.html
 	@echo "next: make lab opens the start page, where lessons begin; runs/board.html is the board"
 
-gallery: environment ## run every notebook, then write all results as a site: gallery/index.html
+site: environment ## run every notebook, then write all pages and results: site/index.html
 	@echo "==> running every notebook (about an hour the first time)"
 	@$(BIN)/nextaim gallery --out gallery
+	@echo "==> writing the pages"
+	@$(BIN)/python docs/stage.py gallery build/site
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees build/site site
+	@echo "the site: site/index.html"
 
 test: environment ## run the tests that need no service, with a notebook of each study
 	@echo "==> testing"
