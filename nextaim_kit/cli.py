@@ -39,6 +39,8 @@ data_app.add_typer(cache_app, name="cache", no_args_is_help=True)
 
 sweep_app = typer.Typer(help="Sweeps: many runs, planned in a file, on this machine or a cluster.")
 app.add_typer(sweep_app, name="sweep", no_args_is_help=True)
+course_app = typer.Typer(help="A course: notebooks to learn with, and what was solved.")
+app.add_typer(course_app, name="course", no_args_is_help=True)
 viewer_app = typer.Typer(help="Viewers of volumes that have to be fetched once.")
 app.add_typer(viewer_app, name="viewer", no_args_is_help=True)
 
@@ -262,6 +264,52 @@ def viewer_install(
     console().print(f"installed: {escape(str(install(archive)))}\nreload JupyterLab's page")
 
 
+@course_app.command("copy")
+def course_copy(
+    to: Annotated[
+        Path, typer.Option("--to", parser=placed, metavar="FOLDER", help="Where they go.")
+    ],
+    instructor: Annotated[
+        bool, typer.Option("--instructor", help="With the solutions' cells, for who teaches.")
+    ] = False,
+) -> None:
+    """Copy the notebooks, to learn with.
+
+    The copies have no solutions: `check` shows one at the third wrong answer. What is in the
+    folder already is somebody's work and is not touched; remove or move a notebook to have it
+    anew. The kit has to stay installed: it holds the solutions.
+    """
+    from nextaim_kit.terminal.course import copy_notebooks
+
+    made, there = copy_notebooks(to, solutions=instructor)
+    kind = "with" if instructor else "without"
+    notebooks = sum(path.suffix == ".ipynb" for path in made)
+    print(f"{notebooks} notebooks {kind} solutions are in {to}")
+    if there:
+        print(f"{len(there)} were there and are as they were")
+    print(f"to open them: nextaim lab {to}")
+
+
+@course_app.command("export")
+def course_export(
+    to: Annotated[
+        Path, typer.Option("--to", parser=placed, metavar="PATH", help="The CSV file to write.")
+    ] = Path("progress.csv"),
+) -> None:
+    """Write what you solved as a table.
+
+    A teacher gets it if you hand it over. It says of each exercise: its notebook, its number,
+    tries until it was right, whether it was solved, and whether the solution was shown before.
+    It holds no answer, no time and no name; nothing is sent anywhere.
+    """
+    from nextaim_kit.terminal.course import export
+
+    rows = export(to)
+    print(f"solved: {sum(row.solved for row in rows)} of {len(rows)} exercises; the table is {to}")
+    print("It holds, of each exercise: notebook, number, tries, solved, solution shown before.")
+    print("It holds no answer, time or name, and was sent nowhere.")
+
+
 @app.command()
 def gallery(
     out: Annotated[
@@ -316,10 +364,25 @@ def warm(
 
 
 @app.command()
-def lab() -> None:
-    """Open JupyterLab on the start page."""
-    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={catalog.project_folder()}"]
-    command += ["--LabApp.default_url=/lab/tree/notebooks/start_here.ipynb"]
+def lab(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=placed, metavar="[FOLDER]", help="Copies that `nextaim course copy` made."
+        ),
+    ] = None,
+) -> None:
+    """Open JupyterLab on the start page, of the kit's own notebooks or of copies."""
+    page = "start_here.ipynb" if folder else "notebooks/start_here.ipynb"
+    root = folder or catalog.project_folder()
+    if not (root / page).is_file():
+        raise RequestError(
+            f"no start page in {root}",
+            expected=f"{page} there",
+            mend=f"nextaim course copy --to {root}",
+        )
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={root}"]
+    command += [f"--LabApp.default_url=/lab/tree/{page}"]
     os.execv(sys.executable, command)
 
 

@@ -10,7 +10,7 @@ from nextaim_kit.errors import RequestError
 # Variables that name folders; the mirror may be an address as well.
 VARIABLES = (
     "NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_MIRROR", "NEXTAIM_NOTEBOOKS",
-    "NEXTAIM_REAL", "NEXTAIM_RUNS",
+    "NEXTAIM_PROGRESS", "NEXTAIM_REAL", "NEXTAIM_RUNS",
 )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ def own_folders(homes, monkeypatch) -> Path:
     """Give every test its own cache, data and runs, so that none sees the user's."""
     folder = next(homes)
     folder.mkdir()
-    for name in ("CACHE", "DATA", "RUNS"):
+    for name in ("CACHE", "DATA", "PROGRESS", "RUNS"):
         monkeypatch.setenv(f"NEXTAIM_{name}", str(folder / name.lower()))
     for name in ("RUN", "MIRROR", "NOTEBOOKS", "MANIFESTS", "DASK", "DASK_WAIT", "CACHE_GB"):
         monkeypatch.delenv(f"NEXTAIM_{name}", raising=False)

@@ -36,9 +36,10 @@ def studies() -> None:
 
 
 def _opened(notebook: catalog.Notebook) -> str:
-    """A notebook's name as a link that opens it, where this server shows its folder."""
-    there = reachable(notebook.path.parent)
-    return link(notebook.path, notebook.id) if there else escape(notebook.id)
+    """A notebook's name as a link that opens it, or a learner's copy of it beside this page."""
+    copy = Path.cwd() / notebook.path.parent.name / notebook.path.name
+    path = copy if copy.is_file() else notebook.path
+    return link(path, notebook.id) if reachable(path.parent) else escape(notebook.id)
 
 
 def machine() -> None:

@@ -11,16 +11,20 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from nextaim_kit.catalog import Notebook
 from nextaim_kit.errors import DataError, RunError
+from nextaim_kit.show.conditions import condition_missed
 from nextaim_kit.show.mistakes import mistake
+from nextaim_kit.show.tries import keep_try
 
-_HINTED, _OFFERED = 2, 3  # wrong answers from which the hint is shown, and the solution offered
+_HINTED, _SHOWN = 2, 3  # wrong answers from which the hint is shown, and the solution
 _wrong: Counter[str] = Counter()  # wrong answers in this kernel, by hint
 
 
@@ -28,9 +32,9 @@ def check(answer: Any, hint: str, /, *, tolerance: float = 1e-3) -> None:
     """Say whether an answer is right, and if not, what kind of wrong it is.
 
     What is right is what the solution leaves in `answer`: the cell tagged ``solution`` right after
-    this one in the notebook's file. It runs in a copy of the reader's variables, and must change
-    none of them in place. The hint is shown with the second wrong answer, the solution offered
-    with the third.
+    this one in the kit's own notebook, also where the reader's is a copy without it. It runs in a
+    copy of the reader's variables, and must change none of them in place. With the second wrong
+    answer comes the hint, with the third the solution. Each try is counted (`show.tries`).
 
     Parameters
     ----------
@@ -57,7 +61,8 @@ def check(answer: Any, hint: str, /, *, tolerance: float = 1e-3) -> None:
     >>> check(answer, "a share is a mean of zeros and ones")  # doctest: +SKIP
     """
     namespace = sys._getframe(1).f_globals
-    source = solution(_notebook(namespace), hint)
+    notebook = _notebook(namespace)
+    name, source = _exercise(notebook.path, hint)
     try:
         expected = solve(source, namespace, tolerance)
     except DataError as error:
@@ -65,7 +70,17 @@ def check(answer: Any, hint: str, /, *, tolerance: float = 1e-3) -> None:
             raise RunError(f"the exercise '{hint}' has no answer", found=error.found) from error
         print(f"{error.what} ({error.found})")
         return
-    print("Not answered yet." if answer is ... else _judgment(answer, expected, hint, tolerance))
+    if answer is ...:
+        print("Not answered yet.")
+        return
+    wrong = mistake(answer, expected, tolerance)
+    if wrong is not None:
+        _wrong[hint] += 1
+        given = partial(_gives, answer, namespace, tolerance)
+        wrong = f"{wrong} {condition_missed(source, given)}".strip()
+    print("Correct." if wrong is None else _told(wrong, _wrong[hint], hint, source))
+    if not os.environ.get("NEXTAIM_RUN"):  # in a headless run nobody learns
+        _keep(notebook.id, name, wrong is None, wrong is not None and _wrong[hint] >= _SHOWN)
 
 
 def solution(notebook: Path, hint: str) -> str:
@@ -76,16 +91,23 @@ def solution(notebook: Path, hint: str) -> str:
     RunError
         If there is no such exercise, more than one, or no solution right after it.
     """
+    return _exercise(notebook, hint)[1]
+
+
+def _exercise(notebook: Path, hint: str) -> tuple[str, str]:
+    """The name of an exercise's cell, and the source of its solution."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    below = [cell for exercise, cell in pairwise(cells) if hint_of(exercise) == hint]
-    if len(below) != 1 or not _has_tag(below[0], "solution"):
+    found = [pair for pair in pairwise(cells) if hint_of(pair[0]) == hint]
+    if len(found) != 1 or not _has_tag(found[0][1], "solution"):
         raise RunError(
             "the solution of an exercise is not found",
             expected=f"a cell tagged exercise with the hint {hint!r}, before one tagged solution",
-            found=f"{len(below)} such exercises in {notebook.name}",
-            mend="write the hint as the notebook's file has it, in one cell only, and save",
+            found=f"{len(found)} such exercises in {notebook.name}",
+            mend="write the hint as the kit's notebook has it, in one cell only, and save; of a "
+            "copy from an earlier version make another: nextaim course copy",
         )
-    return "".join(below[0]["source"])
+    exercise, below = found[0]
+    return exercise["id"], "".join(below["source"])
 
 
 def hint_of(cell: Mapping[str, Any]) -> str | None:
@@ -127,6 +149,7 @@ def _sound(expected: Any, tolerance: float) -> Any:
     if isinstance(expected, set) and not expected:
         raise _no_answer("the solution gives an empty set")
     one = next(iter(expected)) if isinstance(expected, set) else expected
+    one = expected.mid if isinstance(expected, pd.Interval) else one
     refused = mistake(one, expected, tolerance)
     if refused is not None:
         raise _no_answer(f"the solution's own answer is refused: {refused}")
@@ -139,27 +162,39 @@ def _no_answer(why: str) -> DataError:
     )
 
 
-def _judgment(answer: Any, expected: Any, hint: str, tolerance: float) -> str:
-    wrong = mistake(answer, expected, tolerance)
-    if wrong is None:
-        return "Correct."
-    _wrong[hint] += 1
+def _told(wrong: str, tries: int, hint: str, source: str) -> str:
+    """What is said to so many wrong answers: more with each."""
     said = [f"Not yet. {wrong}".rstrip()]
-    if _wrong[hint] >= _HINTED:
+    if tries >= _HINTED:
         said.append(f"Hint: {hint}")
-    if _wrong[hint] >= _OFFERED:
-        said.append("A solution is folded in the cell below: unfold it and compare.")
+    if tries >= _SHOWN:
+        said.append(f"A solution, to read and compare:\n\n{source}")
     return "\n".join(said)
+
+
+def _gives(answer: Any, namespace: Mapping[str, Any], tolerance: float, source: str) -> bool:
+    """Whether a source leaves this answer."""
+    try:
+        return mistake(answer, solve(source, namespace, tolerance), tolerance) is None
+    except DataError:
+        return False
+
+
+def _keep(notebook: str, exercise: str, right: bool, shown: bool) -> None:
+    try:
+        keep_try(notebook, exercise, right=right, shown=shown)
+    except OSError as error:  # a disk that is full or shut is no reason to stop learning
+        print(f"(This try is not counted: {error.strerror}.)")
 
 
 def _has_tag(cell: Mapping[str, Any], tag: str) -> bool:
     return tag in cell["metadata"].get("tags", [])
 
 
-def _notebook(namespace: Mapping[str, Any]) -> Path:
-    """File of the notebook whose `run` a namespace holds."""
+def _notebook(namespace: Mapping[str, Any]) -> Notebook:
+    """The notebook whose `run` a namespace holds."""
     try:
-        return namespace["run"].notebook.path
+        return namespace["run"].notebook
     except (KeyError, AttributeError) as error:
         raise RunError(
             "this exercise belongs to no run",

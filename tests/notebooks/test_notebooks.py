@@ -18,6 +18,7 @@ from nextaim_kit.runs.runner import execute
 from nextaim_kit.show.exercises import hint_of
 from nextaim_kit.studies.ct_radiomics.table import feature_table
 from nextaim_kit.studies.cxr_severity.twin import make_twin as make_films
+from tests.notebooks.answers import gives_away, recorded, recording, shares_code, told, trivial
 
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
@@ -45,8 +46,11 @@ def cells(notebook, kind="code"):
     [pytest.param(n, marks=() if n.id in FIRST else pytest.mark.rest) for n in NOTEBOOKS],
     ids=lambda n: n.id,
 )
-def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, monkeypatch):
+def test_it_runs_at_smoke_and_leaves_what_it_declared(
+    notebook, shared_cache, monkeypatch, tmp_path
+):
     monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
+    kept = recording(tmp_path / "ipython", monkeypatch)
     record, fresh = execute(prepare(notebook.id, "smoke", {}))
     assert fresh
     assert record["outcome"] == "complete"
@@ -56,6 +60,22 @@ def test_it_runs_at_smoke_and_leaves_what_it_declared(notebook, shared_cache, mo
     assert records.is_done(prepare(notebook.id, "smoke", {}).folder)
     assert all(d["synthetic"] for d in record["data"])
     assert all(f["alt"] for f in record["figures"])
+    _its_exercises_are_worth_it(notebook, recorded(kept))
+
+
+def _its_exercises_are_worth_it(notebook, solved):
+    """Neither trivial nor given away, by the hint or what is said to the first two tries."""
+    hints = [hint_of(stub) for stub, _ in exercises(notebook)]
+    for hint, kept in zip(hints, solved, strict=True):
+        assert not trivial(kept), kept
+        assert not gives_away(hint, kept), (hint, kept)
+        tries = told(kept, hint)
+        assert len(tries) == 5, (kept, tries)
+        for first, second, third in tries.values():
+            assert first.startswith("Not yet.")
+            assert hint not in first
+            assert "A solution" not in second
+            assert kept["solution"] in third
 
 
 def test_one_notebook_of_every_study_runs_with_make_test():
@@ -207,6 +227,10 @@ def exercises(notebook):
     return [pair for pair, is_one in zip(pairwise(document), tagged, strict=False) if is_one]
 
 
+def _tags(cell):
+    return {*cell["metadata"].get("tags", [])}
+
+
 def names_of(source, context=ast.expr_context):
     found = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name))
     return [node.id for node in found if isinstance(node.ctx, context)]
@@ -223,6 +247,29 @@ def test_it_has_three_exercises_each_with_one_check_of_a_hint_of_its_own(noteboo
         source = "".join(stub["source"])
         assert "\nanswer = ...\ncheck(" in f"\n{source}"
         assert names_of(source).count("check") == 1
+
+
+@every_notebook
+def test_its_exercises_stand_between_its_ideas_and_change_nothing_for_the_cells_below(notebook):
+    document = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
+    chapter = next(k for k, c in enumerate(document) if "## Exercises" in "".join(c["source"]))
+    stubs = [k for k, c in enumerate(document) if "exercise" in c["metadata"].get("tags", [])]
+    assert stubs[0] < chapter
+    assert sum(k > chapter for k in stubs) <= 2
+    for k in stubs:
+        left = {*names_of("".join(document[k]["source"]), ast.Store)} - {"answer"}
+        for below in document[k + 1 :]:
+            if below["cell_type"] == "code" and not {"exercise", "solution"} & _tags(below):
+                source = "".join(below["source"])
+                stored = {*names_of(source, ast.Store)}
+                assert not left & {*names_of(source, ast.Load)} - stored, source
+                left -= stored
+
+
+@every_notebook
+def test_no_hint_holds_code_of_its_solution(notebook):
+    for stub, folded in exercises(notebook):
+        assert not shares_code(hint_of(stub), "".join(folded["source"])), hint_of(stub)
 
 
 @every_notebook

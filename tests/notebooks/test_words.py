@@ -93,3 +93,9 @@ def test_a_notebook_leads_to_those_before_and_after_it():
     assert f"({row[0].name})" in line
     assert f"({row[2].name})" in line
     assert words.plain(f"Text.\n\n{line}") == "Text."
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_leads_to_a_paper(name):
+    text = "\n".join(words.plain("".join(cell["source"])) for cell in NOTEBOOKS[name])
+    assert re.search(r"\]\(https://(doi\.org|arxiv\.org|jmlr\.org)/", text)

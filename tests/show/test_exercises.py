@@ -39,7 +39,7 @@ def reader(notebook, capsys):
     """Answer as a reader does, whose names are given; what is said comes back."""
 
     def answered(answer, solved="answer = 0.25", **names):
-        run = SimpleNamespace(notebook=SimpleNamespace(path=notebook(solved)))
+        run = SimpleNamespace(notebook=SimpleNamespace(id="toy/draw", path=notebook(solved)))
         scope = names | {"run": run, "answer": answer, "check": exercises.check}
         exec('check(answer, "look")', scope)
         return capsys.readouterr().out
@@ -53,12 +53,13 @@ def test_an_answer_is_held_against_what_the_solution_gives_with_the_readers_name
     assert reader(...) == "Not answered yet.\n"
 
 
-def test_the_hint_comes_with_the_second_wrong_answer_and_the_solution_with_the_third(reader):
+def test_the_hint_comes_with_the_second_wrong_answer_and_the_solution_itself_with_the_third(reader):
     tries = [reader(answer) for answer in (25, ..., 0.5, -0.25, 0.25)]
     assert tries[0] == "Not yet. It is 100 times too large. Is a share asked for, or percent?\n"
     assert tries[1] == "Not answered yet.\n"
     assert tries[2] == "Not yet.\nHint: look\n"
-    assert tries[3].startswith("Not yet. The sign is wrong.\nHint: look\nA solution is folded in")
+    assert tries[3].startswith("Not yet. The sign is wrong.\nHint: look\nA solution, to read")
+    assert tries[3].endswith("\n\nanswer = 0.25\n")
     assert tries[4] == "Correct.\n"
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nextaim_kit.errors import DataError
 from nextaim_kit.show.mistakes import mistake
 
 FILM = np.array([[1.0, 2.0], [3.0, -5.0]])
@@ -31,6 +32,7 @@ MASK = np.array([True, False, False, True])
         (MASK.astype(int), MASK),
         ("A", {"A", "B"}),
         (2.0, {1.0, 2.0}),
+        (0.3, pd.Interval(0.28, 0.34)),
     ],
 )
 def test_what_is_right_has_no_mistake(answer, expected):
@@ -54,6 +56,12 @@ def test_what_is_right_has_no_mistake(answer, expected):
         (4, 3, "off by one"),
         (1201, 1200, "off by one"),
         (0.95, 0.95455, "rounded too much"),
+        (0.33, 0.339, "rounded too much"),
+        (48200, 48216, "rounded too much"),
+        (0.9513, 0.95455, "close: is something rounded on the way"),
+        (30, pd.Interval(0.28, 0.34), "100 times too large. Is a share asked for"),
+        (-0.3, pd.Interval(0.28, 0.34), "sign is wrong"),
+        (0.4, pd.Interval(0.28, 0.34), "too high: look at the axis"),
         (2, 1.7, "rounded too much"),
         (np.nan, 0.5, "It is nan: is a value missing"),
         (np.inf, 0.5, "divided by 0"),
@@ -66,10 +74,13 @@ def test_a_wrong_number_tells_how_it_came_about(answer, expected, said):
 @pytest.mark.parametrize(
     ("answer", "expected", "said"),
     [
-        ([1, 2], 3, "A number is asked for, and this is several values (list)"),
-        ({3}, 3, "several values (set)"),
-        (pd.Series([3]), 3, "several values (Series)"),
-        ("3", 3, "A number is asked for, and this is text"),
+        ([1, 2], 3, "A number is asked for, and this is 2 values in a list"),
+        ({3}, 3, "this is 1 value in a set"),
+        (pd.Series([3, 4]), 3, "this is a whole column of 2 values (Series)"),
+        (pd.DataFrame({"a": [3]}), 3, "this is a whole table of 1 rows"),
+        ("3", 3, "A number is asked for, and this is text (in quotes)"),
+        ("3", pd.Interval(2, 4), "A number is asked for, and this is text (in quotes)"),
+        ({"A", "B"}, {"A", "B"}, "One of them is asked for, and this is 2 values in a set"),
         (True, 1, "A number is asked for, and this is True or False"),
         (object(), 1, "A number is asked for, and this is one value (object)"),
         (3, "A", r"Text is asked for, and this is one value (int)"),
@@ -144,3 +155,40 @@ def test_tolerance_is_relative_and_counts_have_none():
     assert mistake(1.01, 1.0, tolerance=1e-3) is not None
     assert mistake(1e-6, 2e-6, tolerance=1e-3) is not None
     assert mistake(1000.5, 1000, tolerance=0.01) is not None
+
+
+def area(radius, power=2):
+    return 3.14 * radius**power
+
+
+area.inputs = [(1.0,), (2.0,), (2.0, 3)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda radius, power=2: radius**power * 3.14, None),
+        (lambda radius: 3.14 * radius**2, "With 2.0, 3 it fails: TypeError"),
+        (lambda radius, power=2: 6.28 * radius, "With 1.0 it gives 6.28."),
+        (lambda radius, power=2: 314 * radius**power, "It is 100 times too large"),
+        (print, "it gives nothing: does it return its value?"),
+        (3.14, "A function is asked for, and this is one value (float)"),
+    ],
+)
+def test_a_function_is_held_against_the_solution_s_own_on_its_inputs(answer, said):
+    found = mistake(answer, area)
+    assert said in found if said else found is None
+
+
+def test_a_function_that_changes_its_input_spoils_it_for_no_other():
+    def last(values):
+        return values.pop()
+
+    last.inputs = [([1, 2, 3],)]
+    assert mistake(lambda values: values.pop(), last) is None
+    assert last.inputs == [([1, 2, 3],)]
+
+
+def test_a_solution_s_function_without_inputs_or_that_fails_has_no_answer():
+    with pytest.raises(DataError, match="has no values"):
+        mistake(abs, lambda x: x)

@@ -24,7 +24,7 @@ def said(capsys, monkeypatch):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         found = [c["source"] for c in cells if "exercise" in c["metadata"].get("tags", [])]
         call = "check(" + "".join(found[int(number) - 1]).rpartition("\ncheck(")[2]
-        run = SimpleNamespace(notebook=SimpleNamespace(path=path))
+        run = SimpleNamespace(notebook=SimpleNamespace(id=notebook, path=path))
         kit = {"np": np, "sitk": sitk, "run": run, "check": check, "answer": answer}
         exec(call, names | kit)
         return capsys.readouterr().out

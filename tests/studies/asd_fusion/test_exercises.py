@@ -38,8 +38,8 @@ AUCS["value"] = [0.8, 0.75, 0.6]
     [
         ("features 1", {}, 0.1, 0.0985),
         ("features 2", {}, 0.8, 80),
-        ("features 3", {}, 19900, 40000),
-        ("harmonization 1", {}, 0.5, 1 / 35),
+        ("features 3", {}, lambda n: n * (n - 1) / 2, lambda n: n**2),
+        ("harmonization 1", {}, 1 / 35, 0.5),
         ("harmonization 2", {"every": EVERY, "parts": {"function": 0}}, 0.18, 0.68),
         ("harmonization 3", {}, 24, 30),
         ("joint_fusion 1", {}, 168096, 5253),

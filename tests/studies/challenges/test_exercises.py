@@ -14,10 +14,9 @@ COSTS = pd.DataFrame({"way": ["plain", "patches", "smaller"], "measured_mb": [9.
 @pytest.mark.parametrize(
     ("number", "names", "right", "wrong"),
     [
-        (1, {"laws": LAWS}, 0.5 + 8.84736, 2.0),
-        (2, {"grid": GRID, "vram_gb": 9.5}, 2, 4),
-        (2, {"grid": GRID, "vram_gb": 0.1}, 0, 1),
-        (2, {"grid": GRID[GRID["edge"] == 128], "vram_gb": 9.5}, 0, 4),
+        (2, {"laws": LAWS}, 0.5 + 8.84736, 2.0),
+        (1, {"grid": GRID, "vram_gb": 9.5}, 2, 3),
+        (1, {"grid": GRID, "vram_gb": 4.0}, 2, 1),
         (3, {"costs": COSTS}, "patches", "plain"),
         (3, {"costs": COSTS}, "smaller", "plain"),
         (4, {}, 20, 25),

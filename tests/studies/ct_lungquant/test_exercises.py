@@ -35,17 +35,17 @@ CAUGHT = pd.DataFrame({"name": ["a", "b", "c"], "value": [100.0, 0.0, 0.0]})
     ("exercise", "names", "right", "wrong"),
     [
         ("segmentation 1", MASK, 0.12, 12),
-        ("segmentation 2", {"affected": AFFECTED}, ("b", 6.5), ("a", 2.0)),
-        ("segmentation 2", {"affected": AFFECTED}, ["b", 6.5], ("b", -6.5)),
-        ("segmentation 3", {}, 1.5, 0.015),
+        ("segmentation 3", {"affected": AFFECTED}, ("b", 6.5), ("a", 2.0)),
+        ("segmentation 3", {"affected": AFFECTED}, ["b", 6.5], ("b", -6.5)),
+        ("segmentation 2", {}, 1.5, 0.015),
         ("quantification 1", {"found": FOUND}, 1.0, 1000),
         ("quantification 2", {"found": FOUND, "hu": HU}, 2 / 3, 1 / 3),
         ("quantification 3", VALUES, 2, 1),
         ("quantification 4", {"row": ROW}, 17.5, 25),
-        ("multicenter 1", {"agreed": AGREED}, 2, 1),
-        ("multicenter 2", {}, 0.444, 0.8),
-        ("multicenter 3", {}, 0.9545, 0.6),
-        ("multicenter 4", {"choices": CHOICES, "chosen": {"zones": 0.85}}, 0.05, 0.14),
+        ("multicenter 2", {"agreed": AGREED}, 2, 1),
+        ("multicenter 1", {}, 0.444, 0.8),
+        ("multicenter 4", {}, 0.9545, 0.6),
+        ("multicenter 3", {"choices": CHOICES, "chosen": {"zones": 0.85}}, 0.05, 0.14),
         ("structured_report 3", {"caught": CAUGHT}, ["c", "b"], "b"),
         ("structured_report 3", {"caught": CAUGHT}, {"b", "c"}, ["a", "b", "c"]),
         ("structured_report 4", {"errors_caught": 0.5}, 100, 5000),
@@ -60,10 +60,10 @@ def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong)
 @pytest.mark.parametrize(
     ("exercise", "names"),
     [
-        ("segmentation 2", {"affected": AFFECTED[:0]}),
+        ("segmentation 3", {"affected": AFFECTED[:0]}),
         ("quantification 2", {"found": HEALTHY, "hu": HU}),
         ("quantification 4", {"row": ROW * np.nan}),
-        ("multicenter 4", {"choices": CHOICES[2:], "chosen": {"type": 0.9}}),
+        ("multicenter 3", {"choices": CHOICES[2:], "chosen": {"type": 0.9}}),
     ],
 )
 def test_without_lesions_lungs_or_an_auc_there_is_nothing_to_answer(said, exercise, names):

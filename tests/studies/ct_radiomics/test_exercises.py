@@ -25,7 +25,9 @@ ALIKE = {"features": FEATURES.assign(lesion_volume_ml=10.0), "names": NAMES}
 PREDICTIONS = pd.DataFrame({"y": [1, 1, 1, 0, 1], "p": [0.5, 0.4, 0.9, 0.8, 0.6]})
 RATES = {"sensitivity": np.float64(0.8), "specificity": np.float64(0.8)}
 NOBODY = {"sensitivity": np.float64(0.0), "specificity": np.float64(1.0)}
-Q_VALUES = pd.DataFrame({"q_before": [0.01, 0.01, 0.2, 0.04], "q_after": [0.02, 0.3, 0.01, 0.049]})
+Q_VALUES = pd.DataFrame(
+    {"q_after": [0.02, 0.3, 0.01, 0.049], "q_beyond_volume_after": [0.3, 0.5, 0.01, 0.05]}
+)
 
 
 @pytest.mark.parametrize(
@@ -37,10 +39,10 @@ Q_VALUES = pd.DataFrame({"q_before": [0.01, 0.01, 0.2, 0.04], "q_after": [0.02, 
         ("extraction 3", RANKED, "original_glcm_Contrast", "original_shape_MeshVolume"),
         ("extraction 3", RANKED, "original_ngtdm_Busyness", "original_glrlm_RunEntropy"),
         ("severity 1", {"predictions": PREDICTIONS}, 3 / 4, 1 / 4),
-        ("severity 2", RATES, 80 / (80 + 180), 0.8),
-        ("severity 3", {"low": 0.01, "high": 0.1}, "yes", "no"),
-        ("severity 3", {"low": -0.01, "high": 0.1}, "no", "yes"),
-        ("site_effect 1", {}, 0.5, 1),
+        ("severity 3", RATES, 80 / (80 + 180), 0.8),
+        ("severity 2", {"low": 0.01, "high": 0.1}, "yes", "no"),
+        ("severity 2", {"low": -0.01, "high": 0.1}, "no", "yes"),
+        ("site_effect 1", {}, 0.03, 2 / 99),
         ("site_effect 2", {"names": ["feature"] * 300}, 15, 300),
         ("site_effect 3", {"labeled": True, "significance": Q_VALUES}, 2, 3),
     ],
@@ -57,7 +59,7 @@ def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong)
         ("extraction 1", {"table": UNKNOWN}),
         ("extraction 3", ALIKE),
         ("severity 1", {"predictions": PREDICTIONS[PREDICTIONS["y"] == 0]}),
-        ("severity 2", NOBODY),
+        ("severity 3", NOBODY),
         ("site_effect 3", {"labeled": False}),
     ],
 )

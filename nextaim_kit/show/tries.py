@@ -1,0 +1,87 @@
+"""Tries at exercises: kept in a file of the user's own, which nothing sends anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from nextaim_kit import catalog
+from nextaim_kit.places import folder
+
+
+class Progress(NamedTuple):
+    """How far a learner got with one exercise."""
+
+    notebook: str
+    exercise: int  # its number in the notebook, from 1
+    tries: int  # answers until the first right one, that one counted
+    solved: bool
+    shown: bool  # whether the solution was shown before
+
+
+def progress() -> list[Progress]:
+    """How far the user got with each exercise of each notebook, tried or not.
+
+    Returns
+    -------
+    list of Progress
+        In the order of `catalog.studies`, their notebooks and the exercises in these.
+    """
+    tried = _read()
+    return [
+        Progress(notebook.id, number, *_summary(tried.get((notebook.id, name), [])))
+        for study in catalog.studies()
+        for notebook in study.notebooks.values()
+        for number, name in enumerate(_exercises(notebook.path), 1)
+    ]
+
+
+def keep_try(notebook: str, exercise: str, *, right: bool, shown: bool) -> None:
+    """Keep that an exercise, which is named by its cell, was tried, and whether it went well.
+
+    Raises
+    ------
+    OSError
+    """
+    path = tries_file()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    line = json.dumps({"notebook": notebook, "exercise": exercise, "right": right, "shown": shown})
+    # One write at the end of the file: two notebooks that are open lose nothing of each other. It
+    # begins a line, so that one which a full disk cut short spoils no other.
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "wb", buffering=0) as stream:
+        stream.write(f"\n{line}".encode())
+
+
+def tries_file() -> Path:
+    """The user's file of tries: in ``NEXTAIM_PROGRESS``, else where programs keep their data."""
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return folder("NEXTAIM_PROGRESS", Path(home) / "nextaim_kit") / "tries.jsonl"
+
+
+def _read() -> dict[tuple[str, str], list[dict]]:
+    """The tries at each exercise, in order."""
+    found: dict[tuple[str, str], list[dict]] = {}
+    path = tries_file()
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            one = json.loads(line)
+            found.setdefault((one["notebook"], one["exercise"]), []).append(one)
+        except (ValueError, KeyError, TypeError):  # empty, or cut short by a full disk
+            continue
+    return found
+
+
+def _summary(tries: list[dict]) -> tuple[int, bool, bool]:
+    """Number of tries up to the first right one, whether there is one, whether shown before it."""
+    right = next((k for k, one in enumerate(tries) if one["right"]), None)
+    until = tries if right is None else tries[: right + 1]
+    return len(until), right is not None, any(one["shown"] for one in until)
+
+
+def _exercises(path: Path) -> list[str]:
+    """Names of the exercises' cells in a notebook, in order."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [c["id"] for c in cells if "exercise" in c["metadata"].get("tags", [])]

@@ -1,0 +1,104 @@
+"""Tries are kept on the user's disk, and counted up to the first right answer."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from multiprocessing import get_context
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from nextaim_kit.show import exercises
+from nextaim_kit.show.tries import keep_try, progress, tries_file
+
+
+@pytest.fixture
+def learner(toy, monkeypatch):
+    """A notebook of two exercises; answer the first of them."""
+    monkeypatch.setattr(exercises, "_wrong", exercises.Counter())
+    monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
+    path = toy()
+    document = nbformat.read(path, as_version=4)
+    for hint in ("look", "think"):
+        stub = nbformat.v4.new_code_cell(f'answer = ...\ncheck(answer, "{hint}")')
+        solved = nbformat.v4.new_code_cell("answer = 5")
+        stub.metadata["tags"], solved.metadata["tags"] = ["exercise"], ["solution"]
+        stub.id, solved.id = f"draw-{hint}", f"draw-{hint}-solved"
+        document.cells += [stub, solved]
+    nbformat.write(document, path)
+    run = SimpleNamespace(notebook=SimpleNamespace(id="toy/draw", path=path))
+
+    def answers(*given):
+        for answer in given:
+            scope = {"run": run, "answer": answer, "check": exercises.check}
+            exec('check(answer, "look")', scope)
+        return [tuple(one) for one in progress()]
+
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [
+        ([], (0, False, False)),
+        ([..., ...], (0, False, False)),
+        ([3], (1, False, False)),
+        ([3, ..., 5], (2, True, False)),
+        ([5, 3, 3, 3], (1, True, False)),
+        ([3, 4, 6], (3, False, True)),
+        ([3, 4, 6, 5, 5], (4, True, True)),
+    ],
+)
+def test_tries_count_up_to_the_first_right_answer(learner, given, first):
+    assert learner(*given) == [("toy/draw", 1, *first), ("toy/draw", 2, 0, False, False)]
+
+
+def test_the_file_is_the_user_s_alone_and_holds_no_answer(learner):
+    learner(31415, 5)
+    assert tries_file().stat().st_mode & 0o777 == 0o600
+    assert tries_file().parent.stat().st_mode & 0o777 == 0o700
+    lines = tries_file().read_text().splitlines()[1:]
+    assert {*json.loads(lines[0])} == {"notebook", "exercise", "right", "shown"}
+    assert "31415" not in tries_file().read_text()
+
+
+def test_a_line_that_was_cut_short_spoils_no_other(learner):
+    learner(3)
+    with tries_file().open("a") as stream:
+        stream.write('\n{"notebook": "toy/dr')
+    assert learner(5)[0] == ("toy/draw", 1, 2, True, False)
+
+
+def test_a_headless_run_counts_nothing(learner, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_RUN", "/somewhere")
+    learner(3, 5)
+    assert not tries_file().exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_ends_nothing(
+    learner, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NEXTAIM_PROGRESS", str(tmp_path / "file"))
+    learner(5)
+    assert capsys.readouterr().out == "Correct.\n(This try is not counted: File exists.)\n"
+
+
+def test_without_a_variable_the_file_lies_where_programs_keep_their_data(monkeypatch, tmp_path):
+    monkeypatch.delenv("NEXTAIM_PROGRESS")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert tries_file() == tmp_path / "nextaim_kit" / "tries.jsonl"
+
+
+def _tries(number):
+    for _ in range(50):
+        keep_try("toy/draw", f"draw-{number}", right=False, shown=False)
+
+
+def test_notebooks_that_are_open_at_once_lose_no_try_of_each_other():
+    with get_context("fork").Pool(4) as pool:
+        pool.map(_tries, range(4))
+    kept = [json.loads(line)["exercise"] for line in tries_file().read_text().splitlines()[1:]]
+    assert sorted(kept) == sorted(f"draw-{k}" for k, _ in product(range(4), range(50)))
