@@ -14,6 +14,7 @@ from nextaim_kit.places import folder
 from nextaim_kit.yaml_text import parse_yaml
 
 PROFILES = ("smoke", "tutorial", "slice", "paper")
+Level = Literal["beginner", "intermediate", "advanced"]
 
 Tag = Literal["pub", "slides", "code", "calc", "recall", "guess"]
 
@@ -87,6 +88,9 @@ class Study(_Declared):
     id: str
     title: str
     question: str
+    step: int = 99  # place on the path of the start page, and in every list
+    level: Level = "intermediate"
+    after: list[str] = []  # notebooks to be read before
     thumbnail: Thumbnail | None = None
     published: list[Published] = []
     notebooks: dict[str, Notebook] = Field(default_factory=dict)
@@ -117,8 +121,9 @@ def notebooks_folder() -> Path:
 
 
 def studies() -> list[Study]:
-    """All studies, sorted by name."""
-    return [_load(path) for path in sorted(notebooks_folder().glob("*/study.yaml"))]
+    """All studies, in the order of the path: by step, then by name."""
+    found = map(_load, notebooks_folder().glob("*/study.yaml"))
+    return sorted(found, key=lambda study: (study.step, study.id))
 
 
 def study_of(notebook_id: str) -> Study:

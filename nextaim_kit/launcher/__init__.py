@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from nextaim_kit.launcher.form import form
 from nextaim_kit.launcher.overview import board, machine, runs, studies
+from nextaim_kit.launcher.path import path
 
-__all__ = ["board", "form", "machine", "runs", "studies"]
+__all__ = ["board", "form", "machine", "path", "runs", "studies"]

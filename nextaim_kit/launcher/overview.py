@@ -14,7 +14,7 @@ from nextaim_kit import catalog, doctor
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import OUTCOMES, moment, style
-from nextaim_kit.launcher.result import frame, link, reachable
+from nextaim_kit.launcher.result import frame, link, opened, reachable
 from nextaim_kit.memory.fitting import check_fits
 from nextaim_kit.runs.background import Job, jobs
 from nextaim_kit.runs.board import Row, board_page, collect, render_board
@@ -30,16 +30,9 @@ def studies() -> None:
     """Show a card for each study: question, picture, what was published, minutes here."""
     every = cards(runs_folder(), catalog.studies())
     page = render(
-        "cards.html.j2", package=__package__, cards=every, minutes=minutes_text, opened=_opened
+        "cards.html.j2", package=__package__, cards=every, minutes=minutes_text, opened=opened
     )
     display(HTML(style() + page))
-
-
-def _opened(notebook: catalog.Notebook) -> str:
-    """A notebook's name as a link that opens it, or a learner's copy of it beside this page."""
-    copy = Path.cwd() / notebook.path.parent.name / notebook.path.name
-    path = copy if copy.is_file() else notebook.path
-    return link(path, notebook.id) if reachable(path.parent) else escape(notebook.id)
 
 
 def machine() -> None:

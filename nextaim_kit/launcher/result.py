@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from nextaim_kit.catalog import project_folder, study_of
+from nextaim_kit.catalog import Notebook, project_folder, study_of
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.chart import comparison_html
 from nextaim_kit.runs.record import NOTEBOOK, REPORT, read_record
@@ -46,6 +46,13 @@ def link(path: Path, text: str) -> str:
     """A link that JupyterLab opens, written from the notebook's folder as in Markdown."""
     way = quote(Path(os.path.relpath(path.resolve(), Path.cwd())).as_posix())
     return f'<a href="{way}">{escape(text)}</a>'
+
+
+def opened(notebook: Notebook) -> str:
+    """A notebook's name as a link that opens it, or a learner's copy of it beside this page."""
+    copy = Path.cwd() / notebook.path.parent.name / notebook.path.name
+    path = copy if copy.is_file() else notebook.path
+    return link(path, notebook.id) if reachable(path.parent) else escape(notebook.id)
 
 
 def reachable(folder: Path) -> bool:

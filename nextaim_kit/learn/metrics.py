@@ -653,7 +653,7 @@ def _recalibration_of(y: NDArray, p: NDArray, *, slope: bool) -> Measure:
     logit = np.log(p / (1 - p))
 
     def measure(w: Weights) -> NDArray:
-        beta = np.tile([0.0, 1.0], (len(w), 1))
+        beta = np.tile([0.0, 0.0 if slope else 1.0], (len(w), 1))  # from 1 it can overshoot
         for _ in range(25):
             now = 1 / (1 + np.exp(-np.clip(beta[:, :1] + beta[:, 1:] * logit, -30, 30)))
             residual, curvature = w * (y - now), w * now * (1 - now) + 1e-12

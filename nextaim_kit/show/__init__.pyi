@@ -1,3 +1,6 @@
+from .diagrams import at_threshold as at_threshold
+from .diagrams import nested_folds as nested_folds
+from .diagrams import unet as unet
 from .differences import Differences as Differences
 from .differences import bland_altman as bland_altman
 from .distributions import distribution_by_site as distribution_by_site
@@ -14,6 +17,7 @@ from .performance import learning_curve as learning_curve
 from .performance import net_benefit as net_benefit
 from .performance import roc as roc
 from .picture_grid import gallery as gallery
+from .quiz import Quiz as Quiz
 from .shap_values import shap_summary as shap_summary
 from .share_bars import bars as bars
 from .style import alt_of as alt_of

@@ -1,0 +1,51 @@
+"""The path leads from the lessons through all studies, on the page as in the catalog."""
+
+from __future__ import annotations
+
+import json
+
+from nextaim_kit import catalog
+from nextaim_kit.launcher.path import _path, path_markdown, reading_minutes, steps
+from nextaim_kit.runs.request import prepare
+from nextaim_kit.runs.runner import execute
+
+
+def test_the_start_page_holds_the_path_of_the_catalog(project):
+    cells = json.loads((project / "notebooks/start_here.ipynb").read_text())["cells"]
+    (told,) = ("".join(cell["source"]) for cell in cells if cell["id"] == "path")
+    assert path_markdown() in told, "write it anew: python .ci/path.py"
+
+
+def test_all_notebooks_are_on_the_path_lessons_first_and_memory_last():
+    every = [n.id for step in steps() for n in step.notebooks]
+    assert sorted(every) == sorted(n.id for s in catalog.studies() for n in s.notebooks.values())
+    assert every[:3] == ["lessons/image", "lessons/few_patients", "lessons/network"]
+    assert every[-1] == "challenges/memory_budget"
+
+
+def test_what_is_to_be_read_before_comes_before():
+    seen: set[str] = set()
+    for step in steps():
+        assert set(step.after) <= seen, step.name
+        seen |= {n.id for n in step.notebooks}
+
+
+def test_links_of_the_path_lead_to_files(project):
+    ways = path_markdown().split("](")[1:]
+    assert all((project / "notebooks" / way.partition(")")[0]).is_file() for way in ways)
+
+
+def test_a_lesson_is_short_to_read_and_has_few_cells():
+    for notebook in catalog.find("lessons/image"), catalog.find("lessons/network"):
+        cells = json.loads(notebook.path.read_text())["cells"]
+        folded = [c for c in cells if "solution" in c["metadata"].get("tags", [])]
+        assert len(cells) - len(folded) <= 20
+        assert reading_minutes(notebook) <= 20
+
+
+def test_what_was_run_is_marked_and_what_comes_next_is_named(toy):
+    toy()
+    assert "<b>Next:</b> <code>toy/draw</code>" in _path()
+    execute(prepare("toy/draw", "smoke", {}))
+    assert "✓ toy" in _path()
+    assert "All of it was run here." in _path()
