@@ -43,7 +43,8 @@ class Visit:
     def foreign(self) -> list[str]:
         """What was asked of another machine."""
         places = [(urlsplit(url), url) for url in self.asked]
-        remote = [(place, url) for place, url in places if place.scheme not in ("data", "blob")]
+        here = ("data", "blob", "attachment")  # the last: a picture within the notebook
+        remote = [(place, url) for place, url in places if place.scheme not in here]
         return [url for place, url in remote if place.hostname != "127.0.0.1"]
 
     def click(self, place: Any) -> None:
