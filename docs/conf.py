@@ -22,7 +22,12 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
 myst_heading_slug_func = "docutils.nodes.make_id"  # as the glossary names its places
 myst_url_schemes = ["http", "https", "mailto", "doi"]
-suppress_warnings = ["mystnb.unknown_mime_type", "myst.header", "ref.ref"]
+suppress_warnings = [
+    "mystnb.unknown_mime_type",
+    "myst.header",
+    "ref.ref",
+    "misc.highlighting_failure",
+]
 
 autodoc_typehints = "none"  # docstrings tell types with shapes and units
 autosummary_generate = True

@@ -7,6 +7,7 @@ The pages keep their places in the project, so that the links between them hold.
 
 from __future__ import annotations
 
+import base64
 import importlib
 import inspect
 import json
@@ -43,12 +44,15 @@ def main(gallery: Path, source: Path) -> None:
     studies = catalog.studies()
     words = (PROJECT / "notebooks/glossary.md").read_text(encoding="utf-8")
     write(source / "notebooks/glossary.md", PLACE.sub("", WORD.sub(r"### \1\n\n", words)))
+    start = json.loads((PROJECT / "notebooks/start_here.ipynb").read_text(encoding="utf-8"))
+    start["cells"] = start["cells"][:2]  # what can be read; the others are for JupyterLab
+    write_notebook(source / "notebooks/start_here.ipynb", start)
     for study in studies:
         write(source / "notebooks" / study.id / "index.md", of_study(study))
         for notebook in study.notebooks.values():
             run = gallery / notebook.id / "notebook.ipynb"
-            shown = as_page(json.loads((run if run.is_file() else notebook.path).read_text()))
-            write(source / "notebooks" / study.id / notebook.path.name, json.dumps(shown))
+            shown = json.loads((run if run.is_file() else notebook.path).read_text())
+            write_notebook(source / "notebooks" / study.id / notebook.path.name, shown)
     write(source / "studies.md", of_studies(studies))
     shutil.copyfile(PROJECT / "CONTRIBUTING.md", source / "CONTRIBUTING.md")
     guides = [f"docs/{page.stem}" for page in sorted((source / "docs").glob("*.md"))]
@@ -63,19 +67,23 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def as_page(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook whose solutions are folded, and whose outputs need no kernel."""
+def write_notebook(path: Path, notebook: dict[str, Any]) -> None:
+    """Write a notebook whose solutions are folded, and whose outputs need no kernel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for cell in notebook["cells"]:
         tags = cell["metadata"].setdefault("tags", [])
         if "solution" in tags:
             tags.append("hide-cell")
-        outputs = cell.get("outputs", [])
-        for output in outputs:
+        for output in cell.get("outputs", []):
             for kind in ACTIVE:
                 output.get("data", {}).pop(kind, None)
-        if outputs:
-            cell["outputs"] = [o for o in outputs if o.get("data", True)]
-    return notebook
+        if cell.get("outputs"):
+            cell["outputs"] = [o for o in cell["outputs"] if o.get("data", True)]
+        for name, held in cell.pop("attachments", {}).items():
+            own = f"{path.stem}_{name}"
+            (path.parent / own).write_bytes(base64.b64decode(next(iter(held.values()))))
+            cell["source"] = "".join(cell["source"]).replace(f"attachment:{name}", own)
+    write(path, json.dumps(notebook))
 
 
 def of_study(study: catalog.Study) -> str:
