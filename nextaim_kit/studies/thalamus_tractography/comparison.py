@@ -322,8 +322,12 @@ def agreement_of(maps: NDArray, case: Case) -> float:
     """Mean correlation of the six maps with the truth, in the thalamus."""
     if case.truth is None:
         return float("nan")
-    inside = case.thalamus
-    pairs = ((maps[..., k][inside], case.truth[..., k][inside]) for k in range(len(TARGETS)))
+    return mean_correlation(maps, case.truth, case.thalamus)
+
+
+def mean_correlation(maps: NDArray, truth: NDArray, inside: NDArray[np.bool_]) -> float:
+    """Of several maps, shape (x, y, z, map), each with its own in the truth, within a mask."""
+    pairs = zip(np.moveaxis(maps[inside], -1, 0), np.moveaxis(truth[inside], -1, 0), strict=True)
     return float(np.mean([_correlation(one, two) for one, two in pairs]))
 
 

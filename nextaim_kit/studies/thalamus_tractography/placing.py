@@ -15,10 +15,21 @@ from scipy.ndimage import gaussian_filter
 from nextaim_kit import data
 from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.thalamus_tractography.definitions import AC, BOX_SHAPE, PC, box_affine
+from nextaim_kit.studies.thalamus_tractography.definitions import (
+    AC,
+    BOX_SHAPE,
+    PC,
+    SideName,
+    box_affine,
+)
 from nextaim_kit.studies.thalamus_tractography.diffusion import Prepared, Steps, prepare
 from nextaim_kit.studies.thalamus_tractography.layouts import load_subjects
-from nextaim_kit.studies.thalamus_tractography.series import read_map, read_reversed, read_series
+from nextaim_kit.studies.thalamus_tractography.series import (
+    read_map,
+    read_on_grid,
+    read_reversed,
+    read_series,
+)
 from nextaim_kit.studies.thalamus_tractography.space import (
     apply,
     grid,
@@ -27,6 +38,7 @@ from nextaim_kit.studies.thalamus_tractography.space import (
     sample,
 )
 from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
+from nextaim_kit.studies.thalamus_tractography.truth import read_truth
 
 Matrix = NDArray[np.floating]
 Template = tuple[NDArray[np.float32], Matrix]
@@ -120,6 +132,8 @@ class PlacedHead:
         See `likeness`.
     read : dict of str to array of shape (3,)
         AC and PC in mm of T1, where a person has read them.
+    thalamus : array of bool, optional
+        On the diffusion's grid, where a mask is taken that the subject came with.
     seconds : dict of str to float
         That it took: ``prepared`` and ``registered``.
     """
@@ -132,6 +146,7 @@ class PlacedHead:
     t1_to_template: Matrix
     alike: float
     read: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    thalamus: NDArray[np.bool_] | None = None
     seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
     @property
@@ -191,19 +206,20 @@ class PlacedCohort:
 
 def place_cohort(
     spec: str, steps: Steps = _ALL, *, twin: Callable[[], pd.DataFrame] = no_twin,
-    like: Template | None = None,
+    like: Template | None = None, given: SideName | None = None, least: int = 1,
 ) -> PlacedCohort:  # fmt: skip
     """Place every subject of a cohort, one after another; see `place_head`.
 
     Raises
     ------
     DataError
-        If it can be done for none.
+        If it can be done for fewer than `least`.
     """
     table = load_subjects(spec, twin=twin)
-    done = data.each(table, place_head, steps=steps, like=like, workers=1, progress="placed")
+    done = data.each(table, place_head, steps=steps, like=like, given=given, workers=1,
+                     progress="placed")  # fmt: skip
     failures = pd.concat([data.problems(table), done.failures])
-    if not done.results:
+    if len(done.results) < least:
         raise DataError(
             "no subject can be planned",
             expected="T1 and a diffusion series of one person",
@@ -214,8 +230,9 @@ def place_cohort(
 
 
 def place_head(
-    row: Mapping[str, Any], steps: Steps = _ALL, like: Template | None = None
-) -> PlacedHead:
+    row: Mapping[str, Any], steps: Steps = _ALL, like: Template | None = None,
+    given: SideName | None = None,
+) -> PlacedHead:  # fmt: skip
     """Read a subject of `layouts.load_subjects`, prepare its series, and register its T1.
 
     Parameters
@@ -225,11 +242,13 @@ def place_head(
         Of the preparation.
     like : (array of shape (x, y, z), affine), optional
         T1 of a head in the space of the box; by default `template`.
+    given : {"left", "right"}, optional
+        Whose thalamus is taken from the mask that the subject comes with.
 
     Raises
     ------
     DataError
-        If there is no T1, or it is of another person than the diffusion series.
+        If there is no T1, it is of another person than the diffusion series, or there is no mask.
     """
     if row["kind"] != "series" or not row.get("t1"):
         raise DataError(
@@ -244,7 +263,30 @@ def place_head(
     prepared = time.perf_counter()
     head = place_t1(row, found, like)
     spent = {"prepared": prepared - began, "registered": time.perf_counter() - prepared}
-    return replace(head, seconds=spent)
+    mask = given_thalamus(row, given, found) if given else None
+    return replace(head, thalamus=mask, seconds=spent)
+
+
+def given_thalamus(
+    row: Mapping[str, Any], side: SideName, diffusion: Diffusion
+) -> NDArray[np.bool_]:
+    """The mask of a thalamus that a subject comes with, on the diffusion's grid: a twin's is true.
+
+    Raises
+    ------
+    DataError
+        If there is none, or it lies elsewhere.
+    """
+    if row.get("truth"):
+        return read_truth(row["truth"]).thalamus == 1 + (side == "right")
+    path = row.get(f"thalamus_{side}")
+    if not path:
+        raise DataError(
+            f"{row['subject']} comes without a mask of the {side} thalamus",
+            expected=f"a column thalamus_{side} in a cohort.csv: a mask on the diffusion's grid",
+            mend="name it there, or let the networks find the thalamus",
+        )
+    return read_on_grid(path, diffusion.affine, diffusion.mask.shape, "the diffusion") > 0.5
 
 
 def place_t1(

@@ -27,13 +27,20 @@ from nextaim_kit.studies.thalamus_tractography.definitions import (
 )
 from nextaim_kit.studies.thalamus_tractography.placing import PlacedHead
 from nextaim_kit.studies.thalamus_tractography.space import apply, grid, sample
-from nextaim_kit.studies.thalamus_tractography.targeting import Networks, Prediction, predict
+from nextaim_kit.studies.thalamus_tractography.targeting import (
+    Networks,
+    Prediction,
+    maps_in,
+    predict,
+)
 from nextaim_kit.studies.thalamus_tractography.tensor import Tensors
 
 Matrix = NDArray[np.floating]
 LIMIT = float(chi2.ppf(0.95, 3))  # of a squared distance, in which 95 % of normal points lie
 VOLUME = (3.0, 11.0)  # ml of one thalamus
-WIDEST = 6.0  # mm: half the longest axis of the region
+WIDEST = 6.0  # mm: half the longest axis of the region, by the scatter of the points alone
+# mm beside, before and above the middle of AC-PC: a thalamus' own place, with a margin.
+PLACE = np.array([[3.0, -28, -8], [27, 12, 20]])
 FAINTEST = 0.05  # highest share of streamlines, below which there is no map
 _VOXEL = 1 / np.sqrt(12)  # mm: how a place is spread within a voxel of the box
 _SHIFT, _TURN = 1.5, 3.0  # mm and degrees by which the box is put elsewhere
@@ -187,7 +194,7 @@ def require_plausible(plan: Plan) -> None:
     ------
     DataError
         If the thalamus does not lie in the box, is too small or too large, or the target lies
-        outside of it or is too uncertain.
+        outside of it, is too uncertain, or is far from where AC and PC say that it is.
     """
     require_inside(plan.thalamus)
     low, high = VOLUME
@@ -195,7 +202,9 @@ def require_plausible(plan: Plan) -> None:
         plan.head.box_to_t1 @ box_affine(plan.side), np.append(plan.target.center, 1)
     )[:3]
     inside = float(sample(plan.thalamus, np.eye(4), place[None])[0])
-    width = float(plan.target.half_axes[0])
+    beside = plan.coordinates * [-1 if plan.side == "left" else 1, 1, 1]
+    there = bool(((beside >= PLACE[0]) & (beside <= PLACE[1])).all())
+    width = float(plan.target.half_axes[0]) / plan.target.scale
     checks: list[tuple[bool, str, str, str, str]] = [
         (low <= plan.volume <= high, "is no thalamus by its size", f"{low:g} to {high:g} ml",
          f"{plan.volume:.1f} ml", "look at T1 in the box: another contrast, or a lesion?"),
@@ -203,6 +212,9 @@ def require_plausible(plan: Plan) -> None:
          f"{inside:.2f} at the target", "look at the map: several parts, or one at the border?"),
         (width <= WIDEST, "has a target that is too uncertain", f"half axes up to {WIDEST:g} mm",
          f"{width:.1f} mm", "look at the networks' targets one by one; scan again if it moved"),
+        (there, "has a target where no thalamus is", "AC-PC of 3 to 27, -28 to 12 and -8 to 20 mm "
+         "beside, ahead and above", f"{', '.join(f'{mm:.0f}' for mm in beside)} mm",
+         "see whether the registration to the template failed, or read AC and PC in T1"),
     ]  # fmt: skip
     for well, what, expected, found, mend in checks:
         if not well:
@@ -244,11 +256,22 @@ def make_plan(
 
 
 class View(NamedTuple):
-    """What networks see with the box in one place: `place` is from where it is put to that."""
+    """What networks see with the box in one place: `place` is from where it is put to that.
+
+    Of a head whose thalamus is given, that is seen too, and not looked for.
+    """
 
     place: Matrix
     t1: NDArray[np.float32]
     tensors: Tensors
+    thalamus: NDArray[np.float32] | None = None
+
+    def predicted(self, networks: Networks, side: SideName) -> Prediction:
+        """What networks find in it."""
+        if self.thalamus is None:
+            return predict(self.t1, self.tensors, networks, side)
+        maps = maps_in(self.thalamus >= 0.5, self.tensors, networks)
+        return Prediction(self.thalamus, maps, side)
 
 
 def views(
@@ -265,8 +288,10 @@ def views(
         to_t1 = head.box_to_t1 @ place
         t1 = boxed(head.t1, head.t1_affine, to_t1, side)
         to_dwi = head.t1_to_dwi @ to_t1
-        tensors = boxed_tensors(head.diffusion.tensors, head.diffusion.affine, to_dwi, side)
-        found.append(View(place, t1, tensors))
+        grid_of = (head.diffusion.affine, to_dwi, side)
+        tensors, given = boxed_tensors(head.diffusion.tensors, *grid_of), head.thalamus
+        mask = None if given is None else boxed(given.astype(np.float32), *grid_of)
+        found.append(View(place, t1, tensors, mask))
     return found
 
 
@@ -284,7 +309,7 @@ def find_target(
     which, points, first = TARGETS.index(name), [], []
     for view in seen:
         for one in networks:
-            found = predict(view.t1, view.tensors, one, side)
+            found = view.predicted(one, side)
             chances, affine = unboxed(found.maps[..., which], side)
             points.append(apply(view.place, target_in(chances, affine)))
             first += [found] * (view is seen[0])
@@ -302,13 +327,7 @@ def _nearby(rng: np.random.Generator) -> Matrix:
 
 
 def stretched(plan: Plan, scale: float) -> Plan:
-    """The same plan with another region of 95 % (`calibrated`).
-
-    Raises
-    ------
-    DataError
-        If it is now too uncertain.
-    """
+    """The same plan with another region of 95 % (`calibrated`)."""
     return replace(plan, target=replace(plan.target, scale=scale))
 
 

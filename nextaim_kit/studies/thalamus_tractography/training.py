@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ from nextaim_kit.learn.recipe import Cosine, Recipe
 from nextaim_kit.learn.segmentation import mean_dice
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import Fitted, train
+from nextaim_kit.machine.jobs import Job
+from nextaim_kit.machine.workers import parallel
 from nextaim_kit.memory.planning import plan
 from nextaim_kit.memory.step_memory import GB
 from nextaim_kit.memory.training import Budget
@@ -213,6 +215,21 @@ class Training:
         """Train any task by this recipe; a killed training goes on where it was."""
         how = Recipe(self.epochs, self.batch_size, self.rate, schedule=Cosine())
         return train(task, how, folder=folder, memory=self.memory, seed=self.seed)
+
+
+def side_by_side(trainings: Mapping[str, Job], *, few: bool = False) -> dict[str, Fitted]:
+    """Trainings by their names, on a CPU a core each: two cores are no help to so small a network.
+
+    Parameters
+    ----------
+    trainings : mapping of str to delayed call
+        As ``joblib.delayed`` makes them.
+    few : bool
+        One after another, since processes would take longer to start.
+    """
+    one_by_one = few or torch.cuda.is_available()
+    found = parallel(trainings.values(), n_jobs=1 if one_by_one else None, batch_size=1)
+    return dict(zip(trainings, found, strict=True))
 
 
 def planned(widths: Sequence[int], *, budget_gb: float, subjects: int, epochs: int,

@@ -128,13 +128,13 @@ def make_twin(
 def template() -> tuple[NDArray[np.float32], Array]:
     """T1 of the head that all others are bent from, and its affine: what they are registered to.
 
-    Whole, in voxels of 2 mm; real heads have that of `placing.template`.
+    Whole, in voxels of 3 mm; real heads have that of `placing.template`.
     """
-    return cast(tuple[NDArray[np.float32], Array], data.cached(_template, version=1))
+    return cast(tuple[NDArray[np.float32], Array], data.cached(_template, version=2))
 
 
 def _template() -> tuple[NDArray[np.float32], Array]:
-    grid, side = head.grid_of("head", 2.0), anatomy.typical_side()
+    grid, side = head.grid_of("head", 3.0), anatomy.typical_side()
     tissue = head.tissues((side, side), grid.points.astype(np.float32), grid.edge)
     bright = np.array([SCANNERS["north"].t1[kind] for kind in KINDS], np.float32)
     return (tissue @ bright).reshape(grid.shape).astype(np.float32), grid.affine

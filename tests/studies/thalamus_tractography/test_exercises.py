@@ -34,6 +34,17 @@ TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
         ("tracking 4", {"chance": 0.015, "far_away": 60}, 0.40383, 0.1),
         ("tracking 5", {"true_shares": np.array([0.7, 0.3]), "arrive": np.array([0.9, 0.3])},
          0.125, 0.3),
+        ("planning 1", {"ac": np.array([1.0, 10, 20]), "pc": np.array([1.0, -16, 20]),
+                        "found": np.array([-13.0, -9, 21.5])}, np.array([-14, -6, 1.5]),
+         np.array([-14, -19, 1.5])),
+        ("planning 2", {"lps": np.array([14.2, 6.1, -2.0])}, np.array([-14.2, -6.1, -2.0]),
+         np.array([-14.2, -6.1, 2.0])),
+        ("planning 3", {"distances": np.array([0.4, 1.3, 0.9, 2.2, 0.7, 1.1, 3.0, 0.5, 1.6])},
+         np.array([2.2, 4]), np.array([3.0, 4])),
+        ("planning 4", {"sd_networks": 0.8, "sd_tracking": 1.5}, 1.7, 2.3),
+        ("planning 5", {"levels": 255}, 0.5 / 255, 1 / 255),
+        ("planning 6", {"heads_asked": 10, "refused_heads": 1, "holding": 8}, (8 / 9, 0.8),
+         (0.8, 0.8)),
     ],
 )  # fmt: skip
 def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong):

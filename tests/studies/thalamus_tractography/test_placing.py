@@ -78,3 +78,11 @@ def test_likeness_does_not_depend_on_the_order_of_axes(prepared):
     flip[0, 3] = t1.shape[0] - 1
     one = placing.likeness(t1, affine, diffusion, np.eye(4))
     assert placing.likeness(t1[::-1], affine @ flip, diffusion, np.eye(4)) == pytest.approx(one)
+
+
+def test_a_mask_of_the_thalamus_is_taken_where_there_is_one(prepared):
+    (row, _), diffusion = prepared
+    found = placing.given_thalamus(row, "left", diffusion)
+    assert (found == (read_truth(row["truth"]).thalamus == 1)).all()
+    with pytest.raises(DataError, match=r"(?s)P1 comes without a mask of the left.*thalamus_left"):
+        placing.given_thalamus({"subject": "P1"}, "left", diffusion)

@@ -78,6 +78,10 @@ def test_a_plan_tells_volume_and_coordinates(planned):
         ({"half": (3, 8, 6)}, "is no thalamus by its size.*0.6 ml"),
         ({"half": (14, 24, 16)}, "is no thalamus by its size"),
         ({"off": (0, 18, 0)}, "has its target outside of the thalamus"),
+        (
+            {"center": (-12, 3, 7), "half": (9, 12, 8)},
+            "has a target where no thalamus is.*16, 16, 12",
+        ),
         ({"scatter": 4.0}, "has a target that is too uncertain.*half axes up to 6 mm"),
     ],
 )
