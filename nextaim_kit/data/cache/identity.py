@@ -10,7 +10,6 @@ import inspect
 import json
 import os
 import types
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +52,13 @@ def _of_file(step: Any) -> str:
         return ""
 
 
-def _versions(package: str) -> list[str]:
-    owners = sorted(set(_owners().get(package, ())))
-    return [f"{owner} {importlib.metadata.version(owner)}" for owner in owners]
-
-
 @functools.cache
-def _owners() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
+def _versions(package: str) -> list[str]:
+    try:  # most are called as they are imported; to look through all that is installed takes 0.5 s
+        return [f"{package} {importlib.metadata.version(package)}"]
+    except importlib.metadata.PackageNotFoundError:
+        owners = sorted(set(importlib.metadata.packages_distributions().get(package, ())))
+        return [f"{owner} {importlib.metadata.version(owner)}" for owner in owners]
 
 
 def said(value: Any, key: str = "") -> Any:

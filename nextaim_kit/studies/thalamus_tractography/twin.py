@@ -74,8 +74,13 @@ class Scan:
 
     @property
     def prepared(self) -> bool:
-        """Whether nothing moves: a box after preprocessing."""
+        """Whether it is a box after preprocessing."""
         return self.extent in ("box", "right_box")
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing moves."""
+        return self.prepared or not (self.motion or self.distortion or self.eddy)
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,7 @@ def _write_series(
         still = np.zeros(grid.shape, np.float32)
         turned = vector @ moves.motion[v][:3, :3]
         still[known.there] = gain[known.there] * signal.signal_of(known.medium, b, turned)
-        if not scan.prepared:
+        if not scan.still:
             shift, jacobian = pull[way]
             shift = shift + moves.eddy[v][0] + points @ moves.eddy[v][1:]
             still = scanner.seen(still, grid.affine, moves.motion[v], shift, near)
