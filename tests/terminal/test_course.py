@@ -11,7 +11,7 @@ import pytest
 
 from nextaim_kit import catalog
 from nextaim_kit.cli import main
-from nextaim_kit.launcher import overview
+from nextaim_kit.launcher import result
 from nextaim_kit.show import exercises
 from nextaim_kit.show.tries import keep_try
 
@@ -111,5 +111,5 @@ def test_the_copies_start_page_opens_the_copies(notebook, tmp_path, monkeypatch)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("JPY_PARENT_PID", "4711")
     monkeypatch.chdir(course)
-    opened = overview._opened(catalog.find("toy/draw"))
+    opened = result.opened(catalog.find("toy/draw"))
     assert opened == '<a href="toy/1_draw.ipynb">toy/draw</a>'
