@@ -43,8 +43,8 @@ def countable(monkeypatch):
         (
             "network 3",
             {"y": np.array([0, 0, 0, 1, 1]), "p": np.array([0.1, 0.4, 0.6, 0.4, 0.9])},
-            2,
-            1,
+            4,
+            3,
         ),
     ],
 )
