@@ -46,8 +46,8 @@ lint: environment ## check style, types, imports, the size of studies, and that 
 	@echo "==> notebooks" && find notebooks -name '*.ipynb' -not -path '*/.*' \
 	    -exec $(BIN)/nbstripout --verify --keep-id {} +
 
-lab: environment ## open JupyterLab on the start page
-	@$(BIN)/nextaim lab
+lab: environment ## open JupyterLab on the start page; LAB="--no-browser --ip 0.0.0.0" from afar
+	@$(BIN)/nextaim lab $(LAB)
 
 hub: environment ## start a hub on 127.0.0.1 with the profiles of binder/hub/values.yaml
 	@exec $(BIN)/jupyterhub --config binder/hub/jupyterhub_config.py

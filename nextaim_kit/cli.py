@@ -371,8 +371,14 @@ def lab(
             parser=placed, metavar="[FOLDER]", help="Copies that `nextaim course copy` made."
         ),
     ] = None,
+    ip: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "localhost",
+    port: Annotated[int, typer.Option(help="Port to listen on; the next free one if taken.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Whether to open a browser.")] = True,
 ) -> None:
-    """Open JupyterLab on the start page, of the kit's own notebooks or of copies."""
+    """Open JupyterLab on the start page, of the kit's own notebooks or of copies.
+
+    Its address, with the token that opens it, is printed at the end of its first lines.
+    """
     page = "start_here.ipynb" if folder else "notebooks/start_here.ipynb"
     root = folder or catalog.project_folder()
     if not (root / page).is_file():
@@ -382,7 +388,10 @@ def lab(
             mend=f"nextaim course copy --to {root}",
         )
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={root}"]
-    command += [f"--LabApp.default_url=/lab/tree/{page}"]
+    command += [f"--LabApp.default_url=/lab/tree/{page}", f"--ip={ip}", f"--port={port}"]
+    command += [] if browser else ["--no-browser"]
+    if os.geteuid() == 0:  # as in most containers; who is root there is asked no further
+        command += ["--allow-root"]
     os.execv(sys.executable, command)
 
 

@@ -97,9 +97,10 @@ def test_jupyterlab_opens_on_a_copy_s_start_page(notebook, tmp_path, monkeypatch
     started = []
     monkeypatch.setattr("os.execv", lambda program, command: started.append(command))
     assert main(["lab", str(tmp_path / "course")]) == 0
-    assert started[0][-2:] == [
+    assert started[0][3:5] == [
         f"--notebook-dir={tmp_path / 'course'}", "--LabApp.default_url=/lab/tree/start_here.ipynb",
     ]  # fmt: skip
+    assert "--no-browser" not in started[0]
     assert main(["lab", str(tmp_path / "elsewhere")]) == 2
     assert "nextaim course copy --to" in capsys.readouterr().err
 
@@ -113,3 +114,13 @@ def test_the_copies_start_page_opens_the_copies(notebook, tmp_path, monkeypatch)
     monkeypatch.chdir(course)
     opened = result.opened(catalog.find("toy/draw"))
     assert opened == '<a href="toy/1_draw.ipynb">toy/draw</a>'
+
+
+@pytest.mark.parametrize(("user", "asked"), [(0, True), (1000, False)])
+def test_jupyterlab_opens_for_root_and_from_afar(monkeypatch, user, asked):
+    started = []
+    monkeypatch.setattr("os.execv", lambda program, command: started.append(command))
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    assert main(["lab", "--ip", "0.0.0.0", "--port", "9001", "--no-browser"]) == 0
+    assert {"--ip=0.0.0.0", "--port=9001", "--no-browser"} <= set(started[0])
+    assert ("--allow-root" in started[0]) is asked
