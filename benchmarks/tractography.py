@@ -21,6 +21,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def networks(quick: bool) -> dict[str, Any]:
     items = training.Boxes(pairs, "right", tensor=training.DIRECTED["tensor"])
     checked, epochs = training.Boxes(pairs[:2], "none"), 1 if quick else 8
     how = training.Training(widths, epochs)
-    build = lambda: training.UNet(inputs, len(TARGETS), widths)  # noqa: E731
+    build = partial(training.UNet, inputs, len(TARGETS), widths)
 
     def by_kit() -> None:
         with tempfile.TemporaryDirectory() as folder:

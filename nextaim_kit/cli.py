@@ -372,7 +372,9 @@ def lab(
         ),
     ] = None,
     ip: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "localhost",
-    port: Annotated[int, typer.Option(help="Port to listen on; the next free one if taken.")] = 8888,
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; the next free one if taken.")
+    ] = 8888,
     browser: Annotated[bool, typer.Option(help="Whether to open a browser.")] = True,
 ) -> None:
     """Open JupyterLab on the start page, of the kit's own notebooks or of copies.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,24 @@ def validator_says(path) -> str:
 def project() -> Path:
     """The project's folder."""
     return PROJECT
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """Run a script of benchmarks/ on small numbers; gives the result that it writes."""
+
+    def run(name: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, f"benchmarks/{name}.py", "--quick", "--out", str(tmp_path)],
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / f"{name}.json").read_text())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _KINDS = ("display_data", "execute_result")
+
+
+class _Ran(NamedTuple):
+    """A cell that was executed."""
+
+    id: str  # as JupyterLab says it; empty where a program asked
+    source: str
+    outputs: list[dict[str, Any]]
+
+    def is_cell(self, identity: str, source: str) -> bool:
+        """Whether it is this cell: by its id, else by its source."""
+        named = bool(self.id and identity)
+        return self.id == identity if named else self.source.strip() == source.strip()
 
 
 class LiveNotebook:
@@ -20,7 +33,7 @@ class LiveNotebook:
         from IPython import get_ipython
 
         self.path = path
-        self._ran: dict[str, tuple[str, list[dict[str, Any]]]] = {}  # by id, and by source
+        self._ran: list[_Ran] = []
         self._outputs: list[dict[str, Any]] = []
         shell: Any = get_ipython()
         if not hasattr(shell, "kernel"):
@@ -36,8 +49,8 @@ class LiveNotebook:
     def _before(self, info: Any) -> None:
         sys.stdout.flush()  # what the cell before has printed
         self._outputs = []
-        ran = info.raw_cell, self._outputs
-        self._ran |= {key: ran for key in (info.cell_id, info.raw_cell.strip()) if key}
+        ran = _Ran(info.cell_id or "", info.raw_cell, self._outputs)
+        self._ran = [one for one in self._ran if not one.is_cell(ran.id, ran.source)] + [ran]
 
     def _heard(self, message: dict[str, Any]) -> dict[str, Any]:
         kind, content = message["header"]["msg_type"], message["content"]
@@ -52,14 +65,20 @@ class LiveNotebook:
         return message
 
     def text(self) -> str:
-        """The notebook's file with cells as they were executed, and their outputs, as JSON."""
+        """The notebook's file with cells as they were executed, and their outputs, as JSON.
+
+        A cell of the reader's own, which the file does not have, stands after the one before it.
+        """
         import nbformat
 
         sys.stdout.flush()
         document = json.loads(self.path.read_text(encoding="utf-8"))
-        for cell in document["cells"]:
-            source = "".join(cell["source"]).strip()
-            ran = self._ran.get(cell.get("id", "")) or self._ran.get(source)
-            if cell["cell_type"] == "code" and ran:
-                cell["source"], cell["outputs"] = ran
+        cells, last = document["cells"], -1
+        for ran in self._ran:
+            same = [k for k, cell in enumerate(cells) if cell["cell_type"] == "code"
+                    and ran.is_cell(cell.get("id", ""), "".join(cell["source"]))]  # fmt: skip
+            last = same[0] if same else last + 1
+            if not same:
+                cells.insert(last, nbformat.v4.new_code_cell())
+            cells[last] |= {"source": ran.source, "outputs": ran.outputs}
         return nbformat.writes(nbformat.from_dict(document))

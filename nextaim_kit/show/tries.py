@@ -65,10 +65,12 @@ def _read() -> dict[tuple[str, str], list[dict]]:
     """The tries at each exercise, in order."""
     found: dict[tuple[str, str], list[dict]] = {}
     path = tries_file()
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
         try:
             one = json.loads(line)
-            found.setdefault((one["notebook"], one["exercise"]), []).append(one)
+            kept = {name: bool(one[name]) for name in ("right", "shown")}
+            found.setdefault((str(one["notebook"]), str(one["exercise"])), []).append(kept)
         except (ValueError, KeyError, TypeError):  # empty, or cut short by a full disk
             continue
     return found

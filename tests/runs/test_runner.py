@@ -421,9 +421,9 @@ def test_a_run_in_jupyterlab_leaves_its_report_with_what_the_cells_showed(toy):
     path = toy("print('said', size)\nprint('more')\n1 + size")
     cells = nbformat.read(path, 4).cells
     with started_kernel() as kernel:
-        for cell in (cell for cell in cells if cell.cell_type == "code"):
-            kernel.execute_interactive(cell.source.replace("size: int = 3", "size: int = 4"),
-                                       output_hook=lambda _: None, timeout=60)  # fmt: skip
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        for source in (*code[:-1], "print('of my own')", code[-1]):
+            kernel.execute_interactive(source, output_hook=lambda _: None, timeout=60)
     (folder,) = (records.runs_folder() / "toy" / "draw").iterdir()
     record = records.read_record(folder)
     assert record["profile"] == "interactive"
@@ -433,4 +433,7 @@ def test_a_run_in_jupyterlab_leaves_its_report_with_what_the_cells_showed(toy):
     printed, value = next(c for c in kept.cells if c.source.startswith("print")).outputs
     assert printed["text"] == f"said {record['parameters']['size']}\nmore\n"
     assert value["data"]["text/plain"] == str(1 + record["parameters"]["size"])
+    own = next(c for c in kept.cells if c.source == "print('of my own')")
+    assert own.outputs[0]["text"] == "of my own\n"
+    assert kept.cells[kept.cells.index(own) - 1].source.startswith("print('said'")
     assert "said" in (folder / "report.html").read_text()

@@ -71,6 +71,16 @@ def test_a_line_that_was_cut_short_spoils_no_other(learner):
     assert learner(5)[0] == ("toy/draw", 1, 2, True, False)
 
 
+@pytest.mark.parametrize(
+    "line", [b'{"notebook": "toy/draw", "exercise": "draw-look"}', b'"text"', b"\xff\xfe", b"[[[["]
+)
+def test_a_strange_line_is_passed_over(learner, line):
+    learner(5)
+    with tries_file().open("ab") as stream:
+        stream.write(b"\n" + line)
+    assert learner()[0][2:4] == (1, True)
+
+
 def test_a_headless_run_counts_nothing(learner, monkeypatch):
     monkeypatch.setenv("NEXTAIM_RUN", "/somewhere")
     learner(3, 5)
