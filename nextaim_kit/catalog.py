@@ -47,6 +47,12 @@ class Resources(_Declared):
     memory_gb: float
     vram_gb: float = 0
     cores: int = 1
+    fed: float | None = None  # minutes with what an earlier notebook left, where they differ
+
+    @property
+    def longest(self) -> float:
+        """Minutes, however it is run."""
+        return max(self.minutes, self.fed or 0)
 
 
 class Outputs(_Declared):

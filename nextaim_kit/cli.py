@@ -134,7 +134,7 @@ def list_notebooks() -> None:
         for notebook in study.notebooks.values():
             takes = notebook.resources.get("tutorial")
             table.add_row(
-                f"  {notebook.id}", escape(notebook.title), f"{takes.minutes:g}" if takes else ""
+                f"  {notebook.id}", escape(notebook.title), f"{takes.longest:g}" if takes else ""
             )
     console().print(table)
 
@@ -162,7 +162,7 @@ def _show(notebook_id: str) -> None:
     table = Table("profile", "minutes", "memory GB", "GPU GB", "sets", box=None)
     for profile in dict.fromkeys(["tutorial", *notebook.profiles]):
         takes = notebook.resources.get(profile)
-        sizes = [f"{v:g}" for v in (takes.minutes, takes.memory_gb, takes.vram_gb)] if takes else []
+        sizes = [f"{v:g}" for v in (takes.longest, takes.memory_gb, takes.vram_gb)] if takes else []
         sets = ", ".join(f"{k}={v}" for k, v in notebook.profiles.get(profile, {}).items())
         table.add_row(profile, *(sizes or ["", "", ""]), escape(sets or "the defaults"))
     out.print("\n", table)

@@ -13,15 +13,12 @@ from nextaim_kit.errors import KitError
 from nextaim_kit.launcher.controls import LABELS, WIDE, Control
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import style
+from nextaim_kit.launcher.takes import profile_words, takes
 from nextaim_kit.launcher.watch import Watch
-from nextaim_kit.machine.limits import memory_available
-from nextaim_kit.memory.fitting import GB, check_fits
 from nextaim_kit.runs.background import Job, begin, jobs
-from nextaim_kit.runs.chain import before, command_line
+from nextaim_kit.runs.chain import before, command_line, feeders
 from nextaim_kit.runs.compare import Reference
 from nextaim_kit.runs.parameters import read_parameters, resolve
-from nextaim_kit.runs.record import runs_folder
-from nextaim_kit.runs.run_cost import expect, minutes_text
 
 
 def form(notebook: str = "ct_radiomics/severity", profile: str = "tutorial") -> None:
@@ -109,7 +106,7 @@ class Form:
         self.controls = {name: Control(p, self._show_request) for name, p in declared.items()}
         self.parameters.children = [control.row for control in self.controls.values()]
         profiles = [p for p in catalog.PROFILES if p == "tutorial" or p in notebook.profiles]
-        self.profile.options = [(_profile_words(notebook, p), p) for p in profiles]
+        self.profile.options = [(profile_words(notebook, p), p) for p in profiles]
         self.profile.value = profile if profile in profiles else "tutorial"
         self.feeders.value = False
         self.fed.value = _fed(notebook)
@@ -129,7 +126,6 @@ class Form:
 
     def _show(self) -> None:
         if not self._filling:
-            self.takes.value = "".join(_takes(one, self.profile.value) for one in self.notebooks)
             self._show_request()
 
     def _show_request(self) -> None:
@@ -138,11 +134,19 @@ class Form:
         refused = any(control.refused for control in self.controls.values())
         self.start.disabled = refused
         if not refused:
+            self.takes.value = "".join(self._takes(one) for one in self.notebooks)
             line = command_line(self.notebooks, self.profile.value, self.changed, self.force.value)
             self.command.value = (
                 "<label class='nextaim-command'>the same on the command line: "
                 f'<input readonly onfocus="this.select()" value="{escape(line)}"></label>'
             )
+
+    def _takes(self, notebook_id: str) -> str:
+        """What one of the notebooks takes with what stands in the form."""
+        declared = read_parameters(catalog.find(notebook_id).path)
+        own = {name: value for name, value in self.changed.items() if name in declared}
+        fed = feeders(notebook_id, self.notebooks)
+        return takes(notebook_id, self.profile.value, own, fed, force=self.force.value)
 
     def _begin(self) -> None:
         self.refused.value = ""
@@ -175,11 +179,6 @@ def _notebooks() -> list[tuple[str, str]]:
     return [(f"{n.id}: {n.title}", n.id) for s, n in every]
 
 
-def _profile_words(notebook: catalog.Notebook, profile: str) -> str:
-    takes = expect(notebook, profile, runs_folder())
-    return f"{profile}, about {minutes_text(takes.minutes)}" if takes else profile
-
-
 def _about(notebook: catalog.Notebook) -> str:
     study = catalog.study_of(notebook.id)
     published = [
@@ -195,30 +194,3 @@ def _fed(notebook: catalog.Notebook) -> str:
     """Which notebooks feed one, and with what."""
     handed = [f"{name} is {escape(source)}" for name, source in notebook.needs.items()]
     return f"runs {escape(', then '.join(before(notebook.id)))}; then {'; '.join(handed)}"
-
-
-def _takes(notebook_id: str, profile: str) -> str:
-    """Minutes, memory and whether they fit, of one notebook."""
-    notebook = catalog.find(notebook_id)
-    takes = expect(notebook, profile, runs_folder())
-    if takes is None:
-        return f"<p>{notebook_id}: no time or memory is known yet for {escape(profile)}.</p>"
-    source = f"as in {takes.runs} runs here" if takes.runs > 1 else "as in a run here"
-    source = source if takes.runs else "as declared, for two cores"
-    amount = f"{minutes_text(takes.minutes)} and {takes.memory_gb:.1f} GB of memory, {source}"
-    fits = _fits(notebook, profile)
-    return f"<div class='nextaim-takes'><p>{notebook_id}: {amount}.</p>{fits}</div>"
-
-
-def _fits(notebook: catalog.Notebook, profile: str) -> str:
-    declared, gpu = notebook.resources.get(profile), gpu_found()
-    if declared and declared.vram_gb and gpu is None:
-        return "<p>Looking for a GPU …</p>"
-    try:
-        note = check_fits(notebook, profile, gpu.total if gpu else 0)
-    except KitError as error:
-        return f"<pre role=alert>✗ {escape(str(error))}</pre>"
-    free = memory_available() / GB
-    if declared and declared.memory_gb > free:
-        note = note or f"only {free:.1f} GB of memory are free now: close other kernels first"
-    return f"<p>⚠ {escape(note)}.</p>" if note else "<p>✓ It fits this machine.</p>"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook
+from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.record import RECORD, hardware, read_record
 
 _LOOKED_AT = 200  # latest records of a notebook
@@ -34,19 +35,55 @@ class Expected:
     runs: int
 
 
-def expect(notebook: Notebook, profile: str, runs: Path) -> Expected | None:
-    """What a run of a profile takes here; None where nothing is known."""
-    here = hardware()
+def expect(
+    notebook: Notebook, profile: str, runs: Path, given: Mapping[str, Any] | None = None
+) -> Expected | None:
+    """What a run of a profile takes here; None where nothing is known.
+
+    Only runs with the same parameters count, but for the seed; of data, that they were given.
+
+    Parameters
+    ----------
+    notebook : Notebook
+    profile : str
+    runs : Path
+        Folder of all runs.
+    given : mapping, optional
+        Parameters that are not the profile's; those that name data with any text.
+
+    Raises
+    ------
+    RequestError
+        As `resolve` does.
+    """
+    here, plain = hardware(), resolve(notebook, profile, {})
+    asked = _settings(notebook, resolve(notebook, profile, given or {}), plain)
     same = [
         record
         for record in earlier(runs / notebook.id, profile)
         if all(record["hardware"][key] == here[key] for key in ("processor", "cores"))
+        and _settings(notebook, plain | record["parameters"], plain) == asked
     ]
     declared = notebook.resources.get(profile)
     if same:
         minutes, memory = taken(same)
         return Expected(minutes, max(memory, declared.memory_gb if declared else 0.0), len(same))
-    return Expected(declared.minutes, declared.memory_gb, 0) if declared else None
+    if declared is None:
+        return None
+    fed = any(asked[name] for name in notebook.needs)
+    minutes = declared.fed if fed and declared.fed else declared.minutes
+    return Expected(minutes, declared.memory_gb, 0)
+
+
+def _settings(
+    notebook: Notebook, parameters: Mapping[str, Any], plain: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the time of a run depends on: of data only whether they are the profile's."""
+    return {
+        name: value != plain.get(name) if name in notebook.data else value
+        for name, value in parameters.items()
+        if name != "seed"
+    }
 
 
 def minutes_text(minutes: float) -> str:

@@ -14,11 +14,12 @@ from PIL import Image
 from nextaim_kit import catalog
 from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
-from nextaim_kit.runs.run_cost import Expected, minutes_text
+from nextaim_kit.runs.run_cost import Expected, expect, minutes_text
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
 DRAW = {
     "title": "Draw",
+    "data": ["cohort"],
     "profiles": {"smoke": {}},
     "resources": {"tutorial": {"minutes": 3, "memory_gb": 2}},
 }
@@ -41,7 +42,7 @@ def ran():
         Image.new("RGB", (1000, 100), "red").save(folder / "files" / "roc.png")
         record = {
             "id": identity, "stage": "draw", "profile": "tutorial", "outcome": "complete",
-            "metrics": [], "hardware": hardware(),
+            "metrics": [], "parameters": {"cohort": "synthetic"}, "hardware": hardware(),
             "data": [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}],
             "sections": [{"title": "t", "seconds": seconds, "peak_mb": 500}],
         }  # fmt: skip
@@ -70,6 +71,28 @@ def test_after_runs_here_the_median_of_their_minutes_stands(study, ran):
         ran(identity, seconds)
     (card,) = cards(runs_folder(), study)
     assert card.entries[0].takes == Expected(1.5, 2, 3)  # memory: without a run's own processes
+
+
+def test_runs_with_other_parameters_tell_nothing_of_the_profile_s_own_and_the_seed_does_not_count(
+    study, ran
+):
+    ran("a", 6, parameters={"size": 100})
+    ran("b", 7, parameters={"cohort": "a folder"})
+    ran("c", 90, parameters={"seed": 5})
+    notebook = study[0].notebooks["draw"]
+    assert expect(notebook, "tutorial", runs_folder()) == Expected(1.5, 2, 1)
+    assert expect(notebook, "tutorial", runs_folder(), {"size": 100}) == Expected(0.1, 2, 1)
+    elsewhere = expect(notebook, "tutorial", runs_folder(), {"cohort": "another folder"})
+    assert elsewhere == Expected(7 / 60, 2, 1)
+
+
+def test_what_an_earlier_notebook_left_has_minutes_of_its_own(toy):
+    fed = {"resources": {"tutorial": {"minutes": 3, "fed": 8, "memory_gb": 2}},
+           "needs": {"cohort": "make/cohort.csv"}}  # fmt: skip
+    toy(notebooks={"draw": DRAW | fed})
+    notebook = catalog.studies()[0].notebooks["draw"]
+    assert expect(notebook, "tutorial", runs_folder()).minutes == 3
+    assert expect(notebook, "tutorial", runs_folder(), {"cohort": "given"}).minutes == 8
 
 
 def test_runs_of_another_machine_tell_nothing_of_this_one(study, ran):

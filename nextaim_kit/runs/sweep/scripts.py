@@ -65,6 +65,6 @@ def _largest(plan: Plan) -> dict[str, Any]:
     return {
         "cores": max(takes.cores for takes in all_rows),
         "memory_mb": math.ceil(1000 * max(takes.memory_gb for takes in all_rows)),
-        "minutes": math.ceil(10 + 4 * max(takes.minutes for takes in all_rows)),
+        "minutes": math.ceil(10 + 4 * max(takes.longest for takes in all_rows)),
         "gpu": any(takes.vram_gb for takes in all_rows),
     }
