@@ -27,8 +27,8 @@ from nextaim_kit.learn.recipe import (
     schedule_for,
 )
 from nextaim_kit.learn.task import Loss, Task
+from nextaim_kit.progress import Bar
 
-_EVERY = 5.0  # seconds between lines of progress
 _SHARE = 20  # times as long as the writing of a checkpoint takes passes until the next one
 
 
@@ -199,8 +199,7 @@ class History(lightning.Callback):
     def __init__(self, epochs: int, monitor: str) -> None:
         self.epochs, self.monitor = epochs, monitor
         self.rows: list[dict[str, float]] = []
-        self._began = self._said = time.monotonic()
-        self._here = 0
+        self._bar, self._here = Bar(), 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -215,18 +214,19 @@ class History(lightning.Callback):
         row = {"epoch": trainer.current_epoch, **pl_module.means(), **found}
         self.rows.append(row | {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]})
         self._here += 1
-        now = time.monotonic()
-        if now - self._said > _EVERY or len(self.rows) == self.epochs:
-            self._said = now
-            self._say(now - self._began)
+        self._say(f"epoch {len(self.rows)} of {self.epochs}", self.epochs)
 
-    def _say(self, seconds: float) -> None:
-        left = seconds / self._here * (self.epochs - len(self.rows))
-        row = self.rows[-1]
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if self._here and len(self.rows) < self.epochs:
+            self._say(f"ended after epoch {len(self.rows)} of {self.epochs}", len(self.rows))
+
+    def _say(self, what: str, total: int) -> None:
+        done, seconds = len(self.rows), self._bar.seconds
+        left = seconds / self._here * (total - done)
         shown = "val_loss" if self.monitor == "epoch" else self.monitor
-        numbers = ", ".join(f"{name} {row[name]:.3f}" for name in ("loss", shown))
+        numbers = ", ".join(f"{name} {self.rows[-1][name]:.3f}" for name in ("loss", shown))
         ahead = f", about {left:.0f} s left" if left else ""
-        print(f"epoch {len(self.rows)} of {self.epochs}: {numbers}, {seconds:.0f} s{ahead}")
+        self._bar.show(what, done, total, f"{numbers}, {seconds:.0f} s{ahead}")
 
     def best(self, mode: str) -> int:
         """Epoch with the best monitored value, the first of equals."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nextaim_kit.progress import last_seen
 from nextaim_kit.runs.connection import kernel_connection
 from nextaim_kit.runs.context import headings
 
@@ -108,7 +109,8 @@ def _engine() -> str:
         def execute_managed_notebook(
             cls, nb_man: Any, kernel_name: str, *, observer: Observer, **kwargs: Any
         ) -> Any:
-            titles, begin = headings(nb_man.nb.cells), nb_man.cell_start
+            titles = headings(nb_man.nb.cells)
+            begin, complete = nb_man.cell_start, nb_man.cell_complete
 
             def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
                 heading = titles.get("".join(cell.source).strip(), "")
@@ -116,7 +118,11 @@ def _engine() -> str:
                     observer.cell((cell_index or 0) + 1, len(nb_man.nb.cells), heading)
                 begin(cell, cell_index, **more)
 
-            nb_man.cell_start = cell_start
+            def cell_complete(cell: Any, *place: Any, **more: Any) -> None:
+                cell.outputs = _as_seen(cell.get("outputs", []))
+                complete(cell, *place, **more)
+
+            nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
             del kwargs["input_path"]
             startup = kwargs.pop("start_timeout")
             with kernel_connection() as config:
@@ -155,6 +161,21 @@ def _client() -> type:
             self.widget_registry = {"@jupyter-widgets/output": {"OutputModel": SilentOutput}}
 
     return Client
+
+
+def _as_seen(outputs: Sequence[Any]) -> list[Any]:
+    """Outputs whose printed pieces are one, as last seen."""
+    kept: list[Any] = []
+    for output in outputs:
+        name = output.get("name")  # stdout or stderr; only what was printed has one
+        if kept and name and kept[-1].get("name") == name:
+            kept[-1]["text"] += output["text"]
+        else:
+            kept.append(output)
+    for output in kept:
+        if "text" in output:
+            output["text"] = last_seen(output["text"])
+    return kept
 
 
 class _LastLine:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nextaim_kit.progress import last_seen
+
 _KINDS = ("display_data", "execute_result")
 
 
@@ -77,6 +79,8 @@ class LiveNotebook:
         for ran in self._ran:
             same = [k for k, cell in enumerate(cells) if cell["cell_type"] == "code"
                     and ran.is_cell(cell.get("id", ""), "".join(cell["source"]))]  # fmt: skip
+            for output in (o for o in ran.outputs if o["output_type"] == "stream"):
+                output["text"] = last_seen(output["text"])
             last = same[0] if same else last + 1
             if not same:
                 cells.insert(last, nbformat.v4.new_code_cell())
