@@ -70,13 +70,37 @@ def violations(page: Any, within: str = "html") -> list[str]:
     ]
 
 
+# Words that are there and cannot be read: hidden by their box, or beyond the page's edges.
+CLIPPED = """within => [...document.querySelector(within).querySelectorAll('*')].filter(node => {
+    const own = [...node.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const box = node.getBoundingClientRect(), style = getComputedStyle(node);
+    if (!own || box.width < 2 || box.height < 2 || !node.checkVisibility()) return false;
+    if (['SCRIPT', 'STYLE', 'OPTION', 'SELECT', 'TEXTAREA'].includes(node.tagName)) return false;
+    const hides = ['hidden', 'clip'].includes(style.overflowX) && style.position !== 'absolute';
+    if (hides && node.scrollWidth > node.clientWidth + 1) return true;
+    for (let up = node.parentElement; up; up = up.parentElement) {
+        const look = getComputedStyle(up), edge = up.getBoundingClientRect();
+        if (['auto', 'scroll'].includes(look.overflowX)) return false;  // it can be scrolled to
+        if (['hidden', 'clip'].includes(look.overflowX) && box.right > edge.right + 1) return true;
+    }
+    if (box.right <= 0) return false;  // a link to skip to, seen once it has the focus
+    return box.left < -1 || box.right > document.documentElement.clientWidth + 1;
+}).map(node => `${node.tagName} "${node.textContent.trim().slice(0, 60)}" cannot be read whole`)"""
+
+
+def clipped(page: Any, within: str = "html") -> list[str]:
+    """Words that are cut off: tag and text of each."""
+    return page.evaluate(CLIPPED, within)
+
+
 def barriers(paths: Iterable[Path]) -> list[str]:
-    """What keeps readers out of pages: wide and light, then dark on a telephone."""
+    """What keeps readers out of pages: wide and less wide in light, dark on a telephone."""
     with chromium() as browser:
         found = []
         for path in paths:
-            for scheme, width in (("light", 1280), ("dark", 360)):
+            for scheme, width in (("light", 1440), ("light", 1100), ("dark", 360)):
                 with opened(browser, path, scheme, width) as (page, asked):
-                    told = [*violations(page), *(f"asks for {url}" for url in asked)]
+                    told = [*clipped(page), *(f"asks for {url}" for url in asked)]
+                    told += violations(page) if width != 1440 else []
                     found += [f"{path.name}, {scheme}, {width}: {one}" for one in told]
         return found

@@ -48,7 +48,7 @@ class Step:
     @property
     def running(self) -> float:
         """Minutes of running all with the defaults, as declared."""
-        return sum(n.resources["tutorial"].minutes for n in self.notebooks)
+        return sum(n.resources["tutorial"].longest for n in self.notebooks)
 
 
 def steps() -> list[Step]:

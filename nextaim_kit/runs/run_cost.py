@@ -56,6 +56,8 @@ def expect(
     RequestError
         As `resolve` does.
     """
+    if profile not in ("tutorial", *notebook.profiles):
+        return None
     here, plain = hardware(), resolve(notebook, profile, {})
     asked = _settings(notebook, resolve(notebook, profile, given or {}), plain)
     same = [

@@ -17,7 +17,7 @@ from playwright.sync_api import Error
 
 from nextaim_kit.show.style import ORANGE, SKY
 from tests.binder.visit import Visit
-from tests.browser import chromium, launch, violations
+from tests.browser import chromium, clipped, launch, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.rest]
 PARTS = ("nextaim_kit", "notebooks", "binder", "docs", "data_manifests")
@@ -177,6 +177,10 @@ def test_the_start_page_has_no_barrier(ada, theme):
     found = violations(ada.page, ".jp-OutputArea")
     print(f"{theme}: {len(violations(ada.page)) - len(found)} barriers of JupyterLab's own")
     assert found == []
+    for width in (1440, 1100):
+        ada.page.set_viewport_size({"width": width, "height": 3000})
+        ada.shot(f"{theme}_{width}")
+        assert clipped(ada.page, ".jp-Notebook") == []
 
 
 def test_explanations_are_rated_without_a_barrier_by_keys_alone(ada):

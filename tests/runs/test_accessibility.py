@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 
+import nbformat
 import pytest
 from nbformat import v4
 from PIL import Image
@@ -30,7 +31,12 @@ def study(folder) -> Study:
         Published(metric="AUC", value=0.8, spread=0.1, tag="slides", where="A talk",
                   notebook="fit", matches="auc"),
     ]  # fmt: skip
-    stages = {s: Notebook(id=f"s/{s}", title=f"To {s}", path=folder) for s in ("fit", "look")}
+    path = folder / "fit.ipynb"
+    nbformat.write(document(), path)
+    stages = {
+        s: Notebook(id=f"s/{s}", title=f"To {s}", path=path, profiles={"smoke": {}})
+        for s in ("fit", "look")
+    }
     return Study(id="s", title="A study", question="?", published=published, notebooks=stages)
 
 
@@ -102,3 +108,17 @@ def test_the_check_sees_a_planted_barrier(tmp_path):
     page.write_text("<html lang=en><title>t</title><img src='data:,'><p style='color:#ccc'>pale")
     rules = {one.split(": ")[1] for one in barriers([page])}
     assert {"image-alt", "color-contrast"} <= rules
+
+
+def test_the_check_sees_planted_words_that_are_cut_off(tmp_path):
+    styles = {"hidden": "overflow: hidden; width: 1em", "right": "position: relative; left: 95vw",
+              "left": "width: 200vw; float: right"}  # fmt: skip
+    words = "".join(
+        f"<p style='white-space: nowrap; {s}'>{name} words" for name, s in styles.items()
+    )
+    page = tmp_path / "page.html"
+    page.write_text(f"<html lang=en><title>t</title>{words}<p>not this")
+    found = "".join(barriers([page]))
+    for name in styles:
+        assert found.count(f'P "{name} words" cannot be read whole') == 3
+    assert "not this" not in found

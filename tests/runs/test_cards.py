@@ -86,6 +86,10 @@ def test_runs_with_other_parameters_tell_nothing_of_the_profile_s_own_and_the_se
     assert elsewhere == Expected(7 / 60, 2, 1)
 
 
+def test_of_a_profile_that_a_notebook_does_not_have_nothing_is_known(study):
+    assert cards(runs_folder(), study, "slice")[0].entries[0].takes is None
+
+
 def test_what_an_earlier_notebook_left_has_minutes_of_its_own(toy):
     fed = {"resources": {"tutorial": {"minutes": 3, "fed": 8, "memory_gb": 2}},
            "needs": {"cohort": "make/cohort.csv"}}  # fmt: skip
