@@ -44,9 +44,10 @@ def main(gallery: Path, source: Path) -> None:
     studies = catalog.studies()
     words = (PROJECT / "notebooks/glossary.md").read_text(encoding="utf-8")
     write(source / "notebooks/glossary.md", PLACE.sub("", WORD.sub(r"### \1\n\n", words)))
-    start = json.loads((PROJECT / "notebooks/start_here.ipynb").read_text(encoding="utf-8"))
-    start["cells"] = start["cells"][:2]  # what can be read; the others are for JupyterLab
-    write_notebook(source / "notebooks/start_here.ipynb", start)
+    for name in ("start_here", "inizia_qui"):
+        start = json.loads((PROJECT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))
+        start["cells"] = start["cells"][:2]  # what can be read; the others are for JupyterLab
+        write_notebook(source / f"notebooks/{name}.ipynb", start)
     for study in studies:
         write(source / "notebooks" / study.id / "index.md", of_study(study))
         for notebook in study.notebooks.values():

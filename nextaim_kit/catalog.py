@@ -68,6 +68,7 @@ class Notebook(_Declared):
 
     id: str
     title: str
+    italian: str = ""  # its title on the Italian start page, of a lesson
     path: Path
     data: list[str] = []  # parameters that name data
     needs: dict[str, str] = {}  # parameter -> "stage/file" of an earlier notebook's run
@@ -93,6 +94,7 @@ class Study(_Declared):
 
     id: str
     title: str
+    italian: str = ""  # its title on the Italian start page
     question: str
     step: int = 99  # place on the path of the start page, and in every list
     level: Level = "intermediate"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from IPython.display import HTML, Javascript, display
 
@@ -25,6 +26,8 @@ from nextaim_kit.show.tries import progress
 _WORDS, _LINES = 200, 20  # of prose and of code that are read in a minute
 _ADDRESS = re.compile(r"\]\([^)]*\)|^\[[^\]\n]+\]: .*$", re.M)  # of a link, which nobody reads
 _LESSONS = "lessons"
+_ITALIAN = ("lezione o studio", "livello", "prima", "lettura", "esecuzione")
+_LEVELS = {"beginner": "base", "intermediate": "intermedio", "advanced": "avanzato"}
 _TIED = "\N{NO-BREAK SPACE}"
 _TO_THE_PATH = """setTimeout(() => document.querySelector(".nextaim-path")
     ?.closest(".jp-Cell")?.previousElementSibling?.scrollIntoView({block: "start"}), 500)"""
@@ -36,6 +39,7 @@ class Step:
 
     name: str
     title: str
+    italian: str
     level: Level
     after: Sequence[str]
     notebooks: Sequence[Notebook]
@@ -59,10 +63,10 @@ def steps() -> list[Step]:
 def _steps(study: Study) -> list[Step]:
     every = list(study.notebooks.values())
     if study.id != _LESSONS:
-        return [Step(study.id, study.title, study.level, study.after, every)]
+        return [Step(study.id, study.title, study.italian, study.level, study.after, every)]
     before: list[list[str]] = [[], *([one.id] for one in every)]
     return [
-        Step(one.id, one.title, study.level, after, [one])
+        Step(one.id, one.title, one.italian, study.level, after, [one])
         for one, after in zip(every, before, strict=False)
     ]
 
@@ -76,20 +80,29 @@ def reading_minutes(notebook: Notebook) -> float:
     return len(words) / _WORDS + len(text["code"].splitlines()) / _LINES
 
 
-def path_markdown() -> str:
+def path_markdown(language: Literal["english", "italian"] = "english") -> str:
     """The path as a table of Markdown, with links from the notebooks' folder.
+
+    Parameters
+    ----------
+    language : str
+        Of the page that it stands on; the notebooks are in English.
 
     Examples
     --------
     >>> path_markdown().splitlines()[2][:66]
     '| 1 | [A medical image and its numbers](lessons/1_image.ipynb) | be'
     """
-    lines = ["| | lesson or study | level | first | read | run |", "|---|---|---|---|---|---|"]
+    italian = language == "italian"
+    head = _ITALIAN if italian else ("lesson or study", "level", "first", "read", "run")
+    lines = [f"| | {' | '.join(head)} |", "|---|---|---|---|---|---|"]
     for number, step in enumerate(steps(), 1):
         first, *others = step.notebooks
         more = "".join(f" · [{k}]({_way(n)})" for k, n in enumerate(others, 2))
+        title = step.italian if italian else step.title
         cells = [
-            str(number), f"[{step.title}]({_way(first)}){more}", step.level,
+            str(number), f"[{title}]({_way(first)}){more}",
+            _LEVELS[step.level] if italian else step.level,
             ", ".join(map(_link, map(catalog.find, step.after))),
             f"{step.reading}{_TIED}min", minutes_text(step.running).replace(" ", _TIED),
         ]  # fmt: skip

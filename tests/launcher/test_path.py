@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from nextaim_kit import catalog
 from nextaim_kit.launcher.path import _path, path_markdown, reading_minutes, steps
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 
+PAGES = {"english": "start_here", "italian": "inizia_qui"}
 
-def test_the_start_page_holds_the_path_of_the_catalog(project):
-    cells = json.loads((project / "notebooks/start_here.ipynb").read_text())["cells"]
-    (told,) = ("".join(cell["source"]) for cell in cells if cell["id"] == "path")
-    assert path_markdown() in told, "write it anew: python .ci/path.py"
+
+def cells(project, language):
+    path = project / f"notebooks/{PAGES[language]}.ipynb"
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_the_start_page_holds_the_path_of_the_catalog(project, language):
+    (told,) = ("".join(c["source"]) for c in cells(project, language) if c["id"] == "path")
+    assert path_markdown(language) in told, "write it anew: python .ci/path.py"
+
+
+def test_the_italian_start_page_does_what_the_english_one_does(project):
+    english, italian = (cells(project, language) for language in PAGES)
+    assert [c["id"] for c in english] == [c["id"] for c in italian]
+    for one, other in zip(english, italian, strict=True):
+        assert (one["source"] == other["source"]) == (one["cell_type"] == "code"), one["id"]
+        assert one.get("attachments") == other.get("attachments")
+
+
+def test_every_step_has_an_italian_title():
+    assert all(step.italian for step in steps())
 
 
 def test_all_notebooks_are_on_the_path_lessons_first_and_memory_last():
