@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from nextaim_kit.catalog import Notebook, project_folder, study_of
+from nextaim_kit.catalog import Notebook, Thumbnail, project_folder, study_of
 from nextaim_kit.errors import RequestError
+from nextaim_kit.runs.cards import small
 from nextaim_kit.runs.chart import comparison_html
-from nextaim_kit.runs.record import NOTEBOOK, REPORT, read_record
+from nextaim_kit.runs.record import FILES, NOTEBOOK, REPORT, read_record
 
 
 def result(folder: Path) -> str:
-    """A run's metrics beside what was published; empty if its notebook is no longer there."""
+    """A run's metrics beside what was published, and a figure; empty if its notebook is gone."""
     record = read_record(folder)
     if record is None:
         return ""
     try:
-        return comparison_html(record, study_of(record["notebook"]))
+        study = study_of(record["notebook"])
     except RequestError:  # renamed since the run began
         return ""
+    return comparison_html(record, study) + _figure(folder, record, study.thumbnail)
+
+
+def _figure(folder: Path, record: Mapping[str, Any], thumbnail: Thumbnail | None) -> str:
+    """The figure that the study's card shows, if it is this run's, else its first, small."""
+    figures, of_card = record["figures"], thumbnail.figure if thumbnail else ""
+    own = [f for f in figures if f"{record['stage']}/{f['file']}" == of_card]
+    there = [f for f in own or figures if (folder / FILES / f["file"]).is_file()]
+    if not there:
+        return ""
+    picture = small(folder / FILES / there[0]["file"], there[0]["alt"])
+    return f'<img class="nextaim-figure" src="{picture.uri}" alt="{escape(picture.alt)}">'
 
 
 def links(folder: Path) -> str:

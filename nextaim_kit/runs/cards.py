@@ -125,11 +125,11 @@ def _picture(thumbnail: Thumbnail | None, entries: Sequence[Entry]) -> Picture |
     places = [folder / FILES / name for folder in folders]
     places += [project_folder() / thumbnail.until_run] if thumbnail.until_run else []
     found = next((place for place in places if place.is_file()), None)
-    return Picture(_data_uri(found), thumbnail.alt) if found else None
+    return small(found, thumbnail.alt) if found else None
 
 
-def _data_uri(path: Path) -> str:
-    """A figure made small, on white, as text that a page can hold."""
+def small(path: Path, alt: str) -> Picture:
+    """A figure made small, on white."""
     import base64
     import io
 
@@ -139,7 +139,8 @@ def _data_uri(path: Path) -> str:
         whole = figure.convert("RGBA")
     whole.thumbnail(_SIZE, Image.Resampling.LANCZOS)
     page = Image.new("RGBA", whole.size, _WHITE)
-    small = ImageOps.pad(Image.alpha_composite(page, whole).convert("RGB"), _SIZE, color=_WHITE)
+    framed = ImageOps.pad(Image.alpha_composite(page, whole).convert("RGB"), _SIZE, color=_WHITE)
     stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    framed.save(stream, "JPEG", quality=80, optimize=True)
+    code = base64.b64encode(stream.getvalue()).decode()
+    return Picture(f"data:image/jpeg;base64,{code}", alt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,18 @@ def test_a_run_that_ended_shows_its_result_and_links_and_the_list_names_it(in_pr
     watch.read.value = True
     assert "<iframe" in html_of(watch.report)
     assert [line["notebook"] for line in overview._recorded(runs_folder())] == ["toy/draw"]
+
+
+def test_a_result_shows_the_figure_of_the_study_s_card(toy):
+    draw = "from matplotlib.figure import Figure\n"
+    draw += "for name in ('one', 'two'):\n    run.figure(Figure(), name, alt=f'{name} <plot>')"
+    for figure, shown in (("draw/two.png", "two"), ("other/two.png", "one")):
+        toy(draw, thumbnail={"figure": figure, "alt": "a card"})
+        request = prepare("toy/draw", "smoke", {})
+        execute(request)
+        (picture,) = re.findall("<img class=.nextaim-figure.*?>", result.result(request.folder))
+        assert f'alt="{shown} &lt;plot&gt;"' in picture
+        assert "data:image/jpeg;base64," in picture
 
 
 def test_runs_that_no_server_shows_are_read_in_the_page_and_not_linked(toy):
