@@ -91,17 +91,17 @@ def path_markdown(language: Literal["english", "italian"] = "english") -> str:
     Examples
     --------
     >>> path_markdown().splitlines()[2][:66]
-    '| 1 | [A medical image and its numbers](lessons/1_image.ipynb) | be'
+    '| 1. [A medical image and its numbers](lessons/1_image.ipynb) | be'
     """
     italian = language == "italian"
     head = _ITALIAN if italian else ("lesson or study", "level", "first", "read", "run")
-    lines = [f"| | {' | '.join(head)} |", "|---|---|---|---|---|---|"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for number, step in enumerate(steps(), 1):
         first, *others = step.notebooks
         more = "".join(f" · [{k}]({_way(n)})" for k, n in enumerate(others, 2))
         title = step.italian if italian else step.title
         cells = [
-            str(number), f"[{title}]({_way(first)}){more}",
+            f"{number}. [{title}]({_way(first)}){more}",
             _LEVELS[step.level] if italian else step.level,
             ", ".join(map(_link, map(catalog.find, step.after))),
             f"{step.reading}{_TIED}min", minutes_text(step.running).replace(" ", _TIED),
