@@ -98,7 +98,7 @@ def write_report(row: dict[str, Any], folder: Path, out: Path) -> None:
     from nextaim_kit.files import write_text
     from nextaim_kit.report import fhir, page, sr
     from nextaim_kit.report.evidence import read_evidence
-    from nextaim_kit.studies.ct_lungquant.findings.values import make_report
+    from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
     report = make_report(row | {"picture": str(out / row["picture"])})
     ct = read_evidence(str(folder), report.subject)

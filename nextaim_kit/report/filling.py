@@ -75,18 +75,3 @@ def fill(template: Template, row: Mapping[str, Any]) -> Report:
         picture=str(row.get("picture") or ""),
         text=str(row.get("text") or ""),
     )
-
-
-def choose(reports: Mapping[str, Report], subject: str) -> Report:
-    """The report of a subject, the first where none is named; RequestError if it is not there."""
-    if not reports:
-        raise DataError("no report could be made", mend="see failures.csv for the reasons")
-    if not subject:
-        return next(iter(reports.values()))
-    if subject in reports:
-        return reports[subject]
-    raise RequestError(
-        f"there is no report of subject {subject!r}",
-        expected="one of " + ", ".join(list(reports)[:8]) + (" ..." if len(reports) > 8 else ""),
-        mend="give another subject, or none for the first",
-    )

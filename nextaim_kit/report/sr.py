@@ -35,10 +35,10 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes as dicom
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.files import atomic_path
-from nextaim_kit.report import codes, fhir
+from nextaim_kit.files import atomic_path, write_text
+from nextaim_kit.report import codes, fhir, page
 from nextaim_kit.report.codes import Code, OwnSystem
-from nextaim_kit.report.evidence import timed, uid
+from nextaim_kit.report.evidence import read_evidence, stand_in, timed, uid
 from nextaim_kit.report.model import Field, Report
 from nextaim_kit.report.quantity import Quantity, Value
 
@@ -99,6 +99,22 @@ def save(document: Dataset, path: Path) -> None:
     """Write an SR, whole or not at all."""
     with atomic_path(path) as partial:
         document.save_as(partial, enforce_file_format=True)
+
+
+def save_all(report: Report, folder: Path, images: str | Path = "") -> None:
+    """Write ``report.html`` for people, ``report.fhir.json`` and ``report.sr.dcm``.
+
+    Parameters
+    ----------
+    report : Report
+    folder : Path
+    images : str or Path
+        Folder of the DICOM series that the values are of; empty: a stand-in's header.
+    """
+    headers = read_evidence(images, report.subject) if images else []
+    write_text(folder / "report.html", page.to_html(report))
+    write_text(folder / "report.fhir.json", fhir.to_json(report, headers))
+    save(to_sr(report, headers or stand_in(report)), folder / "report.sr.dcm")
 
 
 def _name_all(document: Comprehensive3DSR, readers: list[str]) -> None:

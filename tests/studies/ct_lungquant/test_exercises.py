@@ -45,7 +45,7 @@ CAUGHT = pd.DataFrame({"name": ["a", "b", "c"], "value": [100.0, 0.0, 0.0]})
         ("multicenter 2", {"agreed": AGREED}, 2, 1),
         ("multicenter 1", {}, 0.444, 0.8),
         ("multicenter 4", {}, 0.9545, 0.6),
-        ("multicenter 3", {"choices": CHOICES, "chosen": {"zones": 0.85}}, 0.05, 0.14),
+        ("multicenter 3", {"tried": CHOICES, "chosen": {"zones": 0.85}}, 0.05, 0.14),
         ("structured_report 3", {"caught": CAUGHT}, ["c", "b"], "b"),
         ("structured_report 3", {"caught": CAUGHT}, {"b", "c"}, ["a", "b", "c"]),
         ("structured_report 4", {"errors_caught": 0.5}, 100, 5000),
@@ -63,7 +63,7 @@ def test_an_exercise_tells_right_from_wrong(said, exercise, names, right, wrong)
         ("segmentation 3", {"affected": AFFECTED[:0]}),
         ("quantification 2", {"found": HEALTHY, "hu": HU}),
         ("quantification 4", {"row": ROW * np.nan}),
-        ("multicenter 3", {"choices": CHOICES[2:], "chosen": {"type": 0.9}}),
+        ("multicenter 3", {"tried": CHOICES[2:], "chosen": {"type": 0.9}}),
     ],
 )
 def test_without_lesions_lungs_or_an_auc_there_is_nothing_to_answer(said, exercise, names):

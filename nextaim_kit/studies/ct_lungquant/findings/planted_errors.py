@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pandas as pd
 
 from nextaim_kit.report.filling import Row, records
+from nextaim_kit.report.model import Report
 from nextaim_kit.studies.ct_lungquant.definitions import ct_ss, lesion_type
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
 
 def _ten_times(row: Row) -> Row:
@@ -97,13 +98,19 @@ KINDS: dict[str, Callable[[Row], Row]] = {
 WRONG_PATIENT = "values of another patient"
 
 
+def with_error(table: pd.DataFrame, subject: str, kind: str) -> Report:
+    """The report of one subject of the table with an error of `KINDS` planted."""
+    (row,) = records(table[table["subject"].astype(str) == subject])
+    return make_report(KINDS[kind](row))
+
+
 def plant(table: pd.DataFrame) -> pd.DataFrame:
     """Plant every kind of error in every patient with lesions, and see whether a check speaks.
 
     Parameters
     ----------
     table : DataFrame
-        As of `values.load_values`.
+        As of `quantities.load_values`.
 
     Returns
     -------

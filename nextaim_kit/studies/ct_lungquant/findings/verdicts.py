@@ -1,9 +1,10 @@
-"""Who notices a damaged report, and where a value went."""
+"""Whether a report survives its exports, who notices a damaged one, and where a value went."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -71,6 +72,37 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "right lung coded as left": _other_side,
     "a number changed": _other_number,
 }
+
+
+def survived(
+    reports: Iterable[Report], reader: str, folder: Path, *, confirm_all: bool = False
+) -> pd.DataFrame:
+    """Reports, every second one half reviewed, exported, validated and read back: the verdicts.
+
+    Parameters
+    ----------
+    reports : iterable of Report
+    reader : str
+        Pseudonym of who reviews.
+    folder : Path
+        Their bundles are left here.
+    confirm_all : bool
+        Review all of each report.
+    """
+    reviewed = verdicts.half_reviewed(reports, reader)
+    if confirm_all:
+        reviewed = [one.confirm_all(reader) for one in reviewed]
+    fhir.save_bundles(reviewed, folder)
+    return verdicts.verdicts(reviewed)
+
+
+def states(report: Report) -> dict[str, str]:
+    """What each export says of a report's state, in its standard's own words."""
+    document = sr.to_sr(report, stand_in(report))
+    return {
+        "FHIR": fhir.to_bundle(report)["entry"][0]["resource"]["status"],
+        "DICOM SR": f"{document.VerificationFlag} {document.PreliminaryFlag}",
+    }
 
 
 def damaged(report: Report) -> pd.DataFrame:

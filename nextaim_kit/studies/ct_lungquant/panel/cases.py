@@ -19,6 +19,7 @@ from nextaim_kit.studies.ct_lungquant.panel.checked_tables import (
 )
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, read_panel
 from nextaim_kit.studies.ct_lungquant.quantification import quantify
+from nextaim_kit.studies.ct_lungquant.twin import make_twin, size_of
 
 _FEWEST = 10  # subjects with readings and values, below which nothing can be said
 
@@ -40,7 +41,7 @@ def load_material(
     cohort: str,
     *,
     twin: Callable[[], pd.DataFrame],
-    measure: Callable[[pd.DataFrame], pd.DataFrame],
+    measure: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     values: str = "",
     readings: str = "",
     seed: int = 2024,
@@ -53,9 +54,9 @@ def load_material(
         As for `load_cohort`; not looked at where both tables are given.
     twin : callable
         Makes the synthetic twin, whose truth the simulated panel reads.
-    measure : callable
-        Measures a cohort's CTs, where `values` is not given; subjects that it names as
-        `problems` of its table are kept as such.
+    measure : callable, optional
+        Measures a cohort's CTs, where `values` is not given: `measured`, without another.
+        Subjects that it names as `problems` of its table are kept as such.
     values, readings : str
         Paths of tables, see `checked_values` and `checked_readings`.
     seed : int
@@ -72,17 +73,22 @@ def load_material(
     if not readings:
         _require_truth(table)
     known = [problems(table)]
-    given = _table(values) if values else measure(table)
-    measured, doubts = checked_values(given, Path(values).name or "the measured values")
+    given = _table(values) if values else (measure or measured)(table)
+    software, doubts = checked_values(given, Path(values).name or "the measured values")
     known += [problems(given), doubts]
     if readings:
         read, doubts = checked_readings(_table(readings), Path(readings).name)
         known.append(doubts)
     else:
-        read = read_panel(table[table["subject"].isin(measured["subject"])], seed=seed)
-    if "slice_mm" in table and "slice_mm" not in measured:
-        measured = measured.merge(table[["subject", "slice_mm"]], how="left", on="subject")
-    return _matched(measured, read, known)
+        read = read_panel(table[table["subject"].isin(software["subject"])], seed=seed)
+    if "slice_mm" in table and "slice_mm" not in software:
+        software = software.merge(table[["subject", "slice_mm"]], how="left", on="subject")
+    return _matched(software, read, known)
+
+
+def synthetic(patients: int, voxels: int) -> pd.DataFrame:
+    """The twin's patients, with so many voxels across a chest."""
+    return make_twin(patients, size=size_of(voxels))
 
 
 def few_cases(readings: pd.DataFrame, least: int) -> pd.DataFrame:

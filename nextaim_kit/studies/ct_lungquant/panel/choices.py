@@ -12,7 +12,7 @@ from nextaim_kit.learn.curves import logit
 from nextaim_kit.learn.intervals import BOUNDS, interval, with_interval
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.studies.ct_lungquant.panel.consensus import RARE, Rule
-from nextaim_kit.studies.ct_lungquant.panel.questions import Question, questions
+from nextaim_kit.studies.ct_lungquant.panel.questions import Question, with_cuts
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES
 
 RULES = {
@@ -35,8 +35,8 @@ def all_choices(readings: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
         ``question``, ``asked``, ``rule`` (of `RULES`), ``auc``, ``n``, ``yes``; choices that leave
         fewer than five subjects of an answer are left out.
     """
-    cuts = [questions(involvement_from=k) for k in SCALES["ct_ss"][1:]]
-    cuts += [questions(type_from="consolidation"), questions(zones_from="upper")]
+    cuts = [with_cuts(involvement_from=k) for k in SCALES["ct_ss"][1:]]
+    cuts += [with_cuts(type_from="consolidation"), with_cuts(zones_from="upper")]
     asked = {q.asked: q for name in cuts[0] for q in (cut[name] for cut in cuts)}
     rows = []
     for question in asked.values():

@@ -39,7 +39,7 @@ class Rule:
         return np.where(count >= min(self.least, answers.shape[1]), y, np.nan)
 
 
-def consensus(
+def reach(
     question: Question, readings: pd.DataFrame, values: pd.DataFrame, rule: Rule
 ) -> pd.DataFrame:
     """The panel's answer on each subject beside the software's score.
@@ -49,7 +49,6 @@ def consensus(
     DataFrame
         ``subject``, ``answered`` (readers), ``share`` (of yes), ``y`` (1, 0, NaN), ``score``, and
         ``used``: both are there.
-
     """
     answers = question.answers(readings)
     table = pd.DataFrame({
@@ -160,7 +159,7 @@ def left_out(
     Parameters
     ----------
     question, readings, values, rule
-        As for `consensus`.
+        As for `reach`.
     judged : sequence of str
         Readers who are left out in turn. Only subjects whom the one has read count for both.
     n_boot, seed : int

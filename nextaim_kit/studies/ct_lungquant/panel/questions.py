@@ -57,7 +57,7 @@ class Question:
         return table[column] * (1 if self.name == "involvement" else 100)
 
 
-def questions(
+def with_cuts(
     *, involvement_from: int = 3, type_from: str = "mixed", zones_from: str = "both"
 ) -> dict[str, Question]:
     """The four questions, by name: each label's classes from one on mean yes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
 NAN = float("nan")
 ROW = {

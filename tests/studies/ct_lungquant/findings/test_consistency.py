@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.studies.ct_lungquant.findings import planted_errors, words
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
 
 @pytest.mark.parametrize(

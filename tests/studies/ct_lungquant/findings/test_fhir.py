@@ -9,8 +9,8 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.report import fhir, fhir_reading
 from nextaim_kit.report.evidence import stand_in
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 from nextaim_kit.studies.ct_lungquant.findings.template import TEMPLATE
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
 from nextaim_kit.studies.ct_lungquant.findings.verdicts import DAMAGES, damaged
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
 
 def test_a_new_report_is_unconfirmed_in_every_value_and_says_so(report):

@@ -10,7 +10,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.report.fhir import save_bundles
 from nextaim_kit.report.page import to_html
 from nextaim_kit.report.verdicts import half_reviewed
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -10,8 +10,8 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.report import sr, sr_reading
 from nextaim_kit.report.evidence import read_evidence, stand_in
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 from nextaim_kit.studies.ct_lungquant.findings.template import TEMPLATE
-from nextaim_kit.studies.ct_lungquant.findings.values import make_report
 from tests.conftest import validator_says
 
 
@@ -159,9 +159,8 @@ def test_a_real_ct_makes_a_valid_sr_too(real, row, tmp_path):
     archive = real / "ct_radiomics" / "ibsi_ct_phantom" / "dicom_series_and_rtstruct.zip"
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path)
-    headers = read_evidence(tmp_path / "image", "1")
     report = make_report(row | {"subject": "1", "provenance_synthetic": False})
-    sr.save(sr.to_sr(report, headers), tmp_path / "report.sr.dcm")
+    sr.save_all(report, tmp_path, tmp_path / "image")
     assert sr_reading.from_sr(sr_reading.read(tmp_path / "report.sr.dcm"), TEMPLATE) == report
     assert "Error" not in validator_says(tmp_path / "report.sr.dcm")
 

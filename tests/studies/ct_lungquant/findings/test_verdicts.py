@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from nextaim_kit.report.verdicts import half_reviewed, same_fields, verdicts
-from nextaim_kit.studies.ct_lungquant.findings import figures, words
-from nextaim_kit.studies.ct_lungquant.findings.verdicts import trace
+from nextaim_kit.studies.ct_lungquant.findings import figures, planted_errors, words
+from nextaim_kit.studies.ct_lungquant.findings.verdicts import states, survived, trace
 
 
 def test_every_field_of_every_report_comes_back(report):
@@ -16,6 +16,21 @@ def test_every_field_of_every_report_comes_back(report):
     assert (found["fhir_same"] == found["fields"]).all()
     assert (found["sr_same"] == found["fields"]).all()
     assert found["unconfirmed"].tolist() == [18, 16]
+
+
+def test_reports_that_are_all_confirmed_wait_for_nobody_and_leave_their_bundles(report, tmp_path):
+    found = survived([report, report], "reader-1", tmp_path, confirm_all=True)
+    assert found["unconfirmed"].tolist() == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["A-001.fhir.json"]
+
+
+def test_a_mirrored_patient_who_is_confirmed_is_final_and_verified_without_a_warning(row):
+    wrong = planted_errors.with_error(pd.DataFrame([row]), "A-001", "image mirrored")
+    assert states(wrong) == {"FHIR": "preliminary", "DICOM SR": "UNVERIFIED PRELIMINARY"}
+    assert wrong.values["involvement_right"] == row["involvement_left"]
+    assert not wrong.doubts
+    confirmed = wrong.confirm_all("reader-1")
+    assert states(confirmed) == {"FHIR": "final", "DICOM SR": "VERIFIED FINAL"}
 
 
 def test_a_changed_value_or_state_is_not_the_same(report):

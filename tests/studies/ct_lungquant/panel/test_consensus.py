@@ -15,12 +15,12 @@ from nextaim_kit.studies.ct_lungquant.panel.consensus import (
     against_readers,
     at_limit,
     by_site,
-    consensus,
     left_out,
+    reach,
     too_rare,
 )
 from nextaim_kit.studies.ct_lungquant.panel.kappas import software_as_reader, software_codes
-from nextaim_kit.studies.ct_lungquant.panel.questions import questions
+from nextaim_kit.studies.ct_lungquant.panel.questions import with_cuts
 from nextaim_kit.studies.ct_lungquant.panel.readers import SCALES, Panel, read_panel
 from nextaim_kit.twins.chest_ct.population import patients
 
@@ -49,7 +49,7 @@ def readings(values):
 
 
 def agreed(readings, values, rule=None):
-    return {n: consensus(q, readings, values, rule or Rule()) for n, q in questions().items()}
+    return {n: reach(q, readings, values, rule or Rule()) for n, q in with_cuts().items()}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_sure_panel_and_a_right_software_agree_on_every_question(values):
     np.testing.assert_array_equal(against_consensus(sure, n_boot=20, seed=0)["value"], 1)
     for name, table in sure.items():
         assert table["share"].dropna().isin([0, 1]).all()
-        limit = questions()[name].limit
+        limit = with_cuts()[name].limit
         used = table[table["used"]]
         np.testing.assert_array_equal(used["y"] == 1, used["score"] >= limit)
 
@@ -134,7 +134,7 @@ def test_a_software_that_says_half_keeps_its_auc_and_misses_at_its_limit(reading
     aucs = [against_consensus(t, n_boot=0, seed=0)["value"][0] for t in (whole, less)]
     assert aucs[0] == pytest.approx(aucs[1])
     found = [
-        at_limit(questions(), t, n_boot=20, seed=0).set_index(["question", "metric"])["value"]
+        at_limit(with_cuts(), t, n_boot=20, seed=0).set_index(["question", "metric"])["value"]
         for t in (whole, less)
     ]
     recall = [table["involvement", "recall"] for table in found]
@@ -144,7 +144,7 @@ def test_a_software_that_says_half_keeps_its_auc_and_misses_at_its_limit(reading
 
 def test_the_accuracy_at_the_limit_stands_beside_the_commoner_answer(readings, values):
     tables = agreed(readings, values)
-    found = at_limit(questions(), tables, n_boot=20, seed=0).set_index(["question", "metric"])
+    found = at_limit(with_cuts(), tables, n_boot=20, seed=0).set_index(["question", "metric"])
     used = tables["sides"][tables["sides"]["used"]]
     right = (used["score"] >= 10) == (used["y"] == 1)
     assert found["value"]["sides", "accuracy"] == pytest.approx(right.mean())
@@ -152,7 +152,7 @@ def test_the_accuracy_at_the_limit_stands_beside_the_commoner_answer(readings, v
 
 
 def test_a_right_software_beats_a_left_out_reader_and_noise_does_not(readings, values):
-    question, names = questions()["zones"], sorted(readings["reader"].unique())
+    question, names = with_cuts()["zones"], sorted(readings["reader"].unique())
     noise = values.assign(upper=np.random.default_rng(3).random(len(values)))
     options = {"n_boot": 100, "seed": 0}
     good, bad = (left_out(question, readings, v, Rule(), names, **options) for v in (values, noise))
@@ -165,7 +165,7 @@ def test_a_right_software_beats_a_left_out_reader_and_noise_does_not(readings, v
 def test_a_reader_who_says_the_same_of_all_has_no_auc_and_the_others_have(readings, values):
     same = readings["reader"] == "R03"
     constant = readings.assign(zones=readings["zones"].mask(same, "lower"))
-    found = against_readers(questions()["zones"], constant, values, n_boot=20, seed=0)
+    found = against_readers(with_cuts()["zones"], constant, values, n_boot=20, seed=0)
     assert found.loc[found["value"].isna(), "reader"].tolist() == ["R03"]
     assert found["n"].min() > 100
 
@@ -177,8 +177,8 @@ def test_a_right_software_passes_for_a_good_reader(readings, values):
 
 def test_a_consensus_of_one_answer_has_no_auc_and_ends_no_run(readings, values):
     nobody = readings.assign(zones=readings["zones"].where(readings["zones"].isna(), "lower"))
-    zones, rule = {"zones": questions()["zones"]}, Rule()
-    agreed = {"zones": consensus(zones["zones"], nobody, values, rule)}
+    zones, rule = {"zones": with_cuts()["zones"]}, Rule()
+    agreed = {"zones": reach(zones["zones"], nobody, values, rule)}
     assert against_consensus(agreed, n_boot=20, seed=0)["value"].isna().all()
     assert at_limit(zones, agreed, n_boot=20, seed=0).empty
     readers = sorted(nobody["reader"].unique())
@@ -189,8 +189,8 @@ def test_a_consensus_of_one_answer_has_no_auc_and_ends_no_run(readings, values):
 def test_where_nobody_sees_a_lesion_all_is_said_to_be_empty(readings, values):
     unread = readings.assign(type=None, sides=None, zones=None, ct_ss=1, percent=0.0)
     none = values.assign(involvement=0.0, consolidation=np.nan, left=np.nan, upper=np.nan)
-    asked = questions()
-    agreed = {name: consensus(one, unread, none, Rule()) for name, one in asked.items()}
+    asked = with_cuts()
+    agreed = {name: reach(one, unread, none, Rule()) for name, one in asked.items()}
     counted = account(agreed).set_index("question")
     assert (counted["yes"] == 0).all()
     assert len(too_rare(against_consensus(agreed, n_boot=20, seed=0))) == 4
@@ -211,7 +211,7 @@ def test_sites_with_too_few_of_an_answer_have_no_auc(readings, values):
 def test_the_choice_made_beforehand_is_among_all_choices(readings, values):
     every = choices.all_choices(readings, values)
     own = against_consensus(agreed(readings, values), n_boot=0, seed=0).set_index("question")
-    asked = {name: q.asked for name, q in questions().items()}
+    asked = {name: q.asked for name, q in with_cuts().items()}
     usual = every[every["rule"] == "more than half, ties left out"].set_index("asked")["auc"]
     for name, text in asked.items():
         assert usual[text] == pytest.approx(own["value"][name])
@@ -221,7 +221,7 @@ def test_the_choice_made_beforehand_is_among_all_choices(readings, values):
 
 def test_more_readers_make_a_reference_that_a_right_software_meets_better(readings, values):
     grown = choices.by_panel_size(
-        questions()["zones"], readings, values, Rule(), (1, 5, 13), draws=60, seed=0
+        with_cuts()["zones"], readings, values, Rule(), (1, 5, 13), draws=60, seed=0
     )
     assert grown["value"].is_monotonic_increasing
     spread = grown["high"] - grown["low"]
@@ -230,7 +230,7 @@ def test_more_readers_make_a_reference_that_a_right_software_meets_better(readin
 
 def test_readers_divide_near_the_limit(readings, values):
     tables = agreed(readings, values)
-    asked = questions()
+    asked = with_cuts()
     disputed = {n: choices.dispute(asked[n], t, values) for n, t in tables.items()}
     found = choices.reasons(disputed, n_boot=100, seed=0).set_index(["reason", "question"])
     assert (found.loc["distance from the limit", "high"] < 0).all()
@@ -238,7 +238,7 @@ def test_readers_divide_near_the_limit(readings, values):
 
 
 def test_a_cut_says_what_is_asked_and_where_the_limit_is():
-    other = questions(involvement_from=4, type_from="consolidation", zones_from="upper")
+    other = with_cuts(involvement_from=4, type_from="consolidation", zones_from="upper")
     assert other["involvement"].limit == 50
     assert other["involvement"].asked.startswith("50 %")
     assert other["type"].yes == ("consolidation",)

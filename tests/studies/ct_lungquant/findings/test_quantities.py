@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.report.filling import choose, fill_all
-from nextaim_kit.studies.ct_lungquant.findings import values
-from nextaim_kit.studies.ct_lungquant.findings.template import QUANTITIES, TEMPLATE
+from nextaim_kit.studies.ct_lungquant.findings import quantities
+from nextaim_kit.studies.ct_lungquant.findings.template import QUANTITIES
 
 
 @pytest.fixture
@@ -25,9 +24,9 @@ def saved(tmp_path):
 
 
 def test_a_saved_table_makes_the_report_that_its_row_makes(row, healthy_row, saved):
-    table = values.load_values(saved(row, healthy_row | {"subject": "A-002"}))
-    reports, failed = fill_all(TEMPLATE, table)
-    assert reports["A-001"] == values.make_report(row)
+    table = quantities.load_values(saved(row, healthy_row | {"subject": "A-002"}))
+    reports, failed = quantities.make_reports(table)
+    assert reports["A-001"] == quantities.make_report(row)
     assert len(reports["A-002"].fields) == 13
     assert failed.empty
 
@@ -39,18 +38,18 @@ def test_shares_become_percent_and_volumes_keep_a_decimal(report):
 
 def test_numpys_own_numbers_are_numbers(row, report):
     own = {k: np.array(v)[()] if isinstance(v, float | int) else v for k, v in row.items()}
-    assert values.make_report(own).fields == report.fields
+    assert quantities.make_report(own).fields == report.fields
 
 
 def test_a_table_without_a_column_is_refused_by_its_name(row, saved):
     del row["involvement"]
     with pytest.raises(DataError, match="no column 'involvement'"):
-        values.load_values(saved(row))
+        quantities.load_values(saved(row))
 
 
 def test_a_subject_that_is_there_twice_is_refused(row, saved):
     with pytest.raises(DataError, match="each subject once"):
-        values.load_values(saved(row, row))
+        quantities.load_values(saved(row, row))
 
 
 @pytest.mark.parametrize(
@@ -59,24 +58,24 @@ def test_a_subject_that_is_there_twice_is_refused(row, saved):
 )
 def test_a_subject_without_a_value_is_named_and_the_rest_goes_on(row, key, cell):
     table = pd.DataFrame([row, row | {"subject": "A-002", key: cell}], dtype=object)
-    reports, failed = fill_all(TEMPLATE, table)
+    reports, failed = quantities.make_reports(table)
     assert list(reports) == ["A-001"]
     assert f"A-002: {key} is no value" in failed["problem"][0]
 
 
 def test_a_subject_that_is_not_in_the_table_is_refused(report):
     with pytest.raises(RequestError, match="no report of subject 'B-9'"):
-        choose({"A-001": report}, "B-9")
+        quantities.choose({"A-001": report}, "B-9")
 
 
 def test_the_first_subject_is_taken_where_none_is_named(report):
-    assert choose({"A-001": report}, "") is report
+    assert quantities.choose({"A-001": report}, "") is report
 
 
 def test_the_example_has_every_column_and_says_it_is_synthetic():
-    table = values.load_values("synthetic", patients=12, seed=1)
-    assert set(values.COLUMNS) <= set(table)
-    reports, failed = fill_all(TEMPLATE, table)
+    table = quantities.load_values("synthetic", patients=12, seed=1)
+    assert set(quantities.COLUMNS) <= set(table)
+    reports, failed = quantities.make_reports(table)
     assert failed.empty
     assert len(reports) == 12
     assert all(report.synthetic for report in reports.values())

@@ -12,8 +12,8 @@ from nextaim_kit.data.cohort.fingerprint import MARK
 from nextaim_kit.data.cohort.tables import check_columns, read_table
 from nextaim_kit.data.datasets.source import SYNTHETIC, find_source
 from nextaim_kit.data.paths import place_of
-from nextaim_kit.errors import DataError
-from nextaim_kit.report.filling import fill
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.report.filling import fill, fill_all
 from nextaim_kit.report.model import Report
 from nextaim_kit.studies.ct_lungquant.findings.template import QUANTITIES, TEMPLATE
 
@@ -92,3 +92,23 @@ def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
 def make_report(row: Mapping[str, Any]) -> Report:
     """LungQuant's report of one row of the table."""
     return fill(TEMPLATE, row)
+
+
+def make_reports(table: pd.DataFrame) -> tuple[dict[str, Report], pd.DataFrame]:
+    """LungQuant's reports by subject, and the failures, as of `data.each.Done`."""
+    return fill_all(TEMPLATE, table)
+
+
+def choose(reports: Mapping[str, Report], subject: str) -> Report:
+    """The report of a subject, the first where none is named; RequestError if it is not there."""
+    if not reports:
+        raise DataError("no report could be made", mend="see failures.csv for the reasons")
+    if not subject:
+        return next(iter(reports.values()))
+    if subject in reports:
+        return reports[subject]
+    raise RequestError(
+        f"there is no report of subject {subject!r}",
+        expected="one of " + ", ".join(list(reports)[:8]) + (" ..." if len(reports) > 8 else ""),
+        mend="give another subject, or none for the first",
+    )
