@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from nextaim_kit.data.cohort.subjects import Row, each
 from nextaim_kit.data.images.reading import check_geometry, read_image
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.twins.chest_ct import population
 
 AIR, DENSE = -1000.0, 400.0  # HU that become -1 and 1
 
@@ -39,6 +40,12 @@ class Boxes:
     pairs: list[tuple[Tensor, Tensor]]
     lungs: list[NDArray[np.bool_]]
     failures: pd.DataFrame
+
+
+def make_twin(patients: int, size: Sequence[int], seed: int) -> pd.DataFrame:
+    """Chest CTs of the synthetic twin with masks of lungs and lesions; `size` in voxels x, y, z."""
+    x, y, z = size
+    return population.twin(seed, size=(x, y, z)).make(patients)
 
 
 def hounsfield(gray: float) -> float:

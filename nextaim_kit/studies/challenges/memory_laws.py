@@ -27,6 +27,11 @@ def cube(build: Build, edge: int, batch: int, device: Device = "cuda", channels:
     return Step(build, inputs, batch_size=batch, device=device)
 
 
+def step_gb(build: Build, shape: Sequence[int], batch: int) -> float:
+    """Predicted memory in GB of a training step on a GPU, for images (channels, x, y, z)."""
+    return dry_run(Step(build, ((tuple(shape), "float32"),), batch_size=batch)).peak / GB
+
+
 def memory_grid(
     build: Build, edges: Sequence[int], batches: Sequence[int], *, check: Callable[[int], None]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -140,6 +140,22 @@ def stages(whole: Step) -> tuple[Step, Step, int]:
     return first, second, size
 
 
+def two_devices(whole: Step) -> pd.DataFrame:
+    """Predicted memory of a training step on one device alone, and of its two stages.
+
+    Returns
+    -------
+    DataFrame
+        ``device`` (one device, way down, way up), ``gb`` with the allowances, ``tensors_mb``.
+    """
+    held = [dry_run(step) for step in (whole, *stages(whole)[:2])]
+    return pd.DataFrame({
+        "device": ["one device", "way down", "way up"],
+        "gb": [one.peak / GB for one in held],
+        "tensors_mb": [one.tensors / 1e6 for one in held],
+    })  # fmt: skip
+
+
 def _all_at_once(handed: tuple[Tensor, ...], _target: Tensor) -> Tensor:
     """Stands for the gradients that come back: one for each tensor that was handed over."""
     return sum((one.square().mean() for one in handed), start=torch.zeros(()))

@@ -1,15 +1,30 @@
-"""What is kept of each CT beside its values: a picture to check by eye, and the masks."""
+"""What is drawn: each CT to check by eye, kept with its masks; and measured against true values."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
 from nextaim_kit.files import atomic_path
 from nextaim_kit.show.filled_slices import Segmented, overlays
+from nextaim_kit.show.style import (
+    BLUE,
+    GRAY,
+    LIGHT,
+    VERMILION,
+    described,
+    new_figure,
+    styled,
+)
+from nextaim_kit.studies.ct_lungquant.definitions import CT_SS_LIMITS
 from nextaim_kit.studies.ct_lungquant.measures import Found
 
 
@@ -60,3 +75,44 @@ def caption(subject: str, values: Mapping[str, Any]) -> str:
         f"{values['involvement']:.1f} % affected, CT-SS {values['ct_ss']}, {values['type']}"
     )
     return f"{line} (see warnings)" if values.get("warnings") else line
+
+
+@styled
+def class_borders(
+    truth: ArrayLike,
+    measured: ArrayLike,
+    *,
+    quantity: str,
+    unit: str,
+    borders: Sequence[float] = CT_SS_LIMITS,
+    title: str = "",
+) -> Figure:
+    """Measured against true values, with the borders of classes; where the class differs, crosses.
+
+    Parameters
+    ----------
+    truth, measured : array-like of shape (n,)
+    quantity, unit : str
+    borders : sequence of float, optional
+        Where the next class begins; by default those of CT severity.
+    title : str
+    """
+    x, y = np.asarray(truth, float), np.asarray(measured, float)
+    same = np.searchsorted(borders, x, side="right") == np.searchsorted(borders, y, side="right")
+    top = 1.05 * max(float(x.max()), float(y.max()), borders[0])
+    figure, axes = new_figure(5.2, 5.0)
+    axis = axes[0, 0]
+    inside = [0.0, *(b for b in borders if b < top), top]
+    for low, high in pairwise(inside):
+        axis.fill_between([low, high], low, high, color=LIGHT, alpha=0.55, linewidth=0)
+    axis.plot([0, top], [0, top], color=GRAY, linewidth=1, linestyle=":")
+    axis.scatter(x[same], y[same], s=26, color=BLUE, linewidths=0, label="same class")
+    axis.scatter(x[~same], y[~same], s=34, color=VERMILION, marker="x", label="another class")
+    axis.set(xlabel=f"true {quantity} ({unit})", ylabel=f"measured {quantity} ({unit})")
+    axis.set(title=title, xlim=(0, top), ylim=(0, top), aspect="equal")
+    axis.legend(loc="upper left")
+    return described(
+        figure,
+        f"Measured against true {quantity} of {len(x)} patients: {int(same.sum())} in the same "
+        f"class, {int((~same).sum())} in another; classes begin at {', '.join(map(str, borders))}.",
+    )

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from nextaim_kit import __version__
 from nextaim_kit.data.cache import cached, identity
-from nextaim_kit.data.cohort.fingerprint import MARK
 from nextaim_kit.data.cohort.subjects import Row, each
-from nextaim_kit.data.datasets.source import SYNTHETIC
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.files import sha256_of
 from nextaim_kit.progress import Progress
@@ -96,12 +94,6 @@ def _version() -> list[str]:
     folders = (here.parents[1] / "data/images", here, here / "networks")
     files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
     return [*map(sha256_of, files), np.__version__, sitk.__version__]
-
-
-def is_synthetic(spec: str, cohort: pd.DataFrame) -> bool:
-    """Whether a cohort is the twin, or says that it was made from it."""
-    marked = cohort[MARK].astype(str).str.lower().eq("true").any() if MARK in cohort else False
-    return spec == SYNTHETIC or bool(marked)
 
 
 def first_readable(cohort: pd.DataFrame) -> tuple[str, Scan]:

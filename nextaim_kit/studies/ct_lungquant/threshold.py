@@ -65,19 +65,38 @@ def segment(scan: Scan) -> Maps:
     hu = sitk.GetArrayFromImage(image).astype(np.float32)
     lungs, warnings = find_lungs(hu, spacing)
     box = around(lungs > 0, max(spacing), spacing)
-    hu, lungs = hu[box], lungs[box]
+    ill, doubts = find_lesions(hu[box], lungs[box], spacing)
+    start, masks = [s.start for s in box], (lungs[box] == 1, lungs[box] == 2, ill)
+    right, left, lesions = (placed(mask.astype(np.float32), image, start) for mask in masks)
+    return Maps(right, left, lesions, (*warnings, *doubts))
+
+
+def find_lesions(
+    hu: NDArray[np.float32], lungs: NDArray[np.uint8], spacing: tuple[float, ...]
+) -> tuple[Mask, list[str]]:
+    """Find what is dense in the lungs and no vessel.
+
+    Parameters
+    ----------
+    hu : array of shape (z, y, x)
+    lungs : array of uint8, shape (z, y, x)
+        As of `find_lungs`.
+    spacing : (float, float, float)
+        mm, along z, y, x.
+
+    Returns
+    -------
+    lesions : array of bool, shape (z, y, x)
+    warnings : list of str
+    """
+    vessel, voxel = ball(_VESSEL_MM, spacing), float(np.prod(spacing)) / 1000
     ill = (ndimage.gaussian_filter(hu, 0.7) > ILL_HU) & (lungs > 0)
-    ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
+    ill = ndimage.binary_opening(ill, vessel)
     bright = (lungs > 0) & (hu > _CONTRAST_HU)
-    if np.count_nonzero(bright & ill) * float(np.prod(spacing)) / 1000 > _CONTRAST_ML:
-        ill &= ndimage.distance_transform_edt(~bright, spacing) > _HALO_MM
-        ill = ndimage.binary_opening(ill, ball(_VESSEL_MM, spacing))
-        warnings.append(_CONTRAST)
-    start = [s.start for s in box]
-    right, left, lesions = (
-        placed(mask.astype(np.float32), image, start) for mask in (lungs == 1, lungs == 2, ill)
-    )
-    return Maps(right, left, lesions, tuple(warnings))
+    if np.count_nonzero(bright & ill) * voxel <= _CONTRAST_ML:
+        return ill, []
+    ill &= ndimage.distance_transform_edt(~bright, spacing) > _HALO_MM
+    return ndimage.binary_opening(ill, vessel), [_CONTRAST]
 
 
 def find_lungs(

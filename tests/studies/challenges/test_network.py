@@ -17,6 +17,7 @@ from nextaim_kit.studies.challenges.network import (
     pipeline,
     split_step,
     stages,
+    two_devices,
     unet,
 )
 
@@ -59,6 +60,11 @@ def test_the_stages_share_the_weights_and_the_work_and_each_holds_less_than_the_
 
 def test_what_is_handed_over_grows_with_the_batch():
     assert stages(step(3))[2] == 3 * stages(step(1))[2]
+
+
+def test_each_of_two_devices_holds_less_than_one_alone_and_together_they_hold_more():
+    held = two_devices(step()).set_index("device")["tensors_mb"]
+    assert held.drop("one device").max() < held["one device"] < held.drop("one device").sum()
 
 
 def test_in_one_piece_two_devices_take_the_time_of_one_and_half_of_it_is_idle():

@@ -24,7 +24,7 @@ FOUND = SimpleNamespace(
 )
 HEALTHY = SimpleNamespace(lesions=np.zeros((1, 1, 4)))
 HU = sitk.GetArrayViewFromImage(IMAGE)
-VALUES = {"values": pd.DataFrame({"involvement": [4.0, 10.0, 27.0]}), "CT_SS_LIMITS": (5, 25)}
+VALUES = {"values": pd.DataFrame({"involvement": [4.0, 10.0, 27.0]})}
 ROW = pd.Series({"involvement_right": 10, "involvement_left": 40, "right_ml": 3, "left_ml": 1})
 AGREED = {"involvement": pd.DataFrame({"share": [0.0, 1.0, 0.5, 0.9]})}
 CHOICES = pd.DataFrame({"question": ["zones", "zones", "type"], "auc": [0.8, 0.9, 0.99]})

@@ -6,7 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image
 
-from nextaim_kit.studies.ct_lungquant.pictures import Keeper, caption
+from nextaim_kit.show.style import alt_of
+from nextaim_kit.studies.ct_lungquant.pictures import Keeper, caption, class_borders
 from nextaim_kit.studies.ct_lungquant.quantification import Software, quantify
 
 
@@ -36,3 +37,8 @@ def test_a_caption_says_what_matters_and_that_there_are_doubts(twin_of):
     assert line.startswith(f"P1: R {values['right_ml']:.0f} ml, L {values['left_ml']:.0f} ml")
     assert line.endswith("(see warnings)")
     assert not caption("P1", values | {"warnings": ""}).endswith(")")
+
+
+def test_patients_in_another_class_are_counted():
+    figure = class_borders([1, 10, 30], [6, 12, 31], quantity="share", unit="%")
+    assert "2 in the same class, 1 in another" in alt_of(figure)

@@ -15,11 +15,10 @@ from nextaim_kit.studies.ct_lungquant.pictures import Keeper
 from nextaim_kit.studies.ct_lungquant.quantification import (
     Software,
     first_readable,
-    is_synthetic,
     quantify,
     require_measured,
 )
-from nextaim_kit.studies.ct_lungquant.spoiled import spoiled
+from nextaim_kit.studies.ct_lungquant.twin import is_synthetic, spoiled
 
 
 @pytest.fixture(scope="module")

@@ -198,7 +198,7 @@ class LungQuant:
         """
         image = coarse(scan.image, self.recipe.spacing)
         hu = torch.from_numpy(sitk.GetArrayFromImage(image))[None]
-        right, left, lesions = self._decided(self._looked(hu), self.cut)
+        right, left, lesions = self._decided(self.look(hu), self.cut)
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
         sides = placed(right, image), placed(left, image)
         return Maps(*sides, placed(lesions, image), tuple(one))
@@ -214,7 +214,7 @@ class LungQuant:
                 case.part(name, whole(case.shape)) for name in ("hu", "lungs", "lesions")
             )
             try:
-                looked = self._looked(hu)
+                looked = self.look(hu)
             except DataError:
                 continue
             truth = regions.involvement(lungs[0].numpy() > 0, ill[0].numpy() > 0)
@@ -225,7 +225,7 @@ class LungQuant:
         best = min(_CUTS, key=lambda cut: (sum(errors[cut]), abs(cut - 0.5)))
         return replace(self, cut=best)
 
-    def _looked(self, hu: Tensor) -> _Three:
+    def look(self, hu: Tensor) -> _Three:
         """Probabilities of the right lung, the left one and lesions in HU, shape (1, z, y, x)."""
         right, left = self.lungs(hu, self.box(hu))
         lung = right + left >= 0.5

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nextaim_kit.data.cache import lazy
-from nextaim_kit.data.cohort.loading import load_cohort, problems
+from nextaim_kit.data.cohort.loading import load_cohort, no_twin, problems
 from nextaim_kit.data.cohort.subjects import Row, each
 from nextaim_kit.data.cohort.tables import check_columns
 from nextaim_kit.data.hashes import below, content_hashes
@@ -34,7 +34,7 @@ _SEEN = "in the first cohort too, by its name or by what its CT holds: not teste
 _SPOTS = 500  # voxels of lesions that are kept in mind
 
 
-def load_masked(spec: str, twin: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def load_masked(spec: str, twin: Callable[[], pd.DataFrame] = no_twin) -> pd.DataFrame:
     """Load a cohort of CTs with masks of lungs and lesions.
 
     Parameters
@@ -42,8 +42,8 @@ def load_masked(spec: str, twin: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     spec : str
         As for `load_cohort`, with the columns ``image``, ``lungs`` (1: right, 2: left) and
         ``lesions``, which may be called ``mask``.
-    twin : callable
-        Makes the synthetic twin.
+    twin : callable, optional
+        Makes the synthetic twin; without it there is none.
     """
     table = load_cohort(spec, twin=twin, columns=("image", "lungs"))
     if "lesions" not in table and "mask" in table:

@@ -15,6 +15,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.learn.intervals import SHARE
 from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.learn.segmentation import agreement, dice
+from nextaim_kit.studies.ct_lungquant import threshold
 from nextaim_kit.studies.ct_lungquant.masks import read_masks
 from nextaim_kit.studies.ct_lungquant.measures import Maps, count, measure
 from nextaim_kit.studies.ct_lungquant.networks.nets import BOX_GRID
@@ -55,6 +56,11 @@ def average(cases: Sequence[Prepared]) -> Segment:
         return Maps(right, left, ill)
 
     return segment
+
+
+def baselines(cases: Sequence[Prepared]) -> dict[str, Segment]:
+    """The trivial baseline, the `average` of training cases, and the simplest serious one."""
+    return {"average": average(cases), "threshold": threshold.segment}
 
 
 def scores(table: pd.DataFrame, ways: Mapping[str, Segment]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""One axial slice of a CT with its masks: where most is affected, or the lungs are largest."""
+"""A CT beside its masks and what software finds: one axial slice, or all of it."""
 
 from __future__ import annotations
 
@@ -60,3 +60,9 @@ def section(row: Any, segment: Callable[[Scan], Maps] | None = None) -> Section:
     picture = np.clip(sitk.GetArrayViewFromImage(scan.image)[k], *_WINDOW).astype(np.float32)
     involvement = count(lungs, ill, scan.spacing)["involvement"]
     return Section(str(row.subject), involvement, picture, lungs[k] > 0, ill[k] > 0, found[k] > 0)
+
+
+def lesions(row: Any, segment: Callable[[Scan], Maps]) -> tuple[sitk.Image, dict[str, NDArray]]:
+    """A CT with masks, and its lesions by these (``truth``) and by a ``network``, for a viewer."""
+    scan = read_ct(str(row.image))
+    return scan.image, {"truth": masks_of(row, scan)[1], "network": attempt(segment, scan)[1]}
