@@ -179,12 +179,3 @@ def hits(found: ArrayLike, truth: ArrayLike, rule: str, spacing: float = math.na
         raise RequestError(f"no rule {rule!r} for a hit", expected=", ".join(RULES))
     one, other = (np.asarray(boxes, float).reshape(-1, 4) for boxes in (found, truth))
     return RULES[rule](one, other, spacing)
-
-
-def covered(boxes: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which pixels of a picture lie in any of the boxes, shape `shape`; to draw them."""
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    inside = np.zeros(shape, bool)
-    for x0, y0, x1, y1 in np.asarray(boxes, float).reshape(-1, 4):
-        inside |= (x + 0.5 >= x0) & (x + 0.5 < x1) & (y + 0.5 >= y0) & (y + 0.5 < y1)
-    return inside

@@ -23,6 +23,7 @@ from nextaim_kit.learn.weights import filled
 from nextaim_kit.machine.limits import process_count
 from nextaim_kit.machine.workers import parallel
 from nextaim_kit.studies.breast_masses.detectors import froc
+from nextaim_kit.studies.breast_masses.detectors.augmentation import Augmentation
 from nextaim_kit.studies.breast_masses.detectors.marks import Blobs, Detector, find
 from nextaim_kit.studies.breast_masses.detectors.training import (
     Kind,
@@ -129,14 +130,26 @@ class Detectors:
 
 
 def train_all(
-    kinds: Sequence[Kind], training: Training, train: Pictures, val: Pictures, folder: Path
-) -> dict[Kind, Fitted]:
+    kinds: Sequence[Kind], train: Pictures, val: Pictures, folder: Path, *, mosaic: float = 0.5,
+    **how: Any,
+) -> dict[Kind, Fitted]:  # fmt: skip
     """Train each kind of detector on the same pictures, a folder below `folder` for each.
 
     On a CPU side by side, the last one here and the others in processes of one core each: two
     cores that share each step of such small networks wait for one another half of the time. Where
     few pictures are seen, one by one: a process takes longer to start.
+
+    Parameters
+    ----------
+    kinds : sequence of {"yolov5", "yolov8", "rtdetr"}
+    train, val : Pictures
+    folder : Path
+    mosaic : float
+        Probability that four pictures are joined, as of `Augmentation`.
+    **how
+        The other fields of `training.Training`, the same for all.
     """
+    training = Training(augmentation=Augmentation(mosaic=mosaic), **how)
     jobs = [(kind, training, train, val, folder / kind) for kind in kinds]
     several = len(kinds) > 1 and process_count() > 1 and not torch.cuda.is_available()
     if not several or training.epochs * len(train.images) < _FEW:

@@ -81,6 +81,24 @@ class Mammograms:
             doubts=self.doubts[self.doubts["subject"].isin(wanted)].reset_index(drop=True),
         )
 
+    def strangers(self, others: Mammograms) -> Mammograms:
+        """Another cohort without the patients and the pictures that are in this one too.
+
+        Raises
+        ------
+        DataError
+            If none is left.
+        """
+        same = others.images["patient"].isin(set(self.images["patient"]))
+        kept = others.only(
+            others.images["subject"][~same], "its patient is in the first cohort too"
+        )
+        same = kept.images["digest"].isin(set(self.images["digest"]))
+        kept = kept.only(kept.images["subject"][~same], "the same picture is in the first cohort")
+        if kept.images.empty:
+            raise _nothing("the external cohort", kept.left_out)
+        return kept
+
 
 def load_mammograms(
     cohort: str, *, twin: Callable[[], Mammograms] = no_twin, workers: int | None = None
@@ -122,25 +140,6 @@ def load_mammograms(
     left = left.reindex(columns=["subject", "site", "problem"]).fillna({"site": "unknown"})
     left = pd.concat([left, seen.left_out], ignore_index=True)
     return _each_once(replace(seen, left_out=left), gone)
-
-
-def never_seen(external: Mammograms, first: Mammograms) -> Mammograms:
-    """An external cohort without the patients and the pictures that are in the first one too.
-
-    Raises
-    ------
-    DataError
-        If none is left.
-    """
-    same = external.images["patient"].isin(set(first.images["patient"]))
-    kept = external.only(
-        external.images["subject"][~same], "its patient is in the first cohort too"
-    )
-    same = kept.images["digest"].isin(set(first.images["digest"]))
-    kept = kept.only(kept.images["subject"][~same], "the same picture is in the first cohort")
-    if kept.images.empty:
-        raise _nothing("the external cohort", kept.left_out)
-    return kept
 
 
 def images_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

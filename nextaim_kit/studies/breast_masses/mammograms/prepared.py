@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import patient_folds, rotations
@@ -18,7 +19,7 @@ from nextaim_kit.studies.breast_masses.mammograms.image_file import (
     read_pixels,
     wall_side,
 )
-from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms
+from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms, load_mammograms
 
 BOX = ["x0", "y0", "x1", "y1"]
 _NEEDED = ["subject", "site", "image", "turned", "spacing"]
@@ -174,6 +175,47 @@ def pictures_of(
     pictures = np.reshape([one.picture for one in found.results], (-1, size, size))
     order = masses.sort_values("row", kind="stable").reset_index(drop=True)
     return Pictures(images, pictures, order, spacing), found.failures
+
+
+def load_pictures(
+    cohort: str,
+    size: int,
+    *,
+    twin: Callable[[], Mammograms] = no_twin,
+    only: Callable[[Mammograms], Mammograms] | None = None,
+) -> tuple[Mammograms, Pictures, pd.DataFrame]:
+    """Load a cohort and prepare its pictures.
+
+    Parameters
+    ----------
+    cohort, twin
+        As of `load_mammograms`.
+    size : int
+        Edge of the pictures.
+    only : callable, optional
+        Leaves some of the mammograms out by name before they are prepared, such as
+        `Mammograms.strangers` or `Detectors.unseen`.
+
+    Returns
+    -------
+    mammograms : Mammograms
+    pictures : Pictures
+    left_out : DataFrame
+        ``subject``, ``site``, ``problem``: of both steps.
+    """
+    found = load_mammograms(cohort, twin=twin)
+    found = only(found) if only else found
+    pictures, unread = pictures_of(found, size)
+    return found, pictures, pd.concat([found.left_out, unread])
+
+
+def covered(boxes: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which pixels of a picture lie in any of the boxes, shape `shape`; to draw them."""
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    inside = np.zeros(shape, bool)
+    for x0, y0, x1, y1 in np.asarray(boxes, float).reshape(-1, 4):
+        inside |= (x + 0.5 >= x0) & (x + 0.5 < x1) & (y + 0.5 >= y0) & (y + 0.5 < y1)
+    return inside
 
 
 def divide(pictures: Pictures, folds: int, *, seed: int) -> tuple[Pictures, Pictures, Pictures]:

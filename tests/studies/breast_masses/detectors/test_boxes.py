@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextaim_kit.errors import RequestError
-from nextaim_kit.studies.breast_masses.detectors.boxes import ciou, covered, hits, iou, suppressed
+from nextaim_kit.studies.breast_masses.detectors.boxes import ciou, hits, iou, suppressed
 
 SQUARE = torch.tensor([0.0, 0, 2, 2])
 
@@ -83,7 +83,3 @@ def test_dbtex_s_ten_millimeters_hold_where_the_spacing_is_known():
 def test_an_unknown_rule_is_refused():
     with pytest.raises(RequestError, match="no rule"):
         hits([[0, 0, 1, 1]], [[0, 0, 1, 1]], "nearly")
-
-
-def test_covered_pixels_are_as_many_as_the_area():
-    assert covered([[1, 2, 4, 6], [0, 0, 1, 1]], (8, 8)).sum() == 13

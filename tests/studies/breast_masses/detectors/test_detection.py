@@ -63,8 +63,8 @@ def fitted(tmp_path_factory):
 @pytest.mark.rest
 def test_detectors_trained_side_by_side_are_those_trained_one_by_one(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(detection, "_FEW", 0)
-    seen, how = spots(4, 64), training.Training(1, 2)
-    beside = detection.train_all(["yolov5", "yolov8"], how, seen, seen, tmp_path)
+    seen, how = spots(4, 64), {"epochs": 1, "batch_size": 2}
+    beside = detection.train_all(["yolov5", "yolov8"], seen, seen, tmp_path, **how)
     for kind, one in beside.items():
         same = fitted[kind].history
         pd.testing.assert_frame_equal(one.history, same, rtol=1e-3)

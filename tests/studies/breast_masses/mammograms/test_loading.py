@@ -11,7 +11,6 @@ from nextaim_kit.studies.breast_masses.mammograms import folders
 from nextaim_kit.studies.breast_masses.mammograms.loading import (
     Mammograms,
     load_mammograms,
-    never_seen,
 )
 
 HEADER = "subject,patient,site,view,side,density,spacing,label,image,mask\n"
@@ -126,12 +125,12 @@ def test_a_tomosynthesis_stack_is_refused_by_its_content(folder, half_disc, save
 def test_patients_and_pictures_of_the_first_cohort_are_no_external_ones(small_twin):
     of_a = small_twin.only(small_twin.images["subject"][small_twin.images["site"] == "A"])
     assert set(of_a.lesions["site"]) == {"A"}
-    left = never_seen(small_twin, of_a)
+    left = of_a.strangers(small_twin)
     assert set(left.images["site"]) == {"B", "C"}
     assert (left.left_out["problem"] == "its patient is in the first cohort too").all()
     renamed = Mammograms(of_a.images.assign(patient="someone"), of_a.lesions)
     with pytest.raises(DataError, match="no mammogram that can be used") as error:
-        never_seen(renamed, of_a)
+        of_a.strangers(renamed)
     assert "the same picture is in the first cohort" in error.value.found
 
 

@@ -7,7 +7,13 @@ import pytest
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms
-from nextaim_kit.studies.breast_masses.mammograms.prepared import BOX, pictures_of, prepare
+from nextaim_kit.studies.breast_masses.mammograms.prepared import (
+    BOX,
+    covered,
+    load_pictures,
+    pictures_of,
+    prepare,
+)
 
 
 @pytest.mark.parametrize("side", ["L", "R"])
@@ -85,3 +91,16 @@ def test_an_image_that_cannot_be_prepared_is_named(small_twin, tmp_path):
 def test_a_picture_without_a_breast_is_refused():
     with pytest.raises(DataError, match="no breast"):
         prepare(np.random.default_rng(0).random((80, 60)) * (np.arange(60) < 1))
+
+
+def test_covered_pixels_are_as_many_as_the_area():
+    assert covered([[1, 2, 4, 6], [0, 0, 1, 1]], (8, 8)).sum() == 13
+
+
+def test_pictures_are_those_of_the_mammograms_that_are_left(small_twin):
+    first = small_twin.images["subject"].head(2)
+    given, pictures, left = load_pictures(
+        "synthetic", 64, twin=lambda: small_twin, only=lambda all_: all_.only(first, "not asked")
+    )
+    assert pictures.images["subject"].tolist() == given.images["subject"].tolist() == first.tolist()
+    assert (left["problem"] == "not asked").sum() == len(small_twin.images) - 2
