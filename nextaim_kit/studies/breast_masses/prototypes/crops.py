@@ -20,6 +20,7 @@ from nextaim_kit.studies.breast_masses.mammograms.image_file import (
 )
 from nextaim_kit.studies.breast_masses.mammograms.loading import Mammograms
 from nextaim_kit.studies.breast_masses.mammograms.prepared import BOX, contrasted
+from nextaim_kit.studies.breast_masses.prototypes.parts import markers_of, parts_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +72,16 @@ class Crops:
     def patients(self) -> NDArray:
         """By which crops are grouped."""
         return self.table["patient"].to_numpy(str)
+
+    @property
+    def markers(self) -> NDArray[np.bool_]:
+        """Where markers lie, shape (n, size, size): `parts.markers_of`."""
+        return markers_of(self.table, self.pictures.shape[1])
+
+    @property
+    def parts(self) -> NDArray[np.uint8]:
+        """What each pixel shows, shape (n, size, size): `parts.parts_of`."""
+        return parts_of(self.masks, self.markers)
 
     @property
     def films(self) -> Tensor:

@@ -6,7 +6,7 @@ and the same tissue.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,63 +24,19 @@ from nextaim_kit.learn.intervals import (
     mean_interval,
     proportion_interval,
 )
+from nextaim_kit.studies.breast_masses.prototypes.parts import PARTS
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import (
     ProtoPNet,
     contributions,
     similarity_maps,
 )
 
-PARTS = ("outside", "mass", "rim", "marker")
 Boxes = NDArray[np.int64]
 _PUBLISHED = 224  # edge of the crops for which box sizes were published
 _BOX, _PATCH = 72, 32
-_MARKER_MM = 8.0  # with the wire's width
 _CONSISTENT = 0.8
 _NOISE, _MOST_NOISE = 0.2, 0.25
 _COLUMNS = ["measure", "value", "low", "high", "n", "of"]
-
-
-def markers_of(table: pd.DataFrame, size: int) -> NDArray[np.bool_]:
-    """Where markers lie in crops, shape (n, size, size): the twin's rings of 7 mm, filled.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of crops: ``marker_x``, ``marker_y`` (NaN without one) and ``spacing``; without these
-        columns no marker is known.
-    size : int
-    """
-    if not {"marker_x", "marker_y"} <= set(table):
-        return np.zeros((len(table), size, size), bool)
-    x, y = (table[f"marker_{c}"].to_numpy(float)[:, None, None] for c in "xy")
-    middle = np.arange(size) + 0.5
-    away = np.hypot(middle - x, middle[:, None] - y)
-    return away <= _MARKER_MM / 2 / table["spacing"].to_numpy(float)[:, None, None]
-
-
-def parts_of(masks: NDArray, markers: NDArray | None = None) -> NDArray[np.uint8]:
-    """What each pixel shows, as its number in `PARTS`.
-
-    Parameters
-    ----------
-    masks : array of bool, shape (n, size, size)
-        The masses.
-    markers : array of bool of that shape, optional
-
-    Returns
-    -------
-    array of uint8, shape (n, size, size)
-        The rim reaches 1/28 of the crop's edge (8 of 224 pixels) to both sides of the border; a
-        marker lies above all.
-    """
-    wide = max(1, round(masks.shape[1] / 28))
-    near = np.zeros((1, 3, 3), bool)
-    near[0] = ndimage.generate_binary_structure(2, 1)
-    bigger = ndimage.binary_dilation(masks, near, iterations=wide)
-    # A crop ends where the field does, not where a mass does.
-    smaller = ndimage.binary_erosion(masks, near, iterations=wide, border_value=1)
-    found = np.where(smaller, 1, np.where(bigger, 2, 0)).astype(np.uint8)
-    return found if markers is None else np.where(markers, 3, found).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -93,7 +48,7 @@ class Seen:
     maps : Tensor of shape (n, m, rows, columns)
         Similarities.
     parts : array of shape (n, size, size)
-        As `parts_of` gives them.
+        As `Crops.parts`.
     y : array of shape (n,)
         Classes of the crops.
     patients : array of shape (n,)
@@ -460,13 +415,13 @@ def measured(
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def origins(sources: NDArray, told: list[str]) -> pd.DataFrame:
+def origins(sources: Sequence[Hashable], told: list[str]) -> pd.DataFrame:
     """How many crops the prototypes come from, and what their boxes are about.
 
     Parameters
     ----------
-    sources : array of shape (m,)
-        Row of each prototype's crop.
+    sources : sequence
+        What tells each prototype's crop, such as its fold and row.
     told : list of str
         As `about` gives them.
 

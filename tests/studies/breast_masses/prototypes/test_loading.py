@@ -13,7 +13,6 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.learn.splits import patient_folds
 from nextaim_kit.studies.breast_masses.prototypes.baselines import SIZE_ALONE, sizes, tabular
 from nextaim_kit.studies.breast_masses.prototypes.loading import beside, load_crops, read_crops
-from nextaim_kit.studies.breast_masses.prototypes.measures import markers_of
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ def test_the_twins_masses_come_with_outlines_and_markers(small_twin):
     crops = load_crops("synthetic", twin=lambda: small_twin, size=48, field_mm=56).crops
     assert (crops.table["mask_from"] == "file").all()
     assert crops.masks[:, 20:28, 20:28].any((1, 2)).all()
-    marked = markers_of(crops.table, 48).any((1, 2))
+    marked = crops.markers.any((1, 2))
     assert marked.sum() == crops.table["marker_x"].between(-8, 56).sum()
     assert (crops.table["lesion"] != crops.table["subject"]).any()
 

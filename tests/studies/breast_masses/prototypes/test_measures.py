@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from nextaim_kit.studies.breast_masses.prototypes import measures
 from nextaim_kit.studies.breast_masses.prototypes.measures import (
-    PARTS,
     Seen,
     about,
     activation_box,
     consistency,
     faithfulness,
-    markers_of,
-    parts_of,
     parts_within,
     peaks_of,
     purity,
@@ -26,6 +22,7 @@ from nextaim_kit.studies.breast_masses.prototypes.measures import (
     specialization,
     stability,
 )
+from nextaim_kit.studies.breast_masses.prototypes.parts import parts_of
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import ProtoPNet, contributions
 
 SIZE, CELLS, N = 56, 14, 20
@@ -50,18 +47,6 @@ def seen() -> Seen:
     parts = parts_of(np.stack([disk(10)] * N))
     y = np.arange(N) % 2
     return Seen(maps, parts, y, np.arange(N), np.array([0, 1]), np.array([0, 1]))
-
-
-def test_parts_are_the_inside_a_ring_and_what_lies_around():
-    marker = disk(4, at=8)
-    parts = parts_of(disk(10)[None], marker[None])[0]
-    assert [PARTS[parts[at]] for at in ((28, 28), (28, 18), (28, 17), (50, 28), (8, 8))] == [
-        "mass", "rim", "rim", "outside", "marker",
-    ]  # fmt: skip
-
-
-def test_the_end_of_a_crop_is_no_rim():
-    assert (parts_of(np.ones((1, SIZE, SIZE), bool)) == 1).all()
 
 
 def test_a_peak_is_the_middle_of_its_cell():
@@ -172,12 +157,3 @@ def test_a_box_is_about_the_marker_the_mass_or_neither():
     parts = parts_of(disk(10)[None].repeat(3, 0), disk(4, at=8)[None].repeat(3, 0))
     boxes = [(2, 14, 2, 14), (20, 36, 20, 36), (44, 56, 0, 12)]
     assert about(parts, boxes) == ["marker", "mass", "background"]
-
-
-def test_markers_are_disks_where_the_table_says():
-    table = pd.DataFrame({"marker_x": [20.0, np.nan], "marker_y": [10.0, np.nan], "spacing": 0.5})
-    found = markers_of(table, 32)
-    assert found[0].sum() == pytest.approx(np.pi * 8**2, rel=0.05)
-    assert found[0, 10, 20]
-    assert not found[1].any()
-    assert not markers_of(table[["spacing"]], 32).any()

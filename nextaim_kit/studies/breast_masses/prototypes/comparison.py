@@ -1,4 +1,4 @@
-"""Markers beside masses: whether networks lean on them, and what they tell when swapped."""
+"""What prototype networks are held beside: models of tables, chance, themselves without markers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,60 @@ from numpy.typing import NDArray
 
 from nextaim_kit.learn.intervals import Interval
 from nextaim_kit.learn.metrics import auc_interval
+from nextaim_kit.learn.splits import Split
+from nextaim_kit.studies.breast_masses.prototypes.baselines import (
+    RADIOMICS,
+    SIZE_ALONE,
+    radiomics,
+    sizes,
+    tabular,
+)
 from nextaim_kit.studies.breast_masses.prototypes.crops import Crops
 from nextaim_kit.studies.breast_masses.prototypes.figures import source_boxes
 from nextaim_kit.studies.breast_masses.prototypes.fold import Fold, Rotation
-from nextaim_kit.studies.breast_masses.prototypes.measures import about
+from nextaim_kit.studies.breast_masses.prototypes.measures import Seen, about, measured, origins
 from nextaim_kit.studies.breast_masses.prototypes.stages import Networks, side_by_side
+
+
+def of_tables(
+    crops: Crops, repeats: Sequence[Sequence[Split]], *, seed: int = 0
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Models of radiomic features and of the size alone, in the networks' own test folds.
+
+    Returns
+    -------
+    predicted : dict of str to DataFrame
+        ``radiomics`` and ``size alone``: `baselines.tabular`.
+    failures : DataFrame
+        ``subject``, ``site``, ``problem``: masses without radiomic features.
+    """
+    features, failures = radiomics(crops, workers=1)
+    tables = {"radiomics": (features, RADIOMICS), "size alone": (sizes(crops.table), SIZE_ALONE)}
+    predicted = {
+        name: tabular(crops, columns, method, repeats, seed=seed)
+        for name, (columns, method) in tables.items()
+    }
+    return predicted, failures
+
+
+def quality(folds: Sequence[Fold], crops: Crops, *, n_boot: int, seed: int) -> pd.DataFrame:
+    """What the prototypes of the first fold do on its test crops, and where all folds' come from.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `measures.measured`, then of `measures.origins`.
+    """
+    first, where, parts = folds[0], folds[0].test, crops.parts
+    looked = Seen.of(
+        first.net, crops.films[where], parts[where], crops.y[where], crops.patients[where]
+    )
+    found = measured(
+        first.net, crops.films[where], looked, crops.table.iloc[where], n_boot=n_boot, seed=seed
+    )
+    sources = [(number, k) for number, fold in enumerate(folds) for k in _sources(fold)]
+    told = [s for fold in folds for s in about(parts[_sources(fold)], source_boxes(fold, crops))]
+    return pd.concat([found, origins(sources, told)], ignore_index=True)
 
 
 def marker_share(fold: Fold, crops: Crops, parts: NDArray[np.uint8]) -> float:
@@ -32,10 +81,9 @@ def _sources(fold: Fold) -> NDArray[np.int64]:
     return fold.prototypes.loc[fold.prototypes["kept"], "source"].to_numpy(int)
 
 
-def compare(
+def with_and_without_markers(
     networks: Networks,
     looks: Mapping[str, Crops],
-    parts: NDArray[np.uint8],
     rotation: Rotation,
     folder: Path,
     *,
@@ -48,10 +96,8 @@ def compare(
     Parameters
     ----------
     networks : Networks
-    looks : mapping of str to Masses
+    looks : mapping of str to Crops
         ``planted``, ``none``, ``swapped`` (on the benign ones): the same masses, row by row.
-    parts : array of shape (n, size, size)
-        Of the planted look, as `parts_of` gives them.
     rotation : (train, val, test)
     folder : Path
     seeds : sequence of int
@@ -74,7 +120,7 @@ def compare(
         )
         for seed, trained in asked
     ]
-    rows, shares = [], []
+    rows, shares, parts = [], [], looks["planted"].parts
     workers = workers or networks.workers(looks["planted"])
     for (seed, trained), found in zip(asked, side_by_side(jobs, workers), strict=True):
         share = marker_share(found["ProtoPNet"], looks[trained], parts)

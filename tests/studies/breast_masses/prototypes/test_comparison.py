@@ -12,9 +12,11 @@ import torch
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.recipe import Recipe
-from nextaim_kit.studies.breast_masses.prototypes.measures import parts_of
+from nextaim_kit.studies.breast_masses.prototypes.comparison import (
+    marker_share,
+    with_and_without_markers,
+)
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import ProtoPNet
-from nextaim_kit.studies.breast_masses.prototypes.shortcut import compare, marker_share
 from nextaim_kit.studies.breast_masses.prototypes.stages import GROUP, Fold, Networks, Stages
 
 ROTATION = (np.arange(40), np.arange(40, 60), np.arange(60, 90))
@@ -35,16 +37,17 @@ def ringed(masses, of):
     ring = np.abs(np.hypot(y - 12, x - 12) - 5) < 1.5
     pictures = masses.pictures.copy()
     pictures[masses.y == of] = np.where(ring, 1.0, pictures[masses.y == of])
-    return replace(masses, pictures=pictures)
+    at = np.where(masses.y == of, 12.0, np.nan)
+    table = masses.table.assign(marker_x=at, marker_y=at, spacing=0.7)
+    return replace(masses, pictures=pictures, table=table)
 
 
 def test_networks_that_learned_the_ring_fail_when_it_is_swapped(looks, tmp_path):
     build = partial(ProtoPNet, 2, 16, width=0.125, cut="layer1")
     stages = Stages(warm=1, joint=1, pushes=1, last=2, batch_size=10, last_rate=1e-2)
     networks = Networks(build, stages, Recipe(10, 8, 1e-3), 0.125)
-    parts = parts_of(np.zeros((90, 64, 64), bool), looks["planted"].pictures > 0.99)
-    aucs, shares = compare(
-        networks, looks, parts, ROTATION, tmp_path, seeds=[0], n_boot=50, workers=1
+    aucs, shares = with_and_without_markers(
+        networks, looks, ROTATION, tmp_path, seeds=[0], n_boot=50, workers=1
     )
     value = aucs.set_index(["name", "trained", "tested"])["value"]
     assert value["ResNet18", "planted", "planted"] > 0.9
