@@ -13,11 +13,9 @@ from scipy import ndimage
 from scipy.signal import find_peaks
 from torch import nn
 
-from nextaim_kit.studies.microscopy_superres.deconvolution import blur_of, deconvolved
 from nextaim_kit.studies.microscopy_superres.filaments import center_lines, crossings, lengths
 from nextaim_kit.studies.microscopy_superres.measures import (
     compare,
-    consistency,
     correlation,
     foreground,
     psnr,
@@ -26,7 +24,7 @@ from nextaim_kit.studies.microscopy_superres.pairs import Pair
 from nextaim_kit.studies.microscopy_superres.preparation import (
     IntensityMap,
     enlarged,
-    normalized,
+    fit_to_widefield,
 )
 from nextaim_kit.studies.microscopy_superres.resolution import ring_correlation
 from nextaim_kit.studies.microscopy_superres.training import at_scale, predict
@@ -36,6 +34,8 @@ VARIATION = 0.005  # weight of total variation
 _STRETCH, _ASIDE = 500.0, 500.0  # nm along two lines that are judged at once, and aside of them
 _PEAK = 0.2  # of the highest one, that a line must stand out by
 _NEAR = 40.0  # nm from its place at which a line is still the one that is there
+_LEAST = 1e-4  # of the range: no pixel is black for good
+_SLOPE = 1e-2  # gradient, as share of the range, below which total variation is rounded off
 
 
 def untrained(train: Sequence[Pair]) -> dict[str, Draw]:
@@ -51,6 +51,60 @@ def untrained(train: Sequence[Pair]) -> dict[str, Draw]:
     for name, draw in ways.items():
         found[name] = partial(_mapped, draw=draw, mapped=IntensityMap.fit(train, draw))
     return found
+
+
+def richardson_lucy(
+    image: NDArray, width: float, iterations: int = 20, variation: float = 0.0
+) -> NDArray[np.float32]:
+    """The image whose blur by a Gaussian explains another one best, if noise is Poisson's.
+
+    Parameters
+    ----------
+    image : array of shape (rows, columns)
+        Not negative.
+    width : float
+        Standard deviation of the blur, in pixels.
+    iterations : int
+        Fewer leave blur, more raise noise.
+    variation : float
+        Weight of total variation, which prefers flat areas: 0 is plain Richardson-Lucy.
+
+    References
+    ----------
+    Richardson 1972, doi:10.1364/JOSA.62.000055; Dey et al. 2006, doi:10.1002/jemt.20294.
+    """
+    seen = np.maximum(np.asarray(image, np.float32), 0) + np.float32(_LEAST)
+    found = np.full_like(seen, seen.mean())
+    for _ in range(iterations):
+        ratio = seen / np.maximum(_blurred(found, width), _LEAST / 100)
+        found = found * _blurred(ratio, width)
+        if variation:
+            found /= np.clip(1 - variation * _curvature(found), 0.5, 2.0)
+    return found
+
+
+def _blurred(image: NDArray, width: float) -> NDArray[np.float32]:
+    return ndimage.gaussian_filter(image, width, mode="reflect", truncate=3.0)
+
+
+def _curvature(image: NDArray) -> NDArray[np.float32]:
+    """Divergence of the gradient's direction."""
+    down, right = np.gradient(image)
+    steep = np.sqrt(down**2 + right**2 + (_SLOPE * image.max()) ** 2)
+    return np.gradient(down / steep, axis=0) + np.gradient(right / steep, axis=1)
+
+
+def blur_of(pairs: Sequence[Pair]) -> float:
+    """Median width of the blur that makes STORM a widefield image, in widefield pixels.
+
+    Of training pairs: it takes the place of a measured point spread function.
+    """
+    return float(np.median([fit_to_widefield(p).width for p in pairs]))
+
+
+def deconvolved(pair: Pair, blur: float, variation: float = 0.0) -> NDArray[np.float32]:
+    """Richardson-Lucy of a pair's enlarged widefield image; `blur` in widefield pixels."""
+    return richardson_lucy(enlarged(pair), blur * pair.scale, variation=variation)
 
 
 def _even(pair: Pair, gray: float) -> NDArray:
@@ -82,10 +136,9 @@ def scored(models: Mapping[str, Draw], pairs: Sequence[Pair]) -> pd.DataFrame:
     """
     rows = []
     for pair in pairs:
-        wide = normalized(pair.widefield)
         for name, draw in models.items():
             image = draw(pair)
-            fit = consistency(image, wide, pair.scale)
+            fit = fit_to_widefield(pair, image)
             rows.append(
                 {
                     "subject": pair.subject, "model": name, **compare(pair.storm, image),

@@ -18,9 +18,15 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.training import Fitted
 from nextaim_kit.machine.workers import parallel
+from nextaim_kit.studies.microscopy_superres.networks import Features, load_saved
 from nextaim_kit.studies.microscopy_superres.pairs import Pair
 from nextaim_kit.studies.microscopy_superres.preparation import Aligned, halves
-from nextaim_kit.studies.microscopy_superres.training import Set, Size, train_psnr
+from nextaim_kit.studies.microscopy_superres.training import (
+    Set,
+    Size,
+    train_gan,
+    train_psnr,
+)
 
 # Networks A, B and C of the project's talk; which sets B and C learned from is a guess.
 TALK = ["biosr_like", "alpha_tub_1", "alpha_tub_2+beta_tub_1+beta_tub_2"]
@@ -138,6 +144,45 @@ def forget_known(
     return {name: one for name, (one, _) in parts.items()}, left
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What a training begins with.
+
+    Attributes
+    ----------
+    divided : dict of str to Divided
+    left_out : DataFrame
+        ``subject``, ``problem``.
+    nets : dict of str to Module
+        Networks of an earlier run, empty without one.
+    seen : Seen or None
+        Fields that they were trained on.
+    """
+
+    divided: dict[str, Divided]
+    left_out: pd.DataFrame
+    nets: dict[str, nn.Module]
+    seen: Seen | None = None
+
+
+def begin(ready: Aligned, networks: str = "", *, seed: int) -> Begun:
+    """`divide` fields; none is tested on that trained the networks to begin with.
+
+    Parameters
+    ----------
+    ready : Aligned
+    networks : str
+        A networks.safetensors of an earlier run; empty: there is none.
+    seed : int
+    """
+    divided, left = divide(ready, seed=seed)
+    if not networks:
+        return Begun(divided, left, {})
+    earlier = load_saved(Path(networks))
+    divided, known = forget_known(divided, earlier.seen)
+    return Begun(divided, pd.concat([left, known]), earlier.nets, earlier.seen)
+
+
 def stages(divided: Mapping[str, Divided], asked: Sequence[str], steps: int) -> list[Set]:
     """Sets to learn from, one after the other.
 
@@ -223,3 +268,31 @@ def learn_in_order(
         others = [next(results)[0] for _ in sets[1:]]
         learned.append(Learned(seed, whole, [whole[0], *others]))
     return learned
+
+
+def fine_tuned(
+    learned: Set, size: Size, start: nn.Module, folder: Path, *, members: int, width: int,
+    rate: float, seed: int,
+) -> list[nn.Module]:  # fmt: skip
+    """Networks fine-tuned from one against a judge, by several seeds: they differ where they guess.
+
+    Parameters
+    ----------
+    learned : Set
+    size : Size
+    start : Module
+        What all of them begin with.
+    folder : Path
+    members : int
+    width : int
+        Of the random `Features` of the perceptual loss.
+    rate : float
+        As of `train_gan`.
+    seed : int
+        Of the first; the others have the next ones.
+    """
+    how: dict[str, Any] = {"features": Features(width=width), "rate": rate}
+    return [
+        train_gan([learned], size, start, folder=folder / f"gan {k}", seed=seed + k, **how)[-1].net
+        for k in range(members)
+    ]

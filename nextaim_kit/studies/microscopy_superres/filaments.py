@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from nextaim_kit.studies.microscopy_superres.localizations import counts
+
 _EIGHT = np.ones((3, 3))
 _BACKGROUND = 300.0  # nm: what is wider than this is no line
 _EACH = 10.0  # nm between the points at which true lines are looked at
@@ -169,6 +171,12 @@ def resampled(line: NDArray) -> NDArray[np.float64]:
     way = np.concatenate([[0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
     at = np.linspace(0, way[-1], max(2, int(way[-1] / _EACH) + 1))
     return np.column_stack([np.interp(at, way, line[:, k]) for k in (0, 1)])
+
+
+def drawn(lines: Sequence[NDArray], shape: tuple[int, int], pixel: float) -> NDArray[np.bool_]:
+    """Lines, x and y in nm, as a mask of an image's pixels; what lies outside is left out."""
+    points = np.concatenate([resampled(line) for line in lines] or [np.zeros((0, 2))])
+    return counts(points, shape, pixel) > 0
 
 
 def _points(truth: Sequence[NDArray]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -26,7 +26,7 @@ from nextaim_kit.studies.microscopy_superres.localizations import (
     render,
 )
 from nextaim_kit.studies.microscopy_superres.measures import binned
-from nextaim_kit.studies.microscopy_superres.ome_tiff import is_predicted
+from nextaim_kit.studies.microscopy_superres.ome_tiff import is_predicted, save_predicted
 
 COARSE = "wf|widefield|lr|lowres|input|low"
 FINE = "storm|dstorm|palm|smlm|sr|hr|gt|sim|highres|target|locs|localizations|positions"
@@ -76,6 +76,11 @@ class Pair:
     def storm_nm(self) -> float:
         """Edge of a STORM pixel in nm; NaN where it is not known."""
         return self.pixel_nm / self.scale
+
+    def save_predicted(self, image: NDArray, path: Path, told: Mapping[str, str]) -> Path:
+        """Write what was predicted of this pair as `ome_tiff.save_predicted` does."""
+        told = {**told, "widefield": self.subject}
+        return save_predicted(image, path, self.storm_nm, told=told)
 
 
 @dataclass(frozen=True)

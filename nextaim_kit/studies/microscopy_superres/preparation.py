@@ -11,11 +11,25 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from nextaim_kit.data.cohort.loading import no_twin
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.splits import patient_folds
-from nextaim_kit.studies.microscopy_superres.measures import compare, correlation, psnr
-from nextaim_kit.studies.microscopy_superres.pairs import Pair, Pairs, read_pair
+from nextaim_kit.studies.microscopy_superres.measures import (
+    Consistency,
+    compare,
+    consistency,
+    correlation,
+    psnr,
+)
+from nextaim_kit.studies.microscopy_superres.pairs import (
+    Pair,
+    Pairs,
+    load_pairs,
+    never_seen,
+    read_pair,
+)
 from nextaim_kit.studies.microscopy_superres.registration import register
 
 _GAP = 8  # widefield pixels between two halves of a field: more than the spot of a dye
@@ -42,6 +56,35 @@ class Aligned:
     pairs: list[Pair]
     table: pd.DataFrame
     failures: pd.DataFrame
+
+
+def load_aligned(
+    cohort: str,
+    *,
+    twin: Callable[[], pd.DataFrame] = no_twin,
+    pixel_nm: float | None = None,
+    workers: int | None = None,
+    apart_from: Pairs | None = None,
+    seen: Seen | None = None,
+) -> tuple[Pairs, Aligned]:
+    """Load a cohort of pairs and register each.
+
+    Parameters
+    ----------
+    cohort, twin, pixel_nm, workers
+        As of `load_pairs`.
+    apart_from : Pairs, optional
+        What shows a field of these is left out (`never_seen`).
+    seen : Seen, optional
+        Fields that networks were trained on earlier, which are left out by name.
+    """
+    given = load_pairs(cohort, twin=twin, pixel_nm=pixel_nm, workers=workers)
+    given = never_seen(given, apart_from) if apart_from is not None else given
+    if seen is not None:
+        known = set(seen.among(given.table["subject"]))
+        new = [name for name in given.table["subject"] if name not in known]
+        given = given.only(new, "it trained the networks to begin with")
+    return given, align(given, workers)
 
 
 def align(pairs: Pairs, workers: int | None = None) -> Aligned:
@@ -155,6 +198,12 @@ def enlarged(pair: Pair) -> NDArray[np.float32]:
         normalized(pair.widefield), pair.scale, order=3, grid_mode=True, mode="nearest"
     )
     return np.asarray(zoomed, np.float32)
+
+
+def fit_to_widefield(pair: Pair, image: NDArray | None = None) -> Consistency:
+    """How an image, by default the pair's STORM, explains its widefield image: `consistency`."""
+    fine = pair.storm if image is None else image
+    return consistency(fine, normalized(pair.widefield), pair.scale)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,17 @@ from scipy import ndimage
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.microscopy_superres import filaments
-from nextaim_kit.studies.microscopy_superres.measures import consistency
 from nextaim_kit.studies.microscopy_superres.pairs import Pair
-from nextaim_kit.studies.microscopy_superres.preparation import halves, normalized
+from nextaim_kit.studies.microscopy_superres.preparation import (
+    fit_to_widefield,
+    halves,
+    normalized,
+)
+from nextaim_kit.studies.microscopy_superres.tiling import as_function, tiled
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nextaim_kit.studies.microscopy_superres.curriculum import Divided
 
 Image = NDArray[np.float32]
@@ -81,7 +87,7 @@ def inconsistency(image: Image, pair: Pair) -> Image:
     ----------
     SQUIRREL: Culley et al. 2018, doi:10.1038/nmeth.4605 (which takes the size alone).
     """
-    found = consistency(image, normalized(pair.widefield), pair.scale)
+    found = fit_to_widefield(pair, image)
     excess = -found.error / max(found.rse, 1e-9)
     grown = ndimage.zoom(excess, pair.scale, order=1, grid_mode=True, mode="nearest")
     return np.asarray(grown, np.float32)
@@ -110,6 +116,68 @@ def maps(image: Image, members: Sequence[Image], pair: Pair) -> dict[str, Image]
     found = {"dimness": -bright, "inconsistency": inconsistency(image, pair),
              "spread": apart / (bright + _LEAST)}  # fmt: skip
     return {name: found[name].astype(np.float32) for name in WITNESSES}
+
+
+def lines_of(image: Image, pixel: float) -> list[NDArray]:
+    """The center lines that an image shows, in the form of true ones."""
+    return filaments.as_lines(filaments.center_lines(image, pixel), pixel)
+
+
+def against(
+    image: Image, truth: Sequence[NDArray], pixel: float, tolerance: float = 50.0,
+    threshold: float = 0.15,
+) -> tuple[NDArray[np.bool_], filaments.Match]:  # fmt: skip
+    """Center lines of an image as a mask, and their lengths held against true ones.
+
+    Parameters
+    ----------
+    image : array of shape (rows, columns)
+    truth : sequence of arrays of shape (points, 2)
+        x and y in nm.
+    pixel, tolerance : float
+        nm.
+    threshold : float
+        As of `filaments.center_lines`.
+    """
+    lines = filaments.center_lines(image, pixel, threshold=threshold)
+    return lines, filaments.match(lines, truth, pixel, tolerance)
+
+
+def share_beside(
+    image: Image, truth: Sequence[NDArray], pixel: float, tolerance: float = 50.0
+) -> float:
+    """Share of the lines that an image shows that lies beside all true ones."""
+    lines, told = against(image, truth, pixel, tolerance)
+    return float(told.invented / max(filaments.lengths(lines, pixel).sum(), 1.0))
+
+
+def outlined(lines: Sequence[NDArray], pair: Pair) -> NDArray[np.bool_]:
+    """Lines, x and y in nm, as a mask of a pair's STORM image."""
+    return filaments.drawn(lines, pair.storm.shape, pair.storm_nm)
+
+
+def heard(
+    images: Sequence[Image], pair: Pair, truth: Sequence[NDArray], tolerance: float = 50.0
+) -> tuple[dict[str, Image], pd.DataFrame, NDArray[np.int64]]:
+    """What witnesses say of a network's output, beside those of other networks.
+
+    Parameters
+    ----------
+    images : sequence of array
+        The output first.
+    pair, truth, tolerance
+        As of `segment_table`.
+
+    Returns
+    -------
+    dict of str to array
+        `maps`.
+    DataFrame, array of int
+        `segment_table`.
+    """
+    seen = maps(images[0], images, pair)
+    lines = filaments.center_lines(images[0], pair.storm_nm)
+    return seen, *segment_table(lines, seen, truth, pair.storm_nm, tolerance)
 
 
 def segment_table(
@@ -281,3 +349,23 @@ def tinted(
     of = np.concatenate([[0.0], np.clip(doubt, 0, 1)])[labels[tuple(near)]]
     share = np.where(away * pixel <= _REACH, of, 0.0)[..., None]
     return (gray * (1 - share + share * _DOUBTFUL)).astype(np.float32)
+
+
+def seams(net: nn.Module, pair: Pair, tile: int = 24) -> pd.DataFrame:
+    """What tiles of a widefield image give that the whole one does not, by their halo.
+
+    Returns
+    -------
+    DataFrame
+        ``halo`` (pixels; the last is as far as the network sees), ``error`` (largest difference
+        to the whole image's output), ``seam`` and ``tiles`` of `Tiled`.
+    """
+    from nextaim_kit.studies.microscopy_superres.networks import receptive_radius
+
+    image, sees = normalized(pair.widefield), receptive_radius(net)  # type: ignore[arg-type]
+    predict, rows = as_function(net), []
+    whole = predict(image)
+    for halo in sorted({4, sees // 8, sees // 4, sees // 2, sees}):
+        told = tiled(predict, image, 4, halo=max(halo, 1), tile=tile)
+        rows.append((halo, float(np.abs(told.image - whole).max()), told.seam, told.tiles))
+    return pd.DataFrame(rows, columns=["halo", "error", "seam", "tiles"])

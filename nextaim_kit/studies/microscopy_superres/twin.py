@@ -18,12 +18,14 @@ from nextaim_kit.files import atomic_path
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.microscopy_superres import localizations
 from nextaim_kit.studies.microscopy_superres.localizations import Rendering, render
+from nextaim_kit.studies.microscopy_superres.pairs import Pair
 from nextaim_kit.studies.microscopy_superres.phantom import microscopes, molecules
 from nextaim_kit.studies.microscopy_superres.phantom.microscopes import Blinks, Optics, Storm
 from nextaim_kit.studies.microscopy_superres.phantom.molecules import Filaments, Points, Structure
 from nextaim_kit.twins.twin import Twin, Who
 
 FIELDS = 200  # that each set has at most
+_APART = 1600.0  # nm between two lines and the next two
 PARTS = ("expected", "second", "half_a", "half_b", "again")
 
 
@@ -173,6 +175,43 @@ def read_truth(path: str | Path) -> dict[str, Any]:
     parts = np.split(held["points"], np.cumsum(held["lengths"])[:-1])
     images = {k: held[k].astype(np.float32) for k in (*PARTS, "widefield")}
     return {**images, "lines": parts, "localizations": held["localizations"]}
+
+
+def acquired(row: Mapping[str, Any], share: float) -> tuple[NDArray[np.float32], int]:
+    """STORM of the first part of an acquisition, and of how many localizations it is made."""
+    found = read_truth(row["truth"])["localizations"]
+    part, edge = found[found[:, 3] <= share], row["rows"] * row["scale"]
+    return render(part[:, :2], part[:, 2], (edge, edge), row["pixel_nm"] / row["scale"]), len(part)
+
+
+def two_lines(
+    gap: float, *, sample: str = "alpha_tub_1", pixels: int = 64, scale: int = 4, seed: int = 0
+) -> tuple[Pair, list[float]]:
+    """A pair that shows upright lines in twos, in focus; and the places between them, in nm.
+
+    Parameters
+    ----------
+    gap : float
+        Between two center lines in nm; 0: lines that are alone.
+    sample : str
+        Name of one of `SETS`.
+    """
+    rng, chosen = np.random.default_rng(seed), SETS[sample]
+    size = pixels * chosen.optics.pixel
+    count = int(size / _APART)
+    places = [float((k + 0.5) * size / count) for k in range(count)]
+    along = np.arange(-500.0, size + 500, molecules.STEP)
+    lines = np.stack([
+        np.column_stack([np.full_like(along, x), along, np.zeros_like(along)])
+        for place in places for x in ([place - gap / 2, place + gap / 2] if gap else [place])
+    ])  # fmt: skip
+    filaments = molecules.Filaments(lines, np.full(len(lines), 12.5))
+    dyes = [molecules.label(filaments, chosen.per_um, chosen.linker, rng) for _ in range(2)]
+    field = Field(f"{gap:g} nm", chosen, size, filaments, dyes[0], dyes[1])
+    seen, level = picture(field, rng, Look(pixels, scale))
+    storm = np.clip(seen["storm"] / level, 0, 1).astype(np.float32)
+    wide = seen["widefield"].astype(np.float32)
+    return Pair(field.name, wide, storm, scale, chosen.optics.pixel), places
 
 
 def _draw(who: Who, rng: np.random.Generator, *, look: Look) -> tuple[dict[str, Any], Field]:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from nextaim_kit.studies.microscopy_superres import comparison
-from nextaim_kit.studies.microscopy_superres.deconvolution import blur_of, richardson_lucy
+from nextaim_kit.studies.microscopy_superres.comparison import blur_of, richardson_lucy
 from nextaim_kit.studies.microscopy_superres.pairs import Pair
 
 
@@ -84,7 +84,7 @@ def test_two_lines_are_resolved_merged_invented_or_missed(at, gap, expected):
 
 
 def test_the_twin_s_lines_lie_where_they_are_said_to_and_storm_resolves_them():
-    from nextaim_kit.studies.microscopy_superres.two_lines import two_lines
+    from nextaim_kit.studies.microscopy_superres.twin import two_lines
 
     shown, places = two_lines(200.0, pixels=48)
     assert len(places) == 3

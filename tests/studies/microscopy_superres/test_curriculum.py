@@ -16,10 +16,14 @@ from nextaim_kit.studies.microscopy_superres.curriculum import (
     learn_in_order,
     stages,
 )
-from nextaim_kit.studies.microscopy_superres.networks import Generator, UNet
+from nextaim_kit.studies.microscopy_superres.networks import (
+    Generator,
+    UNet,
+    load_saved,
+    save_networks,
+)
 from nextaim_kit.studies.microscopy_superres.pairs import Pair
 from nextaim_kit.studies.microscopy_superres.preparation import Aligned
-from nextaim_kit.studies.microscopy_superres.saved_networks import load_saved, save_networks
 from nextaim_kit.studies.microscopy_superres.training import Size, predict
 
 COHORT = {"name": "fields", "sha256": None, "synthetic": True}

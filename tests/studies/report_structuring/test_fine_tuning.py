@@ -8,10 +8,10 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.loop import Loop
 from nextaim_kit.studies.report_structuring import methods
-from nextaim_kit.studies.report_structuring.text_model.fine_tuning import Training, begin
+from nextaim_kit.studies.report_structuring.text_model.fine_tuning import begin
 from nextaim_kit.studies.report_structuring.twin import Reports
 
-LITTLE = Training(pieces=300, pretraining=3, epochs=3, batch_size=4, seed=3)
+LITTLE = {"pieces": 300, "pretraining": 3, "epochs": 3, "batch_size": 4, "seed": 3}
 
 
 class Killed(Exception):
@@ -21,10 +21,8 @@ class Killed(Exception):
 def learned(chest: Reports, folder, training=LITTLE):
     """A text model of eight reports, from pre-training on."""
     train = chest.only("train").table.head(8)
-    asked = train["text"].tolist(), chest.template, training, folder / "pretraining"
-    begun = begin(*asked)
-    validation = chest.only("validation").table.head(3)
-    return methods.text_to_text(validation, begun, training, folder)(train)
+    validation, texts = chest.only("validation").table.head(3), train["text"].tolist()
+    return methods.text_to_text(chest.template, texts, validation, folder, **training)(train)
 
 
 @pytest.fixture(scope="module")

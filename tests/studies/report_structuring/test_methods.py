@@ -6,7 +6,7 @@ from nextaim_kit import DataError, RequestError
 from nextaim_kit.learn.array_file import save_arrays
 from nextaim_kit.studies.report_structuring import measures, methods
 from nextaim_kit.studies.report_structuring.baselines import classical, encoder, rules
-from nextaim_kit.studies.report_structuring.saved_models import (
+from nextaim_kit.studies.report_structuring.methods import (
     load_structurer,
     save_structurer,
     who_trained,

@@ -3,7 +3,7 @@ import pytest
 
 from nextaim_kit import RequestError
 from nextaim_kit.show.style import alt_of
-from nextaim_kit.studies.report_structuring import figures, surface
+from nextaim_kit.studies.report_structuring import figures, methods
 from nextaim_kit.studies.report_structuring.baselines import classical
 from nextaim_kit.studies.report_structuring.schema import Field, Template
 
@@ -24,14 +24,14 @@ FITS = {
 @pytest.fixture(scope="module")
 def found():
     trainings = [("labels", 0.0, CLEAN), ("labels", 1.0, WRONG)]
-    return surface.surface(trainings, [10, 40, 500], FITS, CLEAN, TEMPLATE, n_boot=50)
+    return methods.surface(trainings, [10, 40, 500], FITS, CLEAN, TEMPLATE, n_boot=50)
 
 
 def test_a_smaller_training_set_is_part_of_a_larger_one():
-    few, more = (surface.first_reports(CLEAN.reset_index(), n, seed=1) for n in (5, 20))
+    few, more = (methods.first_reports(CLEAN.reset_index(), n, seed=1) for n in (5, 20))
     assert set(few["index"]) < set(more["index"])
     with pytest.raises(RequestError, match="so large"):
-        surface.first_reports(CLEAN, 41)
+        methods.first_reports(CLEAN, 41)
 
 
 def test_who_learns_from_wrong_labels_answers_wrong_and_the_majority_knows_no_words(found):
@@ -43,7 +43,7 @@ def test_who_learns_from_wrong_labels_answers_wrong_and_the_majority_knows_no_wo
 
 def test_side_by_side_the_numbers_are_the_same(found):
     trainings = [("labels", 0.0, CLEAN), ("labels", 1.0, WRONG), ("texts", 0.0, CLEAN)]
-    more = surface.surface(trainings, [10, 40], FITS, CLEAN, TEMPLATE, n_boot=50, side_by_side=True)
+    more = methods.surface(trainings, [10, 40], FITS, CLEAN, TEMPLATE, n_boot=50, side_by_side=True)
     pd.testing.assert_frame_equal(more[more["noise"] == "labels"], found)
     clean = more[more["rate"] == 0].groupby("noise")["value"].agg(list)
     assert clean["labels"] == clean["texts"]
@@ -55,7 +55,7 @@ def test_sizes_that_a_training_set_does_not_have_are_left_out(found):
 
 def test_each_training_set_meets_each_test_set():
     both = {"right": CLEAN, "wrong": WRONG}
-    table = surface.across(both, FITS, both, TEMPLATE, n_boot=50)
+    table = methods.across(both, FITS, both, TEMPLATE, n_boot=50)
     value = table.set_index(["trained", "tested", "name", "metric"])["value"]
     assert value["right", "right", "TF-IDF", "accuracy"] == 1
     assert value["right", "wrong", "TF-IDF", "accuracy"] == 0

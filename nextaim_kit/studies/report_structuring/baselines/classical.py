@@ -67,7 +67,7 @@ class Majority:
         return Answers.of({k: ([v] * n, [share] * n) for k, (v, share) in self.common.items()})
 
     def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
-        """What it is made of, for `saved_models`."""
+        """What it is made of, for `methods.saved`."""
         common = {key: [None if v != v else v, float(p)] for key, (v, p) in self.common.items()}
         return {"common": common}, {}
 
@@ -188,7 +188,7 @@ class TfIdf:
         return Answers.of(columns)
 
     def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
-        """What it is made of, for `saved_models`."""
+        """What it is made of, for `methods.saved`."""
         arrays: dict[str, NDArray] = {"idf": self.words.idf_}
         for key, head in self.heads.items():
             arrays[f"{key}/coef"], arrays[f"{key}/intercept"] = head.coef, head.intercept

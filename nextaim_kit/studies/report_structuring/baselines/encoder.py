@@ -160,7 +160,7 @@ class Encoder:
         return Answers.of(columns)
 
     def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
-        """What it is made of, for `saved_models`."""
+        """What it is made of, for `methods.saved`."""
         weights = {k: v.detach().cpu().numpy() for k, v in self.net.state_dict().items()}
         return {"vocabulary": list(self.vocabulary), "temperature": self.temperature}, weights
 

@@ -97,7 +97,7 @@ class Rules:
         })  # fmt: skip
 
     def plain(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What it is made of, for `saved_models`."""
+        """What it is made of, for `methods.saved`."""
         return {"silence": dict(self.silence)}, {}
 
     @classmethod
@@ -119,7 +119,7 @@ class Rules:
                 if asked or (clause.earlier and not rule.earlier):
                     continue
                 value: str | float | None = (
-                    _choice(field, rule, clause, hit)
+                    self.choice(field, clause, hit)
                     if field.choices
                     else _number(field, clause, hit, numbers)
                 )
@@ -127,6 +127,26 @@ class Rules:
                     found[field.key] = value
                     break
         return {k: np.nan if v is None else v for k, v in found.items()}
+
+    def choice(self, field: Field, clause: Clause, hit: re.Match) -> str | None:
+        """The value that a clause gives a field; None if it does not speak of it."""
+        at, end = hit.start() - clause.start, hit.end() - clause.start
+        before, after = clause.text[:at], clause.text[end:]
+        turns = list(_cue("turn").finditer(before))
+        before = before[turns[-1].end() :] if turns else before
+        denied = _cue("negation").search(before) or _cue("denied_after").search(after)
+        if "uncertain" in field.choices and _cue("uncertainty").search(before + after[:_AFTER]):
+            return "uncertain"
+        if denied and (none := {"absent", "normal"} & {*field.choices}):
+            return none.pop()
+        near = [
+            (abs(found.start() - at), -len(found[0]), value)
+            for value, pattern in self.rules[field.key].values.items()
+            for found in pattern.finditer(clause.text)
+        ]
+        if near:
+            return min(near)[2]
+        return "present" if "present" in field.choices and not denied else None
 
 
 def fit_rules(table: pd.DataFrame | None, template: Template, *, language: str = "it") -> Rules:
@@ -186,27 +206,6 @@ def _number(
     end = clause.start + len(clause.text)
     after = (possible(field, number) for number in numbers if hit.end() <= number.start < end)
     return next((value for value in after if value is not None), None)
-
-
-def _choice(field: Field, rule: Rule, clause: Clause, hit: re.Match) -> str | None:
-    """The value that a clause gives a field; None if it does not speak of it."""
-    at, end = hit.start() - clause.start, hit.end() - clause.start
-    before, after = clause.text[:at], clause.text[end:]
-    turns = list(_cue("turn").finditer(before))
-    before = before[turns[-1].end() :] if turns else before
-    denied = _cue("negation").search(before) or _cue("denied_after").search(after)
-    if "uncertain" in field.choices and _cue("uncertainty").search(before + after[:_AFTER]):
-        return "uncertain"
-    if denied and (none := {"absent", "normal"} & {*field.choices}):
-        return none.pop()
-    near = [
-        (abs(found.start() - at), -len(found[0]), value)
-        for value, pattern in rule.values.items()
-        for found in pattern.finditer(clause.text)
-    ]
-    if near:
-        return min(near)[2]
-    return "present" if "present" in field.choices and not denied else None
 
 
 def _rule(

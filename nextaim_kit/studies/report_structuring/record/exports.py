@@ -27,11 +27,11 @@ from nextaim_kit.report.marked_text import marked_text
 from nextaim_kit.report.model import Report, pseudonym
 from nextaim_kit.studies.report_structuring.baselines.classical import fit_tfidf
 from nextaim_kit.studies.report_structuring.measures import mentioned
+from nextaim_kit.studies.report_structuring.methods import load_structurer, who_trained
 from nextaim_kit.studies.report_structuring.reading.cohorts import Reports
 from nextaim_kit.studies.report_structuring.reading.identifiers import find
 from nextaim_kit.studies.report_structuring.record import evidence
 from nextaim_kit.studies.report_structuring.record.sheet import report_template
-from nextaim_kit.studies.report_structuring.saved_models import load_structurer, who_trained
 from nextaim_kit.studies.report_structuring.schema import Template
 
 _TELLING = re.compile(r"\w[\w/'-]{3,}")
@@ -51,7 +51,7 @@ def structurer_of(model: str, reports: Reports, *, seed: int = 0) -> Any:
     Parameters
     ----------
     model : str
-        A file of `saved_models.save_structurer`, or empty.
+        A file of `methods.save_structurer`, or empty.
     reports : Reports
     seed : int
 

@@ -170,7 +170,7 @@ class TextModel:
         return Written(text, values, confidence, all(one.valid for one in seen))
 
     def plain(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
-        """What it is made of, for `saved_models`."""
+        """What it is made of, for `methods.saved`."""
         arrays = {k: v.detach().cpu().numpy() for k, v in self.net.state_dict().items()}
         for other in self.net.repeated:
             arrays.pop(other, None)

@@ -17,9 +17,9 @@ from nextaim_kit.report.filling import fill_all
 from nextaim_kit.report.verdicts import OF_TEXTS, half_reviewed, verdicts
 from nextaim_kit.studies.report_structuring.baselines.classical import fit_majority, fit_tfidf
 from nextaim_kit.studies.report_structuring.measures import Answers
+from nextaim_kit.studies.report_structuring.methods import save_structurer
 from nextaim_kit.studies.report_structuring.reading.cohorts import Reports
 from nextaim_kit.studies.report_structuring.record import damage, evidence, exports, sheet
-from nextaim_kit.studies.report_structuring.saved_models import save_structurer
 from nextaim_kit.studies.report_structuring.schema import TEMPLATES, read_template
 from nextaim_kit.studies.report_structuring.twin import make_set
 from nextaim_kit.studies.report_structuring.writing.styles import HEADINGS

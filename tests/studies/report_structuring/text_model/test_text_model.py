@@ -11,7 +11,7 @@ import torch
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.report_structuring.measures import calibrated
-from nextaim_kit.studies.report_structuring.saved_models import (
+from nextaim_kit.studies.report_structuring.methods import (
     load_structurer,
     save_structurer,
     who_trained,

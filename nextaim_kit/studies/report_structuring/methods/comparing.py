@@ -1,11 +1,8 @@
-"""The methods side by side: what fits each to reports, and what they answer, measured alike."""
+"""What several methods answer to the same reports, measured alike."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,68 +10,8 @@ import pandas as pd
 
 from nextaim_kit.learn.intervals import summary
 from nextaim_kit.studies.report_structuring import measures
-from nextaim_kit.studies.report_structuring.baselines.classical import fit_majority, fit_tfidf
-from nextaim_kit.studies.report_structuring.baselines.rules import fit_rules
 from nextaim_kit.studies.report_structuring.reading.duplicates import shared
 from nextaim_kit.studies.report_structuring.schema import Template
-from nextaim_kit.studies.report_structuring.surface import Fit
-
-
-def baselines(template: Template, *, language: str = "it") -> dict[str, Fit]:
-    """By name, what fits a method without a network to a table of reports."""
-    how: dict[str, Any] = {"template": template, "language": language}
-    fits = {"majority": fit_majority, "rules": fit_rules, "TF-IDF": fit_tfidf}
-    return {name: partial(fit, **how) for name, fit in fits.items()}
-
-
-def encoder(
-    template: Template,
-    validation: pd.DataFrame,
-    *,
-    folder: Path,
-    epochs: int,
-    language: str = "it",
-    seed: int = 0,
-) -> Fit:
-    """What fits the encoder to a table; each table has checkpoints of its own in the folder."""
-
-    def fit(table: pd.DataFrame) -> Any:
-        from nextaim_kit.studies.report_structuring.baselines.encoder import fit_encoder
-
-        place = folder / f"encoder-{name_of(table, template)}"
-        return fit_encoder(table, validation, template, folder=place, epochs=epochs,
-                           language=language, seed=seed)  # fmt: skip
-
-    return fit
-
-
-def text_to_text(validation: pd.DataFrame, begun: Any, training: Any, folder: Path) -> Fit:
-    """What fine-tunes a text model to a table; each table has checkpoints of its own.
-
-    Parameters
-    ----------
-    validation : DataFrame
-        Reports that choose the epoch, and by which the confidence is calibrated.
-    begun : Begun
-        Of `text_model.fine_tuning.begin`.
-    training : Training
-    folder : Path
-    """
-
-    def fit(table: pd.DataFrame) -> Any:
-        from nextaim_kit.studies.report_structuring.text_model.fine_tuning import fit_text_model
-
-        place = folder / f"text-{name_of(table, begun.form.template)}"
-        parts = [table.assign(split="train"), validation.assign(split="validation")]
-        return fit_text_model(pd.concat(parts, ignore_index=True), begun, training, place)
-
-    return fit
-
-
-def name_of(table: pd.DataFrame, template: Template) -> str:
-    """A short name that other texts or values would not have."""
-    told = table[["text", *template.by_key]].astype(str).to_csv(index=False)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def without_copies(

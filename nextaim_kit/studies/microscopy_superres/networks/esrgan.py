@@ -1,24 +1,20 @@
-"""Networks: the generator and discriminator of ESRGAN, a U-Net beside them, features to compare."""
+"""The generator and the discriminator of ESRGAN, and what lies between two generators."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.weights import check_same_network
 
 _RESIDUAL = 0.2  # share of what a block adds
 _SMALL = 0.1  # of Kaiming's first weights: deep sums of blocks begin near 0
 _CONVOLUTIONS = 5  # of a dense block
 _SCALES = {2: 2, 4: 2, 8: 3}  # doublings; 2 first folds 2 by 2 pixels into channels
-_VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Dense(nn.Module):
@@ -107,7 +103,7 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows, columns = x.shape[-2:]
-        x = _padded(x, self.fold)
+        x = padded(x, self.fold)
         x = self.first(functional.pixel_unshuffle(x, self.fold))
         x = x + self.trunk(x)
         for convolution in self.up:
@@ -170,112 +166,6 @@ class Discriminator(nn.Module):
         return self.logit(self.convolutions(x).flatten(1))
 
 
-class UNet(nn.Module):
-    """A U-Net on the enlarged image, as CARE has it.
-
-    It draws the image itself and not what is to be added to the enlarged one: of that, STORM has
-    so little left that all of it would have to be learned away first. It enlarges by neighbors
-    and convolutions, since transposed ones leave a checkerboard.
-
-    Parameters
-    ----------
-    scale : int
-    width : int
-        Channels of its first level.
-    channels : int
-
-    References
-    ----------
-    Weigert et al. 2018, doi:10.1038/s41592-018-0216-7. The layers are MONAI's.
-    """
-
-    def __init__(self, scale: int = 4, width: int = 16, channels: int = 1) -> None:
-        super().__init__()
-        from monai.networks.nets import BasicUNet
-
-        self.scale, self.channels = scale, channels
-        self.settings = {"scale": scale, "width": width, "channels": channels}
-        widths = (width, width, 2 * width, 4 * width, 4 * width, width)
-        self.net = BasicUNet(
-            2, channels, channels, widths, norm="batch", upsample="nontrainable"
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows, columns = (n * self.scale for n in x.shape[-2:])
-        enlarged = functional.interpolate(x, scale_factor=self.scale, mode="bicubic")
-        return self.net(_padded(enlarged, 16))[..., :rows, :columns]
-
-
-class Features(nn.Module):
-    """What the first 16 convolutions of VGG19 see, before the last one's activation (conv5_4).
-
-    Without weights of a file they are drawn at random, always the same: the structure of such a
-    network, more than its training, makes it useful in a loss (arXiv:2103.10571).
-
-    Parameters
-    ----------
-    weights : Path, optional
-        Of VGG19 as torchvision names them (``features.0.weight``, ...).
-    width : int
-        Channels of the first level of random ones, 64 in VGG19.
-    seed : int
-        Of random weights.
-
-    Raises
-    ------
-    DataError
-        If the file holds other weights.
-    """
-
-    def __init__(self, weights: Path | None = None, width: int = 64, seed: int = 19) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        before, width = (3, 64) if weights else (1, width)
-        for wide in _VGG19:
-            if wide:
-                layers += [nn.Conv2d(before, wide * width // 64, 3, padding=1), nn.ReLU()]
-                before = wide * width // 64
-            else:
-                layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers[:-1])
-        self.pretrained = weights is not None
-        self.register_buffer("levels", torch.tensor(_IMAGENET)[:, None, :, None, None])
-        self.levels: Tensor
-        self._read(weights) if weights else self._drawn(seed)
-        self.requires_grad_(False).eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.pretrained:
-            mean, spread = self.levels
-            x = (x.expand(-1, 3, -1, -1) - mean) / spread
-        else:
-            x = x.mean(1, keepdim=True)
-        return self.features(x)
-
-    def _drawn(self, seed: int) -> None:
-        chance = torch.Generator().manual_seed(seed)
-        for module in self.features:
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=chance)
-                module.bias.data.zero_()  # type: ignore[union-attr]
-
-    def _read(self, path: Path) -> None:
-        try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch's reader raises whatever the bytes lead it to
-            raise DataError(
-                f"{path.name} holds no weights",
-                expected="weights of VGG19 that torch wrote",
-                found="" if path.is_file() else "No such file",
-                mend='vgg="" for random ones',
-            ) from error
-        here = self.features.state_dict()
-        known = held if isinstance(held, Mapping) else {}
-        found = {k: known[f"features.{k}"] for k in here if f"features.{k}" in known}
-        check_same_network(self.features, found, path.name, "give VGG19's weights")
-        self.features.load_state_dict(found)
-
-
 def interpolated(first: nn.Module, second: nn.Module, alpha: float) -> nn.Module:
     """A network whose weights lie between those of two: 0 the first, 1 the second.
 
@@ -300,7 +190,7 @@ def interpolated(first: nn.Module, second: nn.Module, alpha: float) -> nn.Module
     return between
 
 
-def _padded(x: Tensor, multiple: int) -> Tensor:
+def padded(x: Tensor, multiple: int) -> Tensor:
     """With edges that are multiples, by repeating the last row and column."""
     rows, columns = (-n % multiple for n in x.shape[-2:])
     return functional.pad(x, (0, columns, 0, rows), "replicate") if rows or columns else x

@@ -20,6 +20,7 @@ _EXPECTED = (
     "rules, a classifier or a text model of an earlier run of report_structuring/structuring"
 )
 _UNKNOWN = {"name": "unknown", "sha256": None, "synthetic": False}
+_STUDY = __package__.rpartition(".")[0]
 # Where each kind is; a network's module is read only where there is one.
 _KINDS = {
     "Majority": "baselines.classical", "TfIdf": "baselines.classical", "Rules": "baselines.rules",
@@ -78,7 +79,7 @@ def load_structurer(path: Path) -> Any:
                         found=str(kind or "another model"))  # fmt: skip
     try:
         template = Template.model_validate(told["template"])
-        made = getattr(import_module(f"{__package__}.{_KINDS[kind]}"), kind)
+        made = getattr(import_module(f"{_STUDY}.{_KINDS[kind]}"), kind)
         return made.restored(template, told, arrays)
     except (*UNREADABLE, RuntimeError) as error:
         raise no_models(Path(path), error, _EXPECTED) from error

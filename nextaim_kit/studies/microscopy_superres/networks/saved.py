@@ -16,7 +16,8 @@ from nextaim_kit.learn.model_file import TrainedOn, no_models
 from nextaim_kit.learn.network_file import load_networks
 from nextaim_kit.learn.network_file import save_networks as write_networks
 from nextaim_kit.learn.weights import filled
-from nextaim_kit.studies.microscopy_superres.networks import Generator, UNet
+from nextaim_kit.studies.microscopy_superres.networks.esrgan import Generator
+from nextaim_kit.studies.microscopy_superres.networks.unet import UNet
 
 _EXPECTED = "a networks.safetensors of an earlier run of microscopy_superres/superresolution"
 _KINDS: dict[str, type[nn.Module]] = {"generator": Generator, "unet": UNet}
