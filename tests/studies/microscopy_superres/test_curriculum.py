@@ -11,6 +11,7 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.learn.network_file import save_networks as write_networks
 from nextaim_kit.studies.microscopy_superres.curriculum import (
+    begin,
     divide,
     forget_known,
     learn_in_order,
@@ -125,3 +126,17 @@ def test_files_of_other_networks_are_refused(tmp_path):
     write_networks({"L1": Generator(4, 8, 1, 4, 1)}, path, told={"format": "another"})
     with pytest.raises(DataError, match="earlier run of microscopy_superres"):
         load_saved(path)
+
+
+def test_no_field_that_trained_the_networks_to_begin_with_is_tested_on(lines, tmp_path):
+    ready = aligned(lines, list("abcdefg"), ["x"] * 7)
+    fresh = begin(ready, seed=0)
+    assert (fresh.nets, fresh.seen) == ({}, None)
+    one = names(fresh.divided["x"].test)[0]
+    net = Generator(4, features=4, blocks=1, growth=2, channels=1)
+    path = tmp_path / "networks.safetensors"
+    save_networks({"plain": net}, path, cohort=COHORT, fields=[one])
+    found = begin(ready, str(path), seed=0)
+    assert one not in names(found.divided["x"].test)
+    assert one in found.left_out["subject"].tolist()
+    assert list(found.nets) == ["plain"]

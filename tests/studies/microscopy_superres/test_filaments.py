@@ -88,3 +88,9 @@ def test_a_skeleton_held_against_itself_is_found_and_invents_nothing():
     assert found.true == pytest.approx(filaments.lengths(lines, PIXEL).sum(), rel=0.02)
     assert (found.missed, found.invented) == (0, 0)
     assert filaments.as_lines(lines & False, PIXEL) == []
+
+
+def test_a_drawn_line_covers_its_pixels_and_nothing_outside_the_image():
+    mask = filaments.drawn([LINE, LINE + 1e5], (200, 200), PIXEL)
+    assert np.argwhere(mask)[:, 0].tolist() == [50] * 161
+    assert not filaments.drawn([], (4, 4), PIXEL).any()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.final import Seen
 from nextaim_kit.studies.microscopy_superres import preparation
 from nextaim_kit.studies.microscopy_superres.pairs import Pair
 from nextaim_kit.studies.microscopy_superres.preparation import Aligned, IntensityMap
@@ -101,3 +102,11 @@ def test_a_memory_is_flattered_by_patches_of_its_own_fields(made):
     assert by_patch["seen"] > 0.3
     assert by_field["seen"] == 0
     assert by_patch["correlation"] > by_field["correlation"] + 0.1
+
+
+def test_fields_that_networks_were_trained_on_are_not_registered(small_twin):
+    table = small_twin.table.head(2)
+    known = Seen.of(table["subject"].head(1))
+    given, ready = preparation.load_aligned("synthetic", twin=lambda: table, workers=1, seen=known)
+    assert given.left_out["subject"].tolist() == table["subject"].head(1).tolist()
+    assert [p.subject for p in ready.pairs] == table["subject"].tail(1).tolist()

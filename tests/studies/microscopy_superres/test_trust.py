@@ -10,6 +10,7 @@ from scipy import ndimage
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.microscopy_superres import filaments, trust
 from nextaim_kit.studies.microscopy_superres.curriculum import Divided
+from nextaim_kit.studies.microscopy_superres.networks import Generator
 from nextaim_kit.studies.microscopy_superres.pairs import Pair
 
 PIXEL = 25.0
@@ -128,3 +129,19 @@ def test_doubtful_lines_are_orange_and_others_gray():
     assert np.ptp([along(shown[..., k], TRUE) for k in range(3)]) < 1e-6
     assert along(shown[..., 0], FALSE) > 2 * along(shown[..., 1], FALSE)
     assert along(shown[..., 2], FALSE) == pytest.approx(0, abs=0.01)
+
+
+def test_what_is_heard_of_an_output_is_as_large_as_the_image_and_as_long_as_its_pieces(pair):
+    images = [drawn(TRUE, FALSE), drawn(TRUE)]
+    maps, pieces, labels = trust.heard(images, pair, [TRUE])
+    assert set(maps) == set(trust.WITNESSES)
+    assert labels.shape == pair.storm.shape
+    assert sorted(pieces["invented"]) == [False, True]
+    assert trust.share_beside(images[0], [TRUE], PIXEL) == pytest.approx(0.5, abs=0.05)
+    assert trust.share_beside(images[0], trust.lines_of(images[0], PIXEL), PIXEL) == 0
+
+
+def test_tiles_have_no_seam_when_their_halo_reaches_as_far_as_the_network_sees(pair):
+    found = trust.seams(Generator(4, features=4, blocks=1, growth=2, channels=1).eval(), pair)
+    assert found["error"].iloc[-1] < 1e-5
+    assert found["halo"].is_monotonic_increasing

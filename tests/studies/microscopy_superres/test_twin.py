@@ -10,7 +10,14 @@ import pytest
 from nextaim_kit.errors import RequestError
 from nextaim_kit.studies.microscopy_superres import measures
 from nextaim_kit.studies.microscopy_superres.resolution import ring_correlation
-from nextaim_kit.studies.microscopy_superres.twin import SETS, Look, make_twin, read_truth, twin
+from nextaim_kit.studies.microscopy_superres.twin import (
+    SETS,
+    Look,
+    acquired,
+    make_twin,
+    read_truth,
+    twin,
+)
 
 QUIET = {"workers": 1, "progress": lambda *_: None}
 
@@ -78,3 +85,13 @@ def test_mitochondria_are_the_other_structure(tmp_path):
 def test_what_cannot_be_is_refused(how):
     with pytest.raises(RequestError):
         make_twin(5, **how)
+
+
+def test_a_part_of_an_acquisition_has_fewer_localizations_of_the_same_image(small_twin):
+    row = small_twin.table[small_twin.table["site"] == "alpha_tub_1"].to_dict("records")[0]
+    (whole, every), (part, some) = acquired(row, 1.0), acquired(row, 0.25)
+    assert some < 0.5 * every
+    storm = small_twin.read(row).storm
+    known = [measures.correlation(storm, image) for image in (part, whole)]
+    assert known[0] < known[1]
+    assert known[1] > 0.95

@@ -14,6 +14,7 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.studies.breast_masses.prototypes.comparison import (
     marker_share,
+    quality,
     with_and_without_markers,
 )
 from nextaim_kit.studies.breast_masses.prototypes.protopnet import ProtoPNet
@@ -69,3 +70,10 @@ def test_the_share_counts_prototypes_of_malignant_whose_box_holds_a_marker(looks
 def test_the_groups_rates_need_weights_to_begin_with():
     with pytest.raises(RequestError, match="cannot learn from nothing"):
         Networks(ProtoPNet, GROUP, Recipe(1))
+
+
+def test_prototypes_are_measured_by_the_first_fold_and_told_of_all(crops, fold):
+    found = quality([fold, fold], crops, n_boot=20, seed=0).set_index("measure")
+    assert found.loc["purity", "n"] == len(fold.net.kept)
+    assert found.loc["diversity", "n"] == 2 * len(fold.net.kept)
+    assert found.filter(like="about the", axis=0)["value"].sum() == pytest.approx(1)
