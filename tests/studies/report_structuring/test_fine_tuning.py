@@ -8,7 +8,7 @@ import pytest
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.loop import Loop
 from nextaim_kit.studies.report_structuring import methods
-from nextaim_kit.studies.report_structuring.text_model.fine_tuning import begin
+from nextaim_kit.studies.report_structuring.text_model.fine_tuning import Training, begin
 from nextaim_kit.studies.report_structuring.twin import Reports
 
 LITTLE = {"pieces": 300, "pretraining": 3, "epochs": 3, "batch_size": 4, "seed": 3}
@@ -55,7 +55,7 @@ def test_a_killed_text_model_goes_on_to_the_same_numbers(
 
 
 def test_a_pre_training_does_not_go_on_with_other_texts(chest, tmp_path):
-    texts = chest.table["text"].tolist()
-    begin(texts[:20], chest.template, LITTLE, tmp_path)
+    texts, little = chest.table["text"].tolist(), Training(**LITTLE)
+    begin(texts[:20], chest.template, little, tmp_path)
     with pytest.raises(DataError, match="on other data"):
-        begin(texts[:19] + texts[50:51], chest.template, LITTLE, tmp_path)
+        begin(texts[:19] + texts[50:51], chest.template, little, tmp_path)
