@@ -6,6 +6,7 @@ from .harmonization import ComBat as ComBat
 from .inference import apply as apply
 from .intervals import interval as interval
 from .intervals import mean_interval as mean_interval
+from .intervals import verdict as verdict
 from .method import Method as Method
 from .metrics import auc_interval as auc_interval
 from .metrics import below_chance as below_chance

@@ -218,6 +218,26 @@ def summary(
     return pd.DataFrame(rows, columns=[*by, "metric", *BOUNDS, "n"])
 
 
+def verdict(found: Interval, mark: float = 0.0) -> str:
+    """A value, its interval, and what this says of a mark, as the end of a sentence.
+
+    Parameters
+    ----------
+    found : (value, low, high)
+    mark : float
+
+    Examples
+    --------
+    >>> "The AUC is " + verdict((0.71, 0.63, 0.79), 0.5)
+    'The AUC is 0.710 [0.630, 0.790], above 0.5'
+    >>> verdict((0.02, -0.01, 0.05))
+    '0.020 [-0.010, 0.050], not shown to differ from 0'
+    """
+    value, low, high = found
+    said = "above" if low > mark else "below" if high < mark else "not shown to differ from"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}], {said} {mark:g}"
+
+
 def proportion_interval(hits: float, n: int) -> Interval:
     """Proportion with its exact 95 % interval: value, low, high; NaN of nothing.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.feature_checks import check_beside, check_features
 from nextaim_kit.learn.metrics import Interval, auc, macro_auc, macro_auc_interval
 from nextaim_kit.learn.models import Model, pipeline
-from nextaim_kit.learn.splits import patient_folds
+from nextaim_kit.learn.splits import Split, patient_folds
 
 
 @dataclass(frozen=True)
@@ -146,17 +147,41 @@ def tell_site(
         ready = harmonized(table, features, combat, rank_normal=asked.rank_normal)
         X, options = ready[X.columns], {}
     options |= {"max_iter": asked.epochs} if asked.model == "mlp" else {}
-    scores = np.zeros((repeats, len(table), len(names)))
-    rows = []
-    for repeat, part in enumerate(parts):
-        for fold, (train, test) in enumerate(part):
-            with threadpool_limits(1):
-                made = pipeline(asked.model, seed=seed, **options)
-                fitted = made.fit(X.iloc[train], y[train])
-                scores[repeat, test] = p = fitted.predict_proba(X.iloc[test])
-            rows.append((repeat, fold, macro_auc(y[test], p, np.arange(len(names)))))
-    by_fold = pd.DataFrame(rows, columns=["repeat", "fold", "auc"])
+    with threadpool_limits(1):
+        make = partial(pipeline, asked.model, seed=seed, **options)
+        scores, by_fold = left_out_scores(X, y, parts, make)
     return _result(table, names, scores, by_fold, n_boot, seed)
+
+
+def left_out_scores(
+    X: pd.DataFrame, y: NDArray, repeats: Sequence[Sequence[Split]], make: Callable[[], Any]
+) -> tuple[NDArray, pd.DataFrame]:
+    """What models say of the patients that each of them has not seen.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, p)
+        Features, and the site for ComBat.
+    y : array of shape (n,)
+        Site of each patient, counted from 0.
+    repeats : sequence of sequences of (train, test)
+    make : callable
+        Gives a new pipeline: all its steps are fitted together.
+
+    Returns
+    -------
+    scores : array of shape (repeats, n, sites)
+    by_fold : DataFrame
+        ``repeat, fold, auc``.
+    """
+    sites, rows = np.arange(y.max() + 1), []
+    scores = np.zeros((len(repeats), len(X), len(sites)))
+    for repeat, parts in enumerate(repeats):
+        for fold, (train, test) in enumerate(parts):
+            fitted = make().fit(X.iloc[train], y[train])
+            scores[repeat, test] = p = fitted.predict_proba(X.iloc[test])
+            rows.append((repeat, fold, macro_auc(y[test], p, sites)))
+    return scores, pd.DataFrame(rows, columns=["repeat", "fold", "auc"])
 
 
 def chance(

@@ -27,12 +27,7 @@ from nextaim_kit.studies.cxr_severity.clinical_values import (
     views,
 )
 from nextaim_kit.studies.cxr_severity.fusion import Backbone, SeverityNet
-from nextaim_kit.studies.cxr_severity.preprocessing import (
-    at_size,
-    load_even,
-    load_masks,
-    lungs_only,
-)
+from nextaim_kit.studies.cxr_severity.preprocessing import load_with_lungs, lungs_only
 from nextaim_kit.studies.cxr_severity.severity import Fold, Inputs, framed, predictions
 
 _TORN = "films of this patient have different outcomes: predicted, not measured"
@@ -264,12 +259,8 @@ def apply_models(
 
 def _inputs(models: SeverityModels, table: pd.DataFrame) -> tuple[Inputs, pd.DataFrame]:
     """The films of a table that can be used, as the networks see them; the others are named."""
-    films, frames, unread = load_even(table, models.pixels, inverted=table.get("truth_inverted"))
-    masked = models.mask_lungs
-    lungs, without = load_masks(table, "lungs", frames) if masked else ([], unread)
-    keep = cohorts.usable(table, unread, without)
-    films = lungs_only(films, at_size(lungs, models.pixels)) if masked else films
-    table, films = table[keep].reset_index(drop=True), films[keep]
+    table, films, lungs, _ = load_with_lungs(table, models.pixels, needed=models.mask_lungs)
+    films = lungs_only(films, lungs) if models.mask_lungs else films
     table, torn = _with_outcomes(table)
     numbers, odd = possible(table, models.clinical)
     absent = [name for name in models.clinical if name not in table]

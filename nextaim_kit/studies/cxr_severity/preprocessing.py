@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from nextaim_kit.data.cohort.subjects import Row, each
 from nextaim_kit.data.images.films import read_film, read_mask
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.cxr_severity.cohorts import given
+from nextaim_kit.studies.cxr_severity.cohorts import given, usable
 
 Films = NDArray[np.float32]
 Shape = tuple[int, int]
@@ -175,6 +175,35 @@ def load_masks(
     for k, mask in zip(np.flatnonzero(found.done), found.results, strict=True):
         masks[k] = mask
     return [mask[frame.part] for mask, frame in zip(masks, frames, strict=True)], found.failures
+
+
+def load_with_lungs(
+    table: pd.DataFrame, size: int, *, needed: bool = True
+) -> tuple[pd.DataFrame, Films, NDArray[np.bool_], pd.DataFrame]:
+    """The films of a table that can be used, as networks see them, and their lungs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `cohorts.load_films`; what cannot be used is added to its problems.
+    size : int
+        Edge in pixels.
+    needed : bool
+        Whether a film without lungs is of no use.
+
+    Returns
+    -------
+    table : DataFrame
+        The rows that are left.
+    films, lungs : arrays of shape (n, size, size)
+        Of these rows.
+    without : DataFrame
+        Masks of all rows that cannot be used, as of `data.each.Done`.
+    """
+    films, frames, unread = load_even(table, size, inverted=table.get("truth_inverted"))
+    lungs, without = load_masks(table, "lungs", frames)
+    keep = usable(table, unread, without if needed else without.head(0))
+    return table[keep].reset_index(drop=True), films[keep], at_size(lungs, size)[keep], without
 
 
 def at_size(masks: Sequence[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:

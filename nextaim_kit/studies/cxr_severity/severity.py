@@ -26,9 +26,15 @@ from nextaim_kit.learn.recipe import Recipe
 from nextaim_kit.learn.splits import Rows, Split
 from nextaim_kit.learn.task import Task
 from nextaim_kit.learn.training import train
-from nextaim_kit.studies.cxr_severity.clinical_values import Standard
+from nextaim_kit.studies.cxr_severity.clinical_values import (
+    Standard,
+    missingness,
+    named,
+    read_clinical,
+    views,
+)
 from nextaim_kit.studies.cxr_severity.fusion import Backbone, Patients, SeverityNet, logits
-from nextaim_kit.studies.cxr_severity.preprocessing import Films
+from nextaim_kit.studies.cxr_severity.preprocessing import Films, load_with_lungs, lungs_only
 
 Rotation = tuple[Rows, Rows, Rows]
 
@@ -59,6 +65,49 @@ class Inputs:
     def patients(self) -> NDArray:
         """Patient of each row."""
         return self.table["patient"].to_numpy()
+
+
+@dataclass(frozen=True)
+class Read:
+    """What of a cohort the networks see, and what of it they do not.
+
+    Attributes
+    ----------
+    inputs : Inputs
+        Its films are the lungs alone where that was asked for.
+    films, lungs : arrays of shape (n, size, size)
+        The same films as they are, and which pixels are lung.
+    without_lungs, set_aside : DataFrame
+        ``subject``, ``problem``: masks that cannot be used; clinical values that cannot be.
+    """
+
+    inputs: Inputs
+    films: Films
+    lungs: NDArray[np.bool_]
+    without_lungs: pd.DataFrame
+    set_aside: pd.DataFrame
+
+
+def read_inputs(
+    table: pd.DataFrame, clinical: Sequence[str] = (), *, pixels: int, mask_lungs: bool = True
+) -> Read:
+    """Films, lungs and clinical values of a cohort, as the networks see them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As of `cohorts.load_films`; films that cannot be used are added to its problems.
+    clinical : sequence of str
+        As for `clinical_values.read_clinical`.
+    pixels : int
+        Edge of the films.
+    mask_lungs : bool
+        Take away what is not lung. A film without lungs is then of no use.
+    """
+    table, films, lungs, without = load_with_lungs(table, pixels, needed=mask_lungs)
+    numbers, used, set_aside = read_clinical(table, clinical)
+    inputs = Inputs(table, lungs_only(films, lungs) if mask_lungs else films, numbers[used])
+    return Read(inputs, films, lungs, without, named(set_aside))
 
 
 @dataclass(frozen=True)
@@ -242,6 +291,17 @@ def predictions(inputs: Inputs, repeats: Sequence[Sequence[Fold]]) -> pd.DataFra
             rows = rows.assign(p=scaled(raw, fold.temperature), threshold=fold.threshold)
             parts.append(rows.assign(raw=scaled(raw, 1.0)))
     return pd.concat(parts, ignore_index=True)
+
+
+def baselines(inputs: Inputs) -> dict[str, tuple[pd.DataFrame, Model]]:
+    """What each tabular baseline sees, and its model; one that would see nothing is left out."""
+    seen: dict[str, tuple[pd.DataFrame, Model]] = {
+        "missingness only": (missingness(inputs.numbers), "logistic"),
+        "view only": (views(inputs.table), "logistic"),
+        "clinical, logistic": (inputs.numbers, "logistic"),
+        "clinical, XGBoost": (inputs.numbers, "xgboost"),
+    }
+    return {name: pair for name, pair in seen.items() if pair[0].shape[1]}
 
 
 def tabular(
