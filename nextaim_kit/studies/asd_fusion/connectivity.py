@@ -42,24 +42,29 @@ def edges_of(series: NDArray, *, measure: Measure = "correlation", shrink: bool 
     """
     values = np.asarray(series, float)
     alive = _with_signal(values)
-    n, regions = len(values), int(alive.sum())
-    if measure == "partial" and not shrink and n <= regions:
-        raise DataError(
-            f"partial correlations of {regions} regions are not defined by {n} volumes",
-            expected="more volumes than regions",
-            mend="shrink the covariance, knowing that it follows the series' length",
-        )
     correlation = _correlation(values[:, alive], shrink)
     if measure == "partial":
-        if np.linalg.eigvalsh(correlation)[0] < 1e-8:
-            raise DataError(
-                "partial correlations are not defined: the series of some regions give another's",
-                mend="shrink the covariance, or leave out a region that is there twice",
-            )
+        _require_partial(correlation, volumes=np.inf if shrink else len(values))
         correlation = _partial(correlation[None])[0]
     matrix = np.full((len(alive), len(alive)), np.nan, np.float32)
     matrix[np.ix_(alive, alive)] = np.arctanh(np.clip(correlation, -_ONE, _ONE))
     return upper(matrix)
+
+
+def _require_partial(correlation: NDArray, *, volumes: float) -> None:
+    """Refuse what has no partial correlations; shrunk, they may have fewer volumes."""
+    if volumes <= len(correlation):
+        raise DataError(
+            f"partial correlations of {len(correlation)} regions are not defined by "
+            f"{volumes} volumes",
+            expected="more volumes than regions",
+            mend="shrink the covariance, knowing that it follows the series' length",
+        )
+    if np.linalg.eigvalsh(correlation)[0] < 1e-8:
+        raise DataError(
+            "partial correlations are not defined: the series of some regions give another's",
+            mend="shrink the covariance, or leave out a region that is there twice",
+        )
 
 
 def _with_signal(values: NDArray) -> NDArray[np.bool_]:

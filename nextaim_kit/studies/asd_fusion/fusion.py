@@ -64,9 +64,7 @@ class FusionNet(nn.Module):
             part: nn.Sequential(nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout))
             for part, size in sizes.items()
         })  # fmt: skip
-        for name, weight in self.branches.named_parameters():
-            if name.endswith("weight"):  # rows are short: torch's own weights would not see them
-                nn.init.normal_(weight, std=0.3)
+        _enlarge(self.branches)
         self.classifier = nn.Sequential(
             nn.Linear(width * len(sizes), hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )
@@ -81,6 +79,12 @@ class FusionNet(nn.Module):
             for branch, block in zip(self.branches.values(), blocks, strict=True)
         ]
         return self.classifier(torch.cat(vectors, 1))
+
+
+def _enlarge(branches: nn.Module) -> None:
+    for name, weight in branches.named_parameters():
+        if name.endswith("weight"):  # rows are short: torch's own weights would not see them
+            nn.init.normal_(weight, std=0.3)
 
 
 class Several(nn.Module):

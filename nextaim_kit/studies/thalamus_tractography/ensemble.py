@@ -20,7 +20,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.learn.final import Seen
 from nextaim_kit.machine.jobs import Job
 from nextaim_kit.studies.thalamus_tractography.accuracy import placing_errors
-from nextaim_kit.studies.thalamus_tractography.cases import Case, Tracking
+from nextaim_kit.studies.thalamus_tractography.cases import Case, streamlines
 from nextaim_kit.studies.thalamus_tractography.channels import boxed, unboxed
 from nextaim_kit.studies.thalamus_tractography.comparison import (
     at_equal_agreement,
@@ -64,7 +64,6 @@ from nextaim_kit.studies.thalamus_tractography.truth import read_truth
 # is new to half of them.
 _HALVES = ((0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (1, 2))
 _QUARTERS = 4
-_NOISY_TRUTH = Tracking()
 STILL = Steps(denoise=False, distortion=False, motion="none", rotate=False)
 
 
@@ -97,7 +96,7 @@ class Example:
 
 
 def read_example(
-    row: Mapping[str, Any], *, how: Tracking = _NOISY_TRUTH, name: str = "precentral",
+    row: Mapping[str, Any], *, per_voxel: int = 30, name: str = "precentral",
     places: int = 4, seed: int = 0, like: Template | None = None, given: SideName | None = None,
 ) -> Example:  # fmt: skip
     """Place a synthetic head that lay still, and look up what is known of it.
@@ -106,15 +105,15 @@ def read_example(
     ----------
     row : mapping
         Of the twin.
-    how : Tracking
-        What the networks learn from.
+    per_voxel : int
+        Streamlines in a voxel, for the maps that the networks learn from: noisy truth's.
     name, places, seed
         As for `planning.make_plan`.
     like, given
         As for `placing.place_head`.
     """
     head, truth = place_head(row, STILL, like, given), read_truth(row["truth"])
-    tracked = track_subject(row, how)
+    tracked = track_subject(row, streamlines("directions", per_voxel))
     share = boxed((truth.thalamus == 1).astype(np.float32), truth.affine, head.box_to_dwi)
     mask, which = share > 0.5, TARGETS.index(name)
 
