@@ -41,6 +41,16 @@ def recorded(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def numbers_said(kept: dict[str, Any]) -> list[list[float]]:
+    """The numbers that a control prints at both ends, but for the one that it was moved to."""
+    found = []
+    for end, said in zip(kept["ends"], kept["said"], strict=True):
+        own = [end, 100 * end] if isinstance(end, int | float) else []
+        every = [float(n) for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", said)]
+        found.append([n for n in every if not np.isclose(n, own).any()])
+    return found
+
+
 def members(answer: Any) -> list:
     """The values that an answer is, or is made of."""
     if isinstance(answer, pd.Interval):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit import catalog
+from nextaim_kit.learn import verdict
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.request import prepare
@@ -18,7 +19,15 @@ from nextaim_kit.runs.runner import execute
 from nextaim_kit.show.exercises import hint_of
 from nextaim_kit.studies.ct_radiomics.table import feature_table
 from nextaim_kit.studies.cxr_severity.twin import make_twin as make_films
-from tests.notebooks.answers import gives_away, recorded, recording, shares_code, told, trivial
+from tests.notebooks.answers import (
+    gives_away,
+    numbers_said,
+    recorded,
+    recording,
+    shares_code,
+    told,
+    trivial,
+)
 
 NOTEBOOKS = [n for s in catalog.studies() for n in s.notebooks.values()]
 every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda n: n.id)
@@ -28,7 +37,7 @@ FIRST = {"asd_fusion/features", "breast_masses/detection", "challenges/memory_bu
          "cxr_severity/gray_level", "lessons/image", "microscopy_superres/pairs",
          "report_structuring/data_quality", "thalamus_tractography/diffusion"}  # fmt: skip
 # One that does not train and one that does, with less of both than at smoke.
-COLD = {"ct_radiomics/extraction": {}, "cxr_severity/gray_level": {"epochs": "1"}}
+COLD = {"ct_radiomics/extraction": {"patients": "24"}, "cxr_severity/gray_level": {"epochs": "1"}}
 
 
 def cells(notebook, kind="code"):
@@ -57,10 +66,23 @@ def test_it_runs_at_smoke_and_leaves_what_it_declared(
     declared = {*notebook.outputs.metrics, *notebook.outputs.optional}
     assert declared <= {m["name"] for m in record["metrics"]}
     assert {f"files/{name}" for name in notebook.outputs.files} <= set(record["files"])
-    assert records.is_done(prepare(notebook.id, "smoke", {}).folder)
+    folder = prepare(notebook.id, "smoke", {}).folder
+    assert records.is_done(folder)
+    _its_sentence_holds_its_number(record, folder)
     assert all(d["synthetic"] for d in record["data"])
     assert all(f["alt"] for f in record["figures"])
     _its_exercises_are_worth_it(notebook, recorded(kept))
+    moved = [numbers_said(control) for control in recorded(kept.with_name("controls.pickle"))]
+    assert any(least and least != most for least, most in moved), moved
+
+
+def _its_sentence_holds_its_number(record, folder):
+    """Whatever the parameters: at smoke, and where a test runs it with others."""
+    written, measured = (folder / "notebook.ipynb").read_text(encoding="utf-8"), record["metrics"]
+    if "The AUC of volume alone is" in written:
+        auc = next(m for m in measured if m["name"] == "auc_lesion_volume")
+        ends = verdict((auc["value"], auc["low"], auc["high"]), 0.5)
+        assert f"The AUC of volume alone is {ends}" in written
 
 
 def _its_exercises_are_worth_it(notebook, solved):
@@ -91,8 +113,10 @@ def test_a_cold_kernel_gives_the_same_numbers(name, shared_cache, monkeypatch):
     monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
     warm, _ = execute(prepare(name, "smoke", COLD[name]))
     monkeypatch.setenv("NEXTAIM_WARM", "0")
-    cold, _ = execute(prepare(name, "smoke", COLD[name]), force=True)
+    request = prepare(name, "smoke", COLD[name])
+    cold, _ = execute(request, force=True)
     assert cold["metrics"] == warm["metrics"]
+    _its_sentence_holds_its_number(cold, request.folder)
 
 
 @pytest.mark.rest
