@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -224,6 +225,18 @@ def test_the_parameters_come_first_and_the_record_comes_last(notebook):
     assert "parameters" in code[0][0]
     assert f'start("{notebook.id}"' in code[1][1]
     assert code[-1][1] == "run.finish()"
+
+
+@every_notebook
+def test_a_picture_is_in_its_first_three_cells(notebook):
+    first = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"][:3]
+    shown = [
+        (alt, name, cell["attachments"])
+        for cell in first
+        for alt, name in re.findall(r"!\[(.+)\]\(attachment:(.+)\)", "".join(cell["source"]))
+    ]
+    assert shown
+    assert all(len(alt) > 10 and name in held for alt, name, held in shown)
 
 
 @every_notebook
