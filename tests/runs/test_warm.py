@@ -357,8 +357,9 @@ def test_another_interpreter_or_another_way_of_starting_it_is_not_forked(warm, c
 def test_variables_that_imports_read_by_name_are_known_and_copies_are_none():
     lines = ["dict(os.environ)", "os.environ.items()", "os.getenv('A')", "'B' in os.environ"]
     lines += ["os.environ.get('HOME')", "[os.environ[name] for name in list(os.environ)]"]
+    lines += ["os.get_exec_path()"]  # it asks in bytes too
     names = settled.read_by(lambda: [eval(line) for line in lines])
-    assert names == {"A", "B", "HOME"}
+    assert names == {"A", "B", "HOME", "PATH"}
     here, there = ({}, {"A": "1", "C": "1", "TERM": "x"}), ({}, {"A": "2", "C": "2", "TERM": "y"})
     assert settled.difference(here, there, names | {"TERM"}) == "A"
     assert settled.difference(here, there, {"TERM"}) == ""

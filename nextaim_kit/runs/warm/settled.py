@@ -69,7 +69,7 @@ def read_by(work: Callable[[], None]) -> set[str]:
         frame: Any = sys._getframe(1)
         while frame.f_globals.get("__name__") in ("_collections_abc", "os"):
             frame = frame.f_back
-        readers[name].add(frame.f_code)
+        readers[os.fsdecode(name)].add(frame.f_code)  # who looks for a program asks in bytes
         return read(self, name)
 
     os.environ[_BAIT], kind.__getitem__ = "", noted
