@@ -20,8 +20,10 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # A worker for each core: the threads of one would wait for those of the others.
+    # A worker for each core: threads and processes of one would wait for those of the others,
+    # and each process would import anew what the kernel has. Tests that need some ask for them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("CPU_LIMIT", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell leaves it in the background: programs that are started here would inherit it, and
     # the tests that interrupt them would wait in vain.

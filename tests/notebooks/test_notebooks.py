@@ -110,11 +110,12 @@ def test_one_notebook_of_every_study_runs_with_make_test():
 @pytest.mark.rest
 @pytest.mark.notebook
 @pytest.mark.parametrize("name", COLD)
-def test_a_cold_kernel_gives_the_same_numbers(name, shared_cache, monkeypatch, capfd):
+def test_a_cold_kernel_on_all_cores_gives_the_same_numbers(name, shared_cache, monkeypatch, capfd):
     monkeypatch.setenv("NEXTAIM_CACHE", str(shared_cache))
     warm, _ = execute(prepare(name, "smoke", COLD[name]))
     assert "no warm kernel" not in capfd.readouterr().err
     monkeypatch.setenv("NEXTAIM_WARM", "0")
+    monkeypatch.delenv("CPU_LIMIT", raising=False)
     request = prepare(name, "smoke", COLD[name])
     cold, _ = execute(request, force=True)
     assert cold["metrics"] == warm["metrics"]

@@ -156,7 +156,8 @@ def test_a_row_killed_for_memory_twice_is_reported_as_that(toy, sweep, tmp_path,
     )
 
 
-def test_a_run_has_the_cores_that_its_profile_declares(toy, sweep):
+def test_a_run_has_the_cores_that_its_profile_declares(toy, sweep, monkeypatch):
+    monkeypatch.delenv("CPU_LIMIT", raising=False)
     toy("from nextaim_kit.machine.limits import cpu_count; run.metric('cores', cpu_count())")
     plan = frozen(sweep(resources={"cores": 1}))
     ending = run_row(plan, plan.rows[0])
