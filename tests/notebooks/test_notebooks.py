@@ -39,6 +39,7 @@ FIRST = {"asd_fusion/features", "breast_masses/detection", "challenges/memory_bu
          "report_structuring/data_quality", "thalamus_tractography/diffusion"}  # fmt: skip
 # One that does not train and one that does, with less of both than at smoke.
 COLD = {"ct_radiomics/extraction": {"patients": "24"}, "cxr_severity/gray_level": {"epochs": "1"}}
+FEW_MODELS = {"permutations": "0", "selectors": "[mutual_information]", "ks": "[5]"}
 
 
 def cells(notebook, kind="code"):
@@ -133,9 +134,7 @@ def test_a_model_of_four_sites_is_tested_once_on_the_fifth_s_table(
     places = {"features": tmp_path / "four.csv", "external": tmp_path / "fifth.csv"}
     for place, rows in zip(places.values(), (~there, there), strict=True):
         table[rows].to_csv(place, index=False)
-    given = {name: str(place) for name, place in places.items()} | {
-        "permutations": "0", "selectors": "[mutual_information]", "ks": "[5]",
-    }  # fmt: skip
+    given = {name: str(place) for name, place in places.items()} | FEW_MODELS
     record, _ = execute(prepare("ct_radiomics/severity", "smoke", given))
     found = {m["name"]: m for m in record["metrics"]}
     for name in ("external_auc", "external_brier", "external_auc_lesion_volume"):
@@ -162,8 +161,9 @@ def test_models_of_an_earlier_run_predict_patients_without_outcomes_and_leave_th
     path = tmp_path / "new.csv"
     renamed = table["subject"].where(table.index < 3, "N" + table["subject"])
     table.assign(subject=renamed).drop(columns="label").to_csv(path, index=False)
-    execute(prepare("ct_radiomics/severity", "smoke", {}))
-    model = prepare("ct_radiomics/severity", "smoke", {}).folder / "files/model.json"
+    trained = prepare("ct_radiomics/severity", "smoke", FEW_MODELS)
+    execute(trained)
+    model = trained.folder / "files/model.json"
     request = prepare(
         "ct_radiomics/severity", "smoke", {"features": str(path), "model": str(model)}
     )
