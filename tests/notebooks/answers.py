@@ -42,12 +42,13 @@ def recorded(path: Path) -> list[dict[str, Any]]:
 
 
 def numbers_said(kept: dict[str, Any]) -> list[list[float]]:
-    """The numbers that a control prints at both ends, but for the one that it was moved to."""
+    """The numbers that a control prints at both ends, but for one that it was moved to."""
     found = []
     for end, said in zip(kept["ends"], kept["said"], strict=True):
         own = [end, 100 * end] if isinstance(end, int | float) else []
         every = [float(n) for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", said)]
-        found.append([n for n in every if not np.isclose(n, own).any()])
+        told = [k for k, n in enumerate(every) if np.isclose(n, own).any()][:1]
+        found.append([n for k, n in enumerate(every) if k not in told])
     return found
 
 
