@@ -242,6 +242,16 @@ def test_a_picture_is_in_its_first_three_cells(notebook):
 
 
 @every_notebook
+def test_its_first_cell_tells_the_minutes_that_are_declared(notebook):
+    first = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"][0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.+) \| .+ \|$", "".join(first["source"]), re.MULTILINE)
+    assert {profile for profile, _ in rows} == notebook.resources.keys()
+    for profile, words in rows:
+        minutes = notebook.resources[profile].minutes
+        assert re.match(rf"({minutes:g}|some {minutes / 60:g} hours)\b", words), (profile, words)
+
+
+@every_notebook
 def test_cells_are_short_and_functions_shorter(notebook):
     for _, source in cells(notebook):
         assert len(source.splitlines()) <= 25, source
