@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable
 
 Progress = Callable[[int, int, str], None]  # done, in all, the subject just done
-_WIDTH = 78  # characters that a line takes, so that it covers the one before
+_WIDTH = 100  # characters that a line takes, so that it covers the one before
 _COVERED = re.compile(r".*\r(?=.)| +$", re.MULTILINE)
 
 
@@ -18,7 +19,7 @@ class Bar:
     Elsewhere, as in a log, a new line comes at most every few seconds, without a bar.
     """
 
-    EVERY, CELLS = 5.0, 20  # seconds between two lines of a log, characters of a bar
+    EVERY, CELLS = 5.0, 16  # seconds between two lines of a log, characters of a bar
 
     def __init__(self) -> None:
         self.start = self.last = time.monotonic()
@@ -38,7 +39,8 @@ class Bar:
         filled = f" [{'█' * full}{'·' * (self.CELLS - full)}] " if live and not over else ": "
         text = f"{what}{filled}{numbers}"
         if live:
-            text = f"{text if over else text[:_WIDTH]:<{_WIDTH}}"
+            wide = min(_WIDTH, shutil.get_terminal_size((_WIDTH + 1, 0)).columns - 1)
+            text = f"{text if over else text[:wide]:<{wide}}"
         # The cursor waits at the line's begin: whatever is printed meanwhile takes its place.
         print(text, end="\r" if live and not over else "\n", flush=True)
 

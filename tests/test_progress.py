@@ -19,6 +19,7 @@ class Terminal(io.StringIO):
 def live(monkeypatch):
     """What a terminal is sent, whatever the time since the line before."""
     bar = Bar()
+    monkeypatch.setenv("COLUMNS", "80")
 
     def show(*given):
         bar.last = -1.0
@@ -38,10 +39,10 @@ def test_progress_in_a_log_tells_the_end_and_no_more_than_it_must(capsys):
 
 def test_a_bar_fills_on_one_line_that_stays_without_it(live):
     half, whole = live("epoch", 1, 2, "1 of 2"), live("epoch", 2, 2, "2 of 2")
-    assert half.startswith("epoch [██████████··········] 1 of 2 ")
+    assert half.startswith("epoch [████████········] 1 of 2 ")
     assert half.endswith(" \r")
     assert whole.startswith("epoch: 2 of 2 ")
-    assert len(half) == len(whole) == 79  # each covers the one before
+    assert len(half) == len(whole) == 80  # each covers the one before
 
 
 def test_what_was_rewritten_is_kept_as_it_was_last_seen(live):
@@ -50,5 +51,5 @@ def test_what_was_rewritten_is_kept_as_it_was_last_seen(live):
 
 
 def test_a_line_longer_than_a_terminal_is_cut_until_it_is_whole_at_the_end(live):
-    assert len(live("long", 1, 2, "x" * 100)) == 79
+    assert len(live("long", 1, 2, "x" * 100)) == 80
     assert "x" * 100 in live("long", 2, 2, "x" * 100)
