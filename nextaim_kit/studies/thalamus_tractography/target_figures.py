@@ -27,7 +27,7 @@ _PLANES = (("axial", 2, (0, 1), "RL"), ("coronal", 1, (0, 2), "RL"), ("sagittal"
 def target_planes(plan: Plan, names: Sequence[str] = tuple(LOOKS)) -> Figure:
     """Three planes along AC-PC through the target: maps outlined at half of their largest value.
 
-    The patient's right is on the left. The region of 95 % is filled.
+    The patient's right is on the left, and so is the front. The region of 95 % is filled.
 
     Parameters
     ----------
@@ -48,13 +48,12 @@ def target_planes(plan: Plan, names: Sequence[str] = tuple(LOOKS)) -> Figure:
         for name, mask in masks.items():
             mark(axis, _cut(mask, across, at), LOOKS[name])
         mark(axis, _cut(there, across, at), _REGION)
-        turn = -1 if ends == "RL" else 1
-        left = t1.shape[pair[0]] - 1 - middle[pair[0]] if turn < 0 else middle[pair[0]]
+        left = t1.shape[pair[0]] - 1 - middle[pair[0]]
         axis.set_xlim(left - _AROUND, left + _AROUND)
         axis.set_ylim(middle[pair[1]] - _AROUND, middle[pair[1]] + _AROUND)
         axis.set_axis_off()
         axis.set_title(f"{title}, {'xyz'[across]} {plan.coordinates[across]:.1f} mm", fontsize=9)
-        letters(axis, "RL" if ends == "RL" else "PA")
+        letters(axis, ends)
     handles = [LOOKS[name].handle(name) for name in names]
     handles.append(_REGION.handle("95 % of the target"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
@@ -67,9 +66,8 @@ def target_planes(plan: Plan, names: Sequence[str] = tuple(LOOKS)) -> Figure:
 
 
 def _cut(volume: NDArray, across: int, at: int) -> NDArray:
-    """A plane with its rows upward; the patient's right on the left, or the back."""
-    plane = np.take(volume, at, axis=across).T
-    return plane if across == 0 else plane[:, ::-1]
+    """A plane with its rows upward; the patient's right on the left, or the front."""
+    return np.take(volume, at, axis=across).T[:, ::-1]
 
 
 def held(
