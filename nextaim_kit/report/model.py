@@ -164,7 +164,8 @@ class Report:
         n, left = len(self.fields), len(self.unconfirmed)
         if left:
             return f"{UNCONFIRMED}: {left} of {n} values"
-        return f"All {n} values confirmed or edited by {', '.join(self.readers)}"
+        still = f", against {many} of the checks" if (many := len(self.doubts)) else ""
+        return f"All {n} values confirmed or edited by {', '.join(self.readers)}{still}"
 
     @property
     def whole(self) -> bool:

@@ -27,7 +27,8 @@ _PLANES = (("axial", 2, (0, 1), "RL"), ("coronal", 1, (0, 2), "RL"), ("sagittal"
 def target_planes(plan: Plan, names: Sequence[str] = tuple(LOOKS)) -> Figure:
     """Three planes along AC-PC through the target: maps outlined at half of their largest value.
 
-    The patient's right is on the left, and so is the front. The region of 95 % is filled.
+    The patient's right is on the left, and so is the front. The region of 95 %, by the
+    scatter of networks alone, is filled.
 
     Parameters
     ----------
@@ -52,10 +53,12 @@ def target_planes(plan: Plan, names: Sequence[str] = tuple(LOOKS)) -> Figure:
         axis.set_xlim(left - _AROUND, left + _AROUND)
         axis.set_ylim(middle[pair[1]] - _AROUND, middle[pair[1]] + _AROUND)
         axis.set_axis_off()
-        axis.set_title(f"{title}, {'xyz'[across]} {plan.coordinates[across]:.1f} mm", fontsize=9)
+        axis.set_title(
+            f"{title}, AC-PC {'xyz'[across]} {plan.coordinates[across]:.1f} mm", fontsize=9
+        )
         letters(axis, ends)
     handles = [LOOKS[name].handle(name) for name in names]
-    handles.append(_REGION.handle("95 % of the target"))
+    handles.append(_REGION.handle("95 % by the scatter of networks"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     x, y, z = plan.coordinates
     return described(

@@ -26,6 +26,7 @@ COLUMNS = {
     "subject": "U", "image": "U", "prototype": "i", "source": "U", "contribution": "f",
     "label": "i", "prototype_label": "i", "wrong_aid": "b",
 }  # fmt: skip
+_DRAWN = 100  # orders, until no case follows itself
 _PICTURES = ("test", "source_picture", "boxes", "source_boxes")
 
 
@@ -136,9 +137,18 @@ def load_pairs(spec: str | Path) -> Pairs:
 
 
 def blinded_order(pairs: Pairs, reader: str, seed: int) -> list[str]:
-    """Names of the pairs in the order in which this reader, and no other, sees them."""
+    """Names of the pairs in the order in which this reader, and no other, sees them.
+
+    The true pair and the wrong aid of a case stand apart: one after the other they would be told
+    by comparing. Of very few cases this may not be possible.
+    """
     rng = np.random.default_rng([seed, zlib.crc32(reader.encode())])
-    return [str(name) for name in rng.permutation(pairs.table["pair"].to_numpy(str))]
+    images = pairs.table["image"].to_numpy(str)
+    for _ in range(_DRAWN):
+        order = rng.permutation(len(images))
+        if (images[order][1:] != images[order][:-1]).all():
+            break
+    return pairs.table["pair"].to_numpy(str)[order].tolist()
 
 
 def _texts() -> list[str]:

@@ -24,7 +24,7 @@ from nextaim_kit.studies.breast_masses.reading.pairs import Pairs, blinded_order
 SCALE = ("no", "partly", "yes")
 QUESTIONS = {
     "similar": "Do the two marked patches look alike?",
-    "specific": "Is what they share special to this mass, and not found in any breast?",
+    "specific": "Is what they share special to this mass, and not found in just any breast?",
     "meaning": "Would a radiologist name it in a report (a margin, a shape, a density)?",
 }
 _EDGE = 256  # px of a crop or patch on the page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,16 @@ def test_each_reader_has_an_own_order_of_the_same_pairs(tmp_path):
     orders = [blinded_order(pairs, reader, 3) for reader in ("ann", "ben", "ann")]
     assert orders[0] == orders[2] != orders[1]
     assert sorted(orders[1]) == pairs.table["pair"].tolist()
+
+
+def test_the_two_pairs_of_a_case_do_not_follow_each_other(tmp_path):
+    twice = made(12)
+    twice["table"]["image"] = [f"case {k // 2}" for k in range(12)]
+    pairs = save_pairs(tmp_path / "pairs.npz", **twice)
+    image = pairs.table.set_index("pair")["image"]
+    for reader in ("ann", "ben", "cem", "dan"):
+        shown = image[blinded_order(pairs, reader, 3)].tolist()
+        assert all(one != following for one, following in pairwise(shown))
 
 
 @pytest.mark.parametrize(
