@@ -118,8 +118,8 @@ def train(
     >>> x = torch.linspace(-1, 1, 16)[:, None]
     >>> part = TensorDataset(x, 2 * x)
     >>> task = Task(lambda: nn.Linear(1, 1), nn.MSELoss(), part, part)
-    >>> found = train(task, Recipe(50, learning_rate=0.1), folder=Path(mkdtemp()))
-    epoch 50 of 50: loss ...
+    >>> found = train(task, Recipe(20, learning_rate=0.2), folder=Path(mkdtemp()))
+    epoch 20 of 20: loss ...
     >>> round(found.net.weight.item(), 1)
     2.0
     """
