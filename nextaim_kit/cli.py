@@ -394,6 +394,8 @@ def lab(
     command += [] if browser else ["--no-browser"]
     if os.geteuid() == 0:  # as in most containers; who is root there is asked no further
         command += ["--allow-root"]
+    own = str(Path(sys.executable).parent)  # so that its terminals know `nextaim`
+    os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", "")])
     os.execv(sys.executable, command)
 
 

@@ -13,7 +13,7 @@ from nextaim_kit.launcher.later import later
 from nextaim_kit.launcher.look import OUTCOMES, clock
 from nextaim_kit.launcher.result import links, report, result
 from nextaim_kit.runs.background import Job, cancel, read
-from nextaim_kit.runs.record import REPORT
+from nextaim_kit.runs.record import REPORT, read_record
 
 _EVERY = 1.0  # seconds
 
@@ -93,13 +93,21 @@ class Watch:
             self.report.append_display_data(HTML(report(folder)))
 
 
+def _ended(job: Job) -> str:
+    """How a job ended, or that it runs; of a run that is done, whether anybody was left out."""
+    record = read_record(job.runs / job.state.folders[-1]) if job.state.folders else None
+    if job.outcome == "done" and record and record.get("failures"):
+        return f"{OUTCOMES['incomplete']}, {record['failures']} left out (failures.csv)"
+    return OUTCOMES[job.outcome]
+
+
 def _progress(job: Job) -> str:
     place = min(job.state.number, len(job.notebooks) - 1)
     notebook = escape(job.notebooks[place])
     changed = ", ".join(f"{n}={v}" for n, v in job.changed.items())
     title = f"<b>{notebook}</b> · {escape(job.profile)}"
     title += f" · {escape(changed)}" if changed else ""
-    head = f"<p>{title}<br>{OUTCOMES[job.outcome]} · {clock(job.seconds)}"
+    head = f"<p>{title}<br>{_ended(job)} · {clock(job.seconds)}"
     if job.outcome != "running":
         why = f"<pre role=alert>{escape(job.why)}</pre>" if job.why else ""
         return f"<div role=status>{head}</p></div>{why}"

@@ -324,6 +324,7 @@ class _Clock:
         self._sections: dict[str, list[float]] = {}
         self._title, self._began = "start", time.perf_counter()
         self._shell: Any = get_ipython()
+        self._runs = True
         if self._shell:
             self._shell.events.register("pre_run_cell", self._before)
             self._shell.events.register("post_run_cell", self._after)
@@ -340,11 +341,16 @@ class _Clock:
         self._began = time.perf_counter()
 
     def stop(self) -> list[dict[str, Any]]:
-        """Close the last section and give all: title, seconds, peak memory in MB."""
-        self._after()
-        if self._shell:
+        """Close the last section and give all: title, seconds, peak memory in MB.
+
+        What is done after the first time, such as exercises, is not the run's.
+        """
+        if self._runs:
+            self._after()
+        if self._shell and self._runs:
             self._shell.events.unregister("pre_run_cell", self._before)
             self._shell.events.unregister("post_run_cell", self._after)
+        self._runs = False
         return [
             {"title": title, "seconds": round(seconds, 2), "peak_mb": round(peak)}
             for title, (seconds, peak) in self._sections.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook
+from nextaim_kit.errors import DataError
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.record import RECORD, hardware, read_record
 
@@ -58,15 +59,19 @@ def expect(
     """
     if profile not in ("tutorial", *notebook.profiles):
         return None
-    here, plain = hardware(), resolve(notebook, profile, {})
-    asked = _settings(notebook, resolve(notebook, profile, given or {}), plain)
+    declared = notebook.resources.get(profile)
+    try:
+        plain = resolve(notebook, profile, {})
+        asked = _settings(notebook, resolve(notebook, profile, given or {}), plain)
+    except DataError:  # a reader has changed its cell of parameters to what cannot be read
+        return Expected(declared.minutes, declared.memory_gb, 0) if declared else None
+    here = hardware()
     same = [
         record
         for record in earlier(runs / notebook.id, profile)
         if all(record["hardware"][key] == here[key] for key in ("processor", "cores"))
         and _settings(notebook, plain | record["parameters"], plain) == asked
     ]
-    declared = notebook.resources.get(profile)
     if same:
         minutes, memory = taken(same)
         return Expected(minutes, max(memory, declared.memory_gb if declared else 0.0), len(same))

@@ -19,6 +19,7 @@ from nextaim_kit.runs.execution import Observer
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import REPORT
 from nextaim_kit.runs.request import Request
+from nextaim_kit.runs.run_cost import expect, minutes_text
 from nextaim_kit.runs.runner import execute
 
 
@@ -68,7 +69,12 @@ def _understood(request: Request) -> str:
     declared = read_parameters(catalog.find(request.notebook).path)
     values = {n: v for n, v in request.parameters.items() if v != declared[n].default}
     said = "  ".join(f"{n}={declared[n].text(v)}" for n, v in values.items())
-    return f"{request.notebook}: {said or 'with its defaults'}"
+    takes = expect(
+        catalog.find(request.notebook), request.profile, request.folder.parents[2],
+        {n: v for n, v in values.items() if v is not None},
+    )  # fmt: skip
+    about = f"  (about {minutes_text(takes.minutes)})" if takes else ""
+    return f"{request.notebook}: {said or 'with its defaults'}{about}"
 
 
 def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:

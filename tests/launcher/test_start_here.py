@@ -21,7 +21,7 @@ from nextaim_kit.launcher.watch import Watch
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, begin, jobs, read
 from nextaim_kit.runs.connection import kernel_connection
-from nextaim_kit.runs.record import runs_folder, write_record
+from nextaim_kit.runs.record import read_record, runs_folder, write_record
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 
@@ -85,6 +85,9 @@ def test_a_run_that_ended_shows_its_result_and_links_and_the_list_names_it(in_pr
     watch.read.value = True
     assert "<iframe" in html_of(watch.report)
     assert [line["notebook"] for line in overview._recorded(runs_folder())] == ["toy/draw"]
+    left_out = read_record(request.folder) | {"outcome": "incomplete", "failures": 2}
+    write_record(request.folder, left_out)
+    assert "incomplete, 2 left out" in Watch(job).progress.value
 
 
 def test_a_result_shows_the_figure_of_the_study_s_card(toy):

@@ -86,6 +86,12 @@ def test_runs_with_other_parameters_tell_nothing_of_the_profile_s_own_and_the_se
     assert elsewhere == Expected(7 / 60, 2, 1)
 
 
+def test_a_notebook_whose_parameters_a_reader_made_unreadable_has_its_declared_minutes(study):
+    path = study[0].notebooks["draw"].path
+    path.write_text(path.read_text().replace("size: int = 3", "size = 3"))
+    assert cards(runs_folder(), study)[0].entries[0].takes == Expected(3, 2, 0)
+
+
 def test_of_a_profile_that_a_notebook_does_not_have_nothing_is_known(study):
     assert cards(runs_folder(), study, "slice")[0].entries[0].takes is None
 

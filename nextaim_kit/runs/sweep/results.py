@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nextaim_kit import catalog
 from nextaim_kit.files import atomic_path
-from nextaim_kit.runs.compare import in_words, is_synthetic, number
+from nextaim_kit.runs.compare import in_words, is_synthetic, measured_interval, number
 from nextaim_kit.runs.record import REPORT, read_record
 from nextaim_kit.runs.request import data_name
 from nextaim_kit.runs.sweep.plan import Plan, Row
@@ -49,8 +49,9 @@ class Result:
         found = self.metric(name)
         if not found:
             return ""
-        bracket = f" [{number(found['low'])}, {number(found['high'])}]"
-        return number(found["value"]) + (bracket if found["low"] is not None else "")
+        interval = measured_interval(found)
+        bracket = f" [{number(interval[0])}, {number(interval[1])}]" if interval else ""
+        return number(found["value"]) + bracket
 
     @property
     def outcome(self) -> str:
