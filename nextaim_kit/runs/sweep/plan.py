@@ -83,8 +83,14 @@ class Plan:
 
     @property
     def metric(self) -> str:
-        """Metric that the report ranks by; empty where the last notebook declares none."""
-        declared = catalog.find(self.sweep.notebooks[-1]).outputs.metrics
+        """Metric that the report ranks by; empty where the last notebook declares none.
+
+        By default the first for which a number was published, else the first.
+        """
+        notebook = catalog.find(self.sweep.notebooks[-1])
+        published = catalog.study_of(notebook.id).published
+        named = {p.matches or p.metric for p in published if p.notebook in (None, notebook.stage)}
+        declared = sorted(notebook.outputs.metrics, key=lambda name: name not in named)
         return self.sweep.metric or (declared[0] if declared else "")
 
     def resources(self, row: Row) -> Resources:

@@ -11,6 +11,12 @@ from nextaim_kit.runs.sweep.plan import TABLE, expand, freeze, load, require_sam
 from tests.conftest import PROJECT
 
 
+def test_a_sweep_ranks_by_the_first_metric_that_a_number_was_published_for(toy, sweep):
+    toy(outputs={"metrics": ["patients", "mean"], "files": []})
+    assert expand(sweep(grid={"size": [4]})).metric == "mean"
+    assert expand(sweep("two", grid={"size": [4]}, metric="patients")).metric == "patients"
+
+
 def test_a_row_s_id_is_the_id_of_its_run(toy, sweep):
     toy()
     plan = expand(sweep(grid={"size": [4, 5]}, seeds=[1, 2]))
