@@ -134,9 +134,14 @@ def list_notebooks() -> None:
         for notebook in study.notebooks.values():
             takes = notebook.resources.get("tutorial")
             table.add_row(
-                f"  {notebook.id}", escape(notebook.title), f"{takes.longest:g}" if takes else ""
+                f"  {notebook.id}", escape(notebook.title), _minutes(takes) if takes else ""
             )
     console().print(table)
+
+
+def _minutes(takes: catalog.Resources) -> str:
+    """Minutes of a run; and of one with what an earlier notebook left, where they differ."""
+    return f"{takes.minutes:g}" + (f", fed {takes.fed:g}" if takes.fed else "")
 
 
 @app.command()
@@ -162,9 +167,10 @@ def _show(notebook_id: str) -> None:
     table = Table("profile", "minutes", "memory GB", "GPU GB", "sets", box=None)
     for profile in dict.fromkeys(["tutorial", *notebook.profiles]):
         takes = notebook.resources.get(profile)
-        sizes = [f"{v:g}" for v in (takes.longest, takes.memory_gb, takes.vram_gb)] if takes else []
+        sizes = [f"{v:g}" for v in (takes.memory_gb, takes.vram_gb)] if takes else ["", ""]
+        sizes.insert(0, _minutes(takes) if takes else "")
         sets = ", ".join(f"{k}={v}" for k, v in notebook.profiles.get(profile, {}).items())
-        table.add_row(profile, *(sizes or ["", "", ""]), escape(sets or "the defaults"))
+        table.add_row(profile, *sizes, escape(sets or "the defaults"))
     out.print("\n", table)
     out.print(f"\nleaves: {', '.join(notebook.outputs.metrics + notebook.outputs.files)}")
     for number in (p for p in study.published if p.notebook in (None, notebook.stage)):

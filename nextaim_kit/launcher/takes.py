@@ -41,7 +41,9 @@ def takes(
     if not force and not fed and (done := _done(notebook, profile, own)):
         return f"<div class='nextaim-takes'><p>✓ {done}.</p></div>"
     expected = expect(notebook, profile, runs_folder(), {**own, **dict.fromkeys(fed, "given")})
-    amount = _amount(expected, profile)
+    declared = notebook.resources.get(profile)
+    where = "a GPU" if declared and declared.vram_gb else "two cores"
+    amount = _amount(expected, profile, where)
     fits = _fits(notebook, profile)
     return f"<div class='nextaim-takes'><p>{notebook_id}: {amount}.</p>{fits}</div>"
 
@@ -57,12 +59,12 @@ def _done(notebook: catalog.Notebook, profile: str, own: Mapping[str, Any]) -> s
     return f"{notebook.id} is done with these parameters ({run}): it is shown, not run again"
 
 
-def _amount(takes: Expected | None, profile: str) -> str:
+def _amount(takes: Expected | None, profile: str, where: str) -> str:
     """Minutes and memory, and how they are known."""
     if takes is None:
         return f"no time or memory is known yet for {escape(profile)}"
     source = f"as in {takes.runs} runs here" if takes.runs > 1 else "as in a run here"
-    source = source if takes.runs else "as declared, for two cores"
+    source = source if takes.runs else f"as declared, for {where}"
     return f"{minutes_text(takes.minutes)} and {takes.memory_gb:.1f} GB of memory, {source}"
 
 

@@ -311,6 +311,8 @@ def _gpu() -> str | None:
 
 def _digits(value: float) -> str:
     """A number in a table that is looked at: three digits, more only before the point."""
+    if abs(value) < 1e-15:  # what rounding leaves of a difference of equal numbers
+        return "0"
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
