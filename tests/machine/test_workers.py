@@ -135,6 +135,7 @@ def test_short_jobs_are_done_here_and_longer_ones_by_processes_after_two(monkeyp
     jobs = [delayed(os.getpid)() for _ in range(8)]
     assert list(parallel_when_long(jobs)) == [os.getpid()] * 8
     assert os.getpid() not in parallel_when_long(jobs, n_jobs=2)
+    monkeypatch.delenv("CPU_LIMIT", raising=False)
     monkeypatch.setattr("nextaim_kit.machine.workers._START", -1.0)
     found = list(parallel_when_long(jobs))
     assert [pid == os.getpid() for pid in found] == [True] * 2 + [False] * 6
