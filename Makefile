@@ -79,6 +79,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/superres.py
 	@echo "==> benchmarks/tractography.py"
 	@$(BIN)/python benchmarks/tractography.py
+	@echo "==> benchmarks/estimates.py"
+	@$(BIN)/python benchmarks/estimates.py
 	@echo "==> benchmarks/dask_workers.py"
 	@$(BIN)/python benchmarks/dask_workers.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"
