@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from nextaim_kit import catalog
-from nextaim_kit.errors import KitError
+from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.launcher.controls import LABELS, WIDE, Control
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import style
@@ -102,7 +102,12 @@ class Form:
     def _choose_notebook(self, profile: str) -> None:
         self._filling = True
         notebook = catalog.find(self.notebook.value)
-        declared = read_parameters(notebook.path)
+        self.refused.value, self.about.value = "", _about(notebook)
+        try:
+            declared = read_parameters(notebook.path)
+        except DataError as error:
+            self._cannot_be_read(error)
+            return
         self.controls = {name: Control(p, self._show_request) for name, p in declared.items()}
         self.parameters.children = [control.row for control in self.controls.values()]
         profiles = [p for p in catalog.PROFILES if p == "tutorial" or p in notebook.profiles]
@@ -111,8 +116,14 @@ class Form:
         self.feeders.value = False
         self.fed.value = _fed(notebook)
         self.fed_row.layout.display = "flex" if notebook.needs else "none"
-        self.about.value = _about(notebook)
         self._choose_profile()
+
+    def _cannot_be_read(self, error: DataError) -> None:
+        """Show why, and nothing of the notebook that stood here before."""
+        self.controls, self.parameters.children, self.profile.options = {}, (), ()
+        self.takes.value = self.command.value = ""
+        self.refused.value = f"<pre role=alert>{escape(str(error))}</pre>"
+        self.start.disabled = True
 
     def _choose_profile(self) -> None:
         self._filling = True

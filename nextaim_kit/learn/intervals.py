@@ -232,8 +232,12 @@ def verdict(found: Interval, mark: float = 0.0) -> str:
     'The AUC is 0.710 [0.630, 0.790], above 0.5'
     >>> verdict((0.02, -0.01, 0.05))
     '0.020 [-0.010, 0.050], not shown to differ from 0'
+    >>> verdict((float("nan"),) * 3)
+    'nan [nan, nan], not to be compared with 0'
     """
     value, low, high = found
+    if not np.isfinite(found).all():
+        return f"{value:.3f} [{low:.3f}, {high:.3f}], not to be compared with {mark:g}"
     said = "above" if low > mark else "below" if high < mark else "not shown to differ from"
     return f"{value:.3f} [{low:.3f}, {high:.3f}], {said} {mark:g}"
 

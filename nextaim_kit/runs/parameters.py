@@ -143,14 +143,21 @@ def read_parameters(path: Path) -> dict[str, Parameter]:
     Raises
     ------
     DataError
-        If the notebook has no such cell, or the cell holds anything but declarations.
+        If the file is no notebook, has no such cell, or the cell holds anything but declarations.
     """
     return dict(_read(path, path.stat().st_mtime_ns))
 
 
 @cache
 def _read(path: Path, _changed: int) -> dict[str, Parameter]:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path.name} is no notebook that can be read",
+            found=str(error),
+            mend="save it again in JupyterLab, or take it from the project anew",
+        ) from error
     tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:
         raise DataError(
@@ -163,8 +170,16 @@ def _read(path: Path, _changed: int) -> dict[str, Parameter]:
 
 def parse_cell(source: str, where: str) -> dict[str, Parameter]:
     """Parameters declared by the source of a parameters cell."""
-    comments = _comments(source)
-    body = [node for node in ast.parse(source).body if ast.unparse(node) != _IMPORT]
+    try:
+        comments, nodes = _comments(source), ast.parse(source).body
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise DataError(
+            f"{where}: the parameters cell is not Python",
+            expected="lines such as `epochs: int = 20  # training epochs`",
+            found=str(error),
+            mend="mend the line and save the notebook",
+        ) from error
+    body = [node for node in nodes if ast.unparse(node) != _IMPORT]
     declared = [_declaration(node, comments, where) for node in body]
     return {p.name: p for p in declared}
 

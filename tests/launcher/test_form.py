@@ -32,6 +32,24 @@ def typed_command(form: Form) -> list[str]:
     return shlex.split(unescape(re.search(r'value="([^"]*)"', form.command.value)[1]))
 
 
+def test_a_notebook_that_cannot_be_read_is_named_and_nothing_of_another_is_shown_for_it(toy):
+    path = toy()
+    form = Form("toy/draw", "smoke")
+    assert not form.start.disabled
+    whole = path.read_text()
+    path.write_text(whole[:200])
+    form._choose_notebook("smoke")
+    assert "1_draw.ipynb is no notebook that can be read" in form.refused.value
+    assert form.start.disabled
+    assert not form.controls
+    assert not form.command.value
+    path.write_text(whole)
+    form._choose_notebook("smoke")
+    assert not form.refused.value
+    assert not form.start.disabled
+    assert "toy/draw" in form.command.value
+
+
 @pytest.mark.parametrize(
     ("declaration", "kind"),
     [

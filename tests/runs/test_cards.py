@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from nextaim_kit import catalog
+from nextaim_kit.errors import DataError
 from nextaim_kit.runs.cards import cards
+from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
 from nextaim_kit.runs.run_cost import Expected, expect, minutes_text
 
@@ -86,9 +88,21 @@ def test_runs_with_other_parameters_tell_nothing_of_the_profile_s_own_and_the_se
     assert elsewhere == Expected(7 / 60, 2, 1)
 
 
-def test_a_notebook_whose_parameters_a_reader_made_unreadable_has_its_declared_minutes(study):
+@pytest.mark.parametrize("line", ["size = 3", "size: int = ", "size: int = (3"])
+def test_a_notebook_whose_parameters_a_reader_made_unreadable_has_its_declared_minutes(study, line):
     path = study[0].notebooks["draw"].path
-    path.write_text(path.read_text().replace("size: int = 3", "size = 3"))
+    path.write_text(path.read_text().replace("size: int = 3", line))
+    assert cards(runs_folder(), study)[0].entries[0].takes == Expected(3, 2, 0)
+
+
+@pytest.mark.parametrize("text", ["", '{"cells": [', "[]", "{}"])
+def test_a_notebook_that_is_cut_off_has_its_declared_minutes_and_says_so_when_it_is_run(
+    study, text
+):
+    path = study[0].notebooks["draw"].path
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"1_draw\.ipynb is no notebook that can be read"):
+        read_parameters(path)
     assert cards(runs_folder(), study)[0].entries[0].takes == Expected(3, 2, 0)
 
 
