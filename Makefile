@@ -1,12 +1,17 @@
-# Every target first makes the environment from requirements.lock if it is missing or stale.
-# PYTHON chooses the interpreter (3.11), VENV the environment's folder.
+# Every target first makes the environment from requirements*.lock if it is missing or stale.
+# PYTHON chooses the interpreter (3.11 to 3.13), VENV the environment's folder, TORCH the build of
+# torch: cpu, gpu, or an index (binder/install).
 
 VENV ?= .venv
 STAMP = $(VENV)/.nextaim
 BIN = $(VENV)/bin
-# Once the environment stands, its own interpreter is the one that counts.
-PYTHON ?= $(shell if grep -qs :: $(STAMP) && test -x $(BIN)/python; then echo $(BIN)/python; \
-            else echo python3; fi)
+# Once the environment stands, its own build of torch and its own interpreter are those that count.
+TORCH ?= $(or $(shell sed -nE 's/^[0-9.]+:(.+):[0-9a-f]{64}$$/\1/p' $(STAMP) 2>/dev/null),cpu)
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell if grep -qs :.*: $(STAMP) && test -x $(BIN)/python; then echo $(BIN)/python; else \
+    for python in python3 python3.13 python3.12 python3.11; do \
+        if $$python -c '$(FITS)' 2>/dev/null; then echo $$python; exit; fi; done; \
+    echo python3; fi)
 NOTEBOOKS = ct_radiomics/extraction ct_radiomics/severity ct_radiomics/site_effect
 
 .DEFAULT_GOAL := help
@@ -86,10 +91,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@echo "==> benchmarks/sweep.py (20 minutes)"
 	@$(BIN)/python benchmarks/sweep.py
 
-lock: environment ## write requirements.lock anew from what is installed
-	@{ head -1 requirements.lock; $(BIN)/python -m pip list --format=freeze | \
-	    grep -vE '^(pip|nextaim_kit)==' | sed -E 's/\+[a-z0-9.]+$$//' | LC_ALL=C sort -f; \
-	} > requirements.new && mv requirements.new requirements.lock
+lock: environment ## write the locks anew from what is installed, with hashes from the package index
+	@$(BIN)/python .ci/lock.py
 
 clean: ## remove the environment and the tools' caches; runs stay
 	@echo "==> removing $(VENV) and caches (runs stay: make clean-runs removes them)"
@@ -107,9 +110,10 @@ WORKERS = $(shell $(BIN)/python -c \
 WORKERS_AND_ONE = $$(($(WORKERS) + 1))  # one has the tests that wait for much of their time
 
 # Python's version and a hash of what it is to hold; empty where PYTHON cannot be run.
-WANTED = $(shell $(PYTHON) -c 'import sys, hashlib; print("%d.%d::" % sys.version_info[:2] \
+LOCKS = requirements.lock requirements-dev.lock requirements-gpu.lock
+WANTED = $(shell $(PYTHON) -c 'import sys, hashlib; print("%d.%d:$(TORCH):" % sys.version_info[:2] \
     + hashlib.sha256(b"".join(open(f, "rb").read() for f in sys.argv[1:])).hexdigest())' \
-    requirements.lock pyproject.toml 2>/dev/null)
+    $(LOCKS) pyproject.toml binder/install 2>/dev/null)
 HELD = $(shell cat $(STAMP) 2>/dev/null)
 
 # One line on what stands in the way of an installation; empty if nothing does.
@@ -119,12 +123,12 @@ OBSTACLE = $(shell \
         -I$$(python 'import sysconfig as s; print(s.get_paths()["include"])') \
         -fsyntax-only -x c - >/dev/null 2>&1; }; \
     if ! command -v $(PYTHON) >/dev/null; then \
-        echo "Python 3.11 is needed, but $(PYTHON) is not found: install it, or name one" \
-            "as in make PYTHON=python3.11"; \
-    elif ! python 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
-        echo "Python 3.11 is needed, but $(PYTHON) is" \
+        echo "Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is not found: install it," \
+            "or name one as in make PYTHON=python3.12"; \
+    elif ! python '$(FITS)'; then \
+        echo "Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is" \
             "$$(python 'import sys; print("%d.%d.%d" % sys.version_info[:3])'): name another" \
-            "as in make PYTHON=python3.11"; \
+            "as in make PYTHON=python3.12"; \
     elif ! python 'import ensurepip, venv'; then \
         echo "$(PYTHON) cannot make environments: install its venv module (python3-venv)"; \
     elif ! echo 'int main(void) { return 0; }' | compiles; then \
@@ -140,11 +144,6 @@ environment:
 	$(if $(STALE),$(if $(OBSTACLE),$(error $(OBSTACLE))))
 	$(if $(STALE),@$(INSTALL))
 
-# The lock names every package, as a test checks, so that nothing has to be resolved: --no-deps.
-# pip unpacks on one core, so that two of them share the packages: nothing is in both parts.
-# Python compiles a package's modules faster on all cores than pip does on one; some packages hold
-# files that are no Python, at which it complains and goes on, as pip does. Their own tests are
-# compiled by whoever runs them.
 # "unfinished" stands in the stamp until the end: such an environment is begun anew, since a
 # package may lie there half unpacked. A finished one of the same Python is brought up to date.
 define INSTALL
@@ -158,21 +157,9 @@ if [ "$(HELD)" = unfinished ] || \
     find $(VENV) -mindepth 1 ! -path $(STAMP) -delete; \
 fi; \
 mkdir -p $(VENV); echo unfinished > $(STAMP); \
-say "installing requirements.lock with $(PYTHON) (3 to 5 minutes the first time)"; \
+say "installing requirements*.lock with $(PYTHON) (3 to 5 minutes the first time)"; \
 [ -x $(BIN)/pip ] || $(PYTHON) -m venv $(VENV); \
-install() { $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
-    --no-deps "$$@"; }; \
-locked() { grep -E "^($$1)==" requirements.lock; }; \
-others() { grep == requirements.lock | grep -vE "^(torch|pyradiomics)=" | awk "$$1"; }; \
-say "1/4 numpy, which the next step needs"; install $$(locked "numpy|setuptools"); \
-say "2/4 torch, pyradiomics, compiled here, and a third of the others; beside them the rest"; \
-install $$(others "NR % 3") & rest=$$!; trap 'kill $$rest 2>/dev/null || true' EXIT; \
-install $$(locked torch); install --no-build-isolation $$(locked pyradiomics); \
-install $$(others "NR % 3 == 0"); \
-wait $$rest; trap - EXIT; \
-say "3/4 nextaim_kit"; install --no-build-isolation -e .; \
-say "4/4 bytecode, on all cores"; \
-$(BIN)/python -m compileall -qq -j 0 -x "/tests?/" $(VENV)/lib/python3*/site-packages || true; \
+PATH="$(abspath $(BIN)):$$PATH" TORCH=$(TORCH) binder/install all; \
 echo "$(WANTED)" > $(STAMP); \
 say "ready"
 endef
