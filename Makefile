@@ -43,11 +43,12 @@ test-rest: environment ## run all other tests: hub, browser, Slurm, killed proce
 	@echo "==> testing the rest"
 	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_ONE) --dist loadscope -m rest
 
-lint: environment ## check style, types, imports, the size of studies, and that notebooks hold no outputs
+lint: environment ## check style, types, imports, packages, sizes, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "==> mypy" && $(BIN)/mypy
 	@echo "==> import contracts" && $(BIN)/lint-imports
 	@echo "==> lines of code by room" && $(BIN)/python .ci/lines.py
+	@echo "==> packages" && $(BIN)/python .ci/packages.py
 	@echo "==> notebooks" && find notebooks -name '*.ipynb' -not -path '*/.*' \
 	    -exec $(BIN)/nbstripout --verify --keep-id {} +
 

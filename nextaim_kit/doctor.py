@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,6 @@ from nextaim_kit.machine import gpu, limits
 from nextaim_kit.show.viewers.available import Viewer
 
 _GIB = 2**30
-_OTHER_EXTRA = re.compile(r"""extra\s*==\s*["'](?!deep["'])""")
 _INSTALL = "run `make lab`, or any other target of the Makefile: it brings .venv up to date"
 
 
@@ -57,12 +56,12 @@ def examine(runs: Path | None = None) -> list[Finding]:
 
 
 def python(found: tuple[int, ...] = sys.version_info[:3]) -> Finding:
-    """Judge the interpreter's version: pyradiomics 3.0.1 cannot be built with a newer one."""
+    """Judge the interpreter's version: for others the lock has no files."""
     detail = ".".join(map(str, found))
-    if found[:2] == (3, 11):
+    if (3, 11) <= found[:2] <= (3, 13):
         return Finding("Python", "ok", detail)
-    mend = "remake the environment with it: make clean, then make lab PYTHON=python3.11"
-    return Finding("Python", "fail", f"{detail}, but 3.11 is needed", mend)
+    mend = "remake the environment with it: make clean, then make lab PYTHON=python3.13"
+    return Finding("Python", "fail", f"{detail}, but 3.11, 3.12 or 3.13 is needed", mend)
 
 
 def packages(lock: Path) -> Finding:
@@ -72,12 +71,7 @@ def packages(lock: Path) -> Finding:
         return Finding("packages", "warn", detail, "install from the project's folder")
     pins = read_pins(lock)
     found = {name: _installed(name) for name in pins}
-    needed = _needed()  # an image for users has no tools for tests
-    missing = [
-        f"{name} {pin} is missing"
-        for name, pin in pins.items()
-        if not found[name] and _plain(name) in needed
-    ]
+    missing = [f"{name} {pin} is missing" for name, pin in pins.items() if not found[name]]
     other = [
         f"{name} is {found[name]}, not {pin}"
         for name, pin in pins.items()
@@ -91,9 +85,9 @@ def packages(lock: Path) -> Finding:
 
 
 def read_pins(lock: Path) -> dict[str, str]:
-    """Names and versions of a lock file."""
-    lines = (line.partition("#")[0].strip() for line in lock.read_text().splitlines())
-    return dict(line.split("==", 1) for line in lines if line)
+    """Names and versions of a lock file, without its hashes."""
+    words = (line.partition("#")[0].split() for line in lock.read_text().splitlines())
+    return dict(found[0].split("==", 1) for found in words if found)
 
 
 def kernel() -> Finding:
@@ -227,23 +221,6 @@ def viewers() -> list[Finding]:
         why, mend = why_not(name)
         found.append(Finding(f"viewer: {name}", "warn" if why else "ok", why or detail, mend))
     return found
-
-
-def _needed() -> set[str]:
-    """Names of all packages that the kit cannot do without, found by following them."""
-    needed, ahead = set[str](), {"nextaim_kit"}
-    while ahead:
-        name = ahead.pop()
-        needed.add(_plain(name))
-        lines = requires(name) or [] if _installed(name) else []
-        names = {re.split(r"[^\w.-]", line)[0] for line in lines if not _OTHER_EXTRA.search(line)}
-        ahead |= {one for one in names if _plain(one) not in needed}
-    return needed
-
-
-def _plain(name: str) -> str:
-    """A package's name as the index compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _installed(name: str) -> str:

@@ -31,15 +31,17 @@ def test_a_fit_machine_has_a_finding_for_everything(tmp_path, monkeypatch):
     assert all(f.mend for f in found if f.verdict != "ok")
 
 
-@pytest.mark.parametrize("found", [(3, 10, 9), (3, 12, 1), (2, 7, 18)])
+@pytest.mark.parametrize("found", [(3, 10, 9), (3, 14, 0), (2, 7, 18)])
 def test_a_python_that_does_not_fit_fails(found):
     finding = doctor.python(found)
     assert finding.verdict == "fail"
-    assert "3.11 is needed" in finding.detail
+    assert "3.11, 3.12 or 3.13 is needed" in finding.detail
 
 
 def test_versions_as_locked_are_fine(locked):
-    lock = locked(f"pytest=={version('pytest')}", f"numpy=={version('numpy')}  # why")
+    lock = locked(
+        f"pytest=={version('pytest')}", f"numpy=={version('numpy')} --hash=sha256:ab  # why"
+    )
     assert doctor.packages(lock) == doctor.Finding("packages", "ok", "2 as locked")
 
 
@@ -49,33 +51,14 @@ def test_another_version_is_named(locked):
     assert finding.detail == f"numpy is {version('numpy')}, not 1.0"
 
 
-@pytest.fixture
-def needed(monkeypatch):
-    """Let the kit need these packages."""
-    return lambda *names: monkeypatch.setattr(doctor, "_needed", lambda: set(names))
-
-
-def test_a_missing_package_fails_and_is_named(locked, needed):
-    needed("no-such-package")
+def test_a_missing_package_fails_and_is_named(locked):
     finding = doctor.packages(locked("no-such-package==1.0"))
     assert (finding.verdict, finding.detail) == ("fail", "no-such-package 1.0 is missing")
 
 
-def test_many_differences_are_counted(locked, needed):
-    needed(*(f"no-such-package-{i}" for i in range(8)))
+def test_many_differences_are_counted(locked):
     finding = doctor.packages(locked(*(f"no-such-package-{i}==1.0" for i in range(8))))
     assert finding.detail.endswith("and 3 more")
-
-
-def test_a_missing_tool_for_tests_is_no_fault(locked):
-    finding = doctor.packages(locked(f"numpy=={version('numpy')}", "no-such-package==1.0"))
-    assert finding == doctor.Finding("packages", "ok", "1 as locked")
-
-
-def test_the_packages_needed_are_the_kit_s_own_and_theirs_without_those_for_tests():
-    needed = doctor._needed()
-    assert {"numpy", "torch", "transformers", "jinja2", "pure-eval"} < needed
-    assert not {"pytest", "ruff", "jupyterhub"} & needed
 
 
 def test_a_missing_lock_is_said(tmp_path):

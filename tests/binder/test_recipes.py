@@ -1,9 +1,13 @@
 """The recipes keep the rules of what reads them, and name no version that the lock does not."""
 
+import hashlib
 import os
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,11 +41,11 @@ def environment():
 
 
 def test_there_is_one_list_of_versions():
-    assert [d for d in environment() if "=" in d] == ["python=3.11"]
+    assert [d for d in environment() if "=" in d] == ["python=3.13"]
     for path in [*BINDER.glob("*"), *(BINDER / "hub").glob("*")]:
         if path.is_file():
             assert not re.findall(r"^[^#\n]*\w==\d.*", path.read_text(), re.MULTILINE), path.name
-    assert "--constraint requirements.lock" in (BINDER / "install").read_text()
+    assert "--require-hashes" in (BINDER / "install").read_text()
 
 
 @pytest.mark.parametrize("recipe", [BINDER / "postBuild", DOCKERFILE, APPTAINER])
@@ -49,6 +53,66 @@ def test_every_recipe_installs_by_the_one_script(recipe):
     text = recipe.read_text() if isinstance(recipe, Path) else recipe
     assert "binder/install" in text
     assert "pip install" not in text
+
+
+@pytest.fixture
+def install(tmp_path):
+    """The script with a lock of small planted wheels; pip looks at them, and puts nothing in."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    (tmp_path / "binder").mkdir()
+    (tmp_path / "binder" / "install").write_text((BINDER / "install").read_text())
+    (tmp_path / "requirements.lock").write_text("".join(map(partial(plant, wheels), NAMES)))
+    only_pip = 'case "$*" in *compileall*|*editable*) exit;; esac'
+    (tmp_path / "python").write_text(f'#!/bin/sh\n{only_pip}\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    own = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_DRY_RUN": "1"}
+    own |= {"PIP_FIND_LINKS": str(wheels), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def run():
+        command = ["sh", tmp_path / "binder" / "install"]
+        return subprocess.run(command, env=os.environ | own, capture_output=True, text=True)
+
+    return wheels, run
+
+
+NAMES = ["numpy", "setuptools", "pyradiomics", "torch", "one", "two", "three"]
+
+
+def plant(wheels, name):
+    """Write a wheel without content; gives its line of the lock."""
+    local = "+cpu" if name == "torch" else ""
+    path = wheels / f"{name}-9.9{local}-py3-none-any.whl"
+    about = f"{name}-9.9{local}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9{local}\n"
+        )
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{about}/RECORD", "")
+    return f"{name}==9.9 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def test_files_whose_hashes_are_in_the_lock_are_taken_and_a_changed_byte_is_refused(install):
+    wheels, run = install
+    done = run()
+    assert done.returncode == 0, done.stderr
+    path = wheels / "two-9.9-py3-none-any.whl"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    done = run()
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert "two==9.9" in done.stderr
+
+
+def test_only_the_build_for_processors_is_taken_where_no_other_was_asked_for(install):
+    wheels, run = install
+    (wheels / "torch-9.9+cpu-py3-none-any.whl").rename(wheels / "torch-9.9-py3-none-any.whl")
+    done = run()
+    assert done.returncode != 0
+    assert "torch==9.9+cpu" in done.stderr
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
