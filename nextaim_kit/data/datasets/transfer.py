@@ -20,6 +20,8 @@ _Way = tuple[str, Copier | Resumer]
 def transfer(name: str, file: File, target: Path, progress: Progress | None = None) -> None:
     """Bring a file of the data set `name` to `target`, from the mirror or else from its source.
 
+    A file without a known hash comes from its source where it can: nothing would tell another one.
+
     Raises
     ------
     DataError
@@ -29,12 +31,15 @@ def transfer(name: str, file: File, target: Path, progress: Progress | None = No
         If the mirror is not there.
     """
     *mirrors, source = _ways(name, file, target, progress)
-    for way in mirrors:
+    lost: DataError | None = None
+    for way in [*mirrors, source] if file.sha256 else [source, *mirrors]:
         try:
             return _take(way, file, target)
-        except (NotThereError, UnreachableError):
-            continue  # a mirror need not have every file, or be up
-    _take(source, file, target)
+        except (NotThereError, UnreachableError) as error:
+            # A mirror need not have every file, or be up: what the source says is what counts.
+            lost = error if way is source else lost
+    assert lost is not None
+    raise lost
 
 
 def _ways(name: str, file: File, target: Path, progress: Progress | None) -> list[_Way]:

@@ -302,6 +302,21 @@ def test_what_a_mirror_lacks_comes_from_the_source(toy, server, monkeypatch):
     assert [path for path, _ in server.seen] == ["/mirror/toy/a.bin", "/data/a.bin"]
 
 
+def test_a_file_without_checksum_comes_from_its_source_and_from_the_mirror_where_that_fails(
+    toy, server, monkeypatch
+):
+    toy({"bytes": None, "sha256": None})
+    monkeypatch.setenv("NEXTAIM_MIRROR", f"{server.url}/mirror")
+    server.plan.files["/mirror/toy/a.bin"] = b"another one"
+    fetch("toy")
+    assert [path for path, _ in server.seen] == ["/data/a.bin"]
+    assert (where("toy") / "a.bin").read_bytes() == CONTENT
+    (where("toy") / "a.bin").unlink()
+    del server.plan.files["/data/a.bin"]
+    assert fetch("toy").states[0].state == "present, not verifiable"
+    assert (where("toy") / "a.bin").read_bytes() == b"another one"
+
+
 def test_a_mirror_that_is_not_there_is_named(toy, monkeypatch):
     monkeypatch.setenv("NEXTAIM_MIRROR", "/no/such/folder")
     with pytest.raises(RequestError, match="/no/such/folder"):
