@@ -75,7 +75,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/fuzz.py
 	@echo "==> benchmarks/hard_cohorts.py"
 	@$(BIN)/python benchmarks/hard_cohorts.py
-	@echo "==> twenty kills of a sweep"
+	@echo "==> a hundred kills of a run, twenty of a sweep"
+	@NEXTAIM_KILLS=100 $(BIN)/python -m pytest -q tests/runs/test_kills.py
 	@NEXTAIM_KILLS=20 $(BIN)/python -m pytest -q tests/runs/sweep/test_kills.py
 	@echo "==> benchmarks/quantify.py"
 	@$(BIN)/python benchmarks/quantify.py

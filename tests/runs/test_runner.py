@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -300,24 +298,6 @@ def test_a_parameter_is_refused_before_anything_is_written(toy):
     with pytest.raises(RequestError):
         ask(size="0")
     assert not records.runs_folder().exists()
-
-
-@pytest.mark.rest
-@pytest.mark.parametrize("moment", [0.5, 2.0, 4.0])
-def test_a_run_killed_at_any_moment_and_repeated_is_done(toy, moment):
-    toy("import time; time.sleep(4)")
-    command = [sys.executable, "-m", "nextaim_kit.cli", "run", "toy/draw", "--profile", "smoke"]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-    time.sleep(moment)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    request = ask()
-    assert not records.is_done(request.folder)
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
-    assert records.is_done(request.folder)
-    runs = list(records.runs_folder().glob("toy/draw/*/run.json"))
-    assert len(runs) == 1
-    assert json.loads(runs[0].read_text())["outcome"] == "complete"
 
 
 def test_force_forgets_the_checkpoints_too(toy):
