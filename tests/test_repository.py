@@ -1,13 +1,13 @@
 """The project's own files agree with each other, and with what is installed."""
 
 import ast
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions, requires, version
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,12 @@ HEAVY = {"torch", "monai", "transformers", "radiomics", "shap"}
 
 
 LOCKS = [PROJECT / "requirements.lock", PROJECT / "requirements-dev.lock"]
+GPU_LOCK = PROJECT / "requirements-gpu.lock"
 
 
 def locked_lines():
-    return [line for path in LOCKS for line in path.read_text().splitlines() if "==" in line]
+    cuda = [path for path in [GPU_LOCK] if find_spec("triton")]  # make TORCH=gpu
+    return [line for path in LOCKS + cuda for line in path.read_text().splitlines() if "==" in line]
 
 
 def pins():
@@ -39,8 +41,8 @@ def pins():
 def packages():
     """What `make lint` asks of the packages."""
     path = PROJECT / ".ci" / "packages.py"
-    spec = importlib.util.spec_from_file_location("packages", path)
-    module = importlib.util.module_from_spec(spec)
+    spec = spec_from_file_location("packages", path)
+    module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

@@ -103,10 +103,18 @@ class Entry:
 
 def whole(archive: Any) -> Any:
     """The value in an opened file."""
-    unpickler = pickle.Unpickler(io.BytesIO(_array(archive, "value")[...]))
-    # Set on the object, as pickle allows; its stubs know a subclass only.
-    unpickler.persistent_load = lambda number: _array(archive, number)[...]  # type: ignore[method-assign]
-    return unpickler.load()
+    return _Unpickler(archive).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts the arrays of an opened file in the places of their numbers."""
+
+    def __init__(self, archive: Any) -> None:
+        super().__init__(io.BytesIO(_array(archive, "value")[...]))
+        self.archive = archive
+
+    def persistent_load(self, number: str) -> Any:
+        return _array(self.archive, number)[...]
 
 
 def part(archive: Any, name: str, how: Callable[[Any], Any]) -> list[Any]:
