@@ -20,9 +20,8 @@ from nextaim_kit.errors import DataError, RunError
 from nextaim_kit.files import atomic_path, write_json
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.documents import write_documents
-from nextaim_kit.runs.injected import taken
+from nextaim_kit.runs.injected import declared_here, taken
 from nextaim_kit.runs.live_notebook import LiveNotebook
-from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.request import RESULT, Request, prepare
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
     if folder:  # its request was checked before this kernel was started
         seed_everything(seed)
         return Run(Request.read(Path(folder)), headless=True)
-    declared = read_parameters(catalog.find(notebook_id).path)
+    declared = declared_here(parameters, catalog.find(notebook_id))
     given = taken(parameters, declared, notebook_id)
     seed_everything(seed)
     request = prepare(notebook_id, "interactive", given, live=True)

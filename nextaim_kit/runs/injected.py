@@ -1,4 +1,4 @@
-"""Parameters that another tool put into an open notebook: as strict as the command line.
+"""Parameters of an open notebook, where people and tools put them: as strict as the command line.
 
 papermill adds a cell below the parameters, Snakemake an object, others assign what they like. A
 kernel sees only the cells it has run (IPython keeps them in ``In``) and the names they left.
@@ -10,11 +10,59 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from nextaim_kit.catalog import near_miss
-from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.parameters import Parameter, refuse_unknown
+from nextaim_kit.catalog import Notebook, near_miss
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.runs.parameters import Parameter, parse_cell, read_parameters, refuse_unknown
 
 _MARK = "# Parameters"  # first line of the cell that papermill adds
+
+
+def declared_here(values: Mapping[str, Any], notebook: Notebook) -> dict[str, Parameter]:
+    """What the parameters cell declares as this kernel ran it, else as the notebook's file has it.
+
+    The file is what was saved last, perhaps in the middle of a word. A line without a comment has
+    the meaning and the bounds that the file gives it, if any.
+
+    Parameters
+    ----------
+    values : mapping
+        The notebook's ``globals()``.
+    notebook : Notebook
+
+    Raises
+    ------
+    DataError
+        If the cell that was run, or without one the file's, holds anything but declarations.
+    """
+    try:
+        saved, unread = read_parameters(notebook.path), None
+    except DataError as error:
+        saved, unread = {}, error
+    source = _declaring((values.get("In") or [])[:-1], {*saved, *notebook.data, "seed"})
+    if source is None:
+        if unread:
+            raise unread
+        return saved
+    ran = parse_cell(source, notebook.path.name, commented=False)
+    unlike = unread.found if unread else ", ".join(n for n in saved if n not in values)
+    if unlike:
+        print(f"What is saved of the parameters cell ({unlike}) is not what was run; this counts.")
+    here = {n: p for n, p in saved.items() if n in values or n in notebook.data}
+    return here | {name: p if p.help else saved.get(name, p) for name, p in ran.items()}
+
+
+def _declaring(cells: list[str], known: set[str]) -> str | None:
+    """The last of some cells that only assigns, and declares a known name."""
+    for source in reversed(cells):
+        try:
+            lines = ast.parse(source).body
+        except SyntaxError:  # a magic
+            continue
+        plain = all(isinstance(x, ast.AnnAssign | ast.Assign | ast.ImportFrom) for x in lines)
+        named = {ast.unparse(x.target) for x in lines if isinstance(x, ast.AnnAssign)}
+        if plain and named & known:
+            return source
+    return None
 
 
 def taken(

@@ -86,7 +86,7 @@ def _declared(document: Any) -> dict[str, Parameter]:
     for cell in document.cells:
         if "parameters" in cell.metadata.get("tags", []):
             try:
-                return parse_cell(cell.source, "this notebook")
+                return parse_cell(cell.source, "this notebook", commented=False)
             except (DataError, RequestError, SyntaxError):
                 return {}  # edited by hand: the values are known, their meaning is not
     return {}

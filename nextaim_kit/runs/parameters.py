@@ -168,8 +168,8 @@ def _read(path: Path, _changed: int) -> dict[str, Parameter]:
     return parse_cell("".join(tagged[0]["source"]), path.name)
 
 
-def parse_cell(source: str, where: str) -> dict[str, Parameter]:
-    """Parameters declared by the source of a parameters cell."""
+def parse_cell(source: str, where: str, *, commented: bool = True) -> dict[str, Parameter]:
+    """Parameters declared by the source of a parameters cell, each with a comment if it must."""
     try:
         comments, nodes = _comments(source), ast.parse(source).body
     except (SyntaxError, tokenize.TokenError) as error:
@@ -180,7 +180,7 @@ def parse_cell(source: str, where: str) -> dict[str, Parameter]:
             mend="mend the line and save the notebook",
         ) from error
     body = [node for node in nodes if ast.unparse(node) != _IMPORT]
-    declared = [_declaration(node, comments, where) for node in body]
+    declared = [_declaration(node, comments, where, commented) for node in body]
     return {p.name: p for p in declared}
 
 
@@ -232,9 +232,13 @@ def refuse_unknown(names: typing.Iterable[str], declared: typing.Iterable[str], 
             )
 
 
-def _declaration(node: ast.stmt, comments: dict[int, str], where: str) -> Parameter:
-    comment = comments.get(node.lineno) or comments.get(node.end_lineno or 0)
-    if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)) or not comment:
+def _declaration(
+    node: ast.stmt, comments: dict[int, str], where: str, commented: bool
+) -> Parameter:
+    comment = comments.get(node.lineno) or comments.get(node.end_lineno or 0) or ""
+    if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)) or (
+        commented and not comment
+    ):
         raise DataError(
             f"{where}: line {node.lineno} of the parameters cell is not a parameter",
             expected="name: type = default  # what it means",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import nbformat
 import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from nextaim_kit.errors import RequestError
-from nextaim_kit.runs.injected import taken
+from nextaim_kit import catalog
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.runs.injected import declared_here, taken
 from nextaim_kit.runs.parameters import parse_cell
 
 CELL = "patients: int = 450  # patients [1, 500]\nseed: int = 7  # random seed"
@@ -71,6 +73,56 @@ def test_a_parameter_that_lost_its_name_is_missed():
     values = {"patints": 80, "seed": 7, "In": ["", "patints: int = 80", START]}
     with pytest.raises(RequestError, match=r"(?s)no value for .*'patients'.*written 'patints'"):
         taken(values, parse_cell(CELL, "a.ipynb"), "toy/draw")
+
+
+@pytest.fixture
+def opened(toy):
+    """The declared parameters of a notebook whose file and whose kernel have these cells."""
+
+    def declared(saved, *ran):
+        document = nbformat.read(path := toy(), as_version=4)
+        document.cells[1].source = saved
+        nbformat.write(document, path)
+        values = {"In": ["", *ran, START]}
+        exec("\n".join(ran), values)
+        return declared_here(values, catalog.find("toy/draw"))
+
+    return declared
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        ("size: int = 3  # how many [1, 9]\nseed: int = 1  # seed", ""),
+        ("size: int = 3  # how many [1, 9]\nse: int = 1  # seed", "(se)"),
+        ("size: int = \nseed: int = 1  # seed", "(invalid syntax"),
+        ("size: int = 3  # how many [1, 9]\nseed: int = 1", "(seed: int = 1)"),
+        ("size: int = 30  # how many [1, 9]\nseed: int = 1  # seed", "'size' cannot take"),
+    ],
+)
+def test_what_the_kernel_ran_counts_and_not_a_word_half_saved(opened, saved, said, capsys):
+    found = opened(saved, "size: int = 5  # how many [1, 20]\nseed: int = 1\nmine: str = 'x'  # own")
+    assert list(found) == ["size", "seed", "mine"]
+    assert (found["size"].default, found["size"].high) == (5, 20)
+    told = capsys.readouterr().out
+    assert said in told
+    assert bool(told) is bool(said)
+
+
+def test_a_line_that_lost_its_comment_keeps_the_bounds_that_the_file_has(opened):
+    saved = "size: int = 3  # how many [1, 9]\nseed: int = 1  # seed"
+    assert opened(saved, "size: int = 5", "seed: int = 1")["size"].high == 9
+
+
+def test_a_line_of_the_parameters_cell_that_declares_nothing_is_still_named(opened):
+    with pytest.raises(DataError, match=r"line 2 .*\n.*\n.*seed = 1"):
+        opened("size: int = 3  # how many", "size: int = 3  # how many\nseed = 1")
+
+
+def test_a_kernel_that_ran_no_parameters_has_the_file_s_or_says_why_not(opened):
+    assert list(opened("size: int = 3  # how many", "x = 3")) == ["size"]
+    with pytest.raises(DataError, match="is not Python"):
+        opened("size: int =", "x = 3")
 
 
 @pytest.mark.parametrize(
