@@ -281,9 +281,10 @@ def course_copy(
 ) -> None:
     """Copy the notebooks, to learn with.
 
-    The copies have no solutions: `check` shows one at the third wrong answer. What is in the
-    folder already is somebody's work and is not touched; remove or move a notebook to have it
-    anew. The kit has to stay installed: it holds the solutions.
+    The copies have no hints and solutions: `check` shows a hint at the second wrong answer, and
+    from the third on a solution to who asks. What is in the folder already is somebody's work and
+    is not touched; remove or move a notebook to have it anew. The kit has to stay installed: it
+    holds hints and solutions.
     """
     from nextaim_kit.terminal.course import copy_notebooks
 

@@ -14,7 +14,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -24,26 +24,39 @@ from nextaim_kit.show.conditions import condition_missed
 from nextaim_kit.show.mistakes import mistake
 from nextaim_kit.show.tries import keep_try
 
-_HINTED, _SHOWN = 2, 3  # wrong answers from which the hint is shown, and the solution
-_wrong: Counter[str] = Counter()  # wrong answers in this kernel, by hint
+_HINTED, _OFFERED = 2, 3  # wrong answers from which the hint is shown, and a solution offered
+_HINT = "\n# Hint: "  # ends a solution's cell
+_wrong: Counter[int] = Counter()  # wrong answers in this kernel, by the exercise's number
 
 
-def check(answer: Any, hint: str, /, *, tolerance: float = 1e-3) -> None:
+class Exercise(NamedTuple):
+    """An exercise of a notebook: the id of its cell, and what the cell below it holds."""
+
+    number: int
+    name: str
+    solution: str
+    hint: str
+
+
+def check(answer: Any, number: int, /, *, tolerance: float = 1e-3, show: bool = False) -> None:
     """Say whether an answer is right, and if not, what kind of wrong it is.
 
     What is right is what the solution leaves in `answer`: the cell tagged ``solution`` right after
     this one in the kit's own notebook, also where the reader's is a copy without it. It runs in a
     copy of the reader's variables, and must change none of them in place. With the second wrong
-    answer comes the hint, with the third the solution. Each try is counted (`show.tries`).
+    answer comes the hint that ends the solution's cell; from the third on a solution is shown to
+    who asks. Each try is counted (`show.tries`).
 
     Parameters
     ----------
     answer : any
         ``...`` means not answered yet.
-    hint : str
-        A literal text that one exercise of the notebook has; its solution is found by it.
+    number : int
+        The exercise's number, a literal; its solution is found by it.
     tolerance : float
         Relative tolerance of numbers. Whole numbers, such as counts, have none.
+    show : bool
+        Whether to show a solution, which counts as a try.
 
     Raises
     ------
@@ -58,60 +71,56 @@ def check(answer: Any, hint: str, /, *, tolerance: float = 1e-3) -> None:
 
     Examples
     --------
-    >>> check(answer, "a share is a mean of zeros and ones")  # doctest: +SKIP
+    >>> check(answer, 1)  # doctest: +SKIP
     """
     namespace = sys._getframe(1).f_globals
     notebook = _notebook(namespace)
-    name, source = _exercise(notebook.path, hint)
+    exercise = find_exercise(notebook.path, number)
     try:
-        expected = solve(source, namespace, tolerance)
+        expected = solve(exercise.solution, namespace, tolerance)
     except DataError as error:
         if os.environ.get("NEXTAIM_PROVE"):
-            raise RunError(f"the exercise '{hint}' has no answer", found=error.found) from error
+            raise RunError(f"exercise {number} has no answer", found=error.found) from error
         print(f"{error.what} ({error.found})")
         return
-    if answer is ...:
-        print("Not answered yet.")
-        return
-    wrong = mistake(answer, expected, tolerance)
-    if wrong is not None:
-        _wrong[hint] += 1
-        given = partial(_gives, answer, namespace, tolerance)
-        wrong = f"{wrong} {condition_missed(source, given)}".strip()
-    print("Correct." if wrong is None else _told(wrong, _wrong[hint], hint, source))
-    if not os.environ.get("NEXTAIM_RUN"):  # in a headless run nobody learns
-        _keep(notebook.id, name, wrong is None, wrong is not None and _wrong[hint] >= _SHOWN)
+    wrong = "" if answer is ... else _wrong_so(answer, expected, exercise, namespace, tolerance)
+    misses, right = _wrong[exercise.number], wrong is None
+    shown = show and not right and misses >= _OFFERED
+    print("Not answered yet." if answer is ... else _told(wrong, misses, exercise.hint, number))
+    if (right and show) or shown:
+        print(f"A solution, to read and compare:\n\n{exercise.solution}")
+    elif show:
+        print(f"A solution is shown after {_OFFERED} wrong answers; there were {misses}.")
+    if (answer is not ... or shown) and not os.environ.get("NEXTAIM_RUN"):  # there nobody learns
+        _keep(notebook.id, exercise.name, right, shown)
 
 
-def solution(notebook: Path, hint: str) -> str:
-    """Source of the solution to the exercise of a notebook that has this hint.
+def find_exercise(notebook: Path, number: int) -> Exercise:
+    """The exercise of a notebook that has this number in its check.
 
     Raises
     ------
     RunError
         If there is no such exercise, more than one, or no solution right after it.
     """
-    return _exercise(notebook, hint)[1]
-
-
-def _exercise(notebook: Path, hint: str) -> tuple[str, str]:
-    """The name of an exercise's cell, and the source of its solution."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    found = [pair for pair in pairwise(cells) if hint_of(pair[0]) == hint]
+    found = [pair for pair in pairwise(cells) if number_of(pair[0]) == number]
     if len(found) != 1 or not _has_tag(found[0][1], "solution"):
         raise RunError(
             "the solution of an exercise is not found",
-            expected=f"a cell tagged exercise with the hint {hint!r}, before one tagged solution",
+            expected=f"a cell tagged exercise with check(answer, {number!r}), before one tagged "
+            "solution",
             found=f"{len(found)} such exercises in {notebook.name}",
-            mend="write the hint as the kit's notebook has it, in one cell only, and save; of a "
+            mend="write the number as the kit's notebook has it, in one cell only, and save; of a "
             "copy from an earlier version make another: nextaim course copy",
         )
-    exercise, below = found[0]
-    return exercise["id"], "".join(below["source"])
+    ((stub, folded),) = found
+    solution, _, hint = "".join(folded["source"]).partition(_HINT)
+    return Exercise(number, stub["id"], solution, hint.replace("\n# ", " "))
 
 
-def hint_of(cell: Mapping[str, Any]) -> str | None:
-    """The literal hint in an exercise's check; None of any other cell."""
+def number_of(cell: Mapping[str, Any]) -> int | None:
+    """The literal number in an exercise's check; None of any other cell."""
     # Read from the check on: a reader's answer above it may be half written, or hold a magic.
     _, call, rest = "".join(cell["source"]).rpartition("\ncheck(")
     if not call or not _has_tag(cell, "exercise"):
@@ -162,13 +171,27 @@ def _no_answer(why: str) -> DataError:
     )
 
 
-def _told(wrong: str, tries: int, hint: str, source: str) -> str:
-    """What is said to so many wrong answers: more with each."""
+def _wrong_so(
+    answer: Any, expected: Any, exercise: Exercise, namespace: Mapping[str, Any], tolerance: float
+) -> str | None:
+    """What kind of wrong an answer is, which is counted; None of a right one."""
+    wrong = mistake(answer, expected, tolerance)
+    if wrong is None:
+        return None
+    _wrong[exercise.number] += 1
+    given = partial(_gives, answer, namespace, tolerance)
+    return f"{wrong} {condition_missed(exercise.solution, given)}".strip()
+
+
+def _told(wrong: str | None, misses: int, hint: str, number: int) -> str:
+    """What is said to an answer: the more, the more wrong ones there were."""
+    if wrong is None:
+        return "Correct."
     said = [f"Not yet. {wrong}".rstrip()]
-    if tries >= _HINTED:
+    if misses >= _HINTED and hint:
         said.append(f"Hint: {hint}")
-    if tries >= _SHOWN:
-        said.append(f"A solution, to read and compare:\n\n{source}")
+    if misses >= _OFFERED:
+        said.append(f"To see a solution: check(answer, {number}, show=True)")
     return "\n".join(said)
 
 

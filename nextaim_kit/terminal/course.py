@@ -23,7 +23,8 @@ def copy_notebooks(to: Path, *, solutions: bool = False) -> tuple[list[Path], li
     to : Path
         Folder that they go to, in the folders of their studies.
     solutions : bool
-        Whether the solutions' cells come along. `check` finds them in the kit's own notebooks.
+        Whether the solutions' cells, which hold the hints too, come along. `check` finds them in
+        the kit's own notebooks.
 
     Returns
     -------

@@ -141,9 +141,7 @@ def told(kept: dict[str, Any], hint: str) -> dict[str, list[str]]:
     """What is said to each wrong answer when it is given once, twice, three times."""
     expected = _function(kept["answer"]) if kept["function"] else kept["answer"]
     return {
-        kind: [
-            exercises._told(mistake(wrong, expected), n, hint, kept["solution"]) for n in (1, 2, 3)
-        ]
+        kind: [exercises._told(mistake(wrong, expected), n, hint, 1) for n in (1, 2, 3)]
         for kind, wrong in wrong_answers(kept).items()
         if mistake(wrong, expected) is not None
     }
@@ -192,7 +190,8 @@ def main(out: Path) -> None:
             kept = recording(Path(folder), patch)
             execute(prepare(notebook.id, "smoke", {}), force=True)
             cells = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
-            hints = [exercises.hint_of(stub) or "" for stub, _ in stubs(cells)]
+            numbers = range(1, len(stubs(cells)) + 1)
+            hints = [exercises.find_exercise(notebook.path, k).hint for k in numbers]
             rows[notebook.id] = (hints, recorded(kept))
     out.write_text(table(rows), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
-from nextaim_kit.show.exercises import hint_of
+from nextaim_kit.show.exercises import find_exercise, number_of
 from nextaim_kit.studies.ct_radiomics.table import feature_table
 from nextaim_kit.studies.cxr_severity.twin import make_twin as make_films
 from tests.notebooks.answers import (
@@ -89,8 +89,7 @@ def _its_sentence_holds_its_number(record, folder):
 
 def _its_exercises_are_worth_it(notebook, solved):
     """Neither trivial nor given away, by the hint or what is said to the first two tries."""
-    hints = [hint_of(stub) for stub, _ in exercises(notebook)]
-    for hint, kept in zip(hints, solved, strict=True):
+    for hint, kept in zip(hints_of(notebook), solved, strict=True):
         assert not trivial(kept), kept
         assert not gives_away(hint, kept), (hint, kept)
         tries = told(kept, hint)
@@ -98,8 +97,8 @@ def _its_exercises_are_worth_it(notebook, solved):
         for first, second, third in tries.values():
             assert first.startswith("Not yet.")
             assert hint not in first
-            assert "A solution" not in second
-            assert kept["solution"] in third
+            assert "a solution" not in second
+            assert kept["solution"] not in third
 
 
 def test_one_notebook_of_every_study_runs_with_make_test():
@@ -277,6 +276,10 @@ def exercises(notebook):
     return [pair for pair, is_one in zip(pairwise(document), tagged, strict=False) if is_one]
 
 
+def hints_of(notebook):
+    return [find_exercise(notebook.path, k).hint for k in range(1, len(exercises(notebook)) + 1)]
+
+
 def _tags(cell):
     return {*cell["metadata"].get("tags", [])}
 
@@ -287,16 +290,18 @@ def names_of(source, context=ast.expr_context):
 
 
 @every_notebook
-def test_it_has_three_exercises_each_with_one_check_of_a_hint_of_its_own(notebook):
+def test_it_has_three_exercises_each_with_one_check_of_its_number_and_a_hint_of_its_own(notebook):
     stubs = [stub for stub, _ in exercises(notebook)]
-    hints = [hint_of(stub) for stub in stubs]
     assert len(stubs) >= 3
-    assert all(isinstance(hint, str) for hint in hints)
+    assert [number_of(stub) for stub in stubs] == [*range(1, len(stubs) + 1)]
+    hints = hints_of(notebook)
+    assert all(hints)
     assert len(set(hints)) == len(hints)
-    for stub in stubs:
+    for stub, hint in zip(stubs, hints, strict=True):
         source = "".join(stub["source"])
-        assert "\nanswer = ...\ncheck(" in f"\n{source}"
+        assert "\nanswer = ...\ncheck(answer, " in f"\n{source}"
         assert names_of(source).count("check") == 1
+        assert hint not in source
 
 
 @every_notebook
@@ -318,8 +323,8 @@ def test_its_exercises_stand_between_its_ideas_and_change_nothing_for_the_cells_
 
 @every_notebook
 def test_no_hint_holds_code_of_its_solution(notebook):
-    for stub, folded in exercises(notebook):
-        assert not shares_code(hint_of(stub), "".join(folded["source"])), hint_of(stub)
+    for number, hint in enumerate(hints_of(notebook), 1):
+        assert not shares_code(hint, find_exercise(notebook.path, number).solution), hint
 
 
 @every_notebook

@@ -101,7 +101,8 @@ def opened(toy):
     ],
 )
 def test_what_the_kernel_ran_counts_and_not_a_word_half_saved(opened, saved, said, capsys):
-    found = opened(saved, "size: int = 5  # how many [1, 20]\nseed: int = 1\nmine: str = 'x'  # own")
+    ran = "size: int = 5  # how many [1, 20]\nseed: int = 1\nmine: str = 'x'  # own"
+    found = opened(saved, ran)
     assert list(found) == ["size", "seed", "mine"]
     assert (found["size"].default, found["size"].high) == (5, 20)
     told = capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 
 from nextaim_kit.errors import DataError, RunError
 from nextaim_kit.show import exercises
-from nextaim_kit.show.exercises import hint_of, solution, solve
+from nextaim_kit.show.exercises import find_exercise, number_of, solve
 
 NONE = "These data have no answer to this exercise; the synthetic ones have."
 
@@ -26,8 +26,8 @@ def notebook(tmp_path, monkeypatch):
     monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
 
     def make(solved="answer = 0.25", *cells):
-        stub = code('answer = ...\ncheck(answer, "look")', "exercise")
-        cells = cells or (stub, code(solved, "solution"))
+        stub = code("answer = ...\ncheck(answer, 1)", "exercise")
+        cells = cells or (stub, code(f"{solved}\n# Hint: look\n# closely", "solution"))
         nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), tmp_path / "1_draw.ipynb")
         return tmp_path / "1_draw.ipynb"
 
@@ -38,10 +38,10 @@ def notebook(tmp_path, monkeypatch):
 def reader(notebook, capsys):
     """Answer as a reader does, whose names are given; what is said comes back."""
 
-    def answered(answer, solved="answer = 0.25", **names):
+    def answered(answer, solved="answer = 0.25", call="check(answer, 1)", **names):
         run = SimpleNamespace(notebook=SimpleNamespace(id="toy/draw", path=notebook(solved)))
         scope = names | {"run": run, "answer": answer, "check": exercises.check}
-        exec('check(answer, "look")', scope)
+        exec(call, scope)
         return capsys.readouterr().out
 
     return answered
@@ -53,14 +53,29 @@ def test_an_answer_is_held_against_what_the_solution_gives_with_the_readers_name
     assert reader(...) == "Not answered yet.\n"
 
 
-def test_the_hint_comes_with_the_second_wrong_answer_and_the_solution_itself_with_the_third(reader):
-    tries = [reader(answer) for answer in (25, ..., 0.5, -0.25, 0.25)]
+def test_the_hint_comes_with_the_second_wrong_answer_and_the_way_to_a_solution_with_the_third(
+    reader,
+):
+    tries = [reader(answer) for answer in (25, ..., 0.5, -0.25, 9, 0.25)]
     assert tries[0] == "Not yet. It is 100 times too large. Is a share asked for, or percent?\n"
     assert tries[1] == "Not answered yet.\n"
-    assert tries[2] == "Not yet.\nHint: look\n"
-    assert tries[3].startswith("Not yet. The sign is wrong.\nHint: look\nA solution, to read")
-    assert tries[3].endswith("\n\nanswer = 0.25\n")
-    assert tries[4] == "Correct.\n"
+    assert tries[2] == "Not yet.\nHint: look closely\n"
+    offered = "Hint: look closely\nTo see a solution: check(answer, 1, show=True)\n"
+    assert tries[3] == f"Not yet. The sign is wrong.\n{offered}"
+    assert tries[4] == f"Not yet.\n{offered}"
+    assert tries[5] == "Correct.\n"
+
+
+def test_a_solution_is_shown_to_who_asks_from_the_third_wrong_answer_on(reader):
+    ask = {"call": "check(answer, 1, show=True)"}
+    refused = "A solution is shown after 3 wrong answers; there were {}.\n"
+    assert reader(..., **ask) == f"Not answered yet.\n{refused.format(0)}"
+    assert all(reader(answer, **ask).endswith(refused.format(answer)) for answer in (1, 2))
+    shown = "A solution, to read and compare:\n\nanswer = 0.25\n"
+    assert reader(3, **ask).endswith(shown)
+    assert reader(..., **ask) == f"Not answered yet.\n{shown}"
+    assert "answer = " not in reader(4)
+    assert reader(0.25, **ask) == f"Correct.\n{shown}"
 
 
 def test_each_member_of_a_set_is_right(reader):
@@ -97,7 +112,7 @@ def test_data_without_an_answer_end_no_run_of_a_reader_but_one_on_the_twin(
         assert said.startswith(NONE)
         assert why in said
     monkeypatch.setenv("NEXTAIM_PROVE", "1")
-    with pytest.raises(RunError, match=f"the exercise 'look' has no answer\n.*{why}"):
+    with pytest.raises(RunError, match=f"exercise 1 has no answer\n.*{why}"):
         reader(..., solved, np=np)
 
 
@@ -109,29 +124,29 @@ def test_a_wrong_answer_of_a_reader_ends_no_run_on_the_twin_either(reader, monke
 
 def test_a_solution_that_checks_itself_is_refused_and_goes_in_no_circle():
     with pytest.raises(DataError) as refused:
-        solve('answer = 1\ncheck(answer, "look")', {"check": exercises.check})
+        solve("answer = 1\ncheck(answer, 1)", {"check": exercises.check})
     assert "name 'check' is not defined" in refused.value.found
 
 
 def test_an_exercise_is_found_although_its_answer_is_half_written_or_holds_a_magic(notebook):
-    broken = 'answer = (\n%time x\ncheck(\n    answer,\n    "lo"\n    "ok",\n    tolerance=0.01,\n)'
-    path = notebook("", code(broken, "exercise"), code("answer = 5", "solution"))
-    assert solution(path, "look") == "answer = 5"
-    assert hint_of({"source": "\ncheck(answer", "metadata": {"tags": ["exercise"]}}) is None
-    assert hint_of({"source": "\ncheck(answer)", "metadata": {"tags": ["exercise"]}}) is None
+    broken = "answer = (\n%time x\ncheck(\n    answer,\n    3,\n    tolerance=0.01,\n)"
+    path = notebook("", code(broken, "exercise"), code("answer = 5\n# Hint: a\n# b", "solution"))
+    assert find_exercise(path, 3)[2:] == ("answer = 5", "a b")
+    for source in ("\ncheck(answer", "\ncheck(answer)"):
+        assert number_of({"source": source, "metadata": {"tags": ["exercise"]}}) is None
 
 
-def test_none_or_two_exercises_of_a_hint_or_no_solution_below_are_named(notebook):
-    stubs = [code('\ncheck(answer, "look")', "exercise") for _ in range(2)]
+def test_none_or_two_exercises_of_a_number_or_no_solution_below_are_named(notebook):
+    stubs = [code("\ncheck(answer, 1)", "exercise") for _ in range(2)]
     folded = [code("answer = 5", "solution") for _ in range(2)]
-    with pytest.raises(RunError, match=r"hint 'look there'.*\n.*0 such exercises in 1_draw"):
-        solution(notebook(), "look there")
+    with pytest.raises(RunError, match=r"check\(answer, 2\).*\n.*0 such exercises in 1_draw"):
+        find_exercise(notebook(), 2)
     with pytest.raises(RunError, match="2 such exercises"):
-        solution(notebook("", stubs[0], folded[0], stubs[1], folded[1]), "look")
+        find_exercise(notebook("", stubs[0], folded[0], stubs[1], folded[1]), 1)
     with pytest.raises(RunError, match="1 such exercises"):
-        solution(notebook("", stubs[0], code("print()"), folded[0]), "look")
+        find_exercise(notebook("", stubs[0], code("print()"), folded[0]), 1)
 
 
 def test_an_exercise_before_the_run_was_started_says_so():
     with pytest.raises(RunError, match=r"belongs to no run\n.*start\("):
-        exec('check(1, "look")', {"check": exercises.check})
+        exec("check(1, 1)", {"check": exercises.check})

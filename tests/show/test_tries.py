@@ -21,19 +21,19 @@ def learner(toy, monkeypatch):
     monkeypatch.delenv("NEXTAIM_PROVE", raising=False)
     path = toy()
     document = nbformat.read(path, as_version=4)
-    for hint in ("look", "think"):
-        stub = nbformat.v4.new_code_cell(f'answer = ...\ncheck(answer, "{hint}")')
+    for number in (1, 2):
+        stub = nbformat.v4.new_code_cell(f"answer = ...\ncheck(answer, {number})")
         solved = nbformat.v4.new_code_cell("answer = 5")
         stub.metadata["tags"], solved.metadata["tags"] = ["exercise"], ["solution"]
-        stub.id, solved.id = f"draw-{hint}", f"draw-{hint}-solved"
+        stub.id, solved.id = f"draw-{number}", f"draw-{number}-solved"
         document.cells += [stub, solved]
     nbformat.write(document, path)
     run = SimpleNamespace(notebook=SimpleNamespace(id="toy/draw", path=path))
 
-    def answers(*given):
+    def answers(*given, show=False):
         for answer in given:
-            scope = {"run": run, "answer": answer, "check": exercises.check}
-            exec('check(answer, "look")', scope)
+            scope = {"run": run, "answer": answer, "check": exercises.check, "show": show}
+            exec("check(answer, 1, show=show)", scope)
         return [tuple(one) for one in progress()]
 
     return answers
@@ -47,12 +47,20 @@ def learner(toy, monkeypatch):
         ([3], (1, False, False)),
         ([3, ..., 5], (2, True, False)),
         ([5, 3, 3, 3], (1, True, False)),
-        ([3, 4, 6], (3, False, True)),
-        ([3, 4, 6, 5, 5], (4, True, True)),
+        ([3, 4, 6], (3, False, False)),
+        ([3, 4, 6, 5, 5], (4, True, False)),
     ],
 )
 def test_tries_count_up_to_the_first_right_answer(learner, given, first):
     assert learner(*given) == [("toy/draw", 1, *first), ("toy/draw", 2, 0, False, False)]
+
+
+def test_a_solution_that_was_asked_for_is_a_try_that_says_so_unless_it_came_after_a_right_one(
+    learner,
+):
+    assert learner(3, 4, ..., show=True)[0][2:] == (2, False, False)
+    assert learner(6, ..., show=True)[0][2:] == (4, False, True)
+    assert learner(5, show=True)[0][2:] == (5, True, True)
 
 
 def test_the_file_is_the_user_s_alone_and_holds_no_answer(learner):
@@ -72,7 +80,7 @@ def test_a_line_that_was_cut_short_spoils_no_other(learner):
 
 
 @pytest.mark.parametrize(
-    "line", [b'{"notebook": "toy/draw", "exercise": "draw-look"}', b'"text"', b"\xff\xfe", b"[[[["]
+    "line", [b'{"notebook": "toy/draw", "exercise": "draw-1"}', b'"text"', b"\xff\xfe", b"[[[["]
 )
 def test_a_strange_line_is_passed_over(learner, line):
     learner(5)

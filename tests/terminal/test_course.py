@@ -24,8 +24,8 @@ def notebook(toy, monkeypatch):
     document = nbformat.read(path, as_version=4)
     shown = nbformat.v4.new_output("stream", text="drawn 3")
     document.cells[3] |= {"outputs": [shown], "execution_count": 3}
-    stub = nbformat.v4.new_code_cell('answer = ...\ncheck(answer, "look")')
-    solved = nbformat.v4.new_code_cell("answer = 5")
+    stub = nbformat.v4.new_code_cell("answer = ...\ncheck(answer, 1)")
+    solved = nbformat.v4.new_code_cell("answer = 5\n# Hint: look")
     stub.metadata["tags"], solved.metadata["tags"] = ["exercise"], ["solution"]
     stub.id, solved.id = "draw-1", "draw-1-solved"
     document.cells[-1:-1] = [stub, solved]
@@ -65,7 +65,7 @@ def test_a_learner_s_work_is_not_copied_over(notebook, tmp_path, capsys):
     assert "3 were there and are as they were" in capsys.readouterr().out
 
 
-def test_a_check_in_a_copy_finds_the_solution_and_shows_it_at_the_third_try(
+def test_a_check_in_a_copy_finds_hint_and_solution_which_it_does_not_hold(
     notebook, tmp_path, capsys
 ):
     main(["course", "copy", "--to", str(tmp_path / "course")])
@@ -74,7 +74,8 @@ def test_a_check_in_a_copy_finds_the_solution_and_shows_it_at_the_third_try(
     scope = {"run": run, "check": exercises.check}
     capsys.readouterr()
     for number in (3, 4, 6):
-        exec(stub.replace("...", str(number)), scope)
+        exec(stub.replace("...", str(number)).replace("1)", "1, show=True)"), scope)
+    assert "look" not in stub
     assert capsys.readouterr().out.endswith("A solution, to read and compare:\n\nanswer = 5\n")
 
 

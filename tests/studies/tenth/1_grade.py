@@ -80,17 +80,19 @@ write_text(run.file("report.json"), fhir.to_json(report))
 from nextaim_kit.show import check
 
 answer = ...
-check(answer, "the mean of zeros and ones is a share: table['label']")
+check(answer, 1)
 # %% solution
 # One solution.
 answer = table["label"].mean()
+# Hint: the mean of zeros and ones is a share
 # %% [markdown]
 # **2.** How many patients does the network call ragged?
 # %% exercise
 answer = ...
-check(answer, "pooled has a column that says who is called")
+check(answer, 2)
 # %% solution
 # One solution.
 answer = int(pooled["called"].sum())
+# Hint: pooled has a column that says who is called
 # %%
 run.finish()
