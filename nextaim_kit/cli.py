@@ -306,15 +306,19 @@ def course_export(
     """Write what you solved as a table.
 
     A teacher gets it if you hand it over. It says of each exercise: its notebook, its number,
-    tries until it was right, whether it was solved, and whether the solution was shown before.
+    tries until it was right, whether it was solved, and whether the solution was shown before;
+    and of each question of a lesson whether the first choice was right, before and after it.
     It holds no answer, no time and no name; nothing is sent anywhere.
     """
     from nextaim_kit.terminal.course import export
 
-    rows = export(to)
-    print(f"solved: {sum(row.solved for row in rows)} of {len(rows)} exercises; the table is {to}")
-    print("It holds, of each exercise: notebook, number, tries, solved, solution shown before.")
-    print("It holds no answer, time or name, and was sent nowhere.")
+    exercises, questions, unread = export(to)
+    print(f"solved: {sum(one.solved for one in exercises)} of {len(exercises)} exercises")
+    before, after = (sum(bool(getattr(q, when)) for q in questions) for when in ("before", "after"))
+    print(f"right before a lesson: {before} of {len(questions)} questions, after it: {after}")
+    for name in unread:
+        print(f"left out: the exercises of {name}, whose file cannot be read")
+    print(f"The table is {to}. It holds no answer, time or name, and was sent nowhere.")
 
 
 @app.command()

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from nextaim_kit import catalog
 from nextaim_kit.errors import DataError
+from nextaim_kit.show.tries import first_choices, keep_choice
 from nextaim_kit.show.viewers.available import somebody_looks
 from nextaim_kit.yaml_text import parse_yaml
 
@@ -16,7 +18,7 @@ _FIELDS = {"question", "right", "wrong", "why"}
 
 
 class Quiz:
-    """The questions of a lesson. A question's first choice counts.
+    """The questions of a lesson. A question's first choice counts, and is kept (`show.tries`).
 
     Before the lesson a choice is only noted. After it, each choice is answered with the reason,
     and the two scores stand side by side. Where nobody looks, as in a headless run, the questions
@@ -25,7 +27,7 @@ class Quiz:
     Parameters
     ----------
     path : Path
-        YAML file: a list of ``question``, ``right`` (a choice), ``wrong`` (a list of choices) and
+        YAML file beside the notebook, whose name it has: a list of ``question``, ``right`` (a choice), ``wrong`` (a list of choices) and
         ``why`` (the reason, shown after the lesson).
 
     Raises
@@ -48,7 +50,8 @@ class Quiz:
 
     def __init__(self, path: Path) -> None:
         self.questions = _read(path)
-        self._chosen: dict[str, dict[int, str]] = {"before": {}, "after": {}}
+        self._notebook = next((n.id for n in _with_questions() if _questions_of(n) == path), "")
+        self._right = first_choices(self._notebook)
 
     def before(self) -> None:
         """Ask, and only note what is chosen."""
@@ -60,27 +63,37 @@ class Quiz:
 
     def choose(self, when: str, number: int, choice: str) -> str:
         """Take a choice, and give what is said to it; only the first one counts."""
-        self._chosen[when].setdefault(number, choice)
         one = self.questions[number]
+        right = choice == one["right"]
+        unkept = "" if number + 1 in self._right[when] else self._keep(when, number + 1, right)
         if when == "before":
-            return "Noted."
-        return f"{'Right.' if choice == one['right'] else 'Not this one.'} {one['why']}"
+            return f"Noted.{unkept}"
+        return f"{'Right.' if right else 'Not this one.'} {one['why']}{unkept}"
+
+    def _keep(self, when: str, question: int, right: bool) -> str:
+        self._right[when][question] = right
+        try:
+            if self._notebook:
+                keep_choice(self._notebook, question, when, right=right)
+        except OSError as error:  # a disk that is full or shut is no reason to stop learning
+            return f" (This choice is not kept: {error.strerror}.)"
+        return ""
 
     def score(self, when: str) -> str:
         """How many first choices were right so far, in words; empty before the first."""
-        chosen = self._chosen[when]
+        chosen = self._right[when]
         if not chosen:
             return ""
-        right = sum(self.questions[k]["right"] == choice for k, choice in chosen.items())
         rest = len(self.questions) - len(chosen)
         open_ = f", {rest} open" if rest else ""
-        return f"{when.capitalize()} the lesson: {right} of {len(chosen)} right{open_}."
+        return (
+            f"{when.capitalize()} the lesson: {sum(chosen.values())} of {len(chosen)} right{open_}."
+        )
 
     def _ask(self, when: str) -> None:
         from IPython.display import HTML, display
 
         if somebody_looks():
-            self._chosen[when].clear()
             display(self._widget(when))
         else:
             display(HTML(f"<ol>{''.join(_as_text(one, when) for one in self.questions)}</ol>"))
@@ -88,7 +101,7 @@ class Quiz:
     def _widget(self, when: str) -> Any:
         import ipywidgets as widgets
 
-        total = widgets.HTML()
+        total = widgets.HTML(self._scores(when))
         lines = [self._line(when, k, total) for k in range(len(self.questions))]
         return widgets.VBox([*lines, total])
 
@@ -105,9 +118,40 @@ class Quiz:
 
     def _answered(self, when: str, number: int, said: Any, total: Any, change: Any) -> None:
         said.value = f"<p role='status'>{escape(self.choose(when, number, change['new']))}</p>"
-        whole = len(self._chosen[when]) == len(self.questions)
+        total.value = self._scores(when)
+
+    def _scores(self, when: str) -> str:
+        whole = len(self._right[when]) == len(self.questions)
         scores = ["before", "after"] if when == "after" else ["before"] if whole else []
-        total.value = f"<p role='status'><b>{' '.join(map(self.score, scores))}</b></p>"
+        return f"<p role='status'><b>{' '.join(map(self.score, scores))}</b></p>"
+
+
+class Asked(NamedTuple):
+    """Whether the first choice at a question was right; None where there was none."""
+
+    notebook: str
+    question: int
+    before: bool | None
+    after: bool | None
+
+
+def asked() -> list[Asked]:
+    """What the user chose first at each question of each lesson, before it and after it."""
+    found = []
+    for notebook in _with_questions():
+        right = first_choices(notebook.id)
+        for k in range(1, len(_read(_questions_of(notebook))) + 1):
+            found.append(Asked(notebook.id, k, right["before"].get(k), right["after"].get(k)))
+    return found
+
+
+def _with_questions() -> list[catalog.Notebook]:
+    every = (one for study in catalog.studies() for one in study.notebooks.values())
+    return [one for one in every if _questions_of(one).is_file()]
+
+
+def _questions_of(notebook: catalog.Notebook) -> Path:
+    return notebook.path.with_suffix(".yaml")
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

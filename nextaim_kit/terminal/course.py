@@ -10,7 +10,8 @@ from typing import Any
 
 from nextaim_kit.catalog import notebooks_folder
 from nextaim_kit.files import write_text
-from nextaim_kit.show.tries import Progress, progress
+from nextaim_kit.show.quiz import Asked, asked
+from nextaim_kit.show.tries import Progress, progress, unreadable
 
 
 def copy_notebooks(to: Path, *, solutions: bool = False) -> tuple[list[Path], list[Path]]:
@@ -66,19 +67,26 @@ def _without_outputs(cell: dict[str, Any]) -> dict[str, Any]:
     return cell | {"outputs": [], "execution_count": None} if "outputs" in cell else cell
 
 
-def export(to: Path) -> list[Progress]:
-    """Write how far this user got with each exercise as a CSV file, and give what is in it.
+def export(to: Path) -> tuple[list[Progress], list[Asked], list[str]]:
+    """Write how far this user got with each exercise and question as a CSV file.
+
+    Gives what is in it, and the notebooks that cannot be read, which have a row that says so.
 
     Raises
     ------
     DataError
         If it cannot be written.
     """
-    rows = progress()
+    exercises, questions, unread = progress(), asked(), unreadable()
+    rows = [row._asdict() for row in (*exercises, *questions)]
+    rows += [{"notebook": name, "exercise": "cannot be read"} for name in unread]
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(Progress._fields)
+    names = dict.fromkeys(Progress._fields + Asked._fields)
+    table = csv.DictWriter(text, [*names], lineterminator="\n")
+    table.writeheader()
+    words = {True: "yes", False: "no"}
     for row in rows:
-        table.writerow("yes" if v is True else "no" if v is False else v for v in row)
+        told = {k: words[v] if isinstance(v, bool) else v for k, v in row.items()}
+        table.writerow(told)
     write_text(to, text.getvalue())
-    return rows
+    return exercises, questions, unread

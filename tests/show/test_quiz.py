@@ -9,6 +9,7 @@ import pytest
 from nextaim_kit.catalog import studies
 from nextaim_kit.errors import DataError
 from nextaim_kit.show import Quiz, quiz
+from nextaim_kit.show.tries import tries_file
 
 QUESTIONS = """
 - {question: Which unit?, right: HU, wrong: [mm, ml], why: It is scaled.}
@@ -22,6 +23,34 @@ def asked(tmp_path):
     path = tmp_path / "questions.yaml"
     path.write_text(QUESTIONS)
     return Quiz(path)
+
+
+@pytest.fixture
+def lesson(toy):
+    """A lesson's questions as a kernel that has just begun asks them."""
+    path = toy().with_suffix(".yaml")
+    path.write_text(QUESTIONS)
+    return lambda: Quiz(path)
+
+
+def test_first_choices_outlive_the_kernel_and_the_choices_themselves_are_not_kept(lesson):
+    lesson().choose("before", 0, "mm")
+    again = lesson()
+    assert again.score("before") == "Before the lesson: 0 of 1 right, 1 open."
+    again.choose("before", 0, "HU")
+    again.choose("after", 1, "1")
+    assert "0 of 1 right" in again._widget("after").children[-1].value
+    assert [tuple(one) for one in quiz.asked()] == [
+        ("toy/draw", 1, False, None), ("toy/draw", 2, None, True),
+    ]  # fmt: skip
+    assert "mm" not in tries_file().read_text()
+
+
+def test_questions_of_no_lesson_and_a_disk_that_is_shut_keep_nothing(asked, lesson, monkeypatch):
+    asked.choose("before", 0, "mm")
+    assert not tries_file().exists()
+    monkeypatch.setenv("NEXTAIM_PROGRESS", __file__)
+    assert lesson().choose("before", 0, "mm") == "Noted. (This choice is not kept: File exists.)"
 
 
 def test_before_the_lesson_a_choice_is_noted_and_nothing_is_given_away(asked):

@@ -13,7 +13,7 @@ from nextaim_kit import catalog
 from nextaim_kit.cli import main
 from nextaim_kit.launcher import result
 from nextaim_kit.show import exercises
-from nextaim_kit.show.tries import keep_try
+from nextaim_kit.show.tries import keep_choice, keep_try
 
 
 @pytest.fixture
@@ -85,12 +85,28 @@ def test_the_table_says_what_was_solved_and_what_it_does_not_hold(notebook, tmp_
     assert main(["course", "export", "--to", str(tmp_path / "mine.csv")]) == 0
     said = capsys.readouterr().out
     assert "solved: 1 of 1 exercises" in said
+    assert "0 of 0 questions" in said
     assert "no answer, time or name" in said
     with (tmp_path / "mine.csv").open() as stream:
         (row,) = csv.DictReader(stream)
-    assert row == {
+    assert {name: value for name, value in row.items() if value} == {
         "notebook": "toy/draw", "exercise": "1", "tries": "2", "solved": "yes", "shown": "no",
     }  # fmt: skip
+
+
+def test_the_table_has_questions_before_and_after_and_names_what_cannot_be_read(
+    notebook, tmp_path, capsys
+):
+    asks = "[{question: Which unit?, right: HU, wrong: [mm], why: It is scaled.}]"
+    notebook.with_suffix(".yaml").write_text(asks)
+    keep_choice("toy/draw", 1, "after", right=True)
+    notebook.write_text('{"cells": [{"cell')
+    assert main(["course", "export", "--to", str(tmp_path / "mine.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "right before a lesson: 0 of 1 questions, after it: 1\n" in said
+    assert "left out: the exercises of toy/draw, whose file cannot be read\n" in said
+    lines = (tmp_path / "mine.csv").read_text().splitlines()[1:]
+    assert lines == ["toy/draw,,,,,1,,yes", "toy/draw,cannot be read,,,,,,"]
 
 
 def test_jupyterlab_opens_on_a_copy_s_start_page(notebook, tmp_path, monkeypatch, capsys):
