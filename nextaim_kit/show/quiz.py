@@ -27,8 +27,8 @@ class Quiz:
     Parameters
     ----------
     path : Path
-        YAML file beside the notebook, whose name it has: a list of ``question``, ``right`` (a choice), ``wrong`` (a list of choices) and
-        ``why`` (the reason, shown after the lesson).
+        YAML file beside the notebook, whose name it has: a list of ``question``, ``right`` (a
+        choice), ``wrong`` (a list of choices) and ``why`` (the reason, shown after the lesson).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Tries at exercises and questions: kept in a file of the user's own, which nothing sends anywhere."""
+"""Tries at exercises and questions: in a file of the user's own, which nothing sends anywhere."""
 
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def export(to: Path) -> tuple[list[Progress], list[Asked], list[str]]:
         If it cannot be written.
     """
     exercises, questions, unread = progress(), asked(), unreadable()
-    rows = [row._asdict() for row in (*exercises, *questions)]
+    rows: list[dict[str, Any]] = [row._asdict() for row in exercises]
+    rows += [row._asdict() for row in questions]
     rows += [{"notebook": name, "exercise": "cannot be read"} for name in unread]
     text = io.StringIO()
     names = dict.fromkeys(Progress._fields + Asked._fields)
