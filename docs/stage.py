@@ -94,10 +94,15 @@ def of_study(study: catalog.Study) -> str:
         lines += [f"![{study.thumbnail.alt}](../../{study.thumbnail.until_run})", ""]
     if study.published:
         lines += ["| published | value | where |", "|---|---|---|"]
-        lines += [f"| {p.metric} | {Reference(p, '').text} | {p.where} |" for p in study.published]
+        rows = ((p.metric, Reference(p, "").text, _linked(p)) for p in study.published)
+        lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     names = [notebook.path.name for notebook in study.notebooks.values()]
     return "\n".join([*lines, "## Notebooks", "", *toctree(names), ""])
+
+
+def _linked(number: catalog.Published) -> str:
+    return f"[{number.where}](<{number.link}>)" if number.link else number.where
 
 
 def of_studies(studies: list[catalog.Study]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,26 @@ PROFILES = ("smoke", "tutorial", "slice", "paper")
 Level = Literal["beginner", "intermediate", "advanced"]
 
 Tag = Literal["pub", "slides", "code", "calc", "recall", "guess"]
+_ADDRESSES = {
+    r"doi:(10\.\S*[^\s,;.)])": "https://doi.org/{}",
+    r"arXiv:(\d{4}\.\d{4,5})": "https://arxiv.org/abs/{}",
+    r"(PMC\d+)": "https://pmc.ncbi.nlm.nih.gov/articles/{}/",
+    r"INFN agenda (\d+), contribution (\d+)": "https://agenda.infn.it/event/{}/contributions/{}/",
+}
+
+
+def address(source: str) -> str:
+    """Address of a source whose text has its DOI, arXiv or PMC number; empty of another.
+
+    Examples
+    --------
+    >>> address("Fanni et al. 2023, doi:10.1016/j.ejro.2023.100512")
+    'https://doi.org/10.1016/j.ejro.2023.100512'
+    """
+    for pattern, form in _ADDRESSES.items():
+        if found := re.search(pattern, source):
+            return form.format(*found.groups())
+    return ""
 
 
 class _Declared(BaseModel):
@@ -38,6 +59,11 @@ class Published(_Declared):
     notebook: str | None = None  # stage whose metric stands beside it
     matches: str | None = None  # that metric's name, where it differs from `metric`
     note: str = ""
+
+    @property
+    def link(self) -> str:
+        """Address of its source; empty where it has none."""
+        return address(f"doi:{self.doi}" if self.doi else self.where)
 
 
 class Resources(_Declared):
@@ -100,6 +126,7 @@ class Study(_Declared):
     level: Level = "intermediate"
     after: list[str] = []  # notebooks to be read before
     thumbnail: Thumbnail | None = None
+    papers: list[str] = []  # of the method, to be cited, such as "Fanni et al. 2023, doi:10...."
     published: list[Published] = []
     notebooks: dict[str, Notebook] = Field(default_factory=dict)
 

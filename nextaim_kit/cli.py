@@ -175,7 +175,7 @@ def _show(notebook_id: str) -> None:
     out.print(f"\nleaves: {', '.join(notebook.outputs.metrics + notebook.outputs.files)}")
     for number in (p for p in study.published if p.notebook in (None, notebook.stage)):
         spread = f" ± {number.spread:g}" if number.spread is not None else ""
-        source = escape(f"[{number.tag}] {number.where} {number.doi or ''}")
+        source = escape(f"[{number.tag}] {number.where}  {number.link}".rstrip())
         out.print(f"published: {number.metric} {number.value:g}{spread}  {source}")
 
 

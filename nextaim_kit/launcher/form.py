@@ -193,12 +193,17 @@ def _notebooks() -> list[tuple[str, str]]:
 def _about(notebook: catalog.Notebook) -> str:
     study = catalog.study_of(notebook.id)
     published = [
-        f"<li>{escape(p.metric)} {escape(Reference(p, '').text)}, {escape(p.where)}</li>"
+        f"<li>{escape(p.metric)} {escape(Reference(p, '').text)}, {_linked(p)}</li>"
         for p in study.published
         if p.notebook == notebook.stage
     ]
     numbers = f"<p>Published:</p><ul>{''.join(published)}</ul>" if published else ""
     return f"<div class='nextaim-question'><p>{escape(study.question)}</p>{numbers}</div>"
+
+
+def _linked(number: catalog.Published) -> str:
+    where = escape(number.where)
+    return f'<a href="{number.link}" target="_blank">{where}</a>' if number.link else where
 
 
 def _fed(notebook: catalog.Notebook) -> str:

@@ -43,11 +43,6 @@ class Reference:
         """The tag in words."""
         return TAGS[self.published.tag]
 
-    @property
-    def link(self) -> str:
-        """Address of the source by its DOI; empty where there is none."""
-        return f"https://doi.org/{self.published.doi}" if self.published.doi else ""
-
 
 _SPELLED = {
     "auc": "AUC",

@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 from markupsafe import Markup
 
-from nextaim_kit.catalog import Study
+from nextaim_kit.catalog import Study, address
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.files import write_text
 from nextaim_kit.runs.cells import Block, blocks
@@ -45,6 +45,7 @@ def render_report(notebook: Any, record: Mapping[str, Any], study: Study, to: Pa
     page = render(
         "report.html.j2",
         study=study,
+        address=address,
         record=record,
         synthetic=is_synthetic(record),
         data=data_text(record),

@@ -25,6 +25,18 @@ def test_glossary_and_links_are_up_to_date_else_run_words_with_write():
     assert list(words.stale()) == []
 
 
+LINKS = r"\]\(\S*\)|\]\(<[^>]*>\)|^\[[^\]\n]+\]: .*$|https?://\S+"
+IDENTIFIED = r"PMC\d{5,}|arXiv\W?\d{4}\.|doi:|10\.\d{4,}/|\b[A-Z]\w+ et al\.,? \d{4}"
+
+
+@pytest.mark.parametrize("name", [*NOTEBOOKS])
+def test_a_source_in_prose_is_a_link(name):
+    for cell in NOTEBOOKS[name]:
+        text = re.sub(LINKS, "](link)", "".join(cell["source"]), flags=re.M)
+        bare = re.sub(r"\[[^\]]*\]\(link\)", "", text)
+        assert not re.findall(IDENTIFIED, bare)
+
+
 def test_each_term_has_its_meaning_in_three_sentences_and_a_reference():
     for word in GLOSSARY:
         assert word.italian, word.term

@@ -174,3 +174,17 @@ def test_equal_numbers_without_intervals_need_no_chart():
     (comparison,) = compare(record(ours(100.0)), study(published(100, notebook="fit",
                                                                  matches="auc")))  # fmt: skip
     assert interval_chart(comparison) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "link"),
+    [
+        ({"where": "A 2023 (doi:10.1/x-(1)a), here"}, "https://doi.org/10.1/x-(1)a"),
+        ({"where": "arXiv:2312.15462v1: a table"}, "https://arxiv.org/abs/2312.15462"),
+        ({"where": "B (PMC8964015)"}, "https://pmc.ncbi.nlm.nih.gov/articles/PMC8964015/"),
+        ({"where": "arXiv:2312.15462", "doi": "10.1/x"}, "https://doi.org/10.1/x"),
+        ({"where": "a talk"}, ""),
+    ],
+)
+def test_a_source_is_linked_by_its_number(source, link):
+    assert published(**source).link == link

@@ -24,6 +24,7 @@ STUDY = Study(
     id="s",
     title="A study",
     question="Does it <work>?",
+    papers=["Doe et al. 2024, doi:10.1/y", "a book"],
     published=[Published(metric="AUC", value=0.85, tag="pub", where="A paper", doi="10.1/x",
                          notebook="fit", matches="auc")],
 )  # fmt: skip
@@ -273,3 +274,10 @@ def test_what_has_no_source_is_refused():
     for thing in (len, 3):
         with pytest.raises(RequestError, match="no source to show"):
             source_markdown(thing)
+
+
+def test_it_says_how_to_cite_the_kit_and_the_study_s_papers(page):
+    text = page().text
+    said = re.sub(r"<[^>]+>", "", text[text.index("How to cite") :].partition("</p>")[0])
+    assert said.endswith("; and for the method of this study: Doe et al. 2024, doi:10.1/y; a book.")
+    assert '<a href="https://doi.org/10.1/y">Doe et al. 2024, doi:10.1/y</a>' in text
