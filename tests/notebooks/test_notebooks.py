@@ -221,6 +221,15 @@ def test_its_profiles_hold_known_parameters_and_right_values(notebook):
 
 
 @every_notebook
+def test_each_parameter_says_what_it_means_and_a_number_within_which_bounds(notebook):
+    for name, one in read_parameters(notebook.path).items():
+        said = re.findall(r"[^\W_]+", one.help.lower())
+        assert len(said) > 1, name
+        assert {*said} - {*name.split("_")}, name
+        assert one.bounded or one.annotation not in ("int", "float"), name
+
+
+@every_notebook
 def test_the_parameters_come_first_and_the_record_comes_last(notebook):
     code = cells(notebook)
     assert "parameters" in code[0][0]
