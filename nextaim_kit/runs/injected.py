@@ -46,7 +46,7 @@ def declared_here(values: Mapping[str, Any], notebook: Notebook) -> dict[str, Pa
     ran = parse_cell(source, notebook.path.name, commented=False)
     unlike = unread.found if unread else ", ".join(n for n in saved if n not in values)
     if unlike:
-        print(f"What is saved of the parameters cell ({unlike}) is not what was run; this counts.")
+        print(f"The parameters are those that this kernel ran. The saved cell differs: {unlike}.")
     here = {n: p for n, p in saved.items() if n in values or n in notebook.data}
     return here | {name: p if p.help else saved.get(name, p) for name, p in ran.items()}
 

@@ -171,7 +171,7 @@ def _read(path: Path, _changed: int) -> dict[str, Parameter]:
 def parse_cell(source: str, where: str, *, commented: bool = True) -> dict[str, Parameter]:
     """Parameters declared by the source of a parameters cell, each with a comment if it must."""
     try:
-        comments, nodes = _comments(source), ast.parse(source).body
+        comments, nodes = _comments(source), ast.parse(source, "the cell").body
     except (SyntaxError, tokenize.TokenError) as error:
         raise DataError(
             f"{where}: the parameters cell is not Python",
