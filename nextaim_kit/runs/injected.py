@@ -35,7 +35,7 @@ def declared_here(values: Mapping[str, Any], notebook: Notebook) -> dict[str, Pa
         If the cell that was run, or without one the file's, holds anything but declarations.
     """
     try:
-        saved, unread = read_parameters(notebook.path), None
+        saved, unread = read_parameters(notebook.path, commented=False), None
     except DataError as error:
         saved, unread = {}, error
     source = _declaring((values.get("In") or [])[:-1], {*saved, *notebook.data, "seed"})
@@ -44,7 +44,8 @@ def declared_here(values: Mapping[str, Any], notebook: Notebook) -> dict[str, Pa
             raise unread
         return saved
     ran = parse_cell(source, notebook.path.name, commented=False)
-    unlike = unread.found if unread else ", ".join(n for n in saved if n not in values)
+    lost = ", ".join(name for name in saved if name not in values)
+    unlike = unread.found.partition("\n")[0] if unread else lost
     if unlike:
         print(f"The parameters are those that this kernel ran. The saved cell differs: {unlike}.")
     here = {n: p for n, p in saved.items() if n in values or n in notebook.data}

@@ -137,19 +137,19 @@ class Parameter:
         )
 
 
-def read_parameters(path: Path) -> dict[str, Parameter]:
-    """Parameters that a notebook declares, in their order.
+def read_parameters(path: Path, *, commented: bool = True) -> dict[str, Parameter]:
+    """Parameters that a notebook declares, in their order, each with a comment if it must.
 
     Raises
     ------
     DataError
         If the file is no notebook, has no such cell, or the cell holds anything but declarations.
     """
-    return dict(_read(path, path.stat().st_mtime_ns))
+    return dict(_read(path, path.stat().st_mtime_ns, commented))
 
 
 @cache
-def _read(path: Path, _changed: int) -> dict[str, Parameter]:
+def _read(path: Path, _changed: int, commented: bool) -> dict[str, Parameter]:
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError) as error:
@@ -165,7 +165,7 @@ def _read(path: Path, _changed: int) -> dict[str, Parameter]:
             expected="one cell tagged 'parameters'",
             found=f"{len(tagged)} of them",
         )
-    return parse_cell("".join(tagged[0]["source"]), path.name)
+    return parse_cell("".join(tagged[0]["source"]), path.name, commented=commented)
 
 
 def parse_cell(source: str, where: str, *, commented: bool = True) -> dict[str, Parameter]:

@@ -96,7 +96,8 @@ def opened(toy):
         ("size: int = 3  # how many [1, 9]\nseed: int = 1  # seed", ""),
         ("size: int = 3  # how many [1, 9]\nse: int = 1  # seed", "differs: se."),
         ("size: int = \nseed: int = 1  # seed", "invalid syntax (the cell, line 1)"),
-        ("size: int = 3  # how many [1, 9]\nseed: int = 1", "differs: seed: int = 1."),
+        ("size: int = 3  # how many [1, 9]\nseed: int = 1", ""),
+        ("size: int = 3  # how many [1, 9]\nseed = 1", "differs: seed = 1."),
         ("size: int = 30  # how many [1, 9]\nseed: int = 1  # seed", "'size' cannot take"),
     ],
 )
