@@ -236,22 +236,37 @@ def _given(pairs: list[str], file: Path | None) -> dict[str, Any]:
 
 @app.command()
 def board(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN...]", help="Runs by id, or a notebook: side by side."),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(parser=placed, metavar="PATH", help="Write the board as one HTML page."),
     ] = None,
     out: Out = None,
 ) -> None:
-    """Show each result beside the published number."""
-    from nextaim_kit.runs.board import collect, render_board, terminal_table, waiting_text
-    from nextaim_kit.runs.record import runs_folder
+    """Show each result beside the published number.
 
-    folder = runs_folder(out)
-    rows = collect(folder, catalog.studies())
-    console().print(terminal_table(rows))
-    console().print(waiting_text(rows), style="dim")
+    Of one notebook's runs, such as two that differ in the seed, it shows what was set otherwise
+    and each number with its interval: `nextaim board RUN RUN`, or all of a notebook's newest.
+    """
+    from nextaim_kit.runs.board import collect, render_board
+    from nextaim_kit.runs.record import runs_folder
+    from nextaim_kit.runs.side_by_side import asked_for, newest_of
+    from nextaim_kit.terminal.board import show_board, show_runs
+
+    folder, studies = runs_folder(out), catalog.studies()
+    rows = collect(folder, studies)
+    several = newest_of(folder, studies)
+    if runs:
+        found = asked_for(folder, runs)
+        several[found.notebook] = found
+        show_runs(console(), found)
+    else:
+        show_board(console(), rows, list(several))
     if html is not None:
-        render_board(rows, html, folder)
+        render_board(rows, html, folder, several)
         print(f"the board as a page: {html}")
 
 

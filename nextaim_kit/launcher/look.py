@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from nextaim_kit.runs.record import outcome_text
 
 # A sign and a word each: no meaning hangs on a color.
 OUTCOMES = {
@@ -16,6 +20,12 @@ OUTCOMES = {
     "cancelled": "■ cancelled",
     "killed": "✗ killed",
 }
+
+
+def ending(record: Mapping[str, Any]) -> str:
+    """How a run ended: sign, word, and how many of its subjects were left out or warned."""
+    first, comma, more = outcome_text(record).partition(", ")
+    return OUTCOMES[first] + comma + more
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from IPython.display import HTML, display
 from nextaim_kit import catalog, doctor
 from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
-from nextaim_kit.launcher.look import OUTCOMES, moment, style
+from nextaim_kit.launcher.look import OUTCOMES, ending, moment, style
 from nextaim_kit.launcher.result import frame, link, opened, reachable
 from nextaim_kit.memory.fitting import check_fits
 from nextaim_kit.runs.background import Job, jobs
@@ -22,6 +22,7 @@ from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder
 from nextaim_kit.runs.run_cost import age, minutes_text
+from nextaim_kit.runs.side_by_side import SideBySide, newest_of
 
 _RECENT = 12
 
@@ -85,9 +86,7 @@ def runs() -> None:
 def _list_runs(table: widgets.Output) -> None:
     folder = runs_folder()
     lines = sorted([*_background(), *_recorded(folder)], key=lambda line: -line["when"])[:_RECENT]
-    page = render(
-        "runs.html.j2", package=__package__, lines=lines, outcomes=OUTCOMES, moment=moment
-    )
+    page = render("runs.html.j2", package=__package__, lines=lines, moment=moment)
     table.outputs = ()
     table.append_display_data(HTML(style() + page))
 
@@ -96,7 +95,7 @@ def _background() -> list[dict[str, Any]]:
     """Runs that left no record, or none yet."""
     return [
         {"when": job.began, "notebook": job.notebooks[-1], "profile": job.profile,
-         "outcome": job.outcome, "why": job.why.partition("\n")[0], "link": ""}
+         "ended": OUTCOMES[job.outcome], "why": job.why.partition("\n")[0], "link": ""}
         for job in jobs() if not _left_records(job)
     ]  # fmt: skip
 
@@ -114,7 +113,7 @@ def _recorded(folder: Path) -> list[dict[str, Any]]:
     found = [(path, read_record(path.parent)) for path in paths]
     return [
         {"when": -age(path), "notebook": record["notebook"],
-         "profile": record["profile"], "outcome": record["outcome"],
+         "profile": record["profile"], "ended": ending(record),
          "why": (record["error"] or {}).get("what", "").partition("\n")[0],
          "link": _report_link(path.parent)}
         for path, record in found if record
@@ -129,20 +128,22 @@ def _report_link(folder: Path) -> str:
 def board() -> None:
     """Show all results beside the published numbers, and the ways to the page and the reports."""
     folder = runs_folder()
-    rows = collect(folder, catalog.studies())
+    studies = catalog.studies()
+    rows = collect(folder, studies)
+    several = newest_of(folder, studies)
     # In a frame without an address of its own a relative link leads nowhere: they stand above it.
-    shown = frame(board_page(rows, folder), "the board")
-    display(HTML(style() + _ways(rows, folder) + shown))
+    shown = frame(board_page(rows, folder, several=several), "the board")
+    display(HTML(style() + _ways(rows, folder, several) + shown))
 
 
-def _ways(rows: Sequence[Row], folder: Path) -> str:
+def _ways(rows: Sequence[Row], folder: Path, several: Mapping[str, SideBySide]) -> str:
     """Links to the board as a page and to its reports; why there is no page, if there is none."""
     page, ways = folder / "board.html", []
     reports = {row.report: row.notebook.id for row in rows if row.report}
     if reachable(folder):
         ways = [link(report, f"report of {name}") for report, name in reports.items()]
     try:
-        render_board(rows, page, folder)
+        render_board(rows, page, folder, several)
     except DataError as error:  # runs that can be read and not written beside
         ways.append(f"the board cannot be kept as a page: {escape(error.found)}")
     else:

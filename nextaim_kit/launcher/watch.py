@@ -10,7 +10,7 @@ from IPython.display import HTML
 
 from nextaim_kit.errors import KitError
 from nextaim_kit.launcher.later import later
-from nextaim_kit.launcher.look import OUTCOMES, clock
+from nextaim_kit.launcher.look import OUTCOMES, clock, ending
 from nextaim_kit.launcher.result import links, report, result
 from nextaim_kit.runs.background import Job, cancel, read
 from nextaim_kit.runs.record import REPORT, read_record
@@ -94,11 +94,9 @@ class Watch:
 
 
 def _ended(job: Job) -> str:
-    """How a job ended, or that it runs; of a run that is done, whether anybody was left out."""
+    """How a job ended, or that it runs; of a run that is done, how many were left out or warned."""
     record = read_record(job.runs / job.state.folders[-1]) if job.state.folders else None
-    if job.outcome == "done" and record and record.get("failures"):
-        return f"{OUTCOMES['incomplete']}, {record['failures']} left out (failures.csv)"
-    return OUTCOMES[job.outcome]
+    return escape(ending(record)) if job.outcome == "done" and record else OUTCOMES[job.outcome]
 
 
 def _progress(job: Job) -> str:

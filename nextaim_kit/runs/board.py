@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from nextaim_kit.catalog import Notebook, Study
 from nextaim_kit.files import write_text
 from nextaim_kit.runs.compare import Comparison, compare, data_text, is_synthetic
-from nextaim_kit.runs.record import RECORD, REPORT, is_done, read_record
+from nextaim_kit.runs.record import RECORD, REPORT, is_done, outcome_text, read_record
+from nextaim_kit.runs.side_by_side import SideBySide
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-
-_SHOWN = 5  # numbers of a run in a terminal, where nothing was published for any
+_NONE: Mapping[str, SideBySide] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,10 @@ class Row:
 
     @property
     def run(self) -> str:
-        """Profile and outcome, the outcome only where it is not complete."""
+        """Profile and outcome, the outcome only where there is more to it than complete."""
         if self.record is None:
             return ""
-        outcome = self.record["outcome"]
+        outcome = outcome_text(self.record)
         return self.record["profile"] + ("" if outcome == "complete" else f", {outcome}")
 
 
@@ -121,47 +118,9 @@ def _stands_back(record: Mapping[str, Any]) -> tuple[bool, bool, bool]:
     return "ended" in record, profile == "smoke", profile == "interactive"
 
 
-def terminal_table(rows: Sequence[Row]) -> Table:
-    """The board for a terminal."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("metric", "this kit [interval]", "data", "published", "difference"):
-        table.add_column(escape(title), overflow="fold")
-    own = [row for row in rows if row.record]
-    for _, group in groupby(own, key=lambda row: (row.notebook.id, row.data, row.run)):
-        first, *others = group
-        table.add_row(f"[bold]{escape(first.notebook.id)}[/]", f"[dim]{escape(first.run)}[/]")
-        compared = [row for row in others if row.comparison.references]
-        shown = [first, *compared] if compared else [first, *others][:_SHOWN]
-        for cells in (cells for row in shown for cells in _lines(row)):
-            table.add_row(*map(escape, cells))
-        if more := 1 + len(others) - len(shown):
-            table.add_row(f"[dim]  and {more} more in its report[/]")
-        table.add_row()
-    if not rows:
-        table.add_row("no study declares a metric yet")
-    return table
-
-
-def waiting_text(rows: Sequence[Row]) -> str:
-    """What was not run yet, in one line; empty where all was."""
-    names = list(dict.fromkeys(row.notebook.id for row in rows if not row.record))
-    return f"not run yet ({len(names)}): {', '.join(names)}" if names else ""
-
-
-def _lines(row: Row) -> Iterator[list[str]]:
-    c = row.comparison
-    own = [f"  {c.label}", c.text, row.data]
-    if not c.references:
-        yield [*own, "-", c.words]
-    for r in c.references:
-        yield [*own, f"{r.text} [{r.published.tag}]", r.words]
-        own = ["", "", ""]
-
-
-def render_board(rows: Sequence[Row], to: Path, runs_folder: Path) -> None:
+def render_board(
+    rows: Sequence[Row], to: Path, runs_folder: Path, several: Mapping[str, SideBySide] = _NONE
+) -> None:
     """Write the board as one HTML page with relative links to the reports.
 
     Parameters
@@ -172,16 +131,23 @@ def render_board(rows: Sequence[Row], to: Path, runs_folder: Path) -> None:
         The page to write.
     runs_folder : Path
         Named on the page where it holds no run yet.
+    several : mapping, optional
+        Runs of a notebook beside each other, by its id: they stand folded below its result.
 
     Raises
     ------
     DataError
         If the page cannot be written.
     """
-    write_text(to, board_page(rows, runs_folder, Path(to).resolve().parent))
+    write_text(to, board_page(rows, runs_folder, Path(to).resolve().parent, several))
 
 
-def board_page(rows: Sequence[Row], runs_folder: Path, beside: Path | None = None) -> str:
+def board_page(
+    rows: Sequence[Row],
+    runs_folder: Path,
+    beside: Path | None = None,
+    several: Mapping[str, SideBySide] = _NONE,
+) -> str:
     """The board as one HTML page, with links from the folder `beside` to the reports if given."""
     from nextaim_kit.runs.chart import interval_chart
     from nextaim_kit.runs.compare import TAGS
@@ -193,6 +159,7 @@ def board_page(rows: Sequence[Row], runs_folder: Path, beside: Path | None = Non
     return render(
         "board.html.j2",
         studies=[(s, [g for g in run if g["study"] == s.id]) for s in studies.values()],
+        several=several,
         waiting=[g for g in groups if not g["first"].record],
         chart=interval_chart,
         tags=TAGS,

@@ -129,6 +129,7 @@ def comparison_html(record: Mapping[str, Any], study: Study, *, style: bool = Tr
     return render(
         "comparison.html.j2",
         comparisons=compare(record, study),
+        record=record,
         synthetic=is_synthetic(record),
         style=style,
         board=False,

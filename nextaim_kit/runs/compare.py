@@ -111,7 +111,8 @@ def compare(record: Mapping[str, Any], study: Study) -> list[Comparison]:
     Parameters
     ----------
     record : mapping
-        A run record; its ``stage`` and ``metrics`` are read.
+        A run record; its ``stage`` and ``metrics`` are read. Without ``data`` it stands for a
+        notebook that was not run.
     study : Study
 
     Returns
@@ -122,7 +123,7 @@ def compare(record: Mapping[str, Any], study: Study) -> list[Comparison]:
     measured = {m["name"]: m for m in record["metrics"]}
 
     def words(ours: Mapping[str, Any] | None, published: Published) -> str:
-        return NOT_MEASURED if ours is None and measured else difference(ours, published)
+        return NOT_MEASURED if ours is None and "data" in record else difference(ours, published)
 
     by_name: dict[str, list[Published]] = {}
     for published in study.published:

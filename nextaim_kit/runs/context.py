@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+_UNFOLDED = 10  # rows of words that are shown at once
+_WIDEST, _WRAPPED = 100, 24  # letters: of a table on a page, and of a cell until it is wrapped
+
 
 def start(notebook_id: str, *, parameters: Mapping[str, Any], seed: int) -> Run:
     """Open this notebook's run: seed everything, size the threads, give it a folder.
@@ -151,7 +154,10 @@ class Run:
             self.metric(slug(label), row["value"], interval=ends, **beside)
 
     def table(self, table: pd.DataFrame, name: str, *, show: int = 10) -> None:
-        """Keep a table as ``<name>.csv`` and show its first rows, or that it has none."""
+        """Keep a table as ``<name>.csv`` and show its first rows, or that it has none.
+
+        A table that is wider than a page is shown with its columns below each other.
+        """
         import pandas as pd
         from IPython.display import display
 
@@ -162,14 +168,33 @@ class Run:
             print(f"{name.replace('_', ' ')}: none")
         elif show:
             with pd.option_context("display.float_format", _digits):
-                display(table.head(show))
+                display(_laid(table.head(show)))
 
     def failures(self, table: pd.DataFrame) -> None:
         """Keep the table of subjects that failed; with any, the run is not called complete."""
         self._result["failures"] = len(table)
-        if len(table):
-            print(f"left out, with the reason in failures.csv: {len(table)}")
-        self.table(table, "failures", show=len(table))
+        self.table(table, "failures", show=0)
+        _show_whole(table, f"left out, with the reason in failures.csv: {len(table)}")
+
+    def warnings(self, table: pd.DataFrame, *, of: int, name: str = "warnings") -> None:
+        """Keep the table of subjects that are not as they should be, though nobody is left out.
+
+        The run says, wherever it is shown, how many they are.
+
+        Parameters
+        ----------
+        table : DataFrame
+            ``subject``, more than once where much is to be said, and in words what is odd.
+        of : int
+            How many subjects there are.
+        name : str
+            Of the table.
+        """
+        warned = table["subject"].nunique()
+        told = {"subjects": warned, "of": of, "table": name}
+        self._result["warned"] = told if warned else None
+        self.table(table, name, show=0)
+        _show_whole(table, f"to be looked at, {warned} of {of} subjects, in {name}.csv")
 
     def figure(self, figure: Figure, name: str, *, alt: str = "", caption: str = "") -> None:
         """Keep a figure as ``<name>.png`` and show it with its alternative text and caption."""
@@ -306,6 +331,39 @@ def _gpu() -> str | None:
 
     gpu = find_gpu()
     return f"{gpu.name}, {gpu.total / 1e9:.1f} GB" if gpu.kind != "none" else None
+
+
+def _laid(table: pd.DataFrame) -> pd.DataFrame:
+    """A table, or where it is wider than a page, its columns as rows if that is less wide."""
+    first = table.columns[0]
+    lying = table.set_index(first).T if table[first].is_unique else table.T
+    return lying if _width(table) > _WIDEST and _width(lying) < _width(table) else table
+
+
+def _width(table: pd.DataFrame) -> int:
+    """Letters that a table is wide: its longest cells, as far as they are not wrapped."""
+    shown = table.reset_index()
+    cells = [[str(name), *(_cell(value) for value in shown[name])] for name in shown]
+    return sum(2 + max(min(len(cell), _WRAPPED) for cell in column) for column in cells)
+
+
+def _cell(value: Any) -> str:
+    return _digits(value) if isinstance(value, float) else str(value)
+
+
+def _show_whole(table: pd.DataFrame, title: str) -> None:
+    """A table of words, none of them cut; folded where it is long."""
+    from html import escape
+
+    import pandas as pd
+    from IPython.display import HTML, display
+
+    if table.empty:
+        return
+    with pd.option_context("display.max_colwidth", None):
+        rows = table.to_html(index=False, border=0, na_rep="")
+    fold = "<details open>" if len(table) <= _UNFOLDED else "<details>"
+    display(HTML(f"{fold}<summary>{escape(title)}</summary>{rows}</details>"))
 
 
 def _digits(value: float) -> str:

@@ -18,6 +18,7 @@ from nextaim_kit.runs.compare import data_text, is_synthetic
 from nextaim_kit.runs.markup import Outline
 from nextaim_kit.runs.pages import render
 from nextaim_kit.runs.parameters import Parameter, parse_cell
+from nextaim_kit.runs.record import outcome_text
 
 
 def render_report(notebook: Any, record: Mapping[str, Any], study: Study, to: Path) -> None:
@@ -49,8 +50,9 @@ def render_report(notebook: Any, record: Mapping[str, Any], study: Study, to: Pa
         record=record,
         synthetic=is_synthetic(record),
         data=data_text(record),
+        outcome=outcome_text(record),
         comparison=Markup(comparison_html(record, study, style=False)),  # escaped by its template
-        parameters=_parameters(document, record),
+        parameters=_parameters(document, record, study),
         body=_without_own_title(body, outline, record),
         outline=[e for e in outline.entries if e[0] <= 3],
         has_error=any(o.kind == "error" for b in body for o in b.outputs),
@@ -66,17 +68,20 @@ def _open(path: str | Path) -> Any:
         raise DataError(f"cannot read the notebook {Path(path).name}", found=str(error)) from error
 
 
-def _parameters(document: Any, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _parameters(document: Any, record: Mapping[str, Any], study: Study) -> list[dict[str, Any]]:
     declared = _declared(document)
+    notebook = study.notebooks.get(record["stage"])
+    profile = notebook.profiles.get(record["profile"], {}) if notebook else {}
     rows = []
     for name, value in record["parameters"].items():
         parameter = declared.get(name)
+        usual = profile.get(name, parameter.default) if parameter else ""
         rows.append(
             {
                 "name": name,
                 "value": _shown(value),
-                "default": _shown(parameter.default) if parameter else "",
-                "changed": parameter is not None and parameter.default != value,
+                "usual": _shown(usual),
+                "changed": parameter is not None and usual != value,
                 "help": parameter.help if parameter else "",
             }
         )

@@ -57,6 +57,22 @@ def is_done(folder: Path) -> bool:
     return record is not None and record["outcome"] != "failed" and not damaged(folder, record)
 
 
+def outcome_text(record: Mapping[str, Any]) -> str:
+    """How a run ended, such as ``complete, 3 of 3 subjects warned``.
+
+    Examples
+    --------
+    >>> outcome_text({"outcome": "incomplete", "failures": 2})
+    'incomplete, 2 left out'
+    """
+    said, warned = [record["outcome"]], record.get("warned")
+    if record.get("failures"):
+        said.append(f"{record['failures']} left out")
+    if warned:
+        said.append(f"{warned['subjects']} of {warned['of']} subjects warned")
+    return ", ".join(said)
+
+
 def damaged(folder: Path, record: Mapping[str, Any]) -> list[str]:
     """Names of recorded files that are missing or changed, sorted."""
     return sorted(

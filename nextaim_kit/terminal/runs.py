@@ -17,7 +17,7 @@ from nextaim_kit import catalog
 from nextaim_kit.runs.chain import Ending, check_row, run_row, share_out
 from nextaim_kit.runs.execution import Observer
 from nextaim_kit.runs.parameters import read_parameters
-from nextaim_kit.runs.record import REPORT
+from nextaim_kit.runs.record import REPORT, outcome_text
 from nextaim_kit.runs.request import Request
 from nextaim_kit.runs.run_cost import expect, minutes_text
 from nextaim_kit.runs.runner import execute
@@ -83,14 +83,19 @@ def _run_one(console: Console, request: Request, force: bool) -> dict[str, Any]:
         record, fresh = execute(request, force=force, observer=progress)
     seconds = time.monotonic() - began
     took = f"in {seconds // 60:.0f} min {seconds % 60:02.0f} s" if fresh else "already"
-    left_out = (
-        f", [yellow]incomplete, {record['failures']} left out (files/failures.csv)[/]"
-        if record["failures"]
-        else ""
-    )
-    console.print(f"[green]done[/] {took}{left_out}: {request.notebook}")
+    how = outcome_text(record)
+    more = f", [yellow]{how}[/]" if how != "complete" else ""
+    files = ", ".join(f"files/{t}.csv" for t in _told(record))
+    where = f" ({files})" if files else ""
+    console.print(f"[green]done[/] {took}{more}{where}: {request.notebook}")
     console.print(f"     {escape(str(request.folder / REPORT))}", style="dim")
     return record
+
+
+def _told(record: Mapping[str, Any]) -> list[str]:
+    """Tables that name the subjects that were left out, or that are to be looked at."""
+    warned = (record.get("warned") or {}).get("table")
+    return [name for name in ("failures" if record["failures"] else "", warned) if name]
 
 
 class _Progress(Observer):

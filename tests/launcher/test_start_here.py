@@ -168,8 +168,8 @@ def test_a_run_that_failed_is_listed_once_with_or_without_a_record(toy, monkeypa
     job = Job(folder, ["toy/draw"], "smoke", {}, 1.0, 1, 1, "", 0,
               State("failed", error="it broke", folders=["toy/draw/y"]))  # fmt: skip
     monkeypatch.setattr(overview, "jobs", lambda: [job])
-    assert [(line["outcome"], line["why"]) for line in overview._background()] == [
-        ("failed", "it broke")
+    assert [(line["ended"], line["why"]) for line in overview._background()] == [
+        ("✗ failed", "it broke")
     ]
     write_record(runs_folder() / "toy" / "draw" / "y", {"outcome": "failed"})
     assert overview._background() == []
@@ -199,7 +199,7 @@ def test_a_run_that_was_killed_is_listed_with_the_reason(toy):
     while read(job.folder).alive:
         time.sleep(0.1)
     (line,) = overview._background()
-    assert line["outcome"] == "killed"
+    assert line["ended"] == "✗ killed"
     assert line["why"] == "the run's process ended without a message"
     assert "killed" in Watch(jobs()[0]).progress.value
 

@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from nextaim_kit import catalog
 from nextaim_kit.catalog import Notebook, Published, Study
-from nextaim_kit.runs.board import collect, render_board, terminal_table, waiting_text
+from nextaim_kit.errors import RequestError
+from nextaim_kit.runs.board import collect, render_board
 from nextaim_kit.runs.record import write_record
+from nextaim_kit.runs.side_by_side import asked_for, newest_of
+from nextaim_kit.terminal.board import terminal_table, waiting_text
 
 HEAVY = ("pandas", "numpy", "matplotlib", "nbconvert", "nbformat", "torch", "sklearn")
 
@@ -156,6 +160,91 @@ def test_an_incomplete_run_says_so(tmp_path, study, run):
     assert collect(tmp_path / "runs", [study])[0].run == "tutorial, incomplete"
 
 
+def test_a_complete_run_says_how_many_of_its_subjects_are_warned(tmp_path, study, run):
+    run("a", warned={"subjects": 3, "of": 4, "table": "warnings"})
+    rows = collect(tmp_path / "runs", [study])
+    assert rows[0].run == "tutorial, complete, 3 of 4 subjects warned"
+    assert "3 of 4 subjects warned" in shown(rows)
+
+
+def test_what_a_run_found_is_seen_where_the_published_number_needs_a_truth(tmp_path, study, run):
+    found = {"name": "share", "value": 24.3, "low": None, "high": None, "n": 3, "unit": "%",
+             "note": "median"}  # fmt: skip
+    run("a", synthetic=False, metrics=[found])
+    rows, page = collect(tmp_path / "runs", [study]), tmp_path / "board.html"
+    text = shown(rows)
+    assert "24.30 %" in text
+    assert "published, not in this run: AUC" in text
+    render_board(rows, page, tmp_path / "runs")
+    assert "<details open>" in page.read_text()
+    assert "Published for this notebook, not in this run: AUC 0.85" in page.read_text()
+
+
+def test_a_run_that_ended_early_says_why_and_what_it_left(tmp_path, study, run):
+    run("a", metrics=[], ended="predictions only",
+        tables=[{"name": "told", "file": "told.csv", "rows": 7}])  # fmt: skip
+    rows = collect(tmp_path / "runs", [study])
+    assert "ended early: predictions only" in shown(rows)
+    render_board(rows, tmp_path / "board.html", tmp_path / "runs")
+    assert "<code>told.csv</code> (7 rows)" in (tmp_path / "board.html").read_text()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_word_is_broken_in_a_terminal(tmp_path, study, run, width):
+    long = study.model_copy(
+        update={
+            "published": [
+                study.published[0].model_copy(update={"metric": "a yardstick of interpretability"})
+            ]
+        }
+    )
+    run("a", outcome="incomplete", failures=2)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(terminal_table(collect(tmp_path / "runs", [long])))
+    words = {"interpretability", "incomplete,", "SYNTHETIC", "[0.700,", "0.900]", "published"}
+    assert words <= set(console.file.getvalue().split())
+
+
+def test_runs_of_a_notebook_stand_side_by_side_with_what_differs(tmp_path, study, run):
+    for name, seed in (("aa1", 1), ("ab2", 2)):
+        run(name, value=0.6 + seed / 10, parameters={"seed": seed, "folds": 5})
+    found = newest_of(tmp_path / "runs", [study])["s/fit"]
+    assert found.runs == ["ab2", "aa1"]
+    assert found.settings == [("data", ["SYNTHETIC", "SYNTHETIC"]), ("seed", ["2", "1"])]
+    assert found.metrics == [("AUC", ["0.800 [0.700, 0.900]", "0.700 [0.600, 0.800]"])]
+
+
+def test_the_page_shows_runs_side_by_side_and_another_data_set_of_the_same_name(
+    tmp_path, study, run
+):
+    def mine(digits):
+        return [{"name": "t.csv", "sha256": digits, "licence": "", "synthetic": False}]
+
+    run("a", data=mine("1" * 64))
+    run("b", data=mine("2" * 64))
+    several = newest_of(tmp_path / "runs", [study])
+    assert several["s/fit"].settings == [("data", ["t.csv (222222)", "t.csv (111111)"])]
+    rows = collect(tmp_path / "runs", [study])
+    render_board(rows, tmp_path / "b.html", tmp_path / "runs", several)
+    assert "2 runs of this notebook beside each other" in (tmp_path / "b.html").read_text()
+
+
+def test_runs_that_cannot_be_compared_are_refused(tmp_path, study, run, monkeypatch):
+    run("aa1")
+    run("aa2")
+    run("ba1", stage="look")
+    monkeypatch.setattr(catalog, "study_of", lambda _: study)
+    assert asked_for(tmp_path / "runs", ["aa1", "aa2"]).runs == ["aa1", "aa2"]
+    for names, why in {
+        ("a", "b"): "several runs",
+        ("c", "b"): "no run 'c'",
+        ("aa1", "b"): "cannot be put",
+        ("b",): "cannot be put",
+    }.items():
+        with pytest.raises(RequestError, match=why):
+            asked_for(tmp_path / "runs", names)
+
+
 def test_the_terminal_shows_value_interval_data_tag_and_difference(tmp_path, study, run):
     run("a")
     text = shown(collect(tmp_path / "runs", [study]))
@@ -194,7 +283,8 @@ def test_the_page_without_runs_says_how_to_begin(tmp_path, study):
 def test_the_board_needs_no_heavy_package(tmp_path):
     program = (
         "import json, sys; from pathlib import Path; from nextaim_kit import catalog;"
-        "from nextaim_kit.runs.board import collect, render_board, terminal_table;"
+        "from nextaim_kit.runs.board import collect, render_board;"
+        "from nextaim_kit.terminal.board import terminal_table;"
         "rows = collect(Path('runs'), []); terminal_table(rows);"
         "render_board(rows, Path('b.html'), Path('runs'));"
         "print(json.dumps(sorted(sys.modules)))"

@@ -137,6 +137,22 @@ def column_use(table: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("use", ascending=False, kind="stable", ignore_index=True)
 
 
+def missing(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Which columns lack values, and of how many subjects: ``column``, ``missing``, ``of``.
+
+    The emptiest first; no row where nothing is missing.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"age": [50.0, np.nan], "crp": [3.0, 9.0]})
+    >>> missing(table, ["age", "crp"]).to_numpy().tolist()
+    [['age', 1, 2]]
+    """
+    gaps = table[list(columns)].isna().sum().sort_values(ascending=False, kind="stable")
+    found = gaps[gaps > 0].rename_axis("column").reset_index(name="missing")
+    return found.assign(of=len(table))
+
+
 def _use(table: pd.DataFrame, there: Iterable[str], features: Sequence[str]) -> list[Problem]:
     used = set(features)
     return [
