@@ -195,7 +195,9 @@ def run(
         typer.Option("-f", parser=placed, metavar="PATH", help="YAML file of parameters."),
     ] = None,
     out: Out = None,
-    force: Annotated[bool, typer.Option(help="Run again although done.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Run although done, or without the GPU it is made for.")
+    ] = False,
 ) -> None:
     """Run notebooks headless; what is done already is not run again.
 

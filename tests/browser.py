@@ -70,7 +70,8 @@ def violations(page: Any, within: str = "html") -> list[str]:
     ]
 
 
-# Words that are there and cannot be read: hidden by their box, or beyond the page's edges.
+# Words that are there and cannot be read: hidden by their box, or beyond the page's edges. Code may
+# be scrolled to, and on a telephone a table too; on a wide screen a table has to be seen whole.
 CLIPPED = """within => [...document.querySelector(within).querySelectorAll('*')].filter(node => {
     const own = [...node.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     const box = node.getBoundingClientRect(), style = getComputedStyle(node);
@@ -78,10 +79,12 @@ CLIPPED = """within => [...document.querySelector(within).querySelectorAll('*')]
     if (['SCRIPT', 'STYLE', 'OPTION', 'SELECT', 'TEXTAREA'].includes(node.tagName)) return false;
     const hides = ['hidden', 'clip'].includes(style.overflowX) && style.position !== 'absolute';
     if (hides && node.scrollWidth > node.clientWidth + 1) return true;
+    const whole = document.documentElement.clientWidth > 1000 && node.closest('table');
     for (let up = node.parentElement; up; up = up.parentElement) {
         const look = getComputedStyle(up), edge = up.getBoundingClientRect();
-        if (['auto', 'scroll'].includes(look.overflowX)) return false;  // it can be scrolled to
-        if (['hidden', 'clip'].includes(look.overflowX) && box.right > edge.right + 1) return true;
+        const beyond = box.right > edge.right + 1;
+        if (['auto', 'scroll'].includes(look.overflowX)) return beyond && Boolean(whole);
+        if (['hidden', 'clip'].includes(look.overflowX) && beyond) return true;
     }
     if (box.right <= 0) return false;  // a link to skip to, seen once it has the focus
     return box.left < -1 || box.right > document.documentElement.clientWidth + 1;

@@ -253,10 +253,14 @@ def test_a_profile_that_cannot_fit_is_refused_with_the_next_before_a_kernel_star
     assert not runs_folder().exists()
 
 
-def test_a_profile_for_a_gpu_runs_without_one_and_says_so(toy, capsys, monkeypatch):
+def test_a_profile_for_a_gpu_runs_without_one_only_if_it_is_forced_and_says_so(
+    toy, capsys, monkeypatch
+):
     monkeypatch.setattr("nextaim_kit.memory.fitting.device_sizes", list)
     sized(toy, smoke=(1, 9))
-    assert main(["run", "toy/draw", "--profile", "smoke"]) == 0
+    assert main(["run", "toy/draw", "--profile", "smoke"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["run", "toy/draw", "--profile", "smoke", "--force"]) == 0
     assert "trains on the CPU" in capsys.readouterr().out
     monkeypatch.setattr("nextaim_kit.memory.fitting.memory_limit", lambda: 10**6)
     assert main(["run", "toy/draw", "--profile", "smoke"]) == 0  # done already: nothing to refuse

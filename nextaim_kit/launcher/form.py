@@ -50,8 +50,8 @@ class Form:
             tooltip="run first the notebooks whose results this one reads",
         )  # fmt: skip
         self.force = widgets.Checkbox(
-            description="run again if done", layout=WIDE, style=LABELS,
-            tooltip="make this run anew; otherwise a run that is done already is only shown",
+            description="run anyway", layout=WIDE, style=LABELS,
+            tooltip="though it is done already, or is made for a GPU and none is found here",
         )  # fmt: skip
         self.fed = widgets.HTML()
         self.fed.add_class("nextaim-about")

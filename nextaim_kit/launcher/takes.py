@@ -44,7 +44,7 @@ def takes(
     declared = notebook.resources.get(profile)
     where = "a GPU" if declared and declared.vram_gb else "two cores"
     amount = _amount(expected, profile, where)
-    fits = _fits(notebook, profile)
+    fits = _fits(notebook, profile, force)
     return f"<div class='nextaim-takes'><p>{notebook_id}: {amount}.</p>{fits}</div>"
 
 
@@ -65,15 +65,15 @@ def _amount(takes: Expected | None, profile: str, where: str) -> str:
         return f"no time or memory is known yet for {escape(profile)}"
     source = f"as in {takes.runs} runs here" if takes.runs > 1 else "as in a run here"
     source = source if takes.runs else f"as declared, for {where}"
-    return f"{minutes_text(takes.minutes)} and {takes.memory_gb:.1f} GB of memory, {source}"
+    return f"{takes.text}, and {takes.memory_gb:.1f} GB of memory, {source}"
 
 
-def _fits(notebook: catalog.Notebook, profile: str) -> str:
+def _fits(notebook: catalog.Notebook, profile: str, force: bool) -> str:
     declared, gpu = notebook.resources.get(profile), gpu_found()
     if declared and declared.vram_gb and gpu is None:
         return "<p>Looking for a GPU …</p>"
     try:
-        note = check_fits(notebook, profile, gpu.total if gpu else 0)
+        note = check_fits(notebook, profile, gpu.total if gpu else 0, anyway=force)
     except KitError as error:
         return f"<pre role=alert>✗ {escape(str(error))}</pre>"
     free = memory_available() / GB

@@ -19,6 +19,7 @@ from nextaim_kit.runs.markup import Outline, clean
 WIDGET = "application/vnd.jupyter.widget-view+json"
 COMPARISON = 'class="nextaim-comparison"'  # the page has it at its head
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_CELLS = re.compile(r"(?<=>)[^<]+(?=</t[hd]>)")
 _RULE = re.compile(r"^-{20,}$")
 
 
@@ -128,13 +129,18 @@ def _display(output: Any) -> Iterator[Output]:
     elif COMPARISON in data.get("text/html", ""):
         yield Output("text", '<p><a href="#result">Shown at the top of this page.</a></p>')
     elif "text/html" in data:
-        html = clean(data["text/html"])
+        html = _CELLS.sub(_breakable, clean(data["text/html"]))
         if re.sub(r"<[^>]+>|\s", "", html) or "<img" in html:
             yield Output("html", html)
     elif "text/markdown" in data:
         yield Output("html", _markdown(data["text/markdown"]))
     elif str(data.get("text/plain", "")).strip():
         yield Output("text", f"<pre>{ansi2html(data['text/plain'])}</pre>")
+
+
+def _breakable(cell: re.Match[str]) -> str:
+    """A table's name that may be broken behind each underscore, so that the table is less wide."""
+    return cell[0].replace("_", "_<wbr>")
 
 
 def _picture(mime: str, encoded: str, output: Any) -> str:

@@ -74,11 +74,12 @@ def check_row(
     -------
     requests : list of Request
     notes : list of str
-        What is to be known of those that are not done yet, such as that there is no GPU.
+        What is to be known of those that are not done yet, such as that there is no GPU where
+        `force` lets them run without one.
     """
     requests = [prepare(i, profile, own[i], out) for i in notebook_ids]
     ahead = [r.notebook for r in requests if force or not is_done(r.folder)]
-    notes = [check_fits(catalog.find(notebook_id), profile, gpu) for notebook_id in ahead]
+    notes = [check_fits(catalog.find(i), profile, gpu, anyway=force) for i in ahead]
     return requests, [note for note in notes if note]
 
 

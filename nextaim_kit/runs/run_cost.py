@@ -29,11 +29,20 @@ class Expected:
         notebook's own process, not those that it starts.
     runs : int
         Earlier runs that it comes from; 0 where the declared numbers stand in.
+    twins : bool
+        Whether those are declared for the synthetic twin, and other data are given.
     """
 
     minutes: float
     memory_gb: float
     runs: int
+    twins: bool = False
+
+    @property
+    def text(self) -> str:
+        """The minutes, and whether they are another data set's."""
+        other = " for the synthetic twin, not for these data" if self.twins else ""
+        return minutes_text(self.minutes) + other
 
 
 def expect(
@@ -79,7 +88,8 @@ def expect(
         return None
     fed = any(asked[name] for name in notebook.needs)
     minutes = declared.fed if fed and declared.fed else declared.minutes
-    return Expected(minutes, declared.memory_gb, 0)
+    own = any(asked[name] for name in notebook.data if name not in notebook.needs)
+    return Expected(minutes, declared.memory_gb, 0, own)
 
 
 def _settings(
@@ -102,9 +112,15 @@ def minutes_text(minutes: float) -> str:
 
 def taken(records: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
     """Median of the minutes and highest peak in GB of some runs."""
-    sections = [record["sections"] for record in records]
-    minutes = statistics.median(sum(s["seconds"] for s in one) / 60 for one in sections)
-    return minutes, max((s["peak_mb"] / 1000 for one in sections for s in one), default=0.0)
+    every = list(records)
+    peaks = [section["peak_mb"] / 1000 for record in every for section in record["sections"]]
+    return statistics.median(map(_minutes, every)), max(peaks, default=0.0)
+
+
+def _minutes(record: Mapping[str, Any]) -> float:
+    """From the request to its end, the kernel's start included; of old records its cells only."""
+    cells = sum(section["seconds"] for section in record["sections"])
+    return float(record.get("seconds", cells)) / 60
 
 
 def earlier(folder: Path, profile: str) -> Iterator[dict[str, Any]]:

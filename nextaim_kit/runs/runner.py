@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -63,16 +64,17 @@ def execute(
             return records.read_record(request.folder) or {}, False
         _clear(request.folder, {".lock"} if force else _KEPT)
         request.write()
+        began = time.monotonic()
         try:
             with hub.kept_awake():
                 _run(request, observer or Observer())
         except KitError as error:
-            _close(request, error)
+            _close(request, error, began)
             raise
         except BaseException:
             _clear(request.folder)  # what lies there half made holds paths of the user's
             raise
-        return _close(request, None), True
+        return _close(request, None, began), True
 
 
 def _clear(folder: Path, kept: Collection[str] = _KEPT) -> None:
@@ -143,8 +145,8 @@ def _require_result(request: Request, notebook: catalog.Notebook) -> None:
         )
 
 
-def _close(request: Request, error: KitError | None) -> dict[str, Any]:
-    """Write notebook, report and, last, the record."""
+def _close(request: Request, error: KitError | None, began: float) -> dict[str, Any]:
+    """Write notebook, report and, last, the record, with the seconds that all of it took."""
     folder = request.folder
     record = _failed(request, error) if error else compose(request, _result(folder))
     if (folder / _EXECUTING).exists():
@@ -152,7 +154,7 @@ def _close(request: Request, error: KitError | None) -> dict[str, Any]:
         write_documents(request, text, record, Ended.__name__)
     for name in (_EXECUTING, REQUEST, RESULT):
         (folder / name).unlink(missing_ok=True)
-    return records.write_record(folder, record)
+    return records.write_record(folder, record | {"seconds": round(time.monotonic() - began, 1)})
 
 
 def _result(folder: Path) -> dict[str, Any]:

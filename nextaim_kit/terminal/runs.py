@@ -19,7 +19,7 @@ from nextaim_kit.runs.execution import Observer
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import REPORT, outcome_text
 from nextaim_kit.runs.request import Request
-from nextaim_kit.runs.run_cost import expect, minutes_text
+from nextaim_kit.runs.run_cost import expect
 from nextaim_kit.runs.runner import execute
 
 
@@ -73,7 +73,7 @@ def _understood(request: Request) -> str:
         catalog.find(request.notebook), request.profile, request.folder.parents[2],
         {n: v for n, v in values.items() if v is not None},
     )  # fmt: skip
-    about = f"  (about {minutes_text(takes.minutes)})" if takes else ""
+    about = f"  (about {takes.text})" if takes else ""
     return f"{request.notebook}: {said or 'with its defaults'}{about}"
 
 

@@ -78,7 +78,8 @@ def _describe(out: Console, plan: Plan, *, anew: bool) -> None:
     total = 0.0
     for e in estimates(state):
         one = e.one
-        known = f"{one.runs} earlier runs" if one.runs else "study.yaml"
+        runs = f"{one.runs} earlier run{'s' if one.runs > 1 else ''}"
+        known = runs if one.runs else f"study.yaml{', for the synthetic twin' if one.twins else ''}"
         over = f" [yellow](declared: {e.declared_gb:g})[/]" if one.memory_gb > e.declared_gb else ""
         memory = f"{one.memory_gb:.2g}{over}"
         table.add_row(e.notebook, str(e.rows), minutes_text(one.minutes), memory, known)

@@ -66,10 +66,16 @@ def test_where_no_profile_fits_that_is_said(machine):
         check_fits(NETS, "smoke")
 
 
-def test_without_any_gpu_it_is_said_and_not_refused(machine):
+def test_without_any_gpu_what_is_made_for_one_is_refused_unless_it_is_wanted_all_the_same(machine):
     machine(16)
-    assert "trains on the CPU" in check_fits(NETS, "slice")
+    said = r"a GPU with 9 GB, on which it takes 1 min(.|\n)*--profile tutorial fits(.|\n)*--force"
+    with pytest.raises(RequestError, match=said):
+        check_fits(NETS, "slice")
+    assert "many times as long" in check_fits(NETS, "slice", anyway=True)
     assert check_fits(NETS, "tutorial") == ""
+    with pytest.raises(RequestError, match="may be used"):
+        machine(3.5)
+        check_fits(NETS, "slice", anyway=True)
 
 
 def test_a_profile_that_declares_nothing_is_let_through(machine):

@@ -122,3 +122,14 @@ def test_the_check_sees_planted_words_that_are_cut_off(tmp_path):
     for name in styles:
         assert found.count(f'P "{name} words" cannot be read whole') == 3
     assert "not this" not in found
+
+
+def test_the_check_sees_a_table_that_has_to_be_scrolled_on_a_wide_screen(tmp_path):
+    page = tmp_path / "page.html"
+    cells = "<tr><td>first<td style='min-width: 110vw'>wide<td>last"
+    code = f"<pre tabindex=0 style='overflow: auto'>{LONG * 3}</pre>"
+    page.write_text(f"<html lang=en><title>t</title><div tabindex=0 style='overflow: auto'>"
+                    f"<table>{cells}</table></div>{code}")  # fmt: skip
+    found = barriers([page])
+    assert sum('TD "last" cannot be read whole' in one for one in found) == 2  # not on a telephone
+    assert not [one for one in found if '"first"' in one or "PRE" in one]

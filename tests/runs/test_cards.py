@@ -46,7 +46,8 @@ def ran():
             "id": identity, "stage": "draw", "profile": "tutorial", "outcome": "complete",
             "metrics": [], "parameters": {"cohort": "synthetic"}, "hardware": hardware(),
             "data": [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}],
-            "sections": [{"title": "t", "seconds": seconds, "peak_mb": 500}],
+            "sections": [{"title": "t", "seconds": seconds / 3, "peak_mb": 500}],
+            "seconds": seconds,  # from the request on: the kernel has to come up first
         }  # fmt: skip
         write_record(folder, record | changes)
         return folder
@@ -86,6 +87,13 @@ def test_runs_with_other_parameters_tell_nothing_of_the_profile_s_own_and_the_se
     assert expect(notebook, "tutorial", runs_folder(), {"size": 100}) == Expected(0.1, 2, 1)
     elsewhere = expect(notebook, "tutorial", runs_folder(), {"cohort": "another folder"})
     assert elsewhere == Expected(7 / 60, 2, 1)
+
+
+def test_minutes_of_the_twin_are_not_told_of_other_data(study, ran):
+    notebook = study[0].notebooks["draw"]
+    ran("a", 90)
+    others = expect(notebook, "tutorial", runs_folder(), {"cohort": "a folder"})
+    assert (others.runs, others.text) == (0, "3 min for the synthetic twin, not for these data")
 
 
 @pytest.mark.parametrize("line", ["size = 3", "size: int = ", "size: int = (3"])
