@@ -49,7 +49,7 @@ def check_fits(
         expected, found = obstacle
         mend = _mend(notebook, profile, memory, largest)
         if on_cpu and takes.memory_gb <= memory:
-            mend += "; with --force it trains on the CPU, many times as long"
+            mend += "; with --force (in the form: run anyway) it trains on the CPU, far longer"
         raise RequestError(
             f"the profile {profile} of {notebook.id} does not fit this machine",
             expected=expected,

@@ -10,12 +10,14 @@ import time
 from contextlib import contextmanager
 
 import nbformat
+import pandas as pd
 import pytest
 from jupyter_client import KernelManager
 
 from nextaim_kit.errors import KernelDied, RequestError, RunError
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.connection import kernel_connection
+from nextaim_kit.runs.context import _laid
 from nextaim_kit.runs.execution import UNHEARD_IS_KEPT, Observer
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
@@ -247,6 +249,33 @@ def test_subjects_that_failed_make_the_run_incomplete_but_done(toy):
     assert records.is_done(request.folder)
 
 
+def test_warned_subjects_are_counted_and_their_warnings_are_whole_in_the_report(toy):
+    long = "the scan ends within the lungs, " * 9
+    rows = f"[['P1', {long!r}], ['P1', 'it is dark'], ['P2', 'it is bright']]"
+    toy(
+        "import pandas as pd\n"
+        f"run.warnings(pd.DataFrame({rows}, columns=['subject', 'said']), of=3)"
+    )
+    record, _ = execute(request := ask())
+    assert records.outcome_text(record) == "complete, 2 of 3 subjects warned"
+    page = (request.folder / "report.html").read_text()
+    assert long.strip() in page
+    assert "Of 3 subjects 2 are to be looked at" in page
+    assert (request.folder / "files" / "warnings.csv").is_file()
+
+
+def test_a_table_wider_than_a_page_lies_on_its_side_and_a_long_one_does_not():
+    wide = pd.DataFrame(
+        {"subject": ["P1", "P2"]} | {f"volume_of_part_{k}": [k, k] for k in range(9)}
+    )
+    lying = _laid(wide)
+    assert lying.columns.tolist() == ["P1", "P2"]
+    assert lying.index[0] == "volume_of_part_0"
+    many = pd.concat([wide.assign(subject=[f"P{k}", f"Q{k}"]) for k in range(20)])
+    assert _laid(many) is many
+    assert _laid(wide[["subject"]]).columns.tolist() == ["subject"]
+
+
 def test_no_path_token_or_time_is_left_in_a_run(toy, tmp_path, monkeypatch):
     toy("print(cohort, run.files); import os; print(sorted(os.environ)[:0])")
     monkeypatch.setenv("ACCESS_TOKEN", "s3cret")
@@ -283,6 +312,7 @@ def test_sections_have_seconds_and_peak_memory(toy):
     record, _ = execute(ask())
     section = {s["title"]: s for s in record["sections"]}
     assert section["More"]["seconds"] >= 0.3
+    assert record["seconds"] > sum(s["seconds"] for s in record["sections"])  # the kernel's start
     assert section["More"]["peak_mb"] >= section["Record"]["peak_mb"] + 60
 
 
