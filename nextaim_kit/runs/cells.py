@@ -20,6 +20,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 COMPARISON = 'class="nextaim-comparison"'  # the page has it at its head
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 _CELLS = re.compile(r"(?<=>)[^<]+(?=</t[hd]>)")
+_LONG = re.compile(r"\w{8,}")
+_MEET = re.compile(r"(?<=_)|(?<=[a-z])(?=[A-Z])")
 _RULE = re.compile(r"^-{20,}$")
 
 
@@ -139,8 +141,8 @@ def _display(output: Any) -> Iterator[Output]:
 
 
 def _breakable(cell: re.Match[str]) -> str:
-    """A table's name that may be broken behind each underscore, so that the table is less wide."""
-    return cell[0].replace("_", "_<wbr>")
+    """Long names may be broken where their words meet, so that the table is less wide."""
+    return _LONG.sub(lambda name: _MEET.sub("<wbr>", name[0]), cell[0])
 
 
 def _picture(mime: str, encoded: str, output: Any) -> str:

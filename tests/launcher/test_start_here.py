@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.launcher import later, overview, result
+from nextaim_kit.launcher.look import style
 from nextaim_kit.launcher.watch import Watch
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, begin, jobs, read
@@ -24,6 +25,7 @@ from nextaim_kit.runs.connection import kernel_connection
 from nextaim_kit.runs.record import read_record, runs_folder, write_record
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
+from tests.browser import chromium
 
 pytestmark = pytest.mark.rest
 
@@ -238,3 +240,20 @@ def test_what_fits_is_told_by_profile_and_a_small_slice_is_named():
     assert any("a GPU or slice with 5.0 GB" in note for note in by_profile["slice"][1])
     (found,) = overview.doctor.graphics(Gpu("mig", "MIG 1g.5gb", 5 * 2**30, 2**30))
     assert "1.0 of 5.0 GiB free" in found.detail
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("light", "color"), [("true", "rgb(255, 255, 255)"), ("false", "rgb(1, 1, 1)")]
+)
+def test_a_page_in_a_frame_has_the_theme_of_jupyterlab(light, color):
+    css = "body{background:#fff}@media (prefers-color-scheme:dark){body{background:#010101}}"
+    page = f'<meta name="color-scheme" content="light dark"><style>{css}</style>'
+    with chromium() as browser:
+        shown = browser.new_context(color_scheme="null").new_page()
+        shown.set_content(
+            f"<body data-jp-theme-light={light}>{style()}{result.frame(page, 'a page')}"
+        )
+        shown.frames[1].wait_for_load_state()
+        say = "getComputedStyle(document.body).backgroundColor"
+        assert shown.frames[1].evaluate(say) == color

@@ -153,6 +153,13 @@ def test_parameters_stand_at_the_head_and_not_in_the_code(page):
     assert 'class="highlight' not in made.text
 
 
+def test_a_long_name_in_a_table_may_be_broken_where_its_words_meet(page):
+    table = "<table><tr><th>site_id</th><th>rho_before</th><td>glcm_JointEntropy</td></tr></table>"
+    made = page(code("t", shown(text_html=table)))
+    for name in ("site_id", "rho_<wbr>before", "glcm_<wbr>Joint<wbr>Entropy"):
+        assert f">{name}<" in made.text
+
+
 def test_synthetic_data_are_lettered_and_real_ones_are_not(page):
     real = [{"name": "mine", "sha256": "0" * 64, "licence": "unknown", "synthetic": False}]
     assert "SYNTHETIC DATA</p>" in page().text
