@@ -113,3 +113,13 @@ def gathered_warnings() -> Iterator[list[str]]:
             warnings.simplefilter("always", kind)
         yield texts
     texts += sorted({" ".join(str(w.message).split()) for w in caught})
+
+
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Warn, once in this process."""
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, stacklevel=2)

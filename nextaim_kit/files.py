@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +20,11 @@ _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volum
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its name only when the block succeeds.
 
-    The temporary file keeps the suffixes of `path`, since writers choose their format by them.
+    The temporary file keeps the suffixes of `path`, since writers choose their format by them. It
+    gets the rights of `mode`, as far as the umask allows.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.close(handle)
         partial = Path(name)
         yield partial
-        _sync(partial)
+        _sync(partial, mode)
         os.replace(partial, path)
     except OSError as error:
         raise DataError(
@@ -59,10 +61,10 @@ def _elsewhere(path: Path) -> str:
     return f"set {named[0]} to another folder" if named else "choose another folder"
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path, mode: int) -> None:
     umask = os.umask(0)
     os.umask(umask)
-    path.chmod(0o666 & ~umask)
+    path.chmod(mode & ~umask)
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
 
@@ -88,9 +90,9 @@ def take_place(new: Path, target: Path) -> None:
         raise
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write `text` to `path` in UTF-8, whole or not at all."""
-    with atomic_path(path) as partial:
+def write_text(path: str | Path, text: str, *, mode: int = 0o666) -> None:
+    """Write `text` to `path` in UTF-8, whole or not at all, with the rights of `mode`."""
+    with atomic_path(path, mode=mode) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -140,8 +142,45 @@ def _is_data(name: str) -> bool:
     return not name.startswith((".", "~$")) and name not in _SYSTEM
 
 
+def require_file(path: str | Path) -> None:
+    """Refuse what is there but no plain file, before it is opened: a pipe may never answer.
+
+    Raises
+    ------
+    DataError
+        If it is a folder, pipe, socket or device, also behind a link.
+    """
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    with contextlib.suppress(OSError):  # who opens it says what is wrong
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind != stat.S_IFREG:
+            raise DataError(
+                f"{Path(path).name} cannot be read",
+                expected="a file",
+                found=f"a {kinds.get(kind, 'device')}",
+                mend="give the file itself, or take this out of the folder",
+            )
+
+
+def strangers_hand(path: Path) -> str:
+    """Why others may have made what lies at a path; nothing where only this user or root can.
+
+    Root may do as this user anyway, and may keep a cache for all.
+
+    Raises
+    ------
+    OSError
+        If nothing is there.
+    """
+    for status in (path.lstat(), path.stat()):  # a link, and what it leads to
+        if status.st_uid not in (os.getuid(), 0):
+            return "it belongs to another user"
+    return "others may write to it" if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
+
+
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    require_file(path)
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

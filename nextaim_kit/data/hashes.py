@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from nextaim_kit.errors import KitError
-from nextaim_kit.files import cache_folder, files_below, sha256_of, write_text
+from nextaim_kit.errors import KitError, warn_once
+from nextaim_kit.files import cache_folder, files_below, sha256_of, strangers_hand, write_text
 
 # A file changed within the clock's grain keeps its time stamp, so the newest are not remembered.
 SETTLED_NS = 2_000_000_000
@@ -70,6 +70,9 @@ def _memo() -> Path:
 
 def _recall() -> dict[str, str]:
     try:
+        if doubt := strangers_hand(_memo()):
+            warn_once(f"hashes of files in {cache_folder()} are not used: {doubt}")
+            return {}
         return _read(_memo(), _memo().stat().st_mtime_ns)
     except (OSError, ValueError):
         return {}  # absent or damaged: it only saves time
@@ -86,4 +89,4 @@ def _read(memo: Path, changed: int) -> dict[str, str]:
 def _remember(fresh: dict[str, str]) -> None:
     # Two processes may each lose what the other adds here; it is then computed once more.
     with contextlib.suppress(KitError, OSError):
-        write_text(_memo(), json.dumps(_recall() | fresh, indent=0, sort_keys=True))
+        write_text(_memo(), json.dumps(_recall() | fresh, indent=0, sort_keys=True), mode=0o600)

@@ -246,6 +246,7 @@ class Last(Checkpoint):
         over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if over or began - self.saved >= _SHARE * self.took:
             trainer.save_checkpoint(self.path)
+            self.path.chmod(self.path.stat().st_mode & 0o755)  # whoever writes to it trains on
             self.saved = time.monotonic()
             self.took = self.saved - began
 

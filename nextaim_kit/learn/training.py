@@ -21,13 +21,13 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.files import write_json
+from nextaim_kit.files import strangers_hand, write_json
 from nextaim_kit.learn.adversarial import AdversarialLoop, Together, TogetherLosses
 from nextaim_kit.learn.glance import alike, glance
 from nextaim_kit.learn.loop import History, Last, Loop, Losses, length, loaders
 from nextaim_kit.learn.recipe import Recipe, freeze
 from nextaim_kit.learn.task import Task
-from nextaim_kit.learn.weights import check_same_network, digest, load_weights
+from nextaim_kit.learn.weights import check_same_network, digest, load_weights, read_tensors
 from nextaim_kit.machine.limits import loader_workers
 from nextaim_kit.memory.planning import Plan
 from nextaim_kit.memory.recompute import recomputing
@@ -241,10 +241,21 @@ def _run(loop: Loop, folder: Path, workers: int | None) -> History:
     wanted = workers if workers is not None else most * torch.cuda.is_available()
     batches = loaders(task, recipe.batch_size, min(wanted, most), loop.seed)
     if last.is_file():
+        _require_own(last)
         check_same_network(loop.net, _weights(last, "net."), f"{folder.name}/{_LAST}")
     going_on = last if last.is_file() else None
-    trainer.fit(loop, *batches, ckpt_path=going_on, weights_only=False)
+    trainer.fit(loop, *batches, ckpt_path=going_on, weights_only=True)
     return history
+
+
+def _require_own(last: Path) -> None:
+    if doubt := strangers_hand(last):
+        raise DataError(
+            f"{last.parent.name}/{last.name} is not gone on from",
+            expected="the state of a training that you alone have written",
+            found=doubt,
+            mend="train into an empty folder; or, if it is yours: chmod go-w",
+        )
 
 
 def _room(task: Task, recipe: Recipe, memory: Budget, before: Any, recompute: Any) -> Plan:
@@ -323,7 +334,7 @@ def _finished(net: nn.Module, folder: Path) -> Fitted:
 
 
 def _weights(path: Path, of: str) -> dict[str, Tensor]:
-    kept = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+    kept = read_tensors(path)["state_dict"]
     return {name.removeprefix(of): v for name, v in kept.items() if name.startswith(of)}
 
 

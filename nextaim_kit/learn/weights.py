@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.files import atomic_path
+from nextaim_kit.files import atomic_path, require_file
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -45,8 +45,23 @@ def load_weights(net: nn.Module, path: Path) -> nn.Module:
     >>> load_weights(nn.Linear(2, 1), Path(path))
     Linear(in_features=2, out_features=1, bias=True)
     """
+    weights = read_tensors(path)
+    check_same_network(net, weights, path.name, "give the weights of a run with this network")
+    net.load_state_dict(weights)
+    return net
+
+
+def read_tensors(path: Path) -> Any:
+    """What torch wrote into a file, of tensors, numbers and texts: nothing in it is run.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or holds anything else.
+    """
+    require_file(path)
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's reader raises whatever the bytes lead it to
         raise DataError(
             f"{path.name} holds no weights",
@@ -54,9 +69,6 @@ def load_weights(net: nn.Module, path: Path) -> nn.Module:
             found="" if path.is_file() else "No such file",
             mend="give the weights that an earlier run left",
         ) from error
-    check_same_network(net, weights, path.name, "give the weights of a run with this network")
-    net.load_state_dict(weights)
-    return net
 
 
 def check_same_network(

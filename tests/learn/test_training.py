@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -336,6 +337,46 @@ def test_within_little_memory_the_same_is_learned_and_what_was_chosen_is_kept(tm
     assert chosen["batch_size"] * chosen["accumulate"] == 2048
     assert chosen["batch_size"] < 2048
     pd.testing.assert_frame_equal(free.history, tight.history, rtol=1e-3)
+
+
+class Payload:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def half_done(folder):
+    """A training of 2 epochs, of which the last is not known yet; and one that goes on with it."""
+
+    def go_on():
+        part = TensorDataset(torch.linspace(-1, 1, 8)[:, None], torch.zeros(8, 1))
+        task = Task(lambda: nn.Linear(1, 1), nn.MSELoss(), part, part)
+        return train(task, Recipe(2, learning_rate=0.1), folder=folder)
+
+    go_on()
+    (folder / "history.json").unlink()
+    return go_on
+
+
+def test_what_lies_in_a_state_of_training_beside_numbers_is_not_run(tmp_path):
+    go_on, last = half_done(tmp_path / "a"), tmp_path / "a" / "last.ckpt"
+    state = torch.load(last, weights_only=True)
+    torch.save(state | {"hyper_parameters": Payload(tmp_path / "ran")}, last)
+    with pytest.raises(DataError, match=r"last\.ckpt holds no weights"):
+        go_on()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_state_of_training_that_others_can_have_written_is_not_gone_on_from(tmp_path):
+    before = os.umask(0)
+    go_on, last = half_done(tmp_path / "a"), tmp_path / "a" / "last.ckpt"
+    os.umask(before)
+    assert last.stat().st_mode & 0o022 == 0
+    last.chmod(0o666)
+    with pytest.raises(DataError, match=r"not gone on from(.|\n)*others may write to it"):
+        go_on()
 
 
 def test_a_resumed_training_keeps_the_plan_it_began_with(tmp_path, capsys):

@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ _SHARE, _MOST = 10, 50 * GB  # a tenth of the disk, but not of a shared one of 1
 _FULL = 0.9  # of the quota is left, so that not every new entry has to make room
 _DAY = 86_400  # seconds; an unfinished file of yesterday is nobody's
 _unseen: dict[Path, int] = {}  # bytes written by this process since the last look, by folder
-_warned: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -145,10 +143,3 @@ def to_remove(
     if to is None:
         return chosen
     return _first(chosen, sum(one.bytes for one in every) - int(to * GB))
-
-
-def warn(text: str) -> None:
-    """Warn, once in this process."""
-    if text not in _warned:
-        _warned.add(text)
-        warnings.warn(text, stacklevel=2)

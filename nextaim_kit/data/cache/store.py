@@ -3,7 +3,8 @@
 A file is a zip that zarr opens: arrays in chunks that Blosc compressed without loss, so that a
 patch is read without the rest, and the value, pickled, with numbers for its arrays; each member
 has a checksum. The folder, ``steps`` in the kit's cache (``NEXTAIM_CACHE``), is open to the user
-alone: pixels lie in it, and a pickle of someone else may run what it likes.
+alone: pixels lie in it. A pickle may run what it likes, so that nothing is read which others
+could have written.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from typing import Any
 import numpy as np
 
 from nextaim_kit.data.cache.identity import digest
-from nextaim_kit.data.cache.space import GB, keep_to_quota, quota, steps_folder, warn
-from nextaim_kit.errors import DataError, mend_of
-from nextaim_kit.files import atomic_path
+from nextaim_kit.data.cache.space import GB, keep_to_quota, quota, steps_folder
+from nextaim_kit.errors import DataError, mend_of, warn_once
+from nextaim_kit.files import atomic_path, strangers_hand
 
 _SMALL = 1024  # bytes of an array that is not worth chunks of its own
 _CHUNK = 125_000  # values: 50 x 50 x 50, 354 x 354
+_OWN = "set NEXTAIM_CACHE to a folder of your own"
 _TOUCH = 60  # seconds for which the note of the last use may lag behind
 
 
@@ -50,6 +52,10 @@ class Entry:
         import zarr
 
         try:
+            if doubt := strangers_hand(steps_folder()) or strangers_hand(self.path):
+                where = f"{self.step} in {steps_folder()}"
+                warn_once(f"an entry of {where} is not read: {doubt}; {_OWN}")
+                return []
             with zarr.ZipStore(str(self.path), mode="r") as archive:  # own to a call and process
                 self._touch()
                 if archive["names"] != _names(archive):  # zarr would fill in what is missing
@@ -60,7 +66,7 @@ class Entry:
         except IndexError:  # of who asks for a part
             raise
         except Exception:  # whatever is wrong with it, it can be made again
-            warn(f"a damaged entry of {self.step} in {steps_folder()} is made anew")
+            warn_once(f"a damaged entry of {self.step} in {steps_folder()} is made anew")
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
             return []
@@ -84,7 +90,7 @@ class Entry:
         try:
             steps_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
             steps_folder().chmod(0o700)
-            with atomic_path(self.path) as partial:
+            with atomic_path(self.path, mode=0o600) as partial:
                 _write(partial, pickler, value)
                 size = partial.stat().st_size
                 if size > allowed:
@@ -93,12 +99,12 @@ class Entry:
         except (DataError, OSError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             why = getattr(cause, "strerror", "") or str(error)
-            mend = "set NEXTAIM_CACHE to another folder"
+            mend = _OWN
             if isinstance(cause, OSError):
                 mend = mend_of(cause, mend)
                 if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     mend = f"nextaim data cache prune makes room; or {mend}"
-            warn(f"steps are done anew each time, not kept: {why} in {steps_folder()}; {mend}")
+            warn_once(f"steps are done anew each time, not kept: {why} in {steps_folder()}; {mend}")
 
 
 def whole(archive: Any) -> Any:

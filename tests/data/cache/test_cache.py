@@ -20,6 +20,7 @@ import SimpleITK as sitk
 import torch
 import zarr
 
+from nextaim_kit import errors
 from nextaim_kit.cli import main
 from nextaim_kit.data.cache import cached, lazy, space
 from nextaim_kit.data.cache.identity import digest, said
@@ -32,7 +33,7 @@ calls: deque[str] = deque()
 @pytest.fixture(autouse=True)
 def nothing_done():
     calls.clear()
-    space._warned.clear()
+    errors._warned.clear()
 
 
 @pytest.fixture(scope="session")

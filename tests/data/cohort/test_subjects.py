@@ -18,6 +18,7 @@ import pytest
 from cloudpickle import register_pickle_by_value
 
 import nextaim_kit.data.cohort.subjects as module
+from nextaim_kit import errors
 from nextaim_kit.data.cache import space
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.errors import DataError, RequestError
@@ -29,7 +30,7 @@ calls: deque[str] = deque()
 @pytest.fixture(autouse=True)
 def nothing_done():
     calls.clear()
-    space._warned.clear()
+    errors._warned.clear()
 
 
 @pytest.fixture
