@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.bounds import most_text
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import require_file
 
 NUMBERS = (".1d", ".tsv", ".csv", ".txt", ".npy")
 
@@ -26,10 +28,14 @@ def read_numbers(path: Path) -> tuple[tuple[str, ...], NDArray]:
         If it is damaged, holds anything but numbers, or a matrix' rows and columns are in
         different orders.
     """
+    require_file(path)
     try:
         if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
+            # Mapped, since otherwise room is made for whatever the header promises.
+            values = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
             return (), values if values.dtype.kind == "f" else values.astype(float, casting="safe")
+        if path.stat().st_size > most_text():
+            raise ValueError(f"more than the {most_text():,} bytes that fit into memory")
         with path.open(encoding="utf-8-sig") as stream:
             head = stream.readline().strip("\r\n")
         mark = next((mark for mark in "\t;," if mark in head), r"\s+")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
 import warnings
@@ -11,9 +10,20 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import pandas as pd
+
+from nextaim_kit.data.bounds import (
+    most_text,
+    require_members,
+    require_room,
+    unpacked,
+    whole,
+)
+from nextaim_kit.errors import DataError
+from nextaim_kit.machine.limits import memory_available
 
 TEXTS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SHEETS = (*TEXTS, ".xlsx", ".parquet")
@@ -22,6 +32,8 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 _COMMA = re.compile(r"[+-]?\d+(?:\.\d{3})*,\d+(?:[eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 NO_VALUE = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", "<NA>"]
+
+_CELL, _XML = 100, 5  # bytes that a cell takes, and how much more than its text a sheet does
 
 Rows = list[list[str]]
 
@@ -54,6 +66,9 @@ def read_sheet(path: Path, text: Collection[str], names: Collection[str]) -> pd.
     if kind == ".parquet":
         import pyarrow.parquet as pq
 
+        told = pq.read_metadata(path)
+        groups = (told.row_group(k).total_byte_size for k in range(told.num_row_groups))
+        require_room(_CELL * told.num_rows * told.num_columns + sum(groups), path)
         pq.read_table(path, partitioning=None).validate(full=True)  # pandas reads text only later
         table = pd.read_parquet(path, partitioning=None)
         _refuse_repeated([str(column) for column in table])
@@ -73,13 +88,12 @@ def header_of(path: Path) -> list[str]:
         if kind_of(path) == ".xlsx":
             rows = _excel(path)
         else:
-            opened = gzip.open if path.suffix.lower() == ".gz" else open
-            with opened(path, "rb") as stream:
-                start = bytes(stream.read(1 << 20))
+            with unpacked(path) as stream:
+                start = stream.read(1 << 20)
             code = "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
             lines = start.decode(code, "replace").lstrip("\r\n").splitlines()
             rows = _split("\n".join(lines[:2]), kind_of(path))
-    except (OSError, ValueError, EOFError, zlib.error):
+    except (OSError, ValueError, EOFError, zlib.error, DataError):
         return []
     return _header(next((row for row in rows if any(row)), []))
 
@@ -94,12 +108,11 @@ def _header(cells: list[str]) -> list[str]:
 
 
 def _decoded(path: Path) -> str:
-    content = path.read_bytes()
-    if path.suffix.lower() == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, zlib.error) as error:
-            raise ValueError(f"the packed file is damaged: {error}") from error
+    try:
+        with unpacked(path) as stream:
+            content = whole(stream, most_text())
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"the packed file is damaged: {error}") from error
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
         return content.decode("utf-16")
     try:
@@ -142,10 +155,11 @@ def _excel(path: Path) -> Rows:
     from openpyxl import load_workbook
 
     try:
+        require_members(path, times=_XML)
         book = load_workbook(path, read_only=True, data_only=True)
-        sheets = {s.title: list(s.iter_rows(values_only=True)) for s in book.worksheets}
-        formulas = load_workbook(path, read_only=True).worksheets[0]
-        pairs = zip(next(iter(sheets.values())), formulas.iter_rows(values_only=True), strict=True)
+        sheets = {s.title: _rows_of(s) for s in book.worksheets}
+        formulas = _rows_of(load_workbook(path, read_only=True).worksheets[0])
+        pairs = zip(next(iter(sheets.values())), formulas, strict=True)
         bare = [f for row in pairs for value, f in zip(*row, strict=True) if value is None and f]
     except (BadZipFile, KeyError, AttributeError, TypeError, IndexError) as error:
         raise ValueError(f"no sound spreadsheet: {error}") from error
@@ -156,6 +170,17 @@ def _excel(path: Path) -> Rows:
         said = f"{path.name}: the sheet {first!r} is read, and not {', '.join(map(repr, others))}"
         warnings.warn(said, stacklevel=2)
     return [["" if c is None else str(c) for c in row] for row in sheets.get(first, [])]
+
+
+def _rows_of(sheet: Any) -> list[tuple[Any, ...]]:
+    """Rows of a sheet; one that is said to be at its far end fills all before it."""
+    rows, cells, most = [], 0, memory_available() // _CELL
+    for row in sheet.iter_rows(values_only=True):
+        cells += len(row)
+        if cells > most:
+            raise ValueError(f"more than {most:,} cells, which this machine cannot hold")
+        rows.append(row)
+    return rows
 
 
 def _refuse_repeated(header: Sequence[str]) -> None:

@@ -52,6 +52,8 @@ def read_table(
     names = {"subject", "site", *text}  # they may well be called NA
     try:
         return read_sheet(path, {*names, *FIRST, *PATHS, *_PATIENT}, names)
+    except DataError:
+        raise
     except Exception as error:  # a damaged file can make the parsers raise anything
         raise DataError(
             f"{path.name} cannot be read",

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom import filereader
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 
+from nextaim_kit.data.bounds import require_room, unpacked_size
 from nextaim_kit.errors import DataError
-from nextaim_kit.files import files_below
+from nextaim_kit.files import files_below, require_file
+from nextaim_kit.machine.limits import memory_available
 
 SUFFIXES = {".dcm", ".dicom", ".ima"}
 MASKS = {"RTSTRUCT", "SEG"}
@@ -100,15 +105,18 @@ def is_dicom(path: Path) -> bool:
     if path.suffix.lower() in SUFFIXES:
         return True
     try:
+        require_file(path)
         with path.open("rb") as file:
             start = file.read(132)
-    except OSError:
+    except (OSError, DataError):
         return False  # the reader that takes it will say why
     return start[128:] == b"DICM" or bool(_HEADLESS.match(start))
 
 
 def opened(path: Path, **options: Any) -> Dataset:
     """Parse one DICOM file, with or without its preamble; options are those of ``dcmread``."""
+    require_file(path)
+    _require_bounded(path)
     try:
         return pydicom.dcmread(path, **options)
     except InvalidDicomError:
@@ -121,6 +129,17 @@ def opened(path: Path, **options: Any) -> Dataset:
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return data
+
+
+def _require_bounded(path: Path) -> None:
+    """Refuse a deflated file that memory cannot bear: pydicom would unpack all of it at once."""
+    with path.open("rb") as file:
+        if DeflatedExplicitVRLittleEndian.encode() not in file.read(4096):
+            return
+        file.seek(0)
+        filereader.read_preamble(file, force=True)
+        filereader._read_file_meta_info(file)  # as `dcmread` does, up to what is packed
+        require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_available()), path)
 
 
 def modality(path: Path) -> str:
@@ -147,6 +166,8 @@ def read_header(path: Path) -> Instance:
             **place(header, header, header),
         )
         return replace(found, aside=_aside(header, found, types))
+    except DataError:
+        raise
     except Exception as error:  # a damaged file can make the parser raise anything
         raise damaged_file(path, str(error)) from error
 

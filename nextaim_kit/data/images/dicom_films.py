@@ -8,14 +8,16 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
+from nextaim_kit.data.bounds import require_room
+from nextaim_kit.data.images.dicom import opened
 from nextaim_kit.errors import DataError
 
+_HELD = 20  # bytes that a value takes while it is read and shown
 MOST_PIXELS = 100_000_000  # a film of 43 cm at 0.05 mm has 74 million
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 _COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
@@ -41,8 +43,8 @@ def read_dicom_film(path: Path) -> tuple[NDArray, NDArray, str]:
     DICOM PS3.4 N.2, the order of the transformations; PS3.3 C.7.6.3.1.2 and C.11.6.
     """
     try:
-        header = _header(path)
-        _check(header, path.name)
+        header = opened(path)
+        _check(header, path)
         stored, says = _decoded(header), str(header.PhotometricInterpretation)
         return stored, _shown(stored, header, says), says
     except DataError:
@@ -56,16 +58,8 @@ def read_dicom_film(path: Path) -> tuple[NDArray, NDArray, str]:
         ) from error
 
 
-def _header(path: Path) -> Dataset:
-    header = pydicom.dcmread(path, force=True)
-    if "TransferSyntaxUID" not in header.file_meta:  # a file without its preamble
-        implicit = header.original_encoding[0]
-        syntax = uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian
-        header.file_meta.TransferSyntaxUID = syntax
-    return header
-
-
-def _check(header: Dataset, name: str) -> None:
+def _check(header: Dataset, path: Path) -> None:
+    name = path.name
     says, modality = str(header.PhotometricInterpretation), str(header.get("Modality", ""))
     frames, size = int(header.get("NumberOfFrames") or 1), int(header.Rows) * int(header.Columns)
     if modality in _NOT_FILMS:
@@ -78,6 +72,7 @@ def _check(header: Dataset, name: str) -> None:
         )
     if size > MOST_PIXELS:
         raise too_large(name, f"{size:,} pixels")
+    require_room(_HELD * size * int(header.get("SamplesPerPixel") or 1), path)
     if says == "MONOCHROME1" and header.get("PresentationLUTShape") == "IDENTITY":
         raise DataError(
             f"the header of {name} contradicts itself: are its bones bright or dark?",

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from nextaim_kit.data.bounds import require_room
 from nextaim_kit.data.images.dicom import is_dicom
 from nextaim_kit.data.images.dicom_films import GRAY, MOST_PIXELS, read_dicom_film, too_large
 from nextaim_kit.errors import DataError
@@ -22,6 +23,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".tif", ".tiff", "
 _FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _TEXTS = (".csv", ".tsv", ".xlsx", ".json", ".txt", ".md", ".yaml")
 _EQUAL = 12  # steps of 255 by which JPEG may part the channels of a gray picture
+_HELD = 10  # bytes that a value takes while it is read
 _WHITE, _ORIENTATION, _SIGN = 262, 274, 339  # tags of a TIFF
 
 
@@ -200,6 +202,7 @@ def _opened(path: Path, what: str) -> Iterator[tuple[Image.Image, bool]]:
                 raise DataError(f"{what} is a stack of pictures", found=f"{frames} of them")
             if size > MOST_PIXELS:
                 raise too_large(path.name, f"{size:,} pixels")
+            require_room(_HELD * size * len(picture.getbands()), path)
             _check_tiff(picture, tags, what)
             if len(picture.getbands()) > 1 and any(";16" in str(tile) for tile in picture.tile):
                 raise DataError(

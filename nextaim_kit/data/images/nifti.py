@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import math
 import warnings
@@ -13,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from nextaim_kit.data.bounds import require_room, unpacked, whole
 from nextaim_kit.data.images.dicom import named
 from nextaim_kit.data.paths import voxel_files
 from nextaim_kit.errors import DataError
@@ -24,6 +24,9 @@ _BY_QFORM = (
     "image.header['sform_code'] = 0; "
     "nibabel.save(nibabel.Nifti1Image(image.dataobj, None, image.header), new)"
 )
+_HEAD = 540  # bytes of the longest header
+_SLACK = 1 << 20  # bytes that may follow the last voxel
+_COPIES = 2  # of the values that are held at once
 _ALIKE = 0.1  # of the shortest edge of a voxel: so far apart two matrices are the same
 
 
@@ -75,15 +78,19 @@ def _read(path: Path, axes: int) -> tuple[Any, NDArray, NDArray, NDArray]:
     """Header, values (last axis first), matrix to mm and a voxel's edges."""
     if path.suffix.lower() == ".img":
         (path,) = voxel_files(path)
-    pair = path.suffix.lower() == ".hdr"
-    content = _unpacked(path)
-    header = _header(content, path, pair)
+    (voxels,) = voxel_files(path) or [path]
+    with unpacked(path) as stream:
+        header = _header(stream.read(_HEAD), path, pair=voxels != path)
     shape = _shape(header, path, axes)
     placed, edges = _grid(header, shape[:3], path)
-    if pair:
-        (voxels,) = voxel_files(path)
-        content = voxels.read_bytes()
-    return header, _values(header, content, shape), placed, edges
+    offset = _offset(header)
+    needed = offset + math.prod(shape) * header.get_data_dtype().itemsize
+    require_room(_COPIES * needed, path)
+    with unpacked(voxels) as stream:  # to its end, where the checksum is verified
+        content = whole(stream, needed + _SLACK)
+    if len(content) < needed:
+        raise ValueError(f"truncated: {len(content)} bytes where the header promises {needed}")
+    return header, _values(header, content, shape, offset), placed, edges
 
 
 def _step(header: Any, path: Path) -> float | None:
@@ -101,19 +108,13 @@ def _step(header: Any, path: Path) -> float | None:
     return found
 
 
-def _unpacked(path: Path) -> bytes:
-    """Content of a file, packed or not whatever it is called; the checksum is verified."""
-    content = path.read_bytes()
-    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-
-
 def _header(content: bytes, path: Path, pair: bool) -> Any:
     """The header as stored: what nibabel would set right in it, it would do without a word."""
     from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
     from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 
     for kind in (Nifti1PairHeader, Nifti2PairHeader) if pair else (Nifti1Header, Nifti2Header):
-        if kind.may_contain_header(content[:540]):
+        if kind.may_contain_header(content):
             header = kind(content[: kind.sizeof_hdr], check=False)
             if header["magic"].item()[:3] == (kind.pair_magic if pair else kind.single_magic)[:3]:
                 return header
@@ -231,16 +232,19 @@ def _numbers(values: NDArray) -> str:
     return " x ".join(f"{value:.5g}" for value in values)
 
 
-def _values(header: Any, content: bytes, shape: list[int]) -> NDArray:
-    """All values, shape (z, y, x), scaled as the header says."""
-    kind, offset = header.get_data_dtype(), int(header["vox_offset"])
+def _offset(header: Any) -> int:
+    """Bytes before the first voxel."""
+    offset = int(header["vox_offset"])
     if header.is_single and offset == 0:
         offset = header.single_vox_offset
     if offset < (header.sizeof_hdr if header.is_single else 0):
         raise ValueError(f"the header promises voxels at byte {offset}")
-    needed = offset + math.prod(shape) * kind.itemsize
-    if len(content) < needed:
-        raise ValueError(f"truncated: {len(content)} bytes where the header promises {needed}")
+    return offset
+
+
+def _values(header: Any, content: bytearray, shape: list[int], offset: int) -> NDArray:
+    """All values, shape (z, y, x), scaled as the header says."""
+    kind = header.get_data_dtype()
     stored = np.frombuffer(content, kind, math.prod(shape), offset).reshape(shape[::-1])
     slope, inter = header.get_slope_inter()
     if np.isinf(header["scl_slope"]):

@@ -6,6 +6,7 @@ decode by itself, such as JPEG Lossless, are left to the decoders within SimpleI
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,12 +18,14 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_modality_lut, pixel_array
 from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
+from nextaim_kit.data.bounds import require_room
 from nextaim_kit.data.images.dicom import damaged_file, named, opened, present
 from nextaim_kit.data.images.frames import group_of
 from nextaim_kit.errors import DataError
 
 # Modalities whose stored numbers mean nothing by themselves, and what padding is in them.
 _PADDED = {"CT": -1024, "PT": 0}
+_COPIES = 3  # of the numbers of a file that are held at once
 _JPEG_STARTS, _JPEG_END = (b"\xff\xd8", b"\xff\x4f"), b"\xd9"
 
 
@@ -54,6 +57,8 @@ def frame_values(
     """
     try:
         data = opened(path)
+        sizes = (data.get("Rows"), data.get("Columns"), data.get("NumberOfFrames") or 1)
+        require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, path)
         stored = _decoded(data)
         doubts.update(_doubts(data))
         for frame in frames:
@@ -62,6 +67,8 @@ def frame_values(
             if padded.any():
                 values = np.where(padded, _PADDED.get(modality, 0), values)
             yield values if values.dtype == np.int16 else _narrowed(values)
+    except DataError:
+        raise
     except _Unusable as error:
         what, expected, found, mend = error.args
         raise DataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,15 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from nextaim_kit.data.bounds import require_room, unpacked_size
 from nextaim_kit.data.images.dicom import named
 from nextaim_kit.data.images.nifti import read_nifti
-from nextaim_kit.data.paths import voxel_files
+from nextaim_kit.data.paths import files_of, voxel_files
 from nextaim_kit.errors import DataError
 
 _SKEW = 0.25  # degrees that a rounded matrix may lie from right angles: 1.5 mm across a chest
 _ROUNDED = 0.01  # degrees that are said
-# Named, since ITK itself knows MetaImage by small letters only.
+# Named, since ITK would read files of any kind, and knows MetaImage by small letters only.
 _ITKS = dict.fromkeys((".nrrd", ".nhdr"), "NrrdImageIO")
 _ITKS |= dict.fromkeys((".mha", ".mhd"), "MetaImageIO")
 NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
@@ -28,6 +30,12 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif")
 _EDGES = re.compile(
     rb"^\s*(spacings|space directions|ElementSpacing|ElementSize)\s*[:=](?!.*nan)", re.M | re.I
 )
+_COPIES, _DEFLATE = 2, 1100  # of the values that are held at once; most that zlib packs into a byte
+_ZLIB = re.compile(rb"CompressedData[^\w\r\n=:]*[=:]\s*[Tt1]")
+_DATA = re.compile(rb"[\r\n]\s*ElementDataFile[^\n]*\n")
+# Within what is packed ITK seeks them without end.
+_PACKED = re.compile(rb"[\r\n]encoding: *+(?!raw\s)", re.I)
+_SKIP = re.compile(rb"[\r\n](byte|line) ?skip:", re.I)
 _NOT_MM = re.compile(rb'^space units:(?!(\s*"mm")+\s*$)(.*)', re.M)
 
 
@@ -37,14 +45,18 @@ def read_volume(path: Path) -> sitk.Image:
     Raises
     ------
     DataError
-        If the file is damaged, its voxels' file is not there, the header does not give a voxel's
-        edges, or its axes are not at right angles.
+        If the file is damaged or of another kind, its voxels' file is not there or in another
+        folder, it promises more than memory bears, the header does not give a voxel's edges, or
+        its axes are not at right angles.
     """
     with damage_told(path):
         if path.name.lower().endswith(NIFTI):
             image = read_nifti(path)
         else:
-            image = sitk.ReadImage(str(path), imageIO=_ITKS.get(path.suffix.lower(), ""))
+            reader = _itks(path)
+            voxels, kind = _promised(reader)
+            _check_promise(voxels * kind.itemsize, path)
+            image = reader.Execute()
     _require_edges(image, path)
     return _upright(image, path)
 
@@ -72,6 +84,45 @@ def damage_told(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _itks(path: Path) -> sitk.ImageFileReader:
+    """ITK's reader of a file, of which it knows the header."""
+    if path.suffix.lower() not in _ITKS and path.suffix.lower() not in _PICTURES:
+        raise ValueError("no file of these by its suffix")
+    head = _head(path)
+    if _PACKED.search(head) and _SKIP.search(head):
+        raise ValueError("bytes or lines to be skipped in what is packed")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO(_ITKS.get(path.suffix.lower(), ""))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _promised(reader: sitk.ImageFileReader) -> tuple[int, np.dtype]:
+    one = sitk.GetArrayViewFromImage(sitk.Image([1, 1], reader.GetPixelID()))
+    return math.prod(reader.GetSize()) * reader.GetNumberOfComponents(), one.dtype
+
+
+def _check_promise(size: int, path: Path) -> None:
+    """Refuse a header whose voxels are not there, or are more than memory bears.
+
+    ITK makes room for all of them first, and of a compressed MetaImage that it cannot unpack it
+    gives what was in memory, without a word.
+    """
+    require_room(_COPIES * size, path)
+    files = files_of(path)
+    if size > _DEFLATE * sum(file.stat().st_size for file in files):
+        raise ValueError(f"truncated: the header promises {size:,} bytes of voxels")
+    head = _head(path)
+    if path.suffix.lower() in (".mha", ".mhd") and _ZLIB.search(head):
+        with files[-1].open("rb") as stream:
+            local = _DATA.search(head) if len(files) == 1 else None
+            stream.seek(local.end() if local else 0)
+            found = unpacked_size(stream, 32 + zlib.MAX_WBITS, size)
+        if len(files) > 2 or found != size:
+            raise ValueError(f"{found:,} bytes are packed where {size:,} are promised")
+
+
 def stored_size(path: Path) -> tuple[int, np.dtype]:
     """Voxels of a volume's file and the type of each, by its header alone; (0, int16) if unread.
 
@@ -83,11 +134,7 @@ def stored_size(path: Path) -> tuple[int, np.dtype]:
         if path.name.lower().endswith(NIFTI):
             header: Any = nibabel.load(path)
             return math.prod(header.shape), header.get_data_dtype()
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-        one = sitk.GetArrayViewFromImage(sitk.Image([1, 1], reader.GetPixelID()))
-        return math.prod(reader.GetSize()), one.dtype
+        return _promised(_itks(path))
     except Exception:  # a damaged file can make the parsers raise anything
         return 0, np.dtype(np.int16)
 
@@ -110,7 +157,7 @@ def _require_edges(image: sitk.Image, path: Path) -> None:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return stream.read(1 << 16)
+        return stream.read(1 << 20)
 
 
 def _upright(image: sitk.Image, path: Path) -> sitk.Image:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.bounds import require_members
 from nextaim_kit.data.cohort.joining import merged, of_one_cohort, some
 from nextaim_kit.data.cohort.numbers import NUMBERS, read_numbers
 from nextaim_kit.data.cohort.sheets import header_of, kind_of
@@ -196,6 +197,7 @@ def _made_already(path: Path) -> RequestError:
 
 def _of_pack(path: Path) -> _Edges:
     try:
+        require_members(path)
         with np.load(path, allow_pickle=False) as pack:
             arrays: dict[str, Any] = {name: np.asarray(pack[name]) for name in pack.files}
     except Exception as error:  # a damaged file can make the parser raise anything

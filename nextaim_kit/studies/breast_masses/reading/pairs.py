@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.bounds import require_members
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
@@ -119,6 +120,7 @@ def load_pairs(spec: str | Path) -> Pairs:
     place = find_source(str(spec)).path
     path = _found_in(place) if place.is_dir() else place
     try:
+        require_members(path)
         with np.load(path, allow_pickle=False) as stored:
             kept = {name: stored[name] for name in ("pair", *COLUMNS, *_PICTURES)}
     except Exception as error:  # zip, zlib and NumPy raise what they like at damaged files

@@ -1,0 +1,119 @@
+"""How much is read of a file: what its header promises, as far as memory bears it, and no more."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from nextaim_kit.errors import DataError
+from nextaim_kit.files import require_file
+from nextaim_kit.machine.limits import memory_available
+
+GB = 10**9
+_PIECE = 1 << 24  # bytes that are read at a time
+_CELLS = 10  # times its text that a table takes in memory
+
+
+def require_room(size: int, path: Path) -> None:
+    """Refuse what a header promises, before it is read, where memory cannot bear it.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    path : Path
+        Whose header it is, in the words of the error.
+
+    Raises
+    ------
+    DataError
+    """
+    free = memory_available()
+    if size > free:
+        raise DataError(
+            f"{path.name} is too large for this machine",
+            expected=f"at most what is free, {free / GB:.2f} GB",
+            found=f"{size / GB:.2f} GB by its header",
+            mend="copy the file again if its header is damaged, or take a machine with more memory",
+        )
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """A plain file, opened: what gzip packed is unpacked as it is read, whatever it is called."""
+    require_file(path)
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file
+
+
+def whole(stream: BinaryIO, most: int) -> bytearray:
+    """All that is left of a stream; no more is unpacked than may be there.
+
+    Raises
+    ------
+    ValueError
+        If it is more than `most` bytes.
+
+    Examples
+    --------
+    >>> import io
+    >>> whole(io.BytesIO(b"four"), 4)
+    bytearray(b'four')
+    """
+    found = bytearray()
+    while piece := stream.read(min(_PIECE, most + 1 - len(found))):
+        found += piece
+        if len(found) > most:
+            raise ValueError(f"more than the {most:,} bytes that may be there")
+    return found
+
+
+def unpacked_size(stream: BinaryIO, bits: int, most: int) -> int:
+    """Bytes that zlib unpacks of a stream, none of which is kept; it ends soon after `most`.
+
+    Parameters
+    ----------
+    stream : binary file
+    bits : int
+        As zlib's ``wbits`` tell how it is packed.
+    most : int
+    """
+    unpack, size = zlib.decompressobj(bits), 0
+    packed = stream.read(1 << 20)
+    while packed and not unpack.eof and size <= most:
+        size += len(unpack.decompress(packed, _PIECE))
+        packed = unpack.unconsumed_tail or stream.read(1 << 20)
+    return size + (0 if packed else len(unpack.flush()))
+
+
+def most_text() -> int:
+    """Bytes of a table, unpacked, whose cells this machine can hold."""
+    return memory_available() // _CELLS
+
+
+def require_members(path: Path, times: int = 1) -> None:
+    """Refuse a zip, such as .npz or .xlsx, whose members take more than memory bears.
+
+    Python unpacks no more of a member than the archive says it has.
+
+    Parameters
+    ----------
+    path : Path
+    times : int, optional
+        How much more than its members what is made of them takes.
+
+    Raises
+    ------
+    DataError
+    BadZipFile
+    """
+    require_file(path)
+    with zipfile.ZipFile(path) as archive:
+        require_room(times * sum(member.file_size for member in archive.infolist()), path)
