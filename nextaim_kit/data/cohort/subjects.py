@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +24,11 @@ from nextaim_kit.data.hashes import at_once
 from nextaim_kit.errors import DataError, KitError, RequestError
 from nextaim_kit.machine import limits
 from nextaim_kit.machine.jobs import Job, WorkerKilled
+from nextaim_kit.machine.time_limit import OutOfTime, time_limit
 from nextaim_kit.machine.workers import isolated, scheduler
 from nextaim_kit.progress import Progress, ProgressLine
 
+_LATE = "; or it took twice the minutes of NEXTAIM_SUBJECT_MINUTES"
 Row = Mapping[str, Any]
 Step = Callable[..., Any]
 
@@ -72,8 +76,8 @@ def each(
 ) -> Done:
     """Call ``step(row, **parameters)`` for every subject of a table.
 
-    Whatever the step raises for a subject, and the death of the process that works on it, becomes
-    a row of `Done.failures`; the others go on.
+    Whatever the step raises for a subject, the death of the process that works on it, and more than
+    ``NEXTAIM_SUBJECT_MINUTES`` (240), become a row of `Done.failures`; the others go on.
 
     Parameters
     ----------
@@ -108,7 +112,7 @@ def each(
         If the table lacks a column.
     RequestError
         If the table repeats a subject, `workers` is below 1, the step cannot be sent to a process,
-        or cannot be told from others where results are kept.
+        or cannot be told from others where results are kept; or the minutes are no time.
     RunError
         If the workers of ``NEXTAIM_DASK`` cannot be used.
 
@@ -130,7 +134,7 @@ def each(
     with at_once():
         entries = [_entry(step, row, **told) if keep else None for row in rows]
     found: dict[int, Any] = {}
-    work = partial(_tried, step, **parameters)
+    work = partial(_tried, step, _minutes(), os.getpid(), **parameters)
     for at, outcome in _outcomes(rows, work, entries, workers, memory):
         found[at] = outcome
         if report:
@@ -202,11 +206,13 @@ def _outcomes(
             left.append(at)
     jobs: list[Job] = [(work, (rows[at],), {}) for at in left]
     n_jobs = _count([rows[at] for at in left], workers, memory)
+    began = time.monotonic()
     try:
         for number, outcome in isolated(jobs, n_jobs):
             entry = entries[left[number]]
             if isinstance(outcome, WorkerKilled):
-                outcome = _Problem.of(outcome)
+                late = time.monotonic() - began > 120 * _minutes()
+                outcome = _Problem(f"{_Problem.of(outcome)}{_LATE * late}")
             if entry and not isinstance(outcome, _Problem):
                 entry.write(outcome)
             yield left[number], outcome
@@ -219,9 +225,23 @@ def _outcomes(
         ) from error
 
 
-def _tried(step: Step, row: Row, **parameters: Any) -> Any:
+def _minutes() -> float:
+    """How long a step may take for a subject."""
+    given = os.environ.get("NEXTAIM_SUBJECT_MINUTES", "").strip() or "240"
+    with suppress(ValueError):
+        if 0 < float(given) < 1e6:
+            return float(given)
+    expected = "minutes that a step may take for a subject, such as 30"
+    raise RequestError("NEXTAIM_SUBJECT_MINUTES is no time", expected=expected, found=repr(given))
+
+
+def _tried(step: Step, minutes: float, caller: int, row: Row, /, **parameters: Any) -> Any:
     try:
-        return step(row, **parameters)
+        with time_limit(60 * minutes, expendable=os.getpid() != caller):
+            return step(row, **parameters)
+    except OutOfTime:
+        mend = "look at the files of this subject, or give NEXTAIM_SUBJECT_MINUTES more"
+        return _Problem.of(DataError(f"not done in {minutes:g} minutes", mend=mend))
     except Exception as error:  # a sick subject can make a step raise anything
         return _Problem.of(error)  # as text: an error holds on to the arrays of its frames
 

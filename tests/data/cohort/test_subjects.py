@@ -10,7 +10,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import deque
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from nextaim_kit import errors
 from nextaim_kit.data.cache import space
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.machine.time_limit import OutOfTime, time_limit
 
 register_pickle_by_value(sys.modules[__name__])  # tests are no package that a worker could import
 calls: deque[str] = deque()
@@ -234,6 +237,67 @@ def test_a_killed_call_goes_on_where_it_was(table, tmp_path, project):
     ]  # fmt: skip
     assert ends[0].returncode == -signal.SIGKILL
     assert ends[1].stdout.splitlines() == ["called"] * 4 + [str([*"501234"])]
+
+
+# --- what does not end ---
+
+
+def waiting(row, how):
+    if row["value"] != 2:
+        return row["value"]
+    with suppress(Exception):  # as a reader does, which tells of damage
+        if how == "pipe":
+            return open(row["image"]).read()
+        while True:
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("how", ["pipe", "loop"])
+def test_a_subject_that_takes_too_long_is_named_and_loses_no_other(
+    tmp_path, monkeypatch, how, workers
+):
+    monkeypatch.setenv("NEXTAIM_SUBJECT_MINUTES", "0.02")
+    os.mkfifo(tmp_path / "pipe")
+    table = pd.DataFrame({"subject": list("abc"), "value": [1, 2, 3]})
+    found = each(table.assign(image=str(tmp_path / "pipe")), waiting, workers=workers, how=how)
+    assert found.results == [1, 3]
+    assert found.failures["subject"].tolist() == ["b"]
+    assert "not done in 0.02 minutes" in found.failures["problem"][0]
+
+
+def deaf(row):
+    if row["value"] == 2:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # as a library's own loop is
+        time.sleep(60)
+    return row["value"]
+
+
+def test_a_worker_that_hears_nothing_is_ended_after_twice_the_time(monkeypatch):
+    monkeypatch.setenv("NEXTAIM_SUBJECT_MINUTES", "0.01")
+    table = pd.DataFrame({"subject": list("abc"), "value": [1, 2, 3]})
+    found = each(table, deaf, workers=2)
+    assert found.results == [1, 3]
+    assert "or it took twice the minutes" in found.failures["problem"][0]
+
+
+def test_minutes_that_are_no_time_are_refused(table, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_SUBJECT_MINUTES", "soon")
+    with pytest.raises(RequestError, match="NEXTAIM_SUBJECT_MINUTES is no time"):
+        each(table, squared, workers=1)
+
+
+def test_an_alarm_that_was_set_before_still_comes():
+    before = signal.signal(signal.SIGALRM, lambda *_: calls.append("came"))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    with time_limit(10, expendable=False):
+        pass
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    with time_limit(0.05, expendable=False), suppress(OutOfTime):
+        time.sleep(0.2)
+    time.sleep(0.3)
+    signal.signal(signal.SIGALRM, before)
+    assert list(calls) == ["came"]
 
 
 # --- what is refused ----------------------------------------------------------------------------
