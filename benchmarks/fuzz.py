@@ -6,8 +6,10 @@
 
 A small sound file of each kind is changed in one to four places: bytes anywhere or in its head set
 to chance or to extremes, parts cut off, doubled or removed, and elements of DICOM emptied, removed
-or filled with nonsense. The number of a case says all of it. Cases are read in forks within bounded
-memory and time, so that a crash, a flood or an endless loop is found and counted, not suffered.
+or filled with nonsense. Headers of volumes whose voxels lie in another file lead elsewhere, packed
+volumes grow behind their header, and once in thirty times a pipe stands in the file's place. The
+number of a case says all of it. Cases are read in forks within bounded memory and time, so that a
+crash, a flood or an endless loop is found and counted, not suffered.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import highdicom
+import nibabel
 import numpy as np
 import pandas as pd
 import pydicom
@@ -67,6 +70,10 @@ BATCH = 50  # cases of a fork
 EDGE, DEPTH = 40, 4  # voxels of a sound file
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 SHEET = "xl/worksheets/sheet1.xml"
+ELSEWHERE = (
+    b"../v.raw", b"/etc/passwd", b"/dev/zero", b"%s.raw", b"v%d.raw 1 4 1", b"LIST\nv.raw", b"LIST",
+    b"pipe", b"LOCAL", b"v.raw\rElementDataFile = ../v.raw", b".", b"v.raw\0", b"",
+)  # fmt: skip
 NONSENSE = ("", " ", "nan", "inf", "-1", "0", "1e400", "99999999999", "a", "\\", "é", "1\\2\\3")
 
 
@@ -94,8 +101,12 @@ def kinds() -> dict[str, Kind]:
         name: Kind(f"ct{suffix}", itk(ct, suffix), read_image)
         for name, suffix in (("nifti", ".nii"), ("nrrd", ".nrrd"), ("metaimage", ".mha"))
     }
+    found |= apart(values)
     found["nifti_4d"] = Kind("bold.nii", itk(sitk.JoinSeries([ct, ct]), ".nii"), read_image_4d)
     found["nifti_gz"] = Kind("ct.nii.gz", itk(ct, ".nii"), read_image, gzip.compress)
+    found["nifti_bomb"] = Kind("ct.nii.gz", itk(ct, ".nii"), read_image, grown)
+    found["metaimage_packed"] = Kind("ct.mha", itk(ct, ".mha", packed=True), read_image)
+    found["nrrd_packed"] = Kind("ct.nrrd", itk(ct, ".nrrd", packed=True), read_image)
     labels = sitk.GetImageFromArray(inside)
     found["nifti_mask"] = Kind("m.nii", itk(labels, ".nii"), lambda p: read_mask(p, like=ct))
     found["dicom_series"] = Kind(
@@ -131,6 +142,30 @@ def kinds() -> dict[str, Kind]:
     manifest = project / "data_manifests/ibsi_ct_phantom.yaml"
     found["manifest"] = Kind(manifest.name, manifest.read_bytes(), as_manifest)
     return found
+
+
+def apart(values: np.ndarray) -> dict[str, Kind]:
+    """Volumes whose voxels lie in a file of their own: headers, of which half lead elsewhere."""
+    beside = {"v.raw": values.tobytes(), "%s.raw": values.tobytes(), "ct.img": values.tobytes()}
+    size = f"{EDGE} {EDGE} {DEPTH}"
+    meta = (f"ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = False\n"
+            f"ElementSpacing = 1 1 1\nDimSize = {size}\nElementType = MET_SHORT\n"
+            "ElementDataFile = v.raw\n")  # fmt: skip
+    nrrd = (f"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: {size}\n"
+            "space directions: (1,0,0) (0,1,0) (0,0,1)\nendian: little\nencoding: raw\n"
+            "space origin: (0,0,0)\ndata file: v.raw\n\n")  # fmt: skip
+    pair = nibabel.Nifti1Pair(values.T, np.eye(4)).header.binaryblock
+    found = {name: Kind(f"ct.{name}", text.encode(), read_image, beside=beside)
+             for name, text in (("mhd", meta), ("nhdr", nrrd))}  # fmt: skip
+    return found | {"nifti_pair": Kind("ct.hdr", pair, read_image, beside=beside)}
+
+
+def grown(content: bytes) -> bytes:
+    """Packed, with 16 MB of zeros behind a file that is not sound any more, or one that is."""
+    pack = zlib.compressobj(1, wbits=31)
+    sound = random.Random(content).random() < 0.5
+    zeros = [pack.compress(bytes(1 << 20)) for _ in range(0 if sound else 16)]
+    return b"".join([pack.compress(content), *zeros, pack.flush()])
 
 
 def brain_kinds() -> dict[str, Kind]:
@@ -228,11 +263,11 @@ def with_sheet(book: bytes, sheet: bytes) -> bytes:
     return out.getvalue()
 
 
-def itk(image: sitk.Image, suffix: str) -> bytes:
+def itk(image: sitk.Image, suffix: str, *, packed: bool = False) -> bytes:
     """Bytes of an image in one of ITK's formats."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"image{suffix}"
-        sitk.WriteImage(image, str(path))
+        sitk.WriteImage(image, str(path), packed)
         return path.read_bytes()
 
 
@@ -370,6 +405,8 @@ def damaged(kind: Kind, case: int) -> bytes:
     for _ in range(chance.randint(1, 4) if case else 0):
         if kind.file.endswith(".dcm") and chance.random() < 0.5:
             content = _element_changed(content, chance)
+        elif b": v.raw" in content or b"= v.raw" in content:
+            content = chance.choice((_led_elsewhere, *_CHANGES[:4]))(content, chance)
         else:
             content = chance.choice(_CHANGES)(content, chance)
     return kind.pack(content)
@@ -411,6 +448,12 @@ def _part_moved(content: bytes, chance: random.Random) -> bytes:
     return content[:a] + content[a:b] * again + content[b:]
 
 
+def _led_elsewhere(content: bytes, chance: random.Random) -> bytes:
+    """A name in the header is that of another file, or said in another way."""
+    other = chance.choice(ELSEWHERE)
+    return content.replace(b"v.raw", other) if b"v.raw" in content else _cut_off(content, chance)
+
+
 _CHANGES = (_bytes_changed, _bytes_changed, _number_changed, _text_changed, _cut_off, _part_moved)
 
 
@@ -437,7 +480,11 @@ def _element_changed(content: bytes, chance: random.Random) -> bytes:
 def outcome(kind: Kind, case: int, folder: Path) -> str:
     """How one case ended: "read", "refused", or what came that is no error of the kit's."""
     path = folder / kind.file
-    path.write_bytes(damaged(kind, case))
+    path.unlink(missing_ok=True)
+    if case % 30 == 29:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(damaged(kind, case))
     signal.alarm(SECONDS)
     try:
         kind.read(path)
@@ -468,6 +515,7 @@ def _in_a_fork(kind: Kind, cases: range, report: Path) -> int:
     with report.open("a") as out, tempfile.TemporaryDirectory() as folder:
         for name, content in kind.beside.items():
             (Path(folder) / name).write_bytes(content)
+        os.mkfifo(Path(folder) / "pipe")
         for case in cases:
             print(json.dumps([case, "crashed", 0.0, 0]), file=out, flush=True)
             began = time.perf_counter()

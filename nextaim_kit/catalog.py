@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.files import read_text
 from nextaim_kit.places import folder
 from nextaim_kit.yaml_text import parse_yaml
 
@@ -213,7 +214,7 @@ def _load(path: Path) -> Study:
 def _parse(path: Path, _changed: int) -> Study:
     study = path.parent.name
     try:
-        declared = parse_yaml(path.read_text(encoding="utf-8"))
+        declared = parse_yaml(read_text(path))
         notebooks = {
             stage: {"id": f"{study}/{stage}", "path": _notebook_path(path.parent, stage)} | entry
             for stage, entry in declared.pop("notebooks", {}).items()

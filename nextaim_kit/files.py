@@ -15,6 +15,7 @@ from typing import Any
 from nextaim_kit.errors import DataError, mend_of
 from nextaim_kit.places import folder
 
+_TEXT = 10**9  # bytes of the longest text that is read
 # What operating systems leave in folders.
 _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"}
 
@@ -160,6 +161,14 @@ def require_file(path: str | Path) -> None:
                 found=f"a {kinds.get(kind, 'device')}",
                 mend="give the file itself, or take this out of the folder",
             )
+
+
+def read_text(path: Path) -> str:
+    """Text in UTF-8 of a plain file; DataError where it is none, or of more than 1 GB."""
+    require_file(path)
+    if path.stat().st_size > _TEXT:
+        raise DataError(f"{path.name} is too large for a text", expected="at most 1 GB")
+    return path.read_text(encoding="utf-8")
 
 
 def strangers_hand(path: Path) -> str:

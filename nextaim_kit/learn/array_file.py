@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nextaim_kit.files import atomic_path
+from nextaim_kit.files import atomic_path, require_file
 from nextaim_kit.learn.model_file import UNREADABLE, no_models
 
 _KEY = "nextaim_kit"
@@ -79,6 +79,7 @@ def load_arrays(path: Path, *, expected: str) -> tuple[dict[str, Any], dict[str,
     """
     from safetensors import SafetensorError, safe_open
 
+    require_file(path)
     try:
         with open(path, "rb"), safe_open(path, framework="numpy") as file:
             said = json.loads(dict(file.metadata() or {})[_KEY])

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from scipy.special import expit, logit
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.files import write_json
+from nextaim_kit.files import read_text, write_json
 from nextaim_kit.learn.final import Final, Seen
 from nextaim_kit.machine.kit import kit_version
 
@@ -263,7 +263,7 @@ def load_models(path: Path) -> SavedModels:
       to mend:  give the file that a run left, unchanged
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(read_text(path))
         if said.pop("check") != _check(said):
             raise ValueError("other numbers than were written")
         return from_numbers(said)

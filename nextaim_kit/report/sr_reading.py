@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from pydicom.sr.codedict import codes as dicom
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import require_file
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code, OwnSystem
 from nextaim_kit.report.model import Field, Report, Template
@@ -48,6 +49,8 @@ def read(source: str | Path | BinaryIO) -> Any:
     """Read an SR by highdicom, which checks its structure; DataError if it is none."""
     from highdicom.sr import srread
 
+    if isinstance(source, str | Path):
+        require_file(source)
     try:
         return srread(source)
     except Exception as error:  # a damaged file can make the parser raise anything

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import read_text
 from nextaim_kit.show.tries import first_choices, keep_choice
 from nextaim_kit.show.viewers.available import somebody_looks
 from nextaim_kit.yaml_text import parse_yaml
@@ -156,7 +157,7 @@ def _questions_of(notebook: catalog.Notebook) -> Path:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        found = parse_yaml(path.read_text(encoding="utf-8"))
+        found = parse_yaml(read_text(path))
     except (OSError, ValueError) as error:
         raise DataError(f"the questions {path.name} cannot be read", found=str(error)) from error
     if not isinstance(found, list) or not all(_is_question(one) for one in found):

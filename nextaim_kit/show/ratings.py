@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.files import write_json
+from nextaim_kit.files import read_text, write_json
 
 Given = dict[str, dict[str, str]]  # answers by item and question
 _KEYS = ["answers", "of", "reader"]
@@ -155,7 +155,7 @@ def read_answers(path: str | Path, sheet: Sheet) -> tuple[pd.DataFrame, pd.DataF
 
 def _read(path: Path, sheet: Sheet) -> tuple[str, Given]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
         right = sorted(content) == _KEYS and isinstance(content["reader"], str)
         right = right and all(isinstance(v, dict) for v in content["answers"].values())
     except (OSError, ValueError, TypeError, AttributeError) as error:

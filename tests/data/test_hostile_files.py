@@ -11,6 +11,7 @@ import tracemalloc
 import zipfile
 import zlib
 from contextlib import contextmanager
+from functools import partial
 
 import nibabel
 import numpy as np
@@ -31,6 +32,11 @@ from nextaim_kit.data.images.image_4d import read_image_4d
 from nextaim_kit.data.images.reading import read_image
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import sha256_of
+from nextaim_kit.learn.array_file import load_arrays
+from nextaim_kit.learn.model_file import load_models
+from nextaim_kit.learn.weights import read_tensors
+from nextaim_kit.report.sr_reading import read as read_report
+from nextaim_kit.runs.sweep.spec import read_sweep
 
 EDGE = 20
 VALUES = np.arange(EDGE**3, dtype=np.int16).reshape(EDGE, EDGE, EDGE)
@@ -263,6 +269,38 @@ def test_what_grows_beyond_memory_when_it_is_read_is_refused(tmp_path, small, na
         read(tmp_path / name)
 
 
+def with_entities(path, text):
+    """A workbook whose first sheet begins with a declaration of entities."""
+    book = openpyxl.Workbook()
+    book.active.append(["subject", "x"])
+    book.active.append(["A", "&e;"])
+    book.save(path)
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    for name, part in parts.items():
+        body = part.replace(b"&amp;e;", b"&e;")
+        parts[name] = text.encode() + body if body != part else part
+    with zipfile.ZipFile(path, "w") as new:
+        for name, part in parts.items():
+            new.writestr(name, part)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
+        "<!DOCTYPE a [<!ENTITY a0 'lol'>"
+        + "".join(f"<!ENTITY a{k + 1} '{f'&a{k};' * 10}'>" for k in range(9))
+        + "<!ENTITY e '&a9;'>]>",
+    ],
+    ids=["another file", "a billion laughs"],
+)
+def test_a_spreadsheet_that_declares_entities_is_refused(tmp_path, text):
+    with_entities(tmp_path / "t.xlsx", text)
+    with soon(), pytest.raises(DataError, match=r"t\.xlsx cannot be read"):
+        read_table(tmp_path / "t.xlsx")
+
+
 def test_a_numpy_file_that_promises_more_than_it_has_takes_no_memory(tmp_path):
     out = io.BytesIO()
     told = {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
@@ -290,10 +328,13 @@ def waits(path, kind):
 
 
 READERS = {
+    "sr.dcm": read_report,
     "a.nii": read_image, "a.nii.gz": read_image_4d, "a.nrrd": read_image, "a.mha": read_image,
     "a.dcm": read_image, "b.dcm": opened, "a.png": films.read_film, "b.png": films.read_picture,
     "c.png": films.read_mask, "a.csv": read_table, "a.xlsx": read_table, "a.parquet": read_table,
-    "a.1D": read_numbers, "a.npy": read_numbers, "a.raw": sha256_of,
+    "a.1D": read_numbers, "a.npy": read_numbers, "a.raw": sha256_of, "a.yaml": read_sweep,
+    "a.pt": read_tensors, "model.json": load_models, "a.safetensors": partial(load_arrays,
+    expected=""),
 }  # fmt: skip
 
 
@@ -319,6 +360,18 @@ def test_a_pipe_beside_other_files_of_a_cohort_is_passed_by(tmp_path):
     os.mkfifo(tmp_path / "b.nii.gz")
     with soon():
         assert fingerprint(str(tmp_path))["sha256"] == before
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to nothing"])
+def test_a_slice_that_is_no_file_is_not_left_out_of_a_series_without_a_word(
+    tmp_path, dicom_files, stored, kind
+):
+    dicom_files.series(tmp_path / "ct", stored)
+    first = min((tmp_path / "ct").iterdir())
+    first.unlink()
+    os.mkfifo(first) if kind == "pipe" else first.symlink_to("nowhere")
+    with soon(), pytest.raises(DataError, match=f"{first.name} cannot be read"):
+        read_image(tmp_path / "ct")
 
 
 def test_a_packed_text_is_still_read(tmp_path):

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 import nextaim_kit
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.files import read_text
 from nextaim_kit.places import folder
 from nextaim_kit.yaml_text import parse_yaml
 
@@ -163,7 +164,7 @@ def load_manifest(name: str) -> Manifest:
 
 def _read(path: Path) -> Any:
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"))
+        return parse_yaml(read_text(path))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read",

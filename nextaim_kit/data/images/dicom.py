@@ -238,9 +238,7 @@ def scan(folder: Path) -> tuple[list[Instance], list[Path]]:
     """Headers of every DICOM file below a folder, sorted by path, and the damaged ones' paths."""
     instances, damaged = [], []
     for path in files_below(folder):
-        if not path.is_file() or path.name == "DICOMDIR":
-            continue
-        if not is_dicom(path):
+        if path.name == "DICOMDIR" or not is_dicom(path):
             continue
         try:
             instances.append(read_header(path))

@@ -19,6 +19,7 @@ from nextaim_kit.data.images.dicom import named
 from nextaim_kit.data.images.nifti import read_nifti
 from nextaim_kit.data.paths import files_of, voxel_files
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import require_file
 
 _SKEW = 0.25  # degrees that a rounded matrix may lie from right angles: 1.5 mm across a chest
 _ROUNDED = 0.01  # degrees that are said
@@ -131,6 +132,7 @@ def stored_size(path: Path) -> tuple[int, np.dtype]:
     import nibabel
 
     try:
+        require_file(path)
         if path.name.lower().endswith(NIFTI):
             header: Any = nibabel.load(path)
             return math.prod(header.shape), header.get_data_dtype()

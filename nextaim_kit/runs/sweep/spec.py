@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.files import read_text
 from nextaim_kit.yaml_text import parse_yaml
 
 Values = list[Any]
@@ -159,7 +160,7 @@ def read_sweep(path: Path) -> Sweep:
         If there is no such file, or it says what a sweep cannot say.
     """
     try:
-        said = parse_yaml(path.read_text(encoding="utf-8"))
+        said = parse_yaml(read_text(path))
     except OSError as error:
         raise RequestError(f"no sweep file {path}", found=error.strerror or str(error)) from error
     except ValueError as error:

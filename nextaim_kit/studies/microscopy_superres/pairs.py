@@ -20,6 +20,7 @@ from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.data.images.films import PICTURES, read_film
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import require_file
 from nextaim_kit.studies.microscopy_superres.localizations import (
     TABLES,
     read_localizations,
@@ -398,6 +399,7 @@ def _read_plane(path: Path) -> tuple[NDArray[np.float32], float, list[str]]:
             raise DataError(f"{path.name} holds no frames of one size")
         size = pixel_of(next(p for p in sorted(path.iterdir()) if p.suffix.lower() in PICTURES))
         return np.mean(frames, 0), size, [f"{path.name}: mean of {len(frames)} frames"]
+    require_file(path)
     if is_predicted(path):
         raise DataError(
             f"{path.name} is a network's prediction, not a measurement",

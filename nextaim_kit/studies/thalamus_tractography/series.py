@@ -21,6 +21,7 @@ from nextaim_kit.data.images.dicom import named
 from nextaim_kit.data.images.image_4d import Image4D, read_image_4d
 from nextaim_kit.data.images.reading import read_image
 from nextaim_kit.errors import DataError, gathered_warnings
+from nextaim_kit.files import require_file
 from nextaim_kit.studies.thalamus_tractography.gradient_table import (
     Convention,
     GradientTable,
@@ -282,6 +283,7 @@ def _axes(path: Path) -> int:
     import nibabel
 
     try:
+        require_file(path)
         image: Any = nibabel.load(path)
         return len(image.shape)
     except Exception:  # a damaged file can make the parser raise anything; its reader says it

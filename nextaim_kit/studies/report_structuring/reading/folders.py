@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from nextaim_kit.data.bounds import most_text, unpacked, whole
 from nextaim_kit.data.cohort.joining import some
 from nextaim_kit.data.cohort.sheets import SHEETS, header_of, kind_of
 from nextaim_kit.data.cohort.subjects import each
@@ -283,7 +284,8 @@ def _of_files(notes: list[Path], folder: Path) -> _Rows:
 
 
 def _read_text(row: Mapping[str, str]) -> str:
-    content = Path(row["file"]).read_bytes()
+    with unpacked(Path(row["file"])) as stream:
+        content = whole(stream, most_text())
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = content.decode("utf-16" if wide else "utf-8-sig")
