@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
     with_config,
 )
@@ -28,14 +28,24 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 UNKNOWN = "unknown"
 
 
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or {".."} & set(parts) or re.search(r"[\\:]", path):
+        raise ValueError("must be a relative path inside the data set's folder")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(_inside)]  # what lies there counts in the fingerprint
+
+
 @with_config(_STRICT)
 class Subject(TypedDict):
     """One subject's files, relative to the data set's folder."""
 
     subject: str
-    image: str
-    mask: str
-    lungs: NotRequired[str]
+    image: Inside
+    mask: Inside
+    lungs: NotRequired[Inside]
     site: NotRequired[str]
     label: NotRequired[int]
 
@@ -48,7 +58,7 @@ class Column(TypedDict):
     values of other columns; `names` gives readable names to coded values.
     """
 
-    table: str
+    table: Inside
     subject: str
     column: str
     strip: NotRequired[str]
@@ -60,10 +70,10 @@ class Column(TypedDict):
 class Layout(TypedDict, total=False):
     """How the files make a cohort: one of `cohort`, `subjects`, `pattern`, `table`."""
 
-    cohort: str
+    cohort: Inside
     subjects: Annotated[list[Subject], Field(min_length=1)]
     pattern: Literal["pairs"]
-    table: str
+    table: Inside
     subject: str
     sites: Column
     labels: Column
@@ -73,19 +83,11 @@ class File(BaseModel):
     """One file of a data set; None stands for unknown."""
 
     model_config = _STRICT
-    path: str
+    path: Inside
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     bytes: Annotated[int, Field(ge=0)] | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     unpack: bool = False
-
-    @field_validator("path")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        parts = PurePosixPath(path).parts
-        if not parts or parts[0] == "/" or {".."} & set(parts) or re.search(r"[\\:]", path):
-            raise ValueError("must be a relative path inside the data set's folder")
-        return path
 
 
 class Manifest(BaseModel):

@@ -140,3 +140,14 @@ def test_listing_the_data_sets_imports_nothing_heavy():
         "assert not {'pandas', 'numpy', 'pooch', 'requests', 'SimpleITK'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("path", ["../b.csv", "/etc/passwd", "a/../../b.csv", "c:b.csv"])
+def test_a_layout_leads_to_no_file_outside_of_the_data_set(write, path):
+    column = {"table": path, "subject": "s", "column": "c"}
+    subjects = [{"subject": "A", "image": path, "mask": "m.nii"}]
+    for layout in ({"cohort": path}, {"table": path}, {"table": "a.csv", "sites": column},
+                   {"subjects": subjects}):  # fmt: skip
+        write(layout=layout)
+        with pytest.raises(DataError, match="inside the data set's folder"):
+            load_manifest("toy")
