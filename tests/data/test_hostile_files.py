@@ -223,7 +223,7 @@ def test_voxels_that_are_not_there_are_not_made_up_nor_sought_without_end(
 def small(monkeypatch):
     """A machine with 8 MB of memory to spare."""
     for place in ("data.bounds", "data.cohort.sheets", "data.images.dicom"):
-        monkeypatch.setattr(f"nextaim_kit.{place}.memory_available", lambda: 8_000_000)
+        monkeypatch.setattr(f"nextaim_kit.{place}.memory_free", lambda: 8_000_000)
 
 
 def deflated(path):
@@ -360,6 +360,17 @@ def test_a_pipe_beside_other_files_of_a_cohort_is_passed_by(tmp_path):
     os.mkfifo(tmp_path / "b.nii.gz")
     with soon():
         assert fingerprint(str(tmp_path))["sha256"] == before
+
+
+def test_films_that_are_no_files_are_named(tmp_path):
+    Image.new("L", (40, 40)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b")
+    (tmp_path / "c.png").symlink_to("nowhere")
+    table = films.film_table(tmp_path)
+    assert table["subject"].tolist() == ["a", "c"]
+    assert table.attrs["problems"][0]["problem"].endswith("no films: b")
+    with pytest.raises(DataError, match=r"c\.png is not there"):
+        films.read_film(tmp_path / "c.png")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link to nothing"])

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import pandas as pd
 
 from nextaim_kit.data.bounds import (
+    memory_free,
     most_text,
     require_members,
     require_room,
@@ -23,7 +24,6 @@ from nextaim_kit.data.bounds import (
     whole,
 )
 from nextaim_kit.errors import DataError
-from nextaim_kit.machine.limits import memory_available
 
 TEXTS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SHEETS = (*TEXTS, ".xlsx", ".parquet")
@@ -174,7 +174,7 @@ def _excel(path: Path) -> Rows:
 
 def _rows_of(sheet: Any) -> list[tuple[Any, ...]]:
     """Rows of a sheet; one that is said to be at its far end fills all before it."""
-    rows, cells, most = [], 0, memory_available() // _CELL
+    rows, cells, most = [], 0, memory_free() // _CELL
     for row in sheet.iter_rows(values_only=True):
         cells += len(row)
         if cells > most:

@@ -21,10 +21,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from nextaim_kit.data.bounds import require_room, unpacked_size
+from nextaim_kit.data.bounds import memory_free, require_room, unpacked_size
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import files_below, require_file
-from nextaim_kit.machine.limits import memory_available
 
 SUFFIXES = {".dcm", ".dicom", ".ima"}
 MASKS = {"RTSTRUCT", "SEG"}
@@ -139,7 +138,7 @@ def _require_bounded(path: Path) -> None:
         file.seek(0)
         filereader.read_preamble(file, force=True)
         filereader._read_file_meta_info(file)  # as `dcmread` does, up to what is packed
-        require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_available()), path)
+        require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_free()), path)
 
 
 def modality(path: Path) -> str:

@@ -164,7 +164,7 @@ def film_table(folder: str | Path, *, without: Collection[Path] = ()) -> pd.Data
         If there is none.
     """
     folder = Path(folder)
-    below = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "DICOMDIR"]
+    below = [p for p in sorted(folder.rglob("*")) if not p.is_dir() and p.name != "DICOMDIR"]
     below = [p for p in below if not set(p.parents) & set(without)]
     seen = [p for p in below if not any(x.startswith(".") for x in p.relative_to(folder).parts)]
     files = [p for p in seen if p.suffix.lower() in PICTURES or is_dicom(p)]
