@@ -182,7 +182,7 @@ def strangers_hand(path: Path) -> str:
         If nothing is there.
     """
     for status in (path.lstat(), path.stat()):  # a link, and what it leads to
-        if status.st_uid not in (os.getuid(), 0):
+        if status.st_uid not in (os.geteuid(), 0):
             return "it belongs to another user"
     return "others may write to it" if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) else ""
 

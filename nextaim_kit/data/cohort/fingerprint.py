@@ -47,6 +47,8 @@ def fingerprint(spec: str | Source) -> dict[str, Any]:
         return {"name": source.name, "sha256": None, "licence": "Apache-2.0", "synthetic": True}
     licence = source.manifest.licence if source.manifest else "unknown"
     digest = _of_path(source.path)
+    if source.manifest and (outside := _outside(source.path, source.manifest.layout.get("cohort"))):
+        digest = hashlib.sha256(f"{digest} {_of_files(outside)}".encode()).hexdigest()
     if source.manifest:  # what the columns mean is a part of the data
         layout = json.dumps(source.manifest.layout, sort_keys=True, default=str)
         digest = hashlib.sha256(f"{digest} {layout}".encode()).hexdigest()
@@ -89,6 +91,13 @@ def _named_files(table: Path) -> list[tuple[str, Path]]:
         elif os.path.isdir(place) and place.resolve() not in [*table.resolve().parents]:
             files += [(f"{name}/{below}", path) for below, path in below(place)]
     return files
+
+
+def _outside(folder: Path, cohort: str | None) -> list[tuple[str, Path]]:
+    """Files that the cells of a data set's table name and that do not lie in its folder."""
+    home = folder.resolve()
+    files = _named_files(folder / cohort) if cohort else []
+    return [(name, path) for name, path in files if home not in path.resolve().parents]
 
 
 def _cells(table: Path) -> Iterator[str]:

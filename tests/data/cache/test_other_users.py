@@ -20,6 +20,7 @@ from nextaim_kit.data.cache import cached, space
 from nextaim_kit.data.cache.store import _names
 from nextaim_kit.data.hashes import content_hashes
 from nextaim_kit.files import cache_folder, sha256_of
+from tests.conftest import absent
 
 OTHER = 65534  # nobody
 
@@ -41,7 +42,7 @@ def shared(monkeypatch):
 
 def as_other(*command):
     if os.getuid() != 0:
-        pytest.skip("only root can act as a second user: what nobody may do is left out")
+        absent("a second user, as whom only root can act")
     return subprocess.run(command, user=OTHER, group=OTHER, extra_groups=[], capture_output=True)
 
 
@@ -121,6 +122,21 @@ def test_another_user_reads_nothing_of_ones_steps(shared):
     (entry,) = space.held()
     assert as_other("cat", str(entry.path)).returncode != 0
     assert as_other("ls", str(space.steps_folder())).returncode != 0
+
+
+def test_an_entry_that_root_keeps_for_all_is_read_by_others(shared):
+    cached(counted, np.array([3]))
+    (entry,) = space.held()
+    poisoned(entry.path, shared / "read")
+    for place in (space.steps_folder(), entry.path.parent):
+        place.chmod(0o755)
+    assert as_other("true").returncode == 0
+    os.seteuid(OTHER)
+    try:
+        cached(counted, np.array([3]))
+        assert (shared / "read").stat().st_uid == OTHER
+    finally:
+        os.seteuid(0)
 
 
 def test_hashes_that_another_user_wrote_are_not_believed(shared, tmp_path):

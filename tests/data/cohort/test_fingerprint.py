@@ -175,6 +175,19 @@ def test_a_cell_with_a_home_or_spaces_counts_what_the_reader_opens(tmp_path, mon
         before = after
 
 
+def test_files_that_a_data_set_s_table_names_elsewhere_count_too(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "people.csv").write_text("subject,image\nA,../ct.nii\n")
+    manifest = SimpleNamespace(licence="CC0-1.0", layout={"cohort": "people.csv"})
+    source = Source("set", folder, manifest)
+    seen = set()
+    for content in ("one", "another"):
+        (tmp_path / "ct.nii").write_text(content)
+        seen.add(fingerprint(source)["sha256"])
+    assert len(seen) == 2
+
+
 def test_what_a_manifest_says_of_its_columns_is_a_part_of_the_data(tmp_path, monkeypatch):
     source = Source("toy", tmp_path, SimpleNamespace(licence="MIT", layout={"labels": "dead"}))
     monkeypatch.setattr(module, "find_source", lambda _: source)
