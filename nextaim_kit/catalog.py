@@ -6,7 +6,7 @@ import difflib
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -93,7 +93,7 @@ class Outputs(_Declared):
 class Notebook(_Declared):
     """One stage of a study: a notebook that is used as a function."""
 
-    id: str
+    id: Annotated[str, Field(pattern=r"^[\w. -]+/[\w. -]+$")]
     title: str
     italian: str = ""  # its title on the Italian start page, of a lesson
     path: Path
@@ -119,7 +119,7 @@ class Thumbnail(_Declared):
 class Study(_Declared):
     """A study case: its question, what was published, its notebooks in order."""
 
-    id: str
+    id: Annotated[str, Field(pattern=r"^[\w. -]+$")]
     title: str
     italian: str = ""  # its title on the Italian start page
     question: str

@@ -253,7 +253,7 @@ def board(
     Of one notebook's runs, such as two that differ in the seed, it shows what was set otherwise
     and each number with its interval: `nextaim board RUN RUN`, or all of a notebook's newest.
     """
-    from nextaim_kit.runs.board import collect, render_board
+    from nextaim_kit.runs.board import collect, render_board, strange_text
     from nextaim_kit.runs.record import runs_folder
     from nextaim_kit.runs.side_by_side import asked_for, newest_of
     from nextaim_kit.terminal.board import show_board, show_runs
@@ -267,6 +267,8 @@ def board(
         show_runs(console(), found)
     else:
         show_board(console(), rows, list(several))
+    if strange := strange_text(folder):
+        console().print(escape(strange), style="yellow")
     if html is not None:
         render_board(rows, html, folder, several)
         print(f"the board as a page: {html}")

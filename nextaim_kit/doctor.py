@@ -50,6 +50,7 @@ def examine(runs: Path | None = None) -> list[Finding]:
         memory(),
         shared_memory(),
         *(folder(name, path) for name, path in folders.items()),
+        *([rights(runs)] if runs is not None else []),
         *graphics(),
         *viewers(),
     ]
@@ -149,6 +150,23 @@ def folder(name: str, path: Path, need: int = 5 * _GIB) -> Finding:
     if free >= need:
         return Finding(name, "ok", detail)
     return Finding(name, "warn", detail, f"free space, or {mend}")
+
+
+def rights(runs: Path) -> Finding:
+    """Judge whether others on this machine can enter the folder of the runs.
+
+    New runs are their user's alone in any folder; those of earlier versions are not.
+    """
+    name, alone = "rights of the runs", "this user's alone, or as NEXTAIM_SHARED says"
+    if not runs.is_dir():
+        return Finding(name, "ok", alone)
+    own, *above = [path.stat().st_mode for path in (runs, *runs.resolve().parents)]
+    others = own & 0o007 and all(mode & 0o001 for mode in above)
+    group = own & 0o070 and os.environ.get("NEXTAIM_SHARED") != "group"
+    if not (others or group):
+        return Finding(name, "ok", alone)
+    detail = f"{runs} is open to {'others' if others else 'its group'}; new runs in it are not"
+    return Finding(name, "warn", detail, f"chmod go= {runs}; NEXTAIM_SHARED=group shares runs")
 
 
 def graphics(found: gpu.Gpu | None = None) -> list[Finding]:

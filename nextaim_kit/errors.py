@@ -3,9 +3,37 @@
 from __future__ import annotations
 
 import errno
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_USER = re.compile(r"(?<=://)[^\s/?#]*@")
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def without_control(text: str) -> str:
+    r"""A text whose control characters are spelled out, but for tabs and new lines.
+
+    Examples
+    --------
+    >>> print(without_control("a\x1b[31m name"))
+    a\x1b[31m name
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def without_user(text: str) -> str:
+    """A text whose addresses hold neither user nor password.
+
+    Examples
+    --------
+    >>> without_user("no answer from https://ada:pw@example.org/set")
+    'no answer from https://example.org/set'
+    """
+    return _USER.sub("", text)
 
 
 class KitError(Exception):
@@ -17,12 +45,15 @@ class KitError(Exception):
         What failed; names the subject and the file where there is one.
     expected, found, mend : str, optional
         What was expected, what was there instead, and how to put it right.
+
+    Users and passwords in addresses are left out of all of them, control characters spelled out.
     """
 
     exit_code = 1
 
     def __init__(self, what: str, *, expected: str = "", found: str = "", mend: str = "") -> None:
-        self.what, self.expected, self.found, self.mend = what, expected, found, mend
+        said = (without_control(without_user(one)) for one in (what, expected, found, mend))
+        self.what, self.expected, self.found, self.mend = said
         lines = [what]
         lines += [f"  expected: {expected}"] if expected else []
         lines += [f"  found:    {found}"] if found else []
@@ -95,6 +126,21 @@ class KernelDied(RunError):
     """The notebook's process was killed, most often for memory."""
 
     exit_code = 138
+
+
+@contextmanager
+def refused_if_damaged(what: str) -> Iterator[None]:
+    """Around a reader, or above it: whatever it stumbles over is an error of the family.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError) as e:
+        said = " ".join(f"{type(e).__name__} {e}".split())[:200]
+        raise DataError(what, expected="a whole one, as it was written", found=said) from e
 
 
 @contextmanager

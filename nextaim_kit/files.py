@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.errors import DataError, mend_of
+from nextaim_kit.errors import DataError, RequestError, mend_of
 from nextaim_kit.places import folder
 
 _TEXT = 10**9  # bytes of the longest text that is read
@@ -63,11 +63,47 @@ def _elsewhere(path: Path) -> str:
 
 
 def _sync(path: Path, mode: int) -> None:
-    umask = os.umask(0)
+    umask = os.umask(0o077)  # which can only be read by setting it: meanwhile nothing is open
     os.umask(umask)
     path.chmod(mode & ~umask)
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder, and what is missing above it, that nobody but this user enters.
+
+    ``NEXTAIM_SHARED=group`` lets the folder's group in, as far as the umask does. What is there
+    already keeps its rights.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be made, or ``NEXTAIM_SHARED`` says anything else.
+    """
+    shared = os.environ.get("NEXTAIM_SHARED", "").strip()
+    if shared not in ("", "group"):
+        raise RequestError(
+            "NEXTAIM_SHARED says with whom new runs are shared",
+            expected="group, or nothing: then they are yours alone",
+            found=repr(shared),
+        )
+    try:
+        if not path.parent.is_dir():
+            private_folder(path.parent)
+        path.mkdir(mode=0o770 if shared else 0o700, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
+
+
+def unwritable(folder: Path, error: OSError) -> RequestError:
+    """What to say of a folder of runs that the system refuses."""
+    return RequestError(
+        f"the folder {folder} cannot be made, or not written to",
+        found=error.strerror or str(error),
+        mend=mend_of(error, "give another folder with --out or NEXTAIM_RUNS"),
+    )
 
 
 def take_place(new: Path, target: Path) -> None:
@@ -113,6 +149,32 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 1) -> None:
             expected="finite numbers, or None for what could not be computed",
         ) from error
     write_text(path, f"{text}\n")
+
+
+_LARGEST = 1 << 26  # bytes of a file of JSON that is read
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON as `write_json` writes it.
+
+    Raises
+    ------
+    OSError
+        If there is none, or it cannot be read.
+    ValueError
+        If it is no plain file, too large, too deep or no JSON, or holds NaN or infinity.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+        raise ValueError("not a plain file, or one of more than 64 MB")
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is no number of JSON")
 
 
 def files_below(folder: Path, shut: list[Path] | None = None) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from nextaim_kit.errors import RequestError
@@ -13,6 +14,27 @@ VARIABLES = (
     "NEXTAIM_PROGRESS", "NEXTAIM_REAL", "NEXTAIM_RUNS",
 )  # fmt: skip
 
+# Characters that end a line of a script, or that a terminal obeys.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def plain(text: str, what: str) -> str:
+    """A name or path as it is, if it can stand in a script and in a terminal.
+
+    Raises
+    ------
+    RequestError
+        If a control character is in it, such as a new line.
+    """
+    if CONTROL.search(text):
+        raise RequestError(
+            f"{what} holds a control character",
+            expected="letters, digits, signs and spaces",
+            found=repr(text),
+            mend="give it another name",
+        )
+    return text
+
 
 def placed(path: str | Path) -> Path:
     """A path as an absolute one, ``~`` written out; a relative one counts from `here`.
@@ -20,9 +42,9 @@ def placed(path: str | Path) -> Path:
     Raises
     ------
     RequestError
-        If it is empty, or the home that it speaks of is not known.
+        If it is empty, holds a control character, or the home that it speaks of is not known.
     """
-    whole = os.path.expanduser(path)
+    whole = os.path.expanduser(plain(str(path), "a path"))
     if not str(path).strip() or whole.startswith("~"):
         raise RequestError(
             "a path cannot be resolved",

@@ -145,6 +145,16 @@ def save_dicom():
     return save
 
 
+# A record that is whole, for tests that write one as if a run had left it.
+WHOLE = {
+    "id": "abc", "notebook": "toy/draw", "study": "toy", "stage": "draw", "title": "Draw numbers",
+    "profile": "smoke", "parameters": {}, "data": [], "kit": "1.0", "metrics": [], "tables": [],
+    "figures": [], "failures": 0, "sections": [], "outcome": "complete", "error": None,
+    "packages": {}, "hardware": {"processor": "x", "cores": 1, "memory_gb": 1.0}, "files": {},
+    "environment": {},
+}  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def shared_cache(pytestconfig) -> Path:
     """A cache in which twins are made and measured once, for all processes and all later tests."""

@@ -208,5 +208,5 @@ def _linked(number: catalog.Published) -> str:
 
 def _fed(notebook: catalog.Notebook) -> str:
     """Which notebooks feed one, and with what."""
-    handed = [f"{name} is {escape(source)}" for name, source in notebook.needs.items()]
+    handed = [f"{escape(name)} is {escape(source)}" for name, source in notebook.needs.items()]
     return f"runs {escape(', then '.join(before(notebook.id)))}; then {'; '.join(handed)}"

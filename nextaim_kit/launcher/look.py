@@ -19,6 +19,7 @@ OUTCOMES = {
     "failed": "✗ failed",
     "cancelled": "■ cancelled",
     "killed": "✗ killed",
+    "strange": "✗ cannot be read",
 }
 
 

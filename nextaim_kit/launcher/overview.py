@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from nextaim_kit import catalog, doctor
-from nextaim_kit.errors import DataError, KitError
+from nextaim_kit.errors import DataError, KitError, RequestError
+from nextaim_kit.files import private_folder
 from nextaim_kit.launcher.later import gpu_found, when_gpu_is_found
 from nextaim_kit.launcher.look import OUTCOMES, ending, moment, style
 from nextaim_kit.launcher.result import frame, link, opened, reachable
@@ -20,7 +23,7 @@ from nextaim_kit.runs.background import Job, jobs
 from nextaim_kit.runs.board import Row, board_page, collect, render_board
 from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.pages import render
-from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder
+from nextaim_kit.runs.record import RECORD, REPORT, read_record, runs_folder, strange_records
 from nextaim_kit.runs.run_cost import age, minutes_text
 from nextaim_kit.runs.side_by_side import SideBySide, newest_of
 
@@ -86,6 +89,7 @@ def runs() -> None:
 def _list_runs(table: widgets.Output) -> None:
     folder = runs_folder()
     lines = sorted([*_background(), *_recorded(folder)], key=lambda line: -line["when"])[:_RECENT]
+    lines += _strange(folder)[:_RECENT]
     page = render("runs.html.j2", package=__package__, lines=lines, moment=moment)
     table.outputs = ()
     table.append_display_data(HTML(style() + page))
@@ -109,14 +113,22 @@ def _left_records(job: Job) -> bool:
 
 
 def _recorded(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted(folder.glob(f"*/*/*/{RECORD}"), key=age)[:_RECENT]
-    found = [(path, read_record(path.parent)) for path in paths]
+    paths = sorted(folder.glob(f"*/*/*/{RECORD}"), key=age)
+    found = ((path, record) for path in paths if (record := read_record(path.parent)))
     return [
         {"when": -age(path), "notebook": record["notebook"],
          "profile": record["profile"], "ended": ending(record),
          "why": (record["error"] or {}).get("what", "").partition("\n")[0],
          "link": _report_link(path.parent)}
-        for path, record in found if record
+        for path, record in islice(found, _RECENT)
+    ]  # fmt: skip
+
+
+def _strange(folder: Path) -> list[dict[str, Any]]:
+    return [
+        {"when": -age(folder / run / RECORD), "notebook": run.rpartition("/")[0], "profile": "",
+         "ended": OUTCOMES["strange"], "why": why, "link": escape(run.rpartition("/")[2])}
+        for run, why in strange_records(folder).items()
     ]  # fmt: skip
 
 
@@ -142,6 +154,8 @@ def _ways(rows: Sequence[Row], folder: Path, several: Mapping[str, SideBySide]) 
     reports = {row.report: row.notebook.id for row in rows if row.report}
     if reachable(folder):
         ways = [link(report, f"report of {name}") for report, name in reports.items()]
+    with contextlib.suppress(RequestError):  # which the board's page will tell
+        private_folder(folder)
     try:
         render_board(rows, page, folder, several)
     except DataError as error:  # runs that can be read and not written beside

@@ -37,6 +37,8 @@ def _figure(folder: Path, record: Mapping[str, Any], thumbnail: Thumbnail | None
     if not there:
         return ""
     picture = small(folder / FILES / there[0]["file"], there[0]["alt"])
+    if picture is None:
+        return ""
     return f'<img class="nextaim-figure" src="{picture.uri}" alt="{escape(picture.alt)}">'
 
 

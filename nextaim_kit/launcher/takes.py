@@ -45,7 +45,7 @@ def takes(
     where = "a GPU" if declared and declared.vram_gb else "two cores"
     amount = _amount(expected, profile, where)
     fits = _fits(notebook, profile, force)
-    return f"<div class='nextaim-takes'><p>{notebook_id}: {amount}.</p>{fits}</div>"
+    return f"<div class='nextaim-takes'><p>{escape(notebook_id)}: {amount}.</p>{fits}</div>"
 
 
 def _done(notebook: catalog.Notebook, profile: str, own: Mapping[str, Any]) -> str:
@@ -56,7 +56,9 @@ def _done(notebook: catalog.Notebook, profile: str, own: Mapping[str, Any]) -> s
     if not is_done(request.folder):
         return ""
     run = f"run <code>{request.id}</code>"
-    return f"{notebook.id} is done with these parameters ({run}): it is shown, not run again"
+    return (
+        f"{escape(notebook.id)} is done with these parameters ({run}): it is shown, not run again"
+    )
 
 
 def _amount(takes: Expected | None, profile: str, where: str) -> str:

@@ -6,12 +6,13 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, refused_if_damaged
 from nextaim_kit.report.fhir import REVIEW, TEST, Resource
 from nextaim_kit.report.model import Field, Report, Template
 from nextaim_kit.report.quantity import Quantity, Value
 
 
+@refused_if_damaged("this is no report in FHIR")
 def from_bundle(bundle: Resource, template: Template) -> Report:
     """Read a report back from its bundle.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, refused_if_damaged
 from nextaim_kit.report import codes, fhir, fhir_reading
 from nextaim_kit.report.codes import KIT_URL, Code
 from nextaim_kit.report.fhir import REVIEW, WARNING, Resource
@@ -61,6 +61,7 @@ def to_response(report: Report) -> Resource:
     return fhir.marked(response, report)
 
 
+@refused_if_damaged("this is no report in FHIR")
 def from_response(response: Resource, template: Template) -> Report:
     """Read a report back from its response.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextaim_kit.errors import DataError, KitError
-from nextaim_kit.files import write_json
+from nextaim_kit.files import read_json, write_json
 from nextaim_kit.report import codes
 from nextaim_kit.report.model import CHECK_FIRST, Field, Report
 from nextaim_kit.report.quantity import ABSENT, Quantity, Value
@@ -83,10 +82,12 @@ class ReportForm:
         if self.report.text:
             yield from (self._line(self.report.field(key)) for key in self.report.order)
             return
+        from markupsafe import escape
+
         for section in self.report.template.sections:
             inside = [f for f in self.report.fields if f.what.section == section]
             if inside:
-                yield widgets.HTML(f"<b>{section.display}</b>")
+                yield widgets.HTML(f"<b>{escape(section.display)}</b>")
             yield from (self._line(f) for f in inside)
 
     def _line(self, one: Field) -> widgets.HBox:
@@ -136,8 +137,8 @@ class ReportForm:
 def _kept(keep: Path, report: Report) -> Report:
     """The report as its file has it, if it is the same one, reviewed or not."""
     try:
-        found = from_response(json.loads(keep.read_text(encoding="utf-8")), report.template)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        found = from_response(read_json(keep), report.template)
+    except (OSError, ValueError, DataError) as error:
         raise DataError(
             f"{keep.name} holds no review that can be read",
             expected="a file that this form left",

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from pydicom.sr.codedict import codes as dicom
 
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, refused_if_damaged
 from nextaim_kit.files import require_file
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code, OwnSystem
@@ -62,6 +62,7 @@ def read(source: str | Path | BinaryIO) -> Any:
         ) from error
 
 
+@refused_if_damaged("this is no report in DICOM SR")
 def from_sr(document: Any, template: Template) -> Report:
     """Read a report back from its SR.
 

@@ -12,7 +12,15 @@ from typing import Any
 from nextaim_kit.catalog import Notebook, Study
 from nextaim_kit.files import write_text
 from nextaim_kit.runs.compare import Comparison, compare, data_text, is_synthetic
-from nextaim_kit.runs.record import RECORD, REPORT, is_done, outcome_text, read_record
+from nextaim_kit.runs.record import (
+    RECORD,
+    REPORT,
+    is_done,
+    outcome_text,
+    read_record,
+    record_files,
+    strange_records,
+)
 from nextaim_kit.runs.side_by_side import SideBySide
 
 _NONE: Mapping[str, SideBySide] = MappingProxyType({})
@@ -104,7 +112,7 @@ def latest_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     ended early, without the notebook's results.
     """
     found: dict[bool, tuple[Path, dict[str, Any]]] = {}
-    paths = sorted(folder.glob(f"*/{RECORD}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
+    paths = sorted(record_files(folder), key=lambda p: (p.stat().st_mtime_ns, str(p)))
     records = [(p.parent, record) for p in paths[::-1] if (record := read_record(p.parent))]
     for path, record in sorted(records, key=lambda r: _stands_back(r[1])):
         synthetic = is_synthetic(record)
@@ -116,6 +124,12 @@ def latest_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
 def _stands_back(record: Mapping[str, Any]) -> tuple[bool, bool, bool]:
     profile = record.get("profile")
     return "ended" in record, profile == "smoke", profile == "interactive"
+
+
+def strange_text(runs_folder: Path) -> str:
+    """Runs whose record cannot be read, a line each with the reason; empty where all can be."""
+    found = strange_records(runs_folder).items()
+    return "\n".join(f"cannot be read, and is left out: {run} ({why})" for run, why in found)
 
 
 def render_board(
@@ -165,6 +179,7 @@ def board_page(
         tags=TAGS,
         empty=not any(row.record for row in rows),
         folder=runs_folder.name,
+        strange=strange_text(runs_folder),
     )
 
 

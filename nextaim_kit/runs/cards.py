@@ -128,15 +128,18 @@ def _picture(thumbnail: Thumbnail | None, entries: Sequence[Entry]) -> Picture |
     return small(found, thumbnail.alt) if found else None
 
 
-def small(path: Path, alt: str) -> Picture:
-    """A figure made small, on white."""
+def small(path: Path, alt: str) -> Picture | None:
+    """A figure made small, on white; None where it is damaged."""
     import base64
     import io
 
     from PIL import Image, ImageOps
 
-    with Image.open(path) as figure:
-        whole = figure.convert("RGBA")
+    try:
+        with Image.open(path) as figure:
+            whole = figure.convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
     whole.thumbnail(_SIZE, Image.Resampling.LANCZOS)
     page = Image.new("RGBA", whole.size, _WHITE)
     framed = ImageOps.pad(Image.alpha_composite(page, whole).convert("RGB"), _SIZE, color=_WHITE)

@@ -11,13 +11,15 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from html import escape
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nextaim_kit import catalog
 from nextaim_kit.errors import DataError, RunError
-from nextaim_kit.files import atomic_path, write_json
+from nextaim_kit.files import atomic_path, private_folder, write_json
+from nextaim_kit.places import plain
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.documents import write_documents
 from nextaim_kit.runs.injected import declared_here, taken
@@ -81,7 +83,7 @@ class Run:
         self.request, self.headless = request, headless
         self.notebook = catalog.find(request.notebook)
         self.files = request.folder / records.FILES
-        self.files.mkdir(parents=True, exist_ok=True)
+        private_folder(self.files)
         self._result: dict[str, Any] = {
             "metrics": [], "tables": [], "figures": [], "failures": 0, "sections": []
         }  # fmt: skip
@@ -94,8 +96,14 @@ class Run:
         return self.request.folder / "checkpoints"
 
     def file(self, name: str) -> Path:
-        """Path below the run's folder to write a file of this name to."""
-        path = self.files / name
+        """Path below the run's folder to write a file of this name to.
+
+        Raises
+        ------
+        RequestError
+            If a control character is in the name.
+        """
+        path = self.files / plain(name, "the name of a run's file")
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -161,8 +169,9 @@ class Run:
         import pandas as pd
         from IPython.display import display
 
-        with atomic_path(self.file(f"{name}.csv")) as partial:
-            table.to_csv(partial, index=False)
+        from nextaim_kit.data.cohort.cells import write_csv
+
+        write_csv(table, self.file(f"{name}.csv"))
         self._put("tables", {"name": name, "file": f"{name}.csv", "rows": len(table)})
         if show and table.empty:
             print(f"{name.replace('_', ' ')}: none")
@@ -214,7 +223,7 @@ class Run:
         self._put("figures", {"name": name, "file": f"{name}.png", "alt": alt})
         display(Image(picture.getvalue()), metadata={"image/png": {"alt": alt}})
         if caption:
-            display(HTML(f"<p class='caption'><em>{caption}</em></p>"))
+            display(HTML(f"<p class='caption'><em>{escape(caption)}</em></p>"))
 
     def source(self, thing: Any) -> None:
         """Show the true source of a function or class, folded, here and in the report.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
+from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.request import Request, data_name
@@ -28,13 +29,20 @@ def write_documents(request: Request, text: str, record: Mapping[str, Any], ende
     Raises
     ------
     DataError
-        If they cannot be written.
+        If the text is cut off, or they cannot be written.
     """
     import nbformat
 
     from nextaim_kit.runs.notebook_page import render_report
 
-    document = nbformat.reads(public_text(text, request), as_version=4)
+    try:
+        document = nbformat.reads(public_text(text, request), as_version=4)
+    except ValueError as error:
+        raise DataError(
+            f"the notebook that {request.notebook} ran was not kept whole",
+            expected="room for it on the disk of the runs",
+            mend="free space there, or give another folder with --out or NEXTAIM_RUNS",
+        ) from error
     _tidy(document, ended)
     with atomic_path(request.folder / records.NOTEBOOK) as partial:
         nbformat.write(document, partial)

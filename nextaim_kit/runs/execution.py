@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nextaim_kit.errors import without_control
 from nextaim_kit.progress import last_seen
 from nextaim_kit.runs.connection import kernel_connection
 from nextaim_kit.runs.context import headings
@@ -185,7 +186,8 @@ class _LastLine:
         self._heard = heard
 
     def write(self, text: str) -> None:
-        lines = [line for line in without_colors(text).replace("\r", "\n").split("\n") if line]
+        shown = without_control(without_colors(text).replace("\r", "\n"))
+        lines = [line for line in shown.split("\n") if line]
         if lines:
             self._heard(lines[-1])
 

@@ -31,6 +31,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nextaim_kit.catalog import Notebook, near_miss
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.places import CONTROL
 from nextaim_kit.runs.typed import Unreadable, read_value
 
 _NUMBER = r"([-+]?(?:inf|\d+\.?\d*(?:e[-+]?\d+)?))"
@@ -103,7 +104,7 @@ class Parameter:
     def _holds(self, item: Any) -> bool:
         """Whether an item is within bounds, and one that every reader of a record reads alike."""
         if isinstance(item, str):
-            return not any(c < " " or "\ud800" <= c <= "\udfff" for c in item)
+            return not CONTROL.search(item) and not any("\ud800" <= c <= "\udfff" for c in item)
         readable = abs(item) <= _EXACT if isinstance(item, int) else math.isfinite(item)
         return readable and not (self.bounded and not self.low <= item <= self.high)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import Notebook, project_folder
-from nextaim_kit.errors import KitError, RequestError, RunError, mend_of
-from nextaim_kit.files import sha256_of, write_json
+from nextaim_kit.errors import KitError, RunError
+from nextaim_kit.files import private_folder, sha256_of, unwritable, write_json
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.places import folder, placed
+from nextaim_kit.runs.schema import SCHEMA, printable, read_record_file
 
-SCHEMA = 1
 RECORD, NOTEBOOK, REPORT, FILES = "run.json", "notebook.ipynb", "report.html", "files"
 RECORDED_ENVIRONMENT = ("CPU_LIMIT", "CUDA_VISIBLE_DEVICES", "JUPYTER_IMAGE", "MEM_LIMIT")
 
@@ -45,10 +45,30 @@ def run_id(notebook: Notebook, parameters: Mapping[str, Any], data: Sequence[Map
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record in `folder`, or None where there is none that can be read."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return read_record_file(folder / RECORD)
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("schema") == SCHEMA else None
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Records of runs in a notebook's folder; none where that is another user's."""
+    try:
+        return list(folder.glob(f"*/{RECORD}"))
+    except PermissionError:
+        return []
+
+
+def strange_records(runs: Path) -> dict[str, str]:
+    """Records below the folder of all runs that cannot be read, and why: run -> reason."""
+    found = {}
+    for path in sorted(runs.glob(f"*/*/*/{RECORD}")):
+        try:
+            read_record_file(path)
+        except ValueError as error:
+            found["/".join(path.parts[-4:-1])] = str(error)
+        except OSError:  # removed just now, or another user's
+            continue
+    return found
 
 
 def is_done(folder: Path) -> bool:
@@ -86,7 +106,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """Complete `record` with the hashes of the run's files and write it, last and whole."""
     paths = [folder / NOTEBOOK, folder / REPORT, *sorted((folder / FILES).rglob("*"))]
     hashes = {p.relative_to(folder).as_posix(): sha256_of(p) for p in paths if p.is_file()}
-    whole = {"schema": SCHEMA, **record, "files": hashes}
+    whole = printable({"schema": SCHEMA, **record, "files": hashes})
     write_json(folder / RECORD, whole)
     return whole
 
@@ -104,7 +124,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_file(path: Path, busy: KitError | None = None) -> Iterator[None]:
-    """Hold a file, made if need be, for one process.
+    """Hold a file for one process; it and its folder, this user's alone, are made if need be.
 
     Raises
     ------
@@ -113,15 +133,11 @@ def locked_file(path: Path, busy: KitError | None = None) -> Iterator[None]:
     KitError
         `busy`, if another process holds it; without one this waits.
     """
+    private_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     except OSError as error:
-        raise RequestError(
-            f"the folder {path.parent} cannot be made, or not written to",
-            found=error.strerror or str(error),
-            mend=mend_of(error, "give another folder with --out or NEXTAIM_RUNS"),
-        ) from error
+        raise unwritable(path.parent, error) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))

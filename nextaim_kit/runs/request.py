@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.files import write_json
+from nextaim_kit.errors import DataError
+from nextaim_kit.files import read_json, write_json
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import resolve
+from nextaim_kit.runs.schema import checked
 
 REQUEST, RESULT = "request.json", "result.json"
 
@@ -51,9 +52,17 @@ class Request:
 
     @classmethod
     def read(cls, folder: Path) -> Request:
-        """The request that was left in `folder`."""
-        described = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
-        return cls(**described | {"folder": folder})
+        """The request that was left in `folder`.
+
+        Raises
+        ------
+        DataError
+            If there is none that can be read.
+        """
+        try:
+            return checked({**read_json(folder / REQUEST), "folder": folder}, cls)
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"the run's {REQUEST} cannot be read", found=str(error)) from error
 
 
 def prepare(

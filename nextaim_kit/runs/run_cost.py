@@ -11,7 +11,7 @@ from typing import Any
 from nextaim_kit.catalog import Notebook
 from nextaim_kit.errors import DataError
 from nextaim_kit.runs.parameters import resolve
-from nextaim_kit.runs.record import RECORD, hardware, read_record
+from nextaim_kit.runs.record import hardware, read_record, record_files
 
 _LOOKED_AT = 200  # latest records of a notebook
 
@@ -125,7 +125,7 @@ def _minutes(record: Mapping[str, Any]) -> float:
 
 def earlier(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
     """Records of a notebook's latest runs of a profile that did not fail."""
-    for path in sorted(folder.glob(f"*/{RECORD}"), key=age)[:_LOOKED_AT]:
+    for path in sorted(record_files(folder), key=age)[:_LOOKED_AT]:
         record = read_record(path.parent)
         if record and record["profile"] == profile and record["outcome"] != "failed":
             yield record

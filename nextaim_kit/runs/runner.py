@@ -63,24 +63,31 @@ def execute(
         if not force and records.is_done(request.folder):  # by another process, just now
             return records.read_record(request.folder) or {}, False
         _clear(request.folder, {".lock"} if force else _KEPT)
-        request.write()
-        began = time.monotonic()
+        failed: KitError | None = None
         try:
-            with hub.kept_awake():
-                _run(request, observer or Observer())
-        except KitError as error:
-            _close(request, error, began)
-            raise
-        except BaseException:
+            request.write()
+            began = time.monotonic()
+            try:
+                with hub.kept_awake():
+                    _run(request, observer or Observer())
+            except KitError as error:
+                failed = error
+            record = _close(request, failed, began)
+        except BaseException as error:
             _clear(request.folder)  # what lies there half made holds paths of the user's
+            if failed and isinstance(error, KitError):
+                raise failed from error  # a disk that was full before is full still
             raise
-        return _close(request, None, began), True
+        if failed:
+            raise failed
+        return record, True
 
 
 def _clear(folder: Path, kept: Collection[str] = _KEPT) -> None:
     for path in folder.iterdir():
         if path.name not in kept:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            linked = path.is_symlink()  # what it leads to is not the run's
+            shutil.rmtree(path) if path.is_dir() and not linked else path.unlink()
 
 
 def _run(request: Request, observer: Observer) -> None:

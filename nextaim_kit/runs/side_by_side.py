@@ -12,7 +12,7 @@ from nextaim_kit import catalog
 from nextaim_kit.catalog import Study
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.compare import compare
-from nextaim_kit.runs.record import RECORD, outcome_text, read_record
+from nextaim_kit.runs.record import RECORD, outcome_text, read_record, record_files
 from nextaim_kit.runs.run_cost import age
 
 _DATA = "data"
@@ -153,7 +153,7 @@ def _is(path: Path, name: str) -> bool:
 
 def _runs(folder: Path) -> Iterator[dict[str, Any]]:
     """A notebook's runs that did not fail, the newest first."""
-    for path in sorted(folder.glob(f"*/{RECORD}"), key=age):
+    for path in sorted(record_files(folder), key=age):
         record = read_record(path.parent)
         if record and record["outcome"] != "failed":
             yield record

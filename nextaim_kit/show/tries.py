@@ -93,18 +93,22 @@ def _read() -> dict[tuple[str, str], list[dict]]:
     """The tries at each exercise, in order."""
     found: dict[tuple[str, str], list[dict]] = {}
     for one in _lines("exercise", "right", "shown"):
-        found.setdefault((str(one["notebook"]), str(one["exercise"])), []).append(one)
+        kept = {name: bool(one[name]) for name in ("right", "shown")}
+        found.setdefault((str(one["notebook"]), str(one["exercise"])), []).append(kept)
     return found
 
 
 def _lines(*names: str) -> Iterator[dict[str, Any]]:
     """The lines that have a notebook and these names, in order."""
     path = tries_file()
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except OSError:  # another user's, left by a command that ran as root
+        text = ""
     for line in text.splitlines():
         try:
             one = json.loads(line)
-        except ValueError:  # empty, or cut short by a full disk
+        except (ValueError, RecursionError):  # empty, strange, or cut short by a full disk
             continue
         if isinstance(one, dict) and {"notebook", *names} <= one.keys():
             yield one

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit.catalog import notebooks_folder
+from nextaim_kit.data.cohort.cells import guarded
 from nextaim_kit.files import write_text
 from nextaim_kit.show.quiz import Asked, asked
 from nextaim_kit.show.tries import Progress, progress, unreadable
@@ -88,6 +89,6 @@ def export(to: Path) -> tuple[list[Progress], list[Asked], list[str]]:
     words = {True: "yes", False: "no"}
     for row in rows:
         told = {k: words[v] if isinstance(v, bool) else v for k, v in row.items()}
-        table.writerow(told)
+        table.writerow({k: guarded(v) for k, v in told.items()})
     write_text(to, text.getvalue())
     return exercises, questions, unread

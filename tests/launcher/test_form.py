@@ -13,7 +13,7 @@ import pytest
 from nextaim_kit import catalog
 from nextaim_kit.errors import RunError
 from nextaim_kit.launcher.controls import Control
-from nextaim_kit.launcher.form import Form
+from nextaim_kit.launcher.form import Form, _fed
 from nextaim_kit.machine.gpu import Gpu
 from nextaim_kit.runs.background import Job, State, jobs
 from nextaim_kit.runs.chain import before, share_out
@@ -188,6 +188,12 @@ def test_a_notebook_can_be_run_after_what_feeds_it():
     assert typed_command(form)[2:4] == form.notebooks
     assert share_out(form.notebooks, form.changed) == {i: {"seed": 5} for i in form.notebooks}
     assert before("ct_radiomics/extraction") == []
+
+
+def test_names_of_a_study_file_are_text_in_the_form():
+    notebook = catalog.find("ct_radiomics/severity")
+    named = notebook.model_copy(update={"needs": {"<img src=x>": "extraction/<b>"}})
+    assert "&lt;img src=x&gt; is extraction/&lt;b&gt;" in _fed(named)
 
 
 def test_a_profile_that_is_too_large_says_so(monkeypatch):

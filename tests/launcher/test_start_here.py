@@ -26,6 +26,7 @@ from nextaim_kit.runs.record import read_record, runs_folder, write_record
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
 from tests.browser import chromium
+from tests.conftest import WHOLE
 
 pytestmark = pytest.mark.rest
 
@@ -156,8 +157,7 @@ def test_runs_anywhere_below_what_the_server_shows_are_linked(tmp_path, monkeypa
 def test_a_run_whose_notebook_was_renamed_meanwhile_does_not_break_the_page(toy, outcome):
     toy()
     folder = runs_folder() / "toy" / "before" / "x"
-    record = {"notebook": "toy/before", "stage": "before", "id": "x", "metrics": []}
-    write_record(folder, record | {"outcome": "complete"})
+    write_record(folder, WHOLE | {"notebook": "toy/before", "stage": "before", "id": "x"})
     state = State(outcome, folders=["toy/before/x"])
     job = Job(runs_folder() / ".background" / "x", ["toy/before"], "smoke", {}, 0.0, 1, 1, "", 0,
               state, alive=True)  # fmt: skip
@@ -173,7 +173,7 @@ def test_a_run_that_failed_is_listed_once_with_or_without_a_record(toy, monkeypa
     assert [(line["ended"], line["why"]) for line in overview._background()] == [
         ("✗ failed", "it broke")
     ]
-    write_record(runs_folder() / "toy" / "draw" / "y", {"outcome": "failed"})
+    write_record(runs_folder() / "toy" / "draw" / "y", WHOLE | {"outcome": "failed"})
     assert overview._background() == []
 
 

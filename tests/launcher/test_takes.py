@@ -6,14 +6,14 @@ from nextaim_kit import catalog
 from nextaim_kit.launcher.takes import takes
 from nextaim_kit.runs.record import hardware, write_record
 from nextaim_kit.runs.request import prepare
+from tests.conftest import WHOLE
 
 
 def left(request):
     """Leave the record of a whole run."""
     request.folder.mkdir(parents=True)
-    record = {"schema": 1, "outcome": "complete", "files": {}, "hardware": hardware(),
-              "sections": [{"title": "t", "seconds": 90, "peak_mb": 1}]}  # fmt: skip
-    write_record(request.folder, request.public() | record)
+    record = {"hardware": hardware(), "sections": [{"title": "t", "seconds": 90, "peak_mb": 1}]}
+    write_record(request.folder, WHOLE | request.public() | record)
 
 
 def test_a_run_that_is_there_is_said_to_be_done_unless_it_is_forced(toy):

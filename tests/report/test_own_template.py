@@ -10,8 +10,8 @@ import sys
 import pandas as pd
 import pytest
 
-from nextaim_kit.errors import RequestError
-from nextaim_kit.report import codes, fhir, fhir_reading, page, sr, sr_reading
+from nextaim_kit.errors import DataError, KitError, RequestError
+from nextaim_kit.report import codes, fhir, fhir_reading, page, questionnaire, sr, sr_reading
 from nextaim_kit.report.codes import Code
 from nextaim_kit.report.evidence import stand_in
 from nextaim_kit.report.filling import fill, fill_all
@@ -114,3 +114,42 @@ def test_the_room_loads_no_study():
     code = "from nextaim_kit.report import page, sr, review_form; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "nextaim_kit.studies" not in done.stdout
+
+
+def without_each_part(node):
+    """Nothing, over and over, while the resource lacks another part each time."""
+    for key in list(node) if isinstance(node, dict) else range(len(node)):
+        part = node[key]
+        if isinstance(part, dict | list):
+            yield from without_each_part(part)
+        if isinstance(node, dict):
+            del node[key]
+        else:
+            node[key] = None
+        yield
+        node[key] = part
+
+
+@pytest.mark.parametrize("kind", ["bundle", "response"])
+def test_a_resource_that_lacks_any_part_is_read_or_refused_with_an_error_of_the_kits(kind):
+    new = fill(TEMPLATE, ROW)
+    made, read = {
+        "bundle": (json.loads(fhir.to_json(new)), fhir_reading.from_bundle),
+        "response": (questionnaire.to_response(new), questionnaire.from_response),
+    }[kind]
+    refused = 0
+    for number, _ in enumerate(without_each_part(made)):
+        try:
+            if number % 3 == 0:
+                read(made, TEMPLATE)
+        except KitError:
+            refused += 1
+    assert refused > 15
+    assert read(made, TEMPLATE) == new
+
+
+def test_an_sr_without_its_content_is_refused(tmp_path):
+    document = sr.to_sr(new := fill(TEMPLATE, ROW), stand_in(new))
+    del document.ContentSequence
+    with pytest.raises(DataError, match="no report in DICOM SR"):
+        sr_reading.from_sr(document, TEMPLATE)

@@ -17,6 +17,7 @@ from nextaim_kit.runs.gallery import write_gallery
 from nextaim_kit.runs.notebook_page import render_report
 from nextaim_kit.runs.record import hardware, write_record
 from tests.browser import barriers
+from tests.conftest import WHOLE
 
 pytestmark = [pytest.mark.browser, pytest.mark.rest]
 LONG = "for number in range(100): print('a line of code that is longer than a telephone is wide')"
@@ -91,7 +92,7 @@ def pages(tmp_path):
         folder.mkdir(parents=True)
         said = record(outcome) | {"stage": stage, "notebook": f"s/{stage}"}
         render_report(document(), said, made, folder / "report.html")
-        write_record(folder, said)
+        write_record(folder, WHOLE | said)
         error = RunError(f"s/{stage} failed", found="torn") if outcome == "failed" else None
         endings[f"s/{stage}"] = Ending(folder, error)
     write_gallery(endings, [made], tmp_path / "site", tmp_path / "runs", "smoke")

@@ -6,11 +6,12 @@ import io
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from nextaim_kit.errors import RequestError, RunError
+from nextaim_kit.errors import DataError, RequestError, RunError
 from nextaim_kit.runs.background import begin, cancel, jobs, process, read, start
 from nextaim_kit.runs.background.job import JOB, LOG, STATE
 from nextaim_kit.runs.record import is_done, runs_folder
@@ -147,6 +148,25 @@ def test_a_process_that_cannot_be_started_is_told_and_is_no_run(toy, monkeypatch
     monkeypatch.setattr(start.subprocess, "Popen", refuse)
     with pytest.raises(RunError, match="no more processes"):
         begin(["toy/draw"], "smoke", {})
+    assert jobs() == []
+
+
+def test_a_process_that_a_full_disk_lets_nobody_describe_is_ended(toy, monkeypatch):
+    started = []
+
+    def spawn(*_):
+        started.append(subprocess.Popen(["sleep", "60"], start_new_session=True))
+        return started[0].pid
+
+    def no_room(*_, **__):
+        raise DataError("cannot write job.json", mend="free space on that disk")
+
+    toy()
+    monkeypatch.setattr(start, "_spawn", spawn)
+    monkeypatch.setattr(start, "write_json", no_room)
+    with pytest.raises(DataError, match="free space"):
+        begin(["toy/draw"], "smoke", {})
+    assert started[0].wait(10) == -signal.SIGTERM
     assert jobs() == []
 
 

@@ -19,6 +19,7 @@ from nextaim_kit.runs.board import collect, render_board
 from nextaim_kit.runs.record import write_record
 from nextaim_kit.runs.side_by_side import asked_for, newest_of
 from nextaim_kit.terminal.board import terminal_table, waiting_text
+from tests.conftest import WHOLE
 
 HEAVY = ("pandas", "numpy", "matplotlib", "nbconvert", "nbformat", "torch", "sklearn")
 
@@ -56,7 +57,7 @@ def run(tmp_path):
             (folder / "report.html").write_text("a report")
         metric = {"name": "auc", "value": value, "low": value - 0.1, "high": value + 0.1}
         name = "synthetic" if synthetic else "mine"
-        write_record(folder, {
+        write_record(folder, WHOLE | {
             "id": identity, "notebook": f"s/{stage}", "stage": stage, "profile": profile,
             "metrics": [metric | {"n": 9, "unit": "", "note": ""}], "outcome": outcome,
             "data": [{"name": name, "sha256": None, "licence": "MIT", "synthetic": synthetic}],

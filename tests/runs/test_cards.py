@@ -17,6 +17,7 @@ from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
 from nextaim_kit.runs.run_cost import Expected, expect, minutes_text
+from tests.conftest import WHOLE
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
 DRAW = {
@@ -49,7 +50,7 @@ def ran():
             "sections": [{"title": "t", "seconds": seconds / 3, "peak_mb": 500}],
             "seconds": seconds,  # from the request on: the kernel has to come up first
         }  # fmt: skip
-        write_record(folder, record | changes)
+        write_record(folder, WHOLE | record | changes)
         return folder
 
     return make

@@ -17,6 +17,7 @@ from nextaim_kit.runs.chain import Ending
 from nextaim_kit.runs.gallery import public_text, require_place, write_gallery
 from nextaim_kit.runs.record import runs_folder, write_record
 from tests.browser import chromium, opened
+from tests.conftest import WHOLE
 
 
 @pytest.fixture
@@ -31,11 +32,10 @@ def ended(toy):
         for name in ("report.html", "notebook.ipynb", "files/big.pt"):
             (folder / name).write_text(f"<title>{name}</title>")
         metric = {"name": "mean", "value": 0.8, "low": 0.7, "high": 0.9, "n": 9, "unit": ""}
-        write_record(folder, {
+        write_record(folder, WHOLE | {
             "id": "abc", "stage": "draw", "profile": "smoke", "outcome": outcome,
             "metrics": [metric | {"note": ""}] if outcome != "failed" else [], "sections": [],
             "data": [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}],
-            "hardware": {"processor": "x", "cores": 1},
         })  # fmt: skip
         return {"toy/draw": Ending(folder, error)}
 

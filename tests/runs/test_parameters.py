@@ -64,6 +64,8 @@ def test_text_from_a_command_line_becomes_the_declared_type(line, text, value):
         ("n: int = 1  # n [1, 5]", "6"),
         ("r: float = 1.0  # r [0, 1]", "nan"),
         ("on: bool = True  # on", "3"),
+        ("path: str = ''  # path", "a\nb"),
+        ("path: str = ''  # path", "a\x9b2J"),
         ("kind: Literal['mean', 'sum'] = 'sum'  # kind", "maen"),
         ("rates: list[float] = []  # rates [0, 1]", "0.1,2"),
         ("size: list[int] = [1, 2, 3]  # voxels in x, y, z [1, 9]", "1,2"),

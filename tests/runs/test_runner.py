@@ -8,16 +8,19 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 from jupyter_client import KernelManager
+from matplotlib.figure import Figure
 
-from nextaim_kit.errors import KernelDied, RequestError, RunError
+from nextaim_kit.errors import DataError, KernelDied, RequestError, RunError
+from nextaim_kit.files import write_json
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.connection import kernel_connection
-from nextaim_kit.runs.context import _laid
+from nextaim_kit.runs.context import Run, _laid
 from nextaim_kit.runs.execution import UNHEARD_IS_KEPT, Observer
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
@@ -228,6 +231,54 @@ def test_a_run_that_cannot_be_carried_out_is_told_its_own_mend(
     with pytest.raises(kind, match=words) as raised:
         execute(ask())
     assert ("free space" in raised.value.mend) == (error.args[0] == errno.ENOSPC)
+
+
+@pytest.mark.parametrize("full", ["write_documents", "records.write_record"])
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOSPC, "No space left on device")])
+def test_a_disk_that_is_full_at_the_end_of_a_run_leaves_nothing_half_written(
+    toy, monkeypatch, full, error
+):
+    def run(source, target, *_, **__):
+        request.folder.joinpath("files").mkdir()
+        Path(target).write_bytes(Path(source).read_bytes()[: 100 if error else None])
+        write_json(request.folder / "result.json", {"metrics": [], "sections": [], "failures": 0,
+                                                    "ended": "early"})  # fmt: skip
+        if error:
+            raise error
+
+    def no_room(*_, **__):
+        raise DataError("cannot write", mend="free space on that disk")
+
+    toy()
+    request = ask()
+    monkeypatch.setattr("papermill.execute_notebook", run)
+    monkeypatch.setattr(f"nextaim_kit.runs.runner.{full}", no_room)
+    with pytest.raises(RunError if error else DataError, match="free space"):
+        execute(request)
+    assert [path.name for path in request.folder.iterdir()] == [".lock"]
+
+
+def test_what_a_link_in_a_runs_folder_leads_to_is_left_alone(toy, monkeypatch, tmp_path):
+    toy()
+    request = ask()
+    request.folder.mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "scan").write_text("kept")
+    (request.folder / "files").symlink_to(tmp_path / "mine")
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: None)
+    with pytest.raises(RunError, match=r"ended without .* file 'numbers.txt'"):
+        execute(request)
+    assert not (request.folder / "files").exists()
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["scan"]
+
+
+def test_a_caption_is_text_in_the_notebook(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda one, **_: shown.append(one))
+    run = object.__new__(Run)
+    run.files, run._result = tmp_path, {"figures": []}
+    run.figure(Figure(), "roc", alt="a curve", caption="<img src=x onerror=alert(1)>")
+    assert "<em>&lt;img src=x onerror=alert(1)&gt;</em>" in shown[-1].data
 
 
 def test_a_record_is_json_without_nan(toy):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pandas as pd
 
+from nextaim_kit.data.cohort.cells import write_csv
 from nextaim_kit.data.cohort.fingerprint import fingerprint
 from nextaim_kit.data.cohort.schema import BINARY, Classes, check, class_names, typed
 from nextaim_kit.data.cohort.tables import (
@@ -190,8 +191,7 @@ def save_cohort(
             for name, content in zip(names, contents, strict=True)
         ]
     saved["provenance_synthetic"] = synthetic
-    with atomic_path(folder / "cohort.csv") as unfinished:
-        saved.to_csv(unfinished, index=False)
+    write_csv(saved, folder / "cohort.csv")
     return folder / "cohort.csv"
 
 

@@ -23,6 +23,7 @@ from nextaim_kit.data.bounds import (
     unpacked,
     whole,
 )
+from nextaim_kit.data.cohort.cells import unguarded
 from nextaim_kit.errors import DataError
 
 TEXTS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -73,7 +74,8 @@ def read_sheet(path: Path, text: Collection[str], names: Collection[str]) -> pd.
         table = pd.read_parquet(path, partitioning=None)
         _refuse_repeated([str(column) for column in table])
         return table.reset_index() if table.index.name else table
-    rows = _excel(path) if kind == ".xlsx" else _split(_decoded(path), kind)
+    written = _excel(path) if kind == ".xlsx" else _split(_decoded(path), kind)
+    rows = [[unguarded(cell) for cell in row] for row in written]
     filled = [(number, row) for number, row in enumerate(rows, 1) if any(row)]
     if not filled:
         raise ValueError("the file is empty")
@@ -95,7 +97,7 @@ def header_of(path: Path) -> list[str]:
             rows = _split("\n".join(lines[:2]), kind_of(path))
     except (OSError, ValueError, EOFError, zlib.error, DataError):
         return []
-    return _header(next((row for row in rows if any(row)), []))
+    return _header([unguarded(cell) for cell in next((row for row in rows if any(row)), [])])
 
 
 def _header(cells: list[str]) -> list[str]:

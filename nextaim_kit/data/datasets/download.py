@@ -66,10 +66,18 @@ class Resumer:
         the server gave nothing to tell versions apart.
     progress : callable, optional
         Called with the bytes so far and the bytes in all, None where unknown.
+    user : tuple of str, optional
+        Name and password: they stand apart from the address, which is told and noted.
     """
 
-    def __init__(self, part: Path, verifiable: bool, progress: Progress | None = None) -> None:
-        self.part, self.verifiable, self.progress = part, verifiable, progress
+    def __init__(
+        self,
+        part: Path,
+        verifiable: bool,
+        progress: Progress | None = None,
+        user: tuple[str, str] | None = None,
+    ) -> None:
+        self.part, self.verifiable, self.progress, self.user = part, verifiable, progress, user
         self.note = part.with_name(part.name + ".json")
         self.resumed = False
 
@@ -124,7 +132,9 @@ class Resumer:
         if start:
             headers["Range"] = f"bytes={start}-"
             headers |= {"If-Range": version} if version else {}
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+        with requests.get(
+            url, headers=headers, auth=self.user, stream=True, timeout=TIMEOUT_SECONDS
+        ) as answer:
             if answer.status_code == 416:
                 return self._past_the_end(answer, start)
             _check_status(answer, url)

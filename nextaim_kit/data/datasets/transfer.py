@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from nextaim_kit.data.datasets.download import Copier, NotThereError, Resumer, UnreachableError
 from nextaim_kit.data.datasets.manifest import File
-from nextaim_kit.errors import DataError, RequestError, mend_of
+from nextaim_kit.errors import DataError, RequestError, mend_of, without_user
 
 Progress = Callable[[str, int, int | None], None]
 _Way = tuple[str, Copier | Resumer]
@@ -47,9 +47,10 @@ def _ways(name: str, file: File, target: Path, progress: Progress | None) -> lis
         if progress:
             progress(file.path, done, file.bytes if total is None else total)
 
-    def over_http(url: str) -> _Way:
+    def over_http(address: str) -> _Way:
         part = target.with_name(target.name + ".part")
-        return url, Resumer(part, file.sha256 is not None, report)
+        url, user = _parted(address)
+        return url, Resumer(part, file.sha256 is not None, report, user)
 
     mirror = os.environ.get("NEXTAIM_MIRROR", "").strip()
     source = over_http(str(file.url))
@@ -57,6 +58,22 @@ def _ways(name: str, file: File, target: Path, progress: Progress | None) -> lis
         return [over_http(f"{mirror.rstrip('/')}/{name}/{quote(file.path)}"), source]
     copy = _folder(mirror) / name / file.path if mirror else None
     return [(copy.as_uri(), Copier(copy)), source] if copy and copy.is_file() else [source]
+
+
+def _parted(address: str) -> tuple[str, tuple[str, str] | None]:
+    """An address that can be shown, and user and password that stood in it."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:  # its text would repeat the password
+        raise RequestError(
+            "an address of data cannot be read",
+            expected="https://host/path; signs in a user's name or password as in %2F for /",
+            mend="see NEXTAIM_MIRROR and the manifest",
+        ) from None
+    if parts.username is None:
+        return address, None
+    return without_user(address), (unquote(parts.username), unquote(parts.password or ""))
 
 
 def _folder(mirror: str) -> Path:
@@ -67,7 +84,7 @@ def _folder(mirror: str) -> Path:
     raise RequestError(
         "the mirror in NEXTAIM_MIRROR is not there",
         expected="a folder, or an address that begins with http:// or https://",
-        found=mirror,
+        found=f"an address of {mirror.partition('://')[0]}" if "://" in mirror else mirror,
         mend="set NEXTAIM_MIRROR to the right place, or unset it",
     )
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, FiniteFloat
 
 from nextaim_kit.errors import KitError
+from nextaim_kit.files import read_json
 from nextaim_kit.machine.limits import memory_kills
 from nextaim_kit.runs.record import runs_folder
+from nextaim_kit.runs.schema import Inside, checked
 
 JOB, STATE, LOG = "job.json", "state.json", "log.txt"
 PULSE = 20.0  # seconds between two signs of life, for those who cannot see the process
@@ -23,14 +26,14 @@ PULSE = 20.0  # seconds between two signs of life, for those who cannot see the 
 class State:
     """How far a run in the background is, as its process writes it."""
 
-    ending: str = ""  # done, failed or cancelled; empty while it runs
+    ending: Literal["", "done", "failed", "cancelled"] = ""  # empty while it runs
     number: int = 0  # place of the notebook that runs
     cell: int = 0
     cells: int = 0
     heading: str = ""
     error: str = ""
-    seconds: float = 0.0
-    folders: list[str] = field(default_factory=list)  # of its runs so far, below the runs' folder
+    seconds: FiniteFloat = 0.0
+    folders: list[Inside] = field(default_factory=list)  # below the runs' folder
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,10 @@ class Job:
     """
 
     folder: Path
-    notebooks: list[str]
+    notebooks: Annotated[list[str], Field(min_length=1)]
     profile: str
     changed: dict[str, Any]
-    began: float
+    began: FiniteFloat
     process: int
     clock: int
     machine: str
@@ -141,16 +144,15 @@ def jobs(out: str | Path | None = None) -> list[Job]:
 def read(folder: Path) -> Job | None:
     """The run in the background whose state lies in a folder."""
     try:
-        job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-        alive = _alive(folder, **job)
-        path = folder / STATE
-        state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return Job(folder=folder, state=State(**state), alive=alive, **job)
-    except (OSError, ValueError, TypeError, KeyError):  # removed just now, or another version's
+        job = checked({"folder": folder, **read_json(folder / JOB)}, Job)
+        alive = _alive(folder, job.process, job.clock, job.machine)
+        state = read_json(folder / STATE) if (folder / STATE).exists() else {}
+        return replace(job, state=checked(state, State), alive=alive)
+    except (OSError, ValueError, TypeError):  # removed just now, strange, or another version's
         return None
 
 
-def _alive(folder: Path, process: int, clock: int, machine: str, **_: Any) -> bool:
+def _alive(folder: Path, process: int, clock: int, machine: str) -> bool:
     if machine == here():
         return clock_of(process) == clock
     signs = [path.stat().st_mtime for name in (JOB, STATE) if (path := folder / name).exists()]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.errors import RequestError, RunError, mend_of
+from nextaim_kit.errors import KitError, RequestError, RunError, mend_of
 from nextaim_kit.files import write_json
 from nextaim_kit.machine.limits import memory_kills
 from nextaim_kit.places import absolute
@@ -126,7 +126,11 @@ def _start(folder: Path, order: Mapping[str, Any], changed: Mapping[str, Any]) -
         "machine": here(),
         "kills": memory_kills(),
     }
-    write_json(folder / JOB, described)
+    try:
+        write_json(folder / JOB, described)
+    except KitError:  # nobody would find it
+        os.killpg(process, signal.SIGTERM)
+        raise
     return Job(folder, **described, alive=True)
 
 

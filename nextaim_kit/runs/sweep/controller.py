@@ -17,7 +17,7 @@ from typing import Any
 
 from nextaim_kit.errors import DataError, RequestError, RunError, mend_of
 from nextaim_kit.machine.limits import cpu_count, memory_available
-from nextaim_kit.places import placed
+from nextaim_kit.places import placed, plain
 from nextaim_kit.runs.record import locked_file
 from nextaim_kit.runs.sweep.plan import Plan, Row, require_current
 from nextaim_kit.runs.sweep.row import SLOTS
@@ -85,7 +85,8 @@ class Engine:
                 expected=f"{', '.join(engines())}, or a folder with a Snakemake profile",
             )
         profile = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8")) or {}
-        names = [resource.partition("=")[0] for resource in resources if "=" in resource]
+        said = [plain(resource, "a resource") for resource in resources]
+        names = [resource.partition("=")[0] for resource in said if "=" in resource]
         if len(names) < len(resources):
             raise RequestError(f"cannot read -r {' -r '.join(resources)}", expected="-r NAME=VALUE")
         if "workflow.vkd" in str(profile) and "vkd_queue" not in names:

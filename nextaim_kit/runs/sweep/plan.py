@@ -13,14 +13,18 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from nextaim_kit import catalog
 from nextaim_kit.catalog import Resources
 from nextaim_kit.errors import RequestError
-from nextaim_kit.files import write_json, write_text
+from nextaim_kit.files import read_json, write_json, write_text
 from nextaim_kit.machine.kit import kit_version
+from nextaim_kit.places import plain
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.chain import feeders, share_out
 from nextaim_kit.runs.parameters import read_parameters, resolve
+from nextaim_kit.runs.schema import checked
 from nextaim_kit.runs.sweep.spec import Sweep, read_sweep
 
 TABLE, PLAN = "plan.csv", "plan.json"
@@ -166,10 +170,16 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
 
 
 def sweep_folder(file: Path, out: str | Path | None = None) -> Path:
-    """Folder of a sweep: named by its file, or by the file's folder if that is ``sweep.yaml``."""
+    """Folder of a sweep: named by its file, or by the file's folder if that is ``sweep.yaml``.
+
+    Raises
+    ------
+    RequestError
+        If a control character stands in the name: it would end a line of a job's script.
+    """
     file = file.resolve()
     name = file.stem if file.stem != "sweep" else file.parent.name or file.stem
-    return records.runs_folder(out) / "sweeps" / name
+    return records.runs_folder(out) / "sweeps" / plain(name, "the sweep's name")
 
 
 def _check_metric(sweep: Sweep, notebook: catalog.Notebook) -> None:
@@ -301,14 +311,14 @@ def load(folder: Path) -> Plan | None:
         If its table was edited after it was frozen.
     """
     try:
-        guard = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        guard = checked(read_json(folder / PLAN), _Guard)
         table = (folder / TABLE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise RequestError(f"{folder} cannot be read", found=error.strerror or "") from error
     except ValueError as error:
-        raise RequestError(f"{folder / PLAN} is damaged", mend=_PLAN_ANEW) from error
+        raise _damaged(folder, error) from error
     if _digest(table.encode()) != guard["table"]:
         raise RequestError(
             f"the plan {folder.name} was edited after it was frozen",
@@ -316,8 +326,23 @@ def load(folder: Path) -> Plan | None:
             found=f"another {TABLE}",
             mend=f"{_PLAN_ANEW}; what a sweep runs is changed in the sweep file",
         )
-    sweep = Sweep(**guard["sweep"])
-    return Plan(folder, sweep, list(_rows(table)), guard["sources"], guard["file"])
+    try:
+        sweep, rows = Sweep(**guard["sweep"]), list(_rows(table))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(folder, error) from error
+    return Plan(folder, sweep, rows, guard["sources"], guard["file"])
+
+
+class _Guard(TypedDict):
+    table: str
+    sources: dict[str, str]
+    file: str
+    sweep: dict[str, Any]
+
+
+def _damaged(folder: Path, error: Exception) -> RequestError:
+    said = str(error).partition("\n")[0]
+    return RequestError(f"the plan in {folder} is damaged", found=said, mend=_PLAN_ANEW)
 
 
 _PLAN_ANEW = "freeze it anew: nextaim sweep plan FILE; runs that are done stay done"

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nextaim_kit import catalog
+from nextaim_kit.data.cohort.cells import write_csv
 from nextaim_kit.files import atomic_path
 from nextaim_kit.runs.compare import in_words, is_synthetic, measured_interval, number
 from nextaim_kit.runs.record import REPORT, read_record
 from nextaim_kit.runs.request import data_name
+from nextaim_kit.runs.schema import Metric
 from nextaim_kit.runs.sweep.plan import Plan, Row
 from nextaim_kit.runs.sweep.state import Ending, Progress
 
@@ -34,7 +36,7 @@ class Result:
     link: str
     synthetic: bool
 
-    def metric(self, name: str) -> dict[str, Any] | None:
+    def metric(self, name: str) -> Metric | None:
         """A metric of the run, as it was recorded."""
         known = self.ending.metrics if self.ending else []
         return next((m for m in known if m["name"] == name), None)
@@ -171,8 +173,7 @@ def write(state: Progress, figures: Mapping[str, tuple[str, str]]) -> tuple[Path
 
     plan, found = state.plan, results(state)
     table, page = plan.folder / RESULTS, plan.folder / PAGE
-    with atomic_path(table) as partial:
-        as_table(found).to_csv(partial, index=False)
+    write_csv(as_table(found), table)
     best = ranked(found, plan)
     text = render(
         "sweep.html.j2",

@@ -9,9 +9,10 @@ import sys
 from typing import Any
 
 from nextaim_kit.errors import RequestError
+from nextaim_kit.places import plain
 from nextaim_kit.runs.pages import render_text
 from nextaim_kit.runs.sweep.plan import Plan
-from nextaim_kit.runs.sweep.state import LOGS, passed_on
+from nextaim_kit.runs.sweep.state import LOGS, passed_on, tellable
 
 SYSTEMS = ("slurm", "htcondor", "kubernetes")
 
@@ -32,10 +33,13 @@ def submit_file(plan: Plan, system: str, jobs: int | None = None) -> str:
     Raises
     ------
     RequestError
-        If there is no such batch system.
+        If there is no such batch system, or a path could end a line of the file.
     """
     if system not in SYSTEMS:
         raise RequestError(f"no batch system {system!r}", expected=f"one of {', '.join(SYSTEMS)}")
+    known = passed_on() | {"NEXTAIM_WARM": "0"}
+    exports = {name: plain(value, name) for name, value in tellable(known).items()}
+    plain(str(plan.folder), "the sweep's folder")
     command = [sys.executable, "-m", "nextaim_kit.cli", "sweep", "row", str(plan.folder)]
     return render_text(
         f"{system}.j2",
@@ -44,7 +48,8 @@ def submit_file(plan: Plan, system: str, jobs: int | None = None) -> str:
         program=command[0],
         arguments=shlex.join(command[1:]),
         quoted=json.dumps(f"exec {shlex.join(command)} --index $JOB_COMPLETION_INDEX"),
-        exports=passed_on() | {"NEXTAIM_WARM": "0"},
+        exports=exports,
+        secret=sorted(known.keys() - exports.keys()),
         count=len(plan.rows),
         runs=str(plan.runs),
         logs=str(plan.folder / LOGS),

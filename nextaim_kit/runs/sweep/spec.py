@@ -18,6 +18,7 @@ from pydantic import (
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import read_text
+from nextaim_kit.runs.schema import Text
 from nextaim_kit.yaml_text import parse_yaml
 
 Values = list[Any]
@@ -52,7 +53,7 @@ class Sweep(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    title: str = ""
+    title: Text = ""
     notebooks: list[str] = Field(min_length=1)
     profile: str = "tutorial"
     parameters: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter
@@ -10,18 +9,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from nextaim_kit.files import sha256_of, write_json
+from pydantic import FiniteFloat
+
+from nextaim_kit.errors import without_user
+from nextaim_kit.files import read_json, sha256_of, write_json
 from nextaim_kit.places import absolute
 from nextaim_kit.runs.record import RECORD
+from nextaim_kit.runs.schema import Inside, Metric, Text, checked, printable
 from nextaim_kit.runs.sweep.plan import Plan, Row
 
 ENDED, ALIVE, LOGS, CANCELED = "rows", "alive", "logs", "canceled"
 # What a job elsewhere has to know of this process's environment.
 PASSED_ON = (
     "NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_NOTEBOOKS",
-    "NEXTAIM_DASK", "NEXTAIM_DASK_WAIT", "NEXTAIM_MIRROR",
+    "NEXTAIM_DASK", "NEXTAIM_DASK_WAIT", "NEXTAIM_MIRROR", "NEXTAIM_SHARED",
 )  # fmt: skip
 BEAT = 5.0  # seconds between two signs of life of a running row
 _DEAD = 90.0  # seconds without one after which it does not run; file systems in a network lag
@@ -51,14 +54,14 @@ class Ending:
     """
 
     outcome: Outcome
-    run: str = ""
+    run: Inside | Literal[""] = ""
     record: str = ""
-    seconds: float = 0.0
-    peak_mb: float = 0.0
-    metrics: list[dict[str, Any]] = field(default_factory=list)
-    error: str = ""
-    traceback: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    seconds: FiniteFloat = 0.0
+    peak_mb: FiniteFloat = 0.0
+    metrics: list[Metric] = field(default_factory=list)
+    error: Text = ""
+    traceback: list[Text] = field(default_factory=list)
+    notes: list[Text] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -71,6 +74,11 @@ def passed_on() -> dict[str, str]:
     return known | {name: place for name, place in absolute().items() if name in known}
 
 
+def tellable(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those that may stand in a job's script or command: no password is in their address."""
+    return {name: value for name, value in variables.items() if without_user(value) == value}
+
+
 def ending_path(folder: Path, row_id: str) -> Path:
     """Where a row's ending stands."""
     return folder / ENDED / f"{row_id}.json"
@@ -78,14 +86,14 @@ def ending_path(folder: Path, row_id: str) -> Path:
 
 def write_ending(folder: Path, row_id: str, ending: Ending) -> None:
     """Write how a row ended."""
-    write_json(ending_path(folder, row_id), asdict(ending))
+    write_json(ending_path(folder, row_id), printable(asdict(ending)))
 
 
 def read_ending(folder: Path, row_id: str) -> Ending | None:
     """How a row ended; None if it has not, or the run it speaks of is gone or changed."""
     try:
-        ending = Ending(**json.loads(ending_path(folder, row_id).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        ending = checked(read_json(ending_path(folder, row_id)), Ending)
+    except (OSError, ValueError):
         return None
     return None if ending.good and not _is_there(folder.parents[1] / ending.run, ending) else ending
 

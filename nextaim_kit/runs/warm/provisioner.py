@@ -24,16 +24,17 @@ class WarmProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Launch the kernel; says in one line why it is a cold one, if it is."""
+        # nbclient asks this of a kernel called python3. Who types has a session with a name.
+        typed = "JPY_SESSION_NAME" in (kwargs.get("env") or os.environ)
+        cmd = cmd if typed else [*cmd, "--HistoryManager.hist_file=:memory:"]
         try:
             # What else a process can be started with, such as other files to print into.
             others = [name for name in kwargs if name not in _TAKEN and kwargs[name] is not None]
             if others:
                 raise OSError(f"{', '.join(others)} cannot be given to one")
             env = dict(kwargs.get("env") or os.environ) | {"JPY_PARENT_PID": str(os.getpid())}
-            # nbclient asks this of a kernel called python3. Who types has a session with a name.
-            own = [] if "JPY_SESSION_NAME" in env else ["--HistoryManager.hist_file=:memory:"]
             # In a thread: a server that is not there yet imports for seconds.
-            fork = partial(Fork, cmd + own, env=env, cwd=kwargs.get("cwd"))
+            fork = partial(Fork, cmd, env=env, cwd=kwargs.get("cwd"))
             self.process = await asyncio.to_thread(fork)
         except (OSError, KitError) as error:
             why = error.what if isinstance(error, KitError) else str(error)

@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 import zipfile
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
@@ -42,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.seen.append((self.path, self.headers.get("Range")))
+        self.server.authorization = self.headers.get("Authorization")
         plan = self.server.plan
         body = plan.files.get(unquote(self.path))
         if plan.busy:
@@ -294,6 +296,29 @@ def test_a_mirror_at_an_address_is_asked_first(toy, server, monkeypatch):
     toy({"path": "a b.bin"})
     monkeypatch.setenv("NEXTAIM_MIRROR", f"{server.url}/mirror/")
     assert fetch("toy").states[0].state == "ok"
+
+
+def test_user_and_password_of_a_mirror_are_sent_and_neither_told_nor_noted(
+    toy, server, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(download, "TRIES", 1)
+    monkeypatch.setenv("NEXTAIM_MIRROR", server.url.replace("//", "//ada:s%2F3cret@"))
+    server.plan.files["/toy/a.bin"], server.plan.cuts = CONTENT, 1
+    with pytest.raises(DataError, match="did not come whole") as said:
+        fetch("toy")
+    (note,) = where("toy").glob("*.part.json")
+    assert "s/3cret" not in (shown := f"{said.value}{note.read_text()}".replace("%2F", "/"))
+    assert server.url in shown
+    assert server.authorization == "Basic " + b64encode(b"ada:s/3cret").decode()
+
+
+@pytest.mark.parametrize("address", ["https://ada:s3/cret@host", "ftp://ada:s3cret@host"])
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(toy, monkeypatch, address):
+    monkeypatch.setenv("NEXTAIM_MIRROR", address)
+    with pytest.raises(RequestError, match=r"https?://") as said:
+        fetch("toy")
+    assert "s3" not in str(said.value)
+    assert said.value.__cause__ is None
 
 
 def test_what_a_mirror_lacks_comes_from_the_source(toy, server, monkeypatch):

@@ -13,6 +13,7 @@ from nextaim_kit.runs.sweep import results
 from nextaim_kit.runs.sweep.plan import expand, freeze
 from nextaim_kit.runs.sweep.state import Ending, progress, write_ending
 from tests.browser import barriers
+from tests.conftest import WHOLE
 
 
 def ended(plan, row, value, synthetic=False, **more):
@@ -20,7 +21,7 @@ def ended(plan, row, value, synthetic=False, **more):
     run = plan.runs / "toy/draw" / row.id
     run.mkdir(parents=True)
     data = [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}]
-    record = {"schema": 1, "data": data if synthetic else [], "parameters": {}}
+    record = WHOLE | {"schema": 1, "data": data if synthetic else []}
     (run / "run.json").write_text(json.dumps(record))
     metric = {"name": "mean", "value": value, "low": value - 0.1, "high": value + 0.1, "n": 3}
     ending = Ending("complete", run=f"toy/draw/{row.id}", record=sha256_of(run / "run.json"),

@@ -49,12 +49,18 @@ def requests(platform: Path) -> list[dict]:
     return [json.loads(line) for line in (platform / "requests.jsonl").read_text().splitlines()]
 
 
-def test_a_sweep_through_vkd_gives_what_it_gives_here(toy, sweep, platform, profile, tmp_path):
+def test_a_sweep_through_vkd_gives_what_it_gives_here(
+    toy, sweep, platform, profile, tmp_path, monkeypatch
+):
     toy()
+    monkeypatch.setenv("NEXTAIM_MIRROR", "https://ada:s3cret@example.org/sets")
     takes = {"minutes": 1, "memory_gb": 0.5, "vram_gb": 9}
     file = sweep(grid={"size": [4, 5]}, resources=takes)
     ran = nextaim("run", file, "--on", profile, "-r", "vkd_queue=gpu")
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    left = {path: path.read_bytes() for path in folder().rglob("*") if path.is_file()}
+    assert any(path.suffix == ".sh" for path in left)
+    assert [path for path, content in left.items() if b"s3cret" in content] == []
     there = records()
     assert requests(platform) == [
         {"name": "run_gpu", "queue": "gpu", "priority": "lowest", "cpu_request": 1,
