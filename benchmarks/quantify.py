@@ -102,7 +102,7 @@ def write_report(row: dict[str, Any], folder: Path, out: Path) -> None:
 
     report = make_report(row | {"picture": str(out / row["picture"])})
     ct = read_evidence(str(folder), report.subject)
-    write_text(out / "report.html", page.to_html(report))
+    write_text(out / "patient.html", page.to_html(report))
     write_text(out / "report.fhir.json", fhir.to_json(report, ct))
     sr.save(sr.to_sr(report, ct), out / "report.sr.dcm")
 

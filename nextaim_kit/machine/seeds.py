@@ -79,20 +79,25 @@ def size_threads() -> int:
 def one_thread() -> Iterator[None]:
     """Compute in one thread for a while: small sums end sooner, and are added in the same order.
 
-    torch has a pool that `threadpoolctl` does not see; it is held too if torch is imported.
+    torch and SimpleITK have pools that `threadpoolctl` does not see; they are held too if they are
+    imported. Of SimpleITK only the global number reaches what a registration is made of.
     """
     from threadpoolctl import threadpool_limits
 
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
+    torch, itk = sys.modules.get("torch"), sys.modules.get("SimpleITK")
+    pools = [(torch.get_num_threads, torch.set_num_threads)] if torch else []
+    if itk:
+        own = itk.ProcessObject
+        pools.append((own.GetGlobalDefaultNumberOfThreads, own.SetGlobalDefaultNumberOfThreads))
+    before = [(put, get()) for get, put in pools]
     try:
-        if torch:
-            torch.set_num_threads(1)
+        for put, _ in before:
+            put(1)
         with threadpool_limits(1):
             yield
     finally:
-        if torch:
-            torch.set_num_threads(before)
+        for put, number in before:
+            put(number)
 
 
 def _seed_torch(torch: Any, seed: int) -> None:

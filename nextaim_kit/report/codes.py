@@ -76,6 +76,11 @@ class OwnSystem(System):
         """Name of a reviewer's pseudonym."""
         return self._code("REVIEWER", "Pseudonym of who reviewed a value")
 
+    @property
+    def absent(self) -> Code:
+        """What stands for a value that was not measured."""
+        return self._code("ABSENT", "Not assessed")
+
     def _code(self, end: str, display: str) -> Code:
         return Code(self, f"{self.prefix}-{end}", display)
 

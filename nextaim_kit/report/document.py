@@ -58,12 +58,12 @@ def to_json(report: Report, *, date: str = NO_DATE) -> str:
 
 
 def save_all(report: Report, folder: Path) -> None:
-    """Write ``report.html`` for people, ``report.fhir.json``, and its two parts.
+    """Write ``patient.html`` for people, ``report.fhir.json``, and its two parts.
 
     These are ``questionnaire.json`` (the template) and ``response.json``.
     """
     asked = questionnaire.to_questionnaire(report.template)
-    write_text(folder / "report.html", page.to_html(report))
+    write_text(folder / "patient.html", page.to_html(report))
     write_text(folder / "report.fhir.json", to_json(report))
     for name, part in (("questionnaire", asked), ("response", questionnaire.to_response(report))):
         write_text(folder / f"{name}.json", json.dumps(part, indent=1, ensure_ascii=False))
@@ -77,17 +77,17 @@ def problems(document: Resource, template: Template) -> list[str]:
     list of str
         Empty if it is valid.
     """
-    wrong = fhir_reading.problems(document, template)
-    if wrong:
+    report, wrong = fhir_reading.examine(document, template)
+    if report is None:
         return wrong
     by_type: dict[str, list[Resource]] = {}
     for one in document["entry"]:
         by_type.setdefault(one["resource"]["resourceType"], []).append(one["resource"])
-    responses = by_type.get("QuestionnaireResponse", [])
-    wrong = [said for one in responses for said in questionnaire.problems(one, template)]
-    if not wrong and responses:
-        said = questionnaire.from_response(responses[0], template)
-        wrong += [] if said == fhir_reading.from_bundle(document, template) else [DIFFERENT]
+    answered = [questionnaire.examine(one, template)
+                for one in by_type.get("QuestionnaireResponse", [])]  # fmt: skip
+    wrong = [said for _, problems in answered for said in problems]
+    if not wrong and answered and answered[0][0] != report:
+        wrong.append(DIFFERENT)
     return wrong + list(_broken_rules(document, template))
 
 

@@ -25,7 +25,7 @@ from nextaim_kit.files import write_text
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import KIT_URL, Code
 from nextaim_kit.report.model import UNCONFIRMED, Field, Report
-from nextaim_kit.report.quantity import ABSENT, Quantity, Value
+from nextaim_kit.report.quantity import Quantity, Value
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -47,7 +47,7 @@ def to_bundle(report: Report, images: Sequence[Dataset] = ()) -> Resource:
     """Make the bundle: Patient, Device, Observations, sections and DiagnosticReport.
 
     Statuses are ``preliminary`` until a reader has confirmed: of each Observation by its own
-    field, of sections and report by all of them.
+    field, of sections and report by all of them, and while a check speaks against a value.
 
     Parameters
     ----------
@@ -178,11 +178,13 @@ def value_of(what: Quantity, value: Value) -> Resource:
 
 def _observation(report: Report, one: Field) -> Resource:
     what, value = one.what, value_of(one.what, one.value)
-    value = value or {"dataAbsentReason": coded(codes.UNKNOWN) | {"text": ABSENT}}
+    value = value or {"dataAbsentReason": coded(codes.UNKNOWN) | {"text": what.absent}}
     if "valueQuantity" in value and what.bound and not report.whole:
         value["valueQuantity"]["comparator"] = ">="
     said = [d.text for d in report.doubts if what.key in d.keys]
     said += [UNCONFIRMED] if one.status == "ai-derived" else []
+    notes: list[Resource] = [{"text": text} for text in said]
+    notes += [{"authorString": one.by, "text": one.reason}] if one.reason else []
     return {
         "resourceType": "Observation",
         "id": id_of(report, what.key),
@@ -192,7 +194,7 @@ def _observation(report: Report, one: Field) -> Resource:
         "code": coded(what.code, what.standard) | {"text": what.label},
         "subject": _to(report, "patient"),
         **value,
-        **({"note": [{"text": text} for text in said]} if said else {}),
+        **({"note": notes} if notes else {}),
         **({"bodySite": coded(what.site)} if what.site else {}),
         **({"derivedFrom": [_to(report, "text")]} if report.text else {}),
         **_made(report, one),
@@ -210,6 +212,7 @@ def review(report: Report, one: Field) -> Resource:
     """What is said of a value, as an extension: its review, its confidence and its evidence."""
     said: list[Resource] = [{"url": "status", "valueCode": one.status}]
     said += [{"url": "reviewer", "valueString": one.by}] if one.by else []
+    said += [{"url": "reason", "valueString": one.reason}] if one.reason else []
     if one.status == "edited":
         said.append({"url": "aiValue"} | (value_of(one.what, one.ai_value) or _NONE))
     if one.confidence is not None:

@@ -21,9 +21,34 @@ def from_bundle(bundle: Resource, template: Template) -> Report:
     DataError
         If the bundle is not valid, or not one of this template.
     """
-    wrong = problems(bundle, template)
-    if wrong:
+    report, wrong = examine(bundle, template)
+    if report is None:
         raise DataError("this is no report in FHIR", found="; ".join(wrong[:5]))
+    return report
+
+
+def examine(bundle: Resource, template: Template) -> tuple[Report | None, list[str]]:
+    """Read a bundle and say what is wrong with it: by the FHIR R4B model, then by its own rules.
+
+    Returns
+    -------
+    report : Report or None
+        None if anything is wrong.
+    problems : list of str
+    """
+    wrong = model_problems(bundle) or list(_broken_rules(bundle, template))
+    report = None if wrong else _report(bundle, template)
+    if report is not None:
+        wrong = list(_broken_statuses(bundle, report))
+    return (None if wrong else report), wrong
+
+
+def problems(bundle: Resource, template: Template) -> list[str]:
+    """What is wrong with a bundle; empty if it is valid."""
+    return examine(bundle, template)[1]
+
+
+def _report(bundle: Resource, template: Template) -> Report:
     by_type: dict[str, list[Resource]] = {}
     for entry in bundle["entry"]:
         by_type.setdefault(entry["resource"]["resourceType"], []).append(entry["resource"])
@@ -72,6 +97,7 @@ def reviewed(what: Quantity, value: Value, said: list[Resource]) -> Field:
         by=review.get("reviewer", {}).get("valueString", ""),
         confidence=review.get("confidence", {}).get("valueDecimal"),
         evidence=tuple((s["first"]["valueInteger"], s["end"]["valueInteger"]) for s in spans),
+        reason=review.get("reason", {}).get("valueString", ""),
     )
 
 
@@ -84,17 +110,6 @@ def _read(what: Quantity, holder: Resource) -> Value:
         code = holder["valueCodeableConcept"]["coding"][0]["code"]
         return next(word for word, known in what.choices if known.value == code)
     return what.typed(holder["valueQuantity"]["value"])
-
-
-def problems(bundle: Resource, template: Template) -> list[str]:
-    """What is wrong with a bundle: by the FHIR R4B model first, then by the report's own rules.
-
-    Returns
-    -------
-    list of str
-        Empty if it is valid.
-    """
-    return model_problems(bundle) or list(_broken_rules(bundle, template))
 
 
 def model_problems(bundle: Resource) -> list[str]:
@@ -133,10 +148,16 @@ def _broken_rules(bundle: Resource, template: Template) -> Iterator[str]:
     for one in values:
         what = template.by_key[key_of(one, template)]
         yield from (f"{what.key}: {said}" for said in _broken_observation(one, what, template))
-    waiting = any(o["status"] == "preliminary" for o in values)
-    reported = [r for r in resources if r["resourceType"] in ("Observation", "DiagnosticReport")]
-    for whole in (r for r in reported if r not in values):
-        if whole.get("status") != ("preliminary" if waiting else "final"):
+    said = {key_of(one, template) for one in values}
+    yield from (f"{what.key}: left out" for what in template.quantities if what.key not in said)
+
+
+def _broken_statuses(bundle: Resource, report: Report) -> Iterator[str]:
+    """Sections and report are final as all values together are."""
+    wholes = [e["resource"] for e in bundle["entry"]]
+    wholes = [r for r in wholes if r["resourceType"] in ("Observation", "DiagnosticReport")]
+    for whole in (r for r in wholes if not key_of(r, report.template)):
+        if whole.get("status") != ("final" if report.final else "preliminary"):
             yield f"{whole['resourceType']} is {whole.get('status')}, its values are not"
 
 
@@ -161,8 +182,12 @@ def _broken_observation(one: Resource, what: Quantity, template: Template) -> It
             yield f"the unit is not UCUM's {what.unit.value}"
         if not isinstance(given.get("value"), int | float):
             yield "no number"
-    elif not missing and not {"valueBoolean", "valueCodeableConcept"} & set(one):
+    elif not missing and what.kind == "flag" and "valueBoolean" not in one:
         yield "no value"
+    elif not missing and what.kind == "choice":
+        said = [c["code"] for c in one.get("valueCodeableConcept", {}).get("coding", [])]
+        if not {code.value for _, code in what.choices} & {*said[:1]}:
+            yield "none of its words"
     sites = [c["code"] for c in one.get("bodySite", {}).get("coding", [])]
     if sites != ([what.site.value] if what.site else []):
         yield f"the place is not {what.site.display if what.site else 'left out'}"
@@ -170,8 +195,8 @@ def _broken_observation(one: Resource, what: Quantity, template: Template) -> It
     if len(reviews) != 1:
         yield "no review status"
         return
-    said = {e["url"]: e for e in reviews[0].get("extension", [])}
-    status = said.get("status", {}).get("valueCode")
+    told = {e["url"]: e for e in reviews[0].get("extension", [])}
+    status = told.get("status", {}).get("valueCode")
     if status not in template.system.statuses:
         yield f"unknown review status {status!r}"
     if (one["status"] == "preliminary") != (status == "ai-derived"):
@@ -179,5 +204,5 @@ def _broken_observation(one: Resource, what: Quantity, template: Template) -> It
     labels = [label.get("code") for label in one.get("meta", {}).get("security", [])]
     if ("AIAST" in labels, "performer" in one) != (status != "edited", status == "edited"):
         yield f"{status}, and made by another than it says"
-    if (status == "ai-derived") == ("reviewer" in said):
+    if (status == "ai-derived") == ("reviewer" in told):
         yield "reviewed by nobody, or a reader without a review"

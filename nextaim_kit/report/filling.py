@@ -48,8 +48,6 @@ def fill(template: Template, row: Mapping[str, Any]) -> Report:
     subject, fields = str(row["subject"]), []
     sure, spans = row.get("confidence") or {}, row.get("evidence") or {}
     for what in template.quantities:
-        if what.only_with and row[what.only_with] == 0:
-            continue
         try:
             value = what.from_cell(row[what.key])
         except RequestError as error:

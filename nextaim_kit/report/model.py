@@ -24,11 +24,26 @@ _PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 @dataclass(frozen=True)
 class Doubt:
-    """A contradiction: its name, what it says, and the fields it concerns."""
+    """What does not fit: its name, what it says, the fields it concerns, and what would fit.
+
+    What is `unusual` can be, and is accepted with a written reason; anything else cannot.
+    """
 
     name: str
     text: str
     keys: tuple[str, ...]
+    allowed: str = ""
+    unusual: bool = False
+
+
+class Refused(RequestError):
+    """A review that a check speaks against; `keys` are the values that it is about."""
+
+    keys: tuple[str, ...] = ()
+
+
+class ReasonWanted(Refused):
+    """A value is unusual, and nobody has written why it is so."""
 
 
 def _none(report: Report) -> Iterable[Doubt]:
@@ -101,7 +116,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Field:
-    """A value in the report: what the algorithm said, what holds now, and by whose word.
+    """A value in the report: what the algorithm said, what holds now, by whose word and why.
 
     `confidence` is the algorithm's in its value; `evidence` are the places in the report's text
     that it was read from, as (first, end) character.
@@ -114,6 +129,7 @@ class Field:
     by: str = ""
     confidence: float | None = None
     evidence: tuple[Span, ...] = ()
+    reason: str = ""
 
     @property
     def possible(self) -> bool:
@@ -150,8 +166,8 @@ class Report:
 
     @property
     def final(self) -> bool:
-        """Whether every field was confirmed or edited."""
-        return not self.unconfirmed
+        """Whether every field was confirmed or edited, and nothing speaks against the values."""
+        return not self.unconfirmed and not self.doubts
 
     @property
     def readers(self) -> list[str]:
@@ -162,22 +178,28 @@ class Report:
     def state(self) -> str:
         """The report's state in words, for a banner."""
         n, left = len(self.fields), len(self.unconfirmed)
-        if left:
-            return f"{UNCONFIRMED}: {left} of {n} values"
-        still = f", against {many} of the checks" if (many := len(self.doubts)) else ""
-        return f"All {n} values confirmed or edited by {', '.join(self.readers)}{still}"
+        all_of = f"All {n} values confirmed or edited by {', '.join(self.readers)}"
+        said = f"{UNCONFIRMED}: {left} of {n} values" if left else all_of
+        many = sum(doubt.name != CHECK_FIRST for doubt in self.doubts)
+        open_ = f"; against {many} check{'s' * (many > 1)}, so not final" if many else ""
+        return said + open_
 
     @property
     def whole(self) -> bool:
         """Whether the image holds all of what is measured, as far as the template asks."""
         return not self.template.whole or bool(self.values[self.template.whole])
 
-    @property
+    @cached_property
     def doubts(self) -> list[Doubt]:
-        """What speaks against the values: impossible, not in the text, contradicting another."""
+        """What speaks against the values: impossible, not in the text, contradicting another.
+
+        Not what is unusual, where somebody has written why.
+        """
         wrong = [_impossible(one) for one in self.fields if not one.possible]
         wrong += [_unsupported(one) for one in self.fields if self.unsupported(one)]
-        return [*wrong, *self.template.contradictions(self)]
+        reasons = {one.what.key for one in self.fields if one.reason}
+        found = self.template.contradictions(self)
+        return wrong + [d for d in found if not (d.unusual and reasons & {*d.keys})]
 
     def unsupported(self, one: Field) -> bool:
         """Whether a value was read from the text, nothing there says it, and nobody has seen it."""
@@ -202,6 +224,9 @@ class Report:
         parts += self.template.sentences(self)
         parts += [f"Warning of the software: {text}." for text in self.warnings]
         parts += [f"Check ({doubt.name}): {doubt.text}." for doubt in self.doubts]
+        parts += [
+            f"{one.what.label}, by {one.by}: {one.reason}." for one in self.fields if one.reason
+        ]
         return " ".join([*parts, f"{self.state}."])
 
     def field(self, key: str) -> Field:
@@ -212,59 +237,82 @@ class Report:
         raise RequestError(
             f"the report of {self.subject} has no field {key!r}",
             expected=", ".join(self.values),
-            found=self._lacking(key),
+            found=key,
         )
 
-    def confirm(self, key: str, by: str) -> Report:
-        """The report with one field confirmed by a reader.
+    def review(self, values: Mapping[str, Any], by: str, *, reason: str = "") -> Report:
+        """The report with values as a reader gives them; what the algorithm said stays beside.
+
+        Values that hang together are given together, since each alone would contradict the others.
+
+        Parameters
+        ----------
+        values : mapping of str to value
+            By key; the same value as before confirms it.
+        by : str
+            Pseudonym of the reader.
+        reason : str
+            Why they are so, where a check finds them unusual.
 
         Raises
         ------
         RequestError
-            If the value is impossible, the field unknown, or `by` no pseudonym.
+            If a value is of the wrong type or out of bounds, a field is unknown, or `by` is no
+            pseudonym.
+        Refused
+            If a value contradicts another.
+        ReasonWanted
+            If a value is unusual, and no reason is given.
         """
-        one = self.field(key)
-        if not one.possible:
-            raise RequestError(
-                f"{one.what.label} of {self.subject} cannot be confirmed",
-                expected=one.what.expected,
-                found=f"{one.value} {one.what.ucum}".strip(),
-                mend="edit it to what the images show",
-            )
-        kept: State = "edited" if one.status == "edited" else "confirmed"
-        return self._with(replace(one, status=kept, by=pseudonym(by)))
-
-    def confirm_all(self, by: str) -> Report:
-        """The report with every possible value confirmed: what a reader in a hurry does."""
-        report = self
-        for key in self.unconfirmed:
-            report = report.confirm(key, by) if self.field(key).possible else report
+        by, reason = pseudonym(by), " ".join(reason.split())
+        given = {key: self.field(key).what.checked(value) for key, value in values.items()}
+        report = replace(self, fields=tuple(
+            _reviewed(f, given[f.what.key], by, reason) if f.what.key in given else f
+            for f in self.fields
+        ))  # fmt: skip
+        against = [doubt for doubt in report.doubts if given.keys() & doubt.keys]
+        if against:
+            raise _refused(report, min(against, key=lambda doubt: doubt.unusual))
         return report
 
-    def edit(self, key: str, value: Any, by: str) -> Report:
-        """The report with one value changed; the algorithm's stays beside it.
+    def confirm(self, key: str, by: str, *, reason: str = "") -> Report:
+        """The report with one field confirmed by a reader; see `review`."""
+        return self.review({key: self.field(key).value}, by, reason=reason)
 
-        Raises
-        ------
-        RequestError
-            If the value is of the wrong type or out of bounds, the field unknown, or `by` no
-            pseudonym.
+    def edit(self, key: str, value: Any, by: str, *, reason: str = "") -> Report:
+        """The report with one value changed by a reader; see `review`."""
+        return self.review({key: value}, by, reason=reason)
+
+    def confirm_all(self, by: str) -> Report:
+        """The report with every value confirmed that no check speaks against: a reader in a hurry.
+
+        What is only to be checked first is confirmed too.
         """
-        one = self.field(key)
-        value = one.what.checked(value)
-        status: State = "confirmed" if value == one.ai_value else "edited"
-        return self._with(replace(one, value=value, status=status, by=pseudonym(by)))
+        against = {key for d in self.doubts if d.name != CHECK_FIRST for key in d.keys}
+        waits = {key: self.field(key).value for key in self.unconfirmed if key not in against}
+        return self.review(waits, by)
 
-    def _lacking(self, key: str) -> str:
-        what = self.template.by_key.get(key)
-        if what is None or not what.only_with:
-            return key
-        return f"one that is left out where {self.template.by_key[what.only_with].label} is 0"
 
-    def _with(self, new: Field) -> Report:
-        return replace(
-            self, fields=tuple(new if f.what.key == new.what.key else f for f in self.fields)
-        )
+def _reviewed(one: Field, value: Value, by: str, reason: str) -> Field:
+    status: State = "confirmed" if value == one.ai_value else "edited"
+    return replace(one, value=value, status=status, by=by, reason=reason)
+
+
+def _refused(report: Report, doubt: Doubt) -> Refused:
+    labels = [report.field(key).what.label for key in doubt.keys]
+    if doubt.unusual:
+        error: Refused = ReasonWanted(
+            f"{labels[0]} of {report.subject} is unusual",
+            expected="a written reason", found=doubt.text, mend="write why it is so",
+        )  # fmt: skip
+    else:
+        error = Refused(
+            f"{labels[0]} of {report.subject} cannot be so",
+            expected=doubt.allowed or "values that agree", found=doubt.text,
+            mend=f"change {' and '.join(labels)} together" if len(labels) > 1 else "",
+        )  # fmt: skip
+    error.keys = doubt.keys
+    return error
 
 
 def pseudonym(by: str) -> str:

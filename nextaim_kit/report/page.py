@@ -39,22 +39,28 @@ def to_html(report: Report) -> str:
         }
         for section in report.template.sections
     ]
-    said: dict[str, list[str]] = {f.what.key: [] for f in report.fields}
-    for doubt in report.doubts:
-        for key in doubt.keys:
-            said[key].append(doubt.text)
+    doubts = report.doubts
+    said = {key: [d.text for d in doubts if key in d.keys] for key in report.values}
     return environment.get_template("page.html.j2").render(
         report=report,
         sections=sections,
+        doubts=doubts,
         said=said,
         words=codes.status_words,
-        picture=_embedded(report),
+        picture=embedded(report),
         marked=Markup(marked_text(report)) if report.text else "",
         alt=report.template.caption.replace("{subject}", report.subject),
     )
 
 
-def _embedded(report: Report) -> str:
+def embedded(report: Report) -> str:
+    """The report's picture as the address of an image; empty without one.
+
+    Raises
+    ------
+    DataError
+        If it is not a PNG file that is there.
+    """
     if not report.picture:
         return ""
     path = Path(report.picture)

@@ -13,7 +13,6 @@ from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code
 
 Value = float | int | bool | str | None
-ABSENT = "not mentioned"
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,9 @@ class Quantity:
     """One line of a report: what it is, how it is coded, what it may be.
 
     A ``number`` has a unit and bounds, a ``choice`` its words with their codes, a ``flag`` is yes
-    or no. `scale` brings the table's shares to the unit. With `only_with` the line is there only
-    where the quantity of that key is not 0; `bound` marks what an incomplete image makes a lower
-    bound. An `optional` one may be None: what the report is made from does not mention it.
+    or no. `scale` brings the table's shares to the unit; `bound` marks what an incomplete image
+    makes a lower bound. An `optional` one may be None, for which `absent` is written. `supported`
+    are the digits that the measurement supports: a page for people shows no more, exports do.
 
     Examples
     --------
@@ -55,9 +54,10 @@ class Quantity:
     digits: int = 1
     scale: float = 1.0
     choices: tuple[tuple[str, Code], ...] = ()
-    only_with: str = ""
     bound: bool = False
     optional: bool = False
+    absent: str = "not mentioned"
+    supported: int | None = None
 
     def from_cell(self, cell: Any) -> Value:
         """Value of a table's cell in the report's unit, rounded; bounds are not looked at.
@@ -137,9 +137,29 @@ class Quantity:
     def shown(self, value: Value) -> str:
         """A value as it is written for a person, without its unit."""
         if value is None:
-            return ABSENT
+            return self.absent
         if self.kind == "flag":
             return "yes" if value else "no"
         if self.kind == "number":
             return f"{value:.{self.digits}f}"
         return dict(self.choices)[str(value)].display
+
+    def coarse(self, value: Value) -> str:
+        """A value to the digits that the measurement supports; never 0 for what is not 0.
+
+        Examples
+        --------
+        >>> from nextaim_kit.report import codes
+        >>> system = codes.OwnSystem("99X", "http://example.org/x", "X", "X")
+        >>> share = Quantity("share", "Share", codes.Code(system, "X-SHARE", "Share"), "number",
+        ...                  "by eye", unit=codes.PERCENT, low=0, high=100, supported=0)
+        >>> [share.coarse(value) for value in (0.0, 0.2, 20.3, 99.8, 100.0)]
+        ['0', '<1', '20', '>99', '100']
+        """
+        if value is None or self.supported is None:
+            return self.shown(value)
+        said, step = f"{value:.{self.supported}f}", 10.0**-self.supported
+        for end, sign, inner in ((self.low, "<", step), (self.high, ">", -step)):
+            if float(said) == end != value:
+                return f"{sign}{end + inner:.{self.supported}f}"
+        return said

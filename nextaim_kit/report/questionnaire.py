@@ -2,8 +2,8 @@
 
 A Questionnaire has a group of items a section and an item a quantity, with its code, unit, bounds
 and words. The response has the values as they stand; review, confidence and evidence of each stand
-in the extension that Observations have (`report.fhir`). It is *completed* once every value has
-been reviewed, and holds all of the report: a form keeps it as it goes.
+in the extension that Observations have (`report.fhir`). It is *completed* once the report is
+final, and holds all of the report: a form keeps it as it goes.
 """
 
 from __future__ import annotations
@@ -70,9 +70,37 @@ def from_response(response: Resource, template: Template) -> Report:
     DataError
         If it is not valid, or a response to another Questionnaire.
     """
-    wrong = problems(response, template)
-    if wrong:
+    report, wrong = examine(response, template)
+    if report is None:
         raise DataError("this is no report in FHIR", found="; ".join(wrong[:5]))
+    return report
+
+
+def examine(response: Resource, template: Template) -> tuple[Report | None, list[str]]:
+    """Read a response and say what is wrong with it: by the FHIR R4B model, then by the template.
+
+    Returns
+    -------
+    report : Report or None
+        None if anything is wrong.
+    problems : list of str
+    """
+    from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
+
+    model = fhir_reading.refusals(QuestionnaireResponse, response)
+    wrong = model or list(_broken_rules(response, template))
+    report = None if wrong else _report(response, template)
+    if report and response["status"] != ("completed" if report.final else "in-progress"):
+        wrong = [f"{response['status']}, its values are not"]
+    return (None if wrong else report), wrong
+
+
+def problems(response: Resource, template: Template) -> list[str]:
+    """What is wrong with a response; empty if it is valid."""
+    return examine(response, template)[1]
+
+
+def _report(response: Resource, template: Template) -> Report:
     said = {item["linkId"]: item for item in _leaves(response)}
     more = {e["url"]: e for e in response.get("extension", [])}
     identifier = response["subject"]["identifier"]
@@ -81,27 +109,13 @@ def from_response(response: Resource, template: Template) -> Report:
         subject=identifier["value"],
         site=identifier.get("assigner", {}).get("display", ""),
         software=response["author"]["display"],
-        fields=tuple(_field(q, said[q.key]) for q in template.quantities if q.key in said),
+        fields=tuple(_field(q, said[q.key]) for q in template.quantities),
         warnings=tuple(
             e["valueString"] for e in response.get("extension", []) if e["url"] == WARNING
         ),
         synthetic=fhir.TEST in response.get("meta", {}).get("security", []),
         text=fhir_reading.text_of(more[TEXT]["valueAttachment"]) if TEXT in more else "",
     )
-
-
-def problems(response: Resource, template: Template) -> list[str]:
-    """What is wrong with a response: by the FHIR R4B model first, then by the template's rules.
-
-    Returns
-    -------
-    list of str
-        Empty if it is valid.
-    """
-    from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
-
-    model = fhir_reading.refusals(QuestionnaireResponse, response)
-    return model or list(_broken_rules(response, template))
 
 
 def questionnaire_problems(questionnaire: Resource) -> list[str]:
@@ -140,7 +154,7 @@ def _question(what: Quantity) -> Resource:
         "code": [_coding(what.code)],
         "text": what.label,
         "type": _ASKED[what.kind],
-        "required": not (what.optional or what.only_with),
+        "required": not what.optional,
         **({"answerOption": words} if words else {}),
     }
 
@@ -181,16 +195,12 @@ def _broken_rules(response: Resource, template: Template) -> Iterator[str]:
         yield f"a response to {response.get('questionnaire')}, not {address(template)}"
         return
     said = [item["linkId"] for item in _leaves(response)]
-    needed = [q.key for q in template.quantities if not q.only_with]
     yield from (f"{key}: answered twice" for key in sorted({k for k in said if said.count(k) > 1}))
-    yield from (f"{key}: left out" for key in needed if key not in said)
+    yield from (f"{key}: left out" for key in template.by_key if key not in said)
     for item in _leaves(response):
         what = template.by_key.get(item["linkId"])
         broken = _broken_item(item, what) if what else ["the template has no such item"]
         yield from (f"{item['linkId']}: {text}" for text in broken)
-    waiting = any(_status(item) == "ai-derived" for item in _leaves(response))
-    if response["status"] != ("in-progress" if waiting else "completed"):
-        yield f"{response['status']}, its values are not"
 
 
 def _status(item: Resource) -> str:

@@ -3,7 +3,8 @@
 Each value is a measurement group (TID 1501) of its own, with tracking identifier, finding, place,
 algorithm, value and review status, so that a single value can be confirmed. An edited value is
 its reader's: the group names the reader as observer and no algorithm. The document is verified
-when every value is. The impression, with every doubt, is a text beside the measurements.
+when every value is and none contradicts another. The impression, with every doubt, is a text
+beside the measurements.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ def to_sr(report: Report, evidence: Sequence[Dataset]) -> Comprehensive3DSR:
     RequestError
         If the report was read from a text: an SR is of images.
     """
-    if report.text or any(
-        f.value is None or not (f.what.site and f.what.finding) for f in report.fields
-    ):
+    if report.text or any(not (f.what.site and f.what.finding) for f in report.fields):
         raise RequestError(
             f"the report of {report.subject} cannot be a DICOM SR",
             expected="values of images, each with a finding and a place",
@@ -102,7 +101,7 @@ def save(document: Dataset, path: Path) -> None:
 
 
 def save_all(report: Report, folder: Path, images: str | Path = "") -> None:
-    """Write ``report.html`` for people, ``report.fhir.json`` and ``report.sr.dcm``.
+    """Write ``patient.html`` for people, ``report.fhir.json`` and ``report.sr.dcm``.
 
     Parameters
     ----------
@@ -112,7 +111,7 @@ def save_all(report: Report, folder: Path, images: str | Path = "") -> None:
         Folder of the DICOM series that the values are of; empty: a stand-in's header.
     """
     headers = read_evidence(images, report.subject) if images else []
-    write_text(folder / "report.html", page.to_html(report))
+    write_text(folder / "patient.html", page.to_html(report))
     write_text(folder / "report.fhir.json", fhir.to_json(report, headers))
     save(to_sr(report, headers or stand_in(report)), folder / "report.sr.dcm")
 
@@ -179,10 +178,9 @@ def _group(report: Report, one: Field) -> MeasurementsAndQualitativeEvaluations:
     assert what.site
     said = {own.ai_value: one.ai_value} if one.status == "edited" else {}
     values = {what.standard or what.code: one.value} | said
-    numbers = [_measurement(what, name, v) for name, v in values.items() if what.unit]
-    words = [
-        QualitativeEvaluation(coded(n), _word(what, v)) for n, v in values.items() if not what.unit
-    ]
+    numbers = [_measurement(what, n, v) for n, v in values.items() if what.unit and v is not None]
+    words = [QualitativeEvaluation(coded(n), coded(own.absent) if v is None else _word(what, v))
+             for n, v in values.items() if v is None or not what.unit]  # fmt: skip
     status = QualitativeEvaluation(coded(own.status), coded(own.statuses[one.status]))
     name, version = _algorithm(report)
     algorithm = AlgorithmIdentification(name=name, version=version)
@@ -199,14 +197,15 @@ def _group(report: Report, one: Field) -> MeasurementsAndQualitativeEvaluations:
     )
     if one.by:
         group[0].ContentSequence.append(_text(coded(own.reviewer), one.by))
+    if one.reason:
+        group[0].ContentSequence.append(_text(dicom.DCM.Comment, one.reason))
     if one.status == "edited":
         group[0].ContentSequence.extend(_observer([one.by]))
     return group
 
 
-def _measurement(what: Quantity, name: Code, value: Value) -> Measurement:
+def _measurement(what: Quantity, name: Code, value: Any) -> Measurement:
     assert what.unit is not None
-    assert value is not None
     return Measurement(coded(name), float(value), coded(what.unit))
 
 

@@ -32,10 +32,16 @@ class _Group:
     by_algorithm: bool
     observer: str
     reviewer: str
+    reason: str
 
     @property
     def value(self) -> Any:
         return self.said.get(_key(self.what.standard or self.what.code)) if self.what else None
+
+    @property
+    def absent(self) -> bool:
+        """Whether it says that there is no value."""
+        return _is_absent(self.value, self.system)
 
     @property
     def status(self) -> str:
@@ -90,10 +96,14 @@ def examine(document: Any, template: Template) -> tuple[Report | None, list[str]
     wrong = [] if form == "1500" else [f"template {form}, not 1500"]
     groups = [_group(g, template) for g in document.content.get_image_measurement_groups()]
     wrong += [f"{group.name}: {said}" for group in groups for said in _broken(group)]
-    reviewed = bool(groups) and all(g.status in ("confirmed", "edited") for g in groups)
-    if (document.VerificationFlag == "VERIFIED") != reviewed:
+    said = {group.what.key for group in groups if group.what}
+    wrong += [
+        f"{what.code.value}: left out" for what in template.quantities if what.key not in said
+    ]
+    report = None if wrong or not groups else _report(document, groups, template)
+    if report and (document.VerificationFlag == "VERIFIED") != report.final:
         wrong.append(f"{document.VerificationFlag}, its values are not")
-    return (None if wrong or not groups else _report(document, groups, template)), wrong
+    return (None if wrong else report), wrong
 
 
 def _group(group: Any, template: Template) -> _Group:
@@ -111,6 +121,7 @@ def _group(group: Any, template: Template) -> _Group:
         by_algorithm=_pair(dicom.DCM.AlgorithmName) in texts,
         observer=_observer(group[0]),
         reviewer="".join(texts.get(_key(template.system.reviewer), [])),
+        reason="".join(texts.get(_pair(dicom.DCM.Comment), [])),
     )
 
 
@@ -140,9 +151,9 @@ def _broken(group: _Group) -> Iterator[str]:
     if what is None:
         yield "unknown quantity"
         return
-    if group.value is None:
+    if group.value is None or (group.absent and not what.optional):
         yield "no value of this code"
-    elif what.unit and _pair(group.value.unit) != _key(what.unit):
+    elif what.unit and not group.absent and _pair(group.value.unit) != _key(what.unit):
         yield f"the unit is not UCUM's {what.unit.value}"
     if what.site and group.sites != [_key(what.site)]:
         yield f"the place is not {what.site.display}"
@@ -172,13 +183,22 @@ def _report(document: Any, groups: list[_Group], template: Template) -> Report:
 def _field(group: _Group) -> Field:
     what: Any = group.what
     status: Any = group.status
-    value = _read(what, group.value)
+    value = _read(what, group.value, group.system)
     before = group.said.get(_key(group.system.ai_value))
-    ai_value = value if before is None else _read(what, before)
-    return Field(what, ai_value, value, status, group.reviewer)
+    ai_value = value if before is None else _read(what, before, group.system)
+    return Field(what, ai_value, value, status, group.reviewer, reason=group.reason)
 
 
-def _read(what: Quantity, said: Any) -> Value:
+def _is_absent(said: Any, system: OwnSystem) -> bool:
+    """Whether an item says that there is no value; a number has no code of its own."""
+    return getattr(said, "value", None) == system.absent.value and _pair(said) == _key(
+        system.absent
+    )
+
+
+def _read(what: Quantity, said: Any, system: OwnSystem) -> Value:
+    if _is_absent(said, system):
+        return None
     if what.kind == "number":
         return what.typed(float(said.value))
     if what.kind == "flag":

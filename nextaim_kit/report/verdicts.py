@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ from pydicom import Dataset
 from nextaim_kit.report import document, fhir, fhir_reading, questionnaire, sr, sr_reading
 from nextaim_kit.report.evidence import stand_in
 from nextaim_kit.report.fhir import Resource
-from nextaim_kit.report.model import Report
+from nextaim_kit.report.model import CHECK_FIRST, Field, Report
 from nextaim_kit.report.quantity import Quantity, Value
 
 Back = tuple[Report | None, list[str]]  # what was read back, and what is wrong
@@ -25,9 +26,7 @@ Damages = Mapping[str, Callable[[Resource], object]]
 
 def through_bundle(report: Report) -> Back:
     """A report written as a FHIR bundle, and read back from it."""
-    bundle = json.loads(fhir.to_json(report))
-    wrong = fhir_reading.problems(bundle, report.template)
-    return (None if wrong else fhir_reading.from_bundle(bundle, report.template)), wrong
+    return fhir_reading.examine(json.loads(fhir.to_json(report)), report.template)
 
 
 def through_document(report: Report) -> Back:
@@ -40,8 +39,7 @@ def through_document(report: Report) -> Back:
 def through_response(report: Report) -> Back:
     """A report written as the response to its Questionnaire, and read back from it."""
     response = json.loads(json.dumps(questionnaire.to_response(report)))
-    wrong = questionnaire.problems(response, report.template)
-    return (None if wrong else questionnaire.from_response(response, report.template)), wrong
+    return questionnaire.examine(response, report.template)
 
 
 def through_sr(
@@ -65,7 +63,7 @@ def stream(document: Dataset) -> io.BytesIO:
 
 
 def half_reviewed(reports: Iterable[Report], by: str) -> list[Report]:
-    """Every second report with its first value confirmed and its last one changed.
+    """Every second report with one value confirmed, and one changed that can be alone.
 
     All states are then among them; for a test of the exports, not of the patients.
     """
@@ -73,9 +71,23 @@ def half_reviewed(reports: Iterable[Report], by: str) -> list[Report]:
 
 
 def _reviewed(report: Report, by: str) -> Report:
-    last = report.fields[-1]
-    other = another(last.what, last.value)
-    return report.confirm(report.fields[0].what.key, by).edit(last.what.key, other, by)
+    """A value that hangs together with no other is changed, and another one is confirmed."""
+    against = {key for d in report.doubts if d.name != CHECK_FIRST for key in d.keys}
+    calm = [one for one in report.fields if one.what.key not in against]
+    free = [one for one in calm if _alone(report, one)][-1:]
+    for one in free:
+        report = report.edit(one.what.key, another(one.what, one.value), by)
+    for one in [one for one in calm if one not in free][:1]:
+        report = report.confirm(one.what.key, by)
+    return report
+
+
+def _alone(report: Report, one: Field) -> bool:
+    """Whether a value can be changed without contradicting another."""
+    changed = replace(one, value=another(one.what, one.value))
+    fields = tuple(changed if f is one else f for f in report.fields)
+    found = report.template.contradictions(replace(report, fields=fields))
+    return all(one.what.key not in doubt.keys for doubt in found)
 
 
 def another(what: Quantity, value: Value) -> Value:

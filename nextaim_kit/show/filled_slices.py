@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.show.planes import MAX_PIXELS, letters, mark
-from nextaim_kit.show.style import STRUCTURES, described, new_figure, styled
+from nextaim_kit.show.style import STRUCTURES, described, looks, new_figure, styled
 from nextaim_kit.show.windows import Window
 from nextaim_kit.show.windows import limits as window_limits
 
 _HEIGHTS = (0.25, 0.5, 0.75)  # of the organ, from its foot: axial slices
 _TILE = 2.35  # inches
-_LESION = STRUCTURES["lesion"]
 _SIDES = {1: STRUCTURES["right lung"], 2: STRUCTURES["left lung"]}
 
 
@@ -32,7 +31,8 @@ class Segmented(NamedTuple):
     """A volume with axes to the patient's left, back and head (LPS), and two label arrays on it.
 
     ``organs`` has 1 for the right and 2 for the left one; in ``lesions`` all but 0 is affected.
-    Both are of shape (z, y, x).
+    Both are of shape (z, y, x). Where `overlays` is given names for them, its numbers 1, 2, ... are
+    kinds of lesions.
     """
 
     image: sitk.Image
@@ -55,7 +55,7 @@ def overlays(
     subjects: Sequence[Segmented],
     *,
     window: Window = "lung",
-    names: tuple[str, str] = ("lung", "lesion"),
+    names: Sequence[str] = ("lung", "lesion"),
 ) -> Figure:
     """Three axial slices and a coronal one of each subject, a row each, lesions filled.
 
@@ -67,8 +67,8 @@ def overlays(
     subjects : sequence of Segmented
     window : str or (center, width) or None
         As for `windows.limits`.
-    names : (str, str)
-        Of organ and lesion, for the legend.
+    names : sequence of str
+        Of the organ, and of lesions: one name for all of them, or one for each number.
 
     Raises
     ------
@@ -95,16 +95,16 @@ def overlays(
     for row, subject in zip(axes, subjects, strict=True):
         limits = window_limits(sitk.GetArrayViewFromImage(subject.image), window)
         for axis, tile in zip(row, _tiles(subject), strict=True):
-            _draw(axis, tile, limits)
+            _draw(axis, tile, limits, names[1:])
         row[0].set_title(" ", fontsize=9)  # room for a line that is longer than its tile
         row[0].text(0, 1.03, subject.title, transform=row[0].transAxes, fontsize=9,
                     fontweight="bold", va="bottom").set_in_layout(False)  # fmt: skip
-    figure.legend(handles=_legend(*names), loc="outside lower left", ncols=3, fontsize=8)
+    figure.legend(handles=_legend(names), loc="outside lower left", ncols=4, fontsize=8)
     shown = "; ".join(" ".join(subject.title.split()) for subject in subjects[:4])
     return described(
         figure,
         f"Three axial slices and a coronal one of {len(subjects)} subject(s), {names[0]}s outlined "
-        f"and {names[1]}s filled, patient's right on the left: {shown}.",
+        f"and {' and '.join(names[1:])} filled, patient's right on the left: {shown}.",
     )
 
 
@@ -141,13 +141,14 @@ def _tile(planes: list[NDArray], aspect: float, upward: bool, said: str) -> _Til
     return _Tile(pixels, organs, lesions, aspect * down / across, upward, said)
 
 
-def _draw(axis: Axes, tile: _Tile, limits: tuple[float, float]) -> None:
+def _draw(axis: Axes, tile: _Tile, limits: tuple[float, float], kinds: Sequence[str]) -> None:
     origin: Literal["lower", "upper"] = "lower" if tile.upward else "upper"
     axis.set_axis_off()
     axis.imshow(
         tile.pixels, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=tile.aspect, origin=origin
     )
-    mark(axis, tile.lesions > 0, _LESION)
+    for number, look in enumerate(looks(kinds).values(), 1):
+        mark(axis, tile.lesions == number if len(kinds) > 1 else tile.lesions > 0, look)
     for side, look in _SIDES.items():
         mark(axis, tile.organs == side, look)
     letters(axis, "RL")
@@ -155,6 +156,7 @@ def _draw(axis: Axes, tile: _Tile, limits: tuple[float, float]) -> None:
               path_effects=[withStroke(linewidth=2, foreground="black")])  # fmt: skip
 
 
-def _legend(organ: str, lesion: str) -> list:
-    lines = [_SIDES[side].handle(f"{name} {organ}") for side, name in ((1, "right"), (2, "left"))]
-    return [*lines, _LESION.handle(lesion)]
+def _legend(names: Sequence[str]) -> list:
+    sides = ((1, "right"), (2, "left"))
+    lines = [_SIDES[side].handle(f"{name} {names[0]}") for side, name in sides]
+    return [*lines, *(look.handle(name) for name, look in looks(names[1:]).items())]

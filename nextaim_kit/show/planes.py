@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nextaim_kit.show.style import FILL, Look, looks
 
 MAX_PIXELS = 320  # along a side of one tile
+_STRIPES = 120  # how often the width of a stripe goes into a picture
 
 Name = Literal["axial", "coronal", "sagittal"]
 NAMES: tuple[Name, ...] = ("axial", "coronal", "sagittal")
@@ -102,6 +103,11 @@ def mark(
     if look.filled and mask.any():
         tint = np.zeros((*mask.shape, 4), np.float32)
         tint[mask] = to_rgba(look.color, FILL)
+        if look.striped:
+            rows, columns = np.nonzero(mask)
+            wide = max(2, max(mask.shape) // _STRIPES)
+            bare = (rows + columns) // wide % 3 == 0
+            tint[rows[bare], columns[bare]] = 0
         axis.imshow(tint, extent=(left, right, bottom, top), aspect=axis.get_aspect(),
                     origin=first.origin, interpolation="nearest")  # fmt: skip
     elif mask.any() and not mask.all():

@@ -30,11 +30,13 @@ class Look(NamedTuple):
     color: str
     dashes: Any = "-"
     filled: bool = False
+    striped: bool = False
 
     def handle(self, label: str) -> Artist:
         """Its line in a legend."""
         if self.filled:
-            return Patch(facecolor=self.color, label=label)
+            hatch, edge = ("////", "white") if self.striped else (None, None)
+            return Patch(facecolor=self.color, label=label, hatch=hatch, edgecolor=edge)
         return Line2D([], [], color=self.color, linestyle=self.dashes, label=label)
 
 
@@ -44,6 +46,8 @@ STRUCTURES = {
     "right lung": Look(SKY),
     "left lung": Look(SKY, (0, (3, 1.5))),
     "lesion": Look(ORANGE, filled=True),
+    "ground glass": Look(ORANGE, filled=True),
+    "consolidation": Look(BLUE, filled=True, striped=True),
     "roi": Look(ORANGE),
     "truth": Look(YELLOW),
     "network": Look(PURPLE, "--"),
@@ -140,7 +144,8 @@ def alt_of(figure: Figure) -> str:
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """The look of each structure by its name; unknown names take what is left, in their order."""
     names = list(names)
-    known = {name: STRUCTURES.get(name.lower().removesuffix("s")) for name in names}
+    one = {known + end: look for known, look in STRUCTURES.items() for end in ("", "s")}
+    known = {name: one.get(name.lower()) for name in names}
     taken = {look.color for look in known.values() if look}
     left = iter(sorted(_OTHERS, key=lambda look: look.color in taken))
     return {name: known[name] or next(left) for name in names}

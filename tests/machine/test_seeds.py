@@ -94,10 +94,14 @@ def test_threads_that_wait_sleep_unless_they_are_told_otherwise(own, policy):
     assert said.stdout.strip() == policy
 
 
-def test_in_one_thread_torch_has_one_too_and_gets_its_own_back():
+def test_in_one_thread_torch_and_simpleitk_have_one_too_and_get_their_own_back():
+    import SimpleITK as sitk
     import torch
 
-    before = torch.get_num_threads()
+    def pools():
+        return torch.get_num_threads(), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+
+    before = pools()
     with seeds.one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+        assert pools() == (1, 1)
+    assert pools() == before

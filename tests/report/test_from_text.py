@@ -53,7 +53,7 @@ def report():
 
 @pytest.fixture(params=["new", "reviewed", "final", "synthetic", "silent"])
 def any_report(request, report):
-    reviewed = report.confirm("paced", "reader-1").edit("ef", 50, "reader-2")
+    reviewed = report.confirm("paced", "reader-1").edit("ef", 50, "reader-2", reason="seen again")
     silent = dict.fromkeys(("ef", "fluid", "paced"))
     return {
         "new": report,
@@ -193,7 +193,7 @@ def test_the_form_asks_first_what_is_in_doubt_and_quotes_the_text(report):
     form = ReportForm(report, "reader-1")
     assert list(form.inputs) == ["fluid", "ef", "paced"]
     assert form.states["fluid"].value.startswith("CHECK FIRST")
-    assert form.widget.children[2].children[-1].value == "“FE … 55 %”"
+    assert form.lines.children[1].children[0].children[-1].value == "“FE … 55 %”"
     assert {one.description for one in form.inputs.values()} >= {"Ejection fraction (%)"}
 
 
@@ -212,7 +212,7 @@ def test_what_is_no_possible_number_is_refused_with_its_reason(report, given):
     form.inputs["ef"].value = given
     form.buttons["ef"].click()
     assert form.report == report
-    assert "from 5 to 90 % or None" in form.said.value
+    assert "from 5 to 90 % or None" in form.said["ef"].value
 
 
 def test_a_choice_may_become_not_mentioned(report):

@@ -42,6 +42,18 @@ def test_only_tiles_with_a_lesion_are_tinted():
     assert [len(axis.get_images()) for axis in figure.axes] == [2, 1, 1, 2]
 
 
+def test_kinds_of_lesions_have_a_color_and_a_pattern_each():
+    organs, lesions = labels()
+    lesions[5:9, 7:9, 4:8] = 2
+    one = Segmented(volume(), organs, lesions, "P1")
+    figure = overlays([one], names=("lung", "ground glass", "consolidation"))
+    glass, solid = (image.get_array() for image in figure.axes[0].get_images()[1:])
+    assert not (np.asarray(glass)[..., 3] > 0)[np.asarray(solid)[..., 3] > 0].any()
+    assert (np.asarray(solid)[lesions[6] == 2][:, 3] == 0).any()  # stripes
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said == ["right lung", "left lung", "ground glass", "consolidation"]
+
+
 def test_empty_labels_can_be_shown():
     none = np.zeros((20, 24, 30), np.uint8)
     assert len(overlays([Segmented(volume(), none, none, "empty")]).axes) == 4

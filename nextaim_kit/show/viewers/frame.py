@@ -82,8 +82,9 @@ class Frame(widgets.VBox):
         self._arrange()
 
     def _arrange(self) -> None:
-        controls = widgets.HBox([self.viewer, self.window])
-        masks = widgets.HBox(self.masks, layout={"flex_flow": "row wrap"})
+        wrap = {"flex_flow": "row wrap"}
+        controls = widgets.HBox([self.viewer, self.window], layout=wrap)
+        masks = widgets.HBox(self.masks, layout=wrap)
         self.children = [
             self.probe, controls, masks, self._body.widget, self._legend, self._note,
         ]  # fmt: skip
@@ -141,7 +142,8 @@ def legend(scene: Scene) -> str:
     parts = []
     drawn = looks(scene.masks)
     for name, ml in scene.milliliters().items():
-        sign = "&#9632;" if drawn[name].filled else "&#9633;"  # a full or an empty square
+        full = "&#9639;" if drawn[name].striped else "&#9632;"
+        sign = full if drawn[name].filled else "&#9633;"  # a striped, full or empty square
         style = f"color:{drawn[name].color};font-size:1.4em"
         swatch = f"<span aria-hidden='true' style='{style}'>{sign}</span>"
         parts.append(f"{swatch} {escape(name)} ({ml:.1f} ml)")

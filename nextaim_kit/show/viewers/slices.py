@@ -63,7 +63,9 @@ class Slices:
         figure.savefig(data, format="png", metadata={"Software": None})
         alt = f"{name} slice {index + 1} of {self.scene.count(name)}"
         code = base64.b64encode(data.getvalue()).decode()
-        self.picture.value = f'<img alt="{alt}" src="data:image/png;base64,{code}">'
+        self.picture.value = (
+            f'<img alt="{alt}" style="max-width: 100%" src="data:image/png;base64,{code}">'
+        )
 
 
 @styled

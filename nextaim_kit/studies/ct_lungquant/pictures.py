@@ -27,6 +27,8 @@ from nextaim_kit.show.style import (
 from nextaim_kit.studies.ct_lungquant.definitions import CT_SS_LIMITS
 from nextaim_kit.studies.ct_lungquant.measures import Found
 
+KINDS = ("lung", "ground glass", "consolidation")  # organ, and lesions by their number
+
 
 @dataclass(frozen=True)
 class Keeper:
@@ -58,7 +60,9 @@ class Keeper:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         picture = io.BytesIO()  # the same bytes as by savefig, which draws twice
-        FigureCanvasAgg(overlays([one])).print_png(picture, metadata={"Software": None})
+        FigureCanvasAgg(overlays([one], names=KINDS)).print_png(
+            picture, metadata={"Software": None}
+        )
         with atomic_path(path) as unfinished:
             unfinished.write_bytes(picture.getvalue())
 

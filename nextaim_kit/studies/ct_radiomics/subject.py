@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nextaim_kit.data.images.reading import check_geometry, read_image, read_mas
 from nextaim_kit.data.paths import files_of, split_choice
 from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.files import sha256_of
+from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.ct_radiomics import engine
 from nextaim_kit.studies.ct_radiomics.region import Region, find_region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
@@ -43,7 +43,7 @@ def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
     label = settings.label if label is None else int(label)
     options = settings.pyradiomics()
     provenance = _provenance(row, settings)
-    with gathered_warnings() as notes, _one_thread():
+    with gathered_warnings() as notes, one_thread():
         image = read_image(_path(row, "image"))
         mask = _mask(row, image, label)
         check_geometry(image, mask, tolerance=options["geometryTolerance"])
@@ -116,17 +116,6 @@ def _involvement(row: Row, image: sitk.Image, lesion_ml: float) -> tuple[float, 
         return float("nan"), ["no involvement: the lungs' mask is empty"]
     percent = 100 * lesion_ml / lungs_ml
     return percent, ["the lesion is larger than the lungs"] if percent > 100 else []
-
-
-@contextmanager
-def _one_thread() -> Any:
-    """ITK on one thread: its sums depend on their number, and workers share the cores."""
-    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _given(row: Row, name: str) -> Any:

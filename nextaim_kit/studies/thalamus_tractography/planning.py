@@ -86,6 +86,11 @@ class Target:
         """Of the region of 95 %, an ellipsoid; mm, the longest first."""
         return self.scale * np.sqrt(LIMIT * np.linalg.eigvalsh(self.covariance)[::-1])
 
+    @property
+    def volume(self) -> float:
+        """Of the region of 95 %, in ml."""
+        return float(4 / 3 * np.pi * self.half_axes.prod()) / 1000
+
     def moved(self, matrix: Matrix) -> Target:
         """In mm of another image."""
         return replace(self, points=apply(matrix, self.points))
@@ -167,6 +172,18 @@ class Plan:
         """Of the target in AC-PC: mm to the right, front and head."""
         return self.head.frame.coordinates(self.target.center)
 
+    @property
+    def half_widths(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of the region along its axes, and of the thalamus along the same; mm.
+
+        The thalamus is taken as an ellipsoid: along a line, its half width is the root of five
+        times the variance of its voxels.
+        """
+        lengths, axes = np.linalg.eigh(self.target.covariance)
+        inside = grid(self.thalamus.shape, box_affine(self.side))[self.thalamus >= 0.5]
+        along = apply(self.head.box_to_t1, inside) @ axes
+        return self.target.scale * np.sqrt(LIMIT * lengths), np.sqrt(5 * along.var(0))
+
     def on(self, shape: tuple[int, ...], to_t1: Matrix) -> dict[str, NDArray[np.float32]]:
         """Thalamus and maps by name on another grid, from 0 to 1.
 
@@ -194,7 +211,8 @@ def require_plausible(plan: Plan) -> None:
     ------
     DataError
         If the thalamus does not lie in the box, is too small or too large, or the target lies
-        outside of it, is too uncertain, or is far from where AC and PC say that it is.
+        outside of it, is too uncertain, or is far from where AC and PC say that it is; or if the
+        region is wider than the thalamus somewhere, so says nothing of where in it the target is.
     """
     require_inside(plan.thalamus)
     low, high = VOLUME
@@ -205,6 +223,8 @@ def require_plausible(plan: Plan) -> None:
     beside = plan.coordinates * [-1 if plan.side == "left" else 1, 1, 1]
     there = bool(((beside >= PLACE[0]) & (beside <= PLACE[1])).all())
     width = float(plan.target.half_axes[0]) / plan.target.scale
+    half, own = plan.half_widths
+    worst, region_ml = int((half / own).argmax()), plan.target.volume
     checks: list[tuple[bool, str, str, str, str]] = [
         (low <= plan.volume <= high, "is no thalamus by its size", f"{low:g} to {high:g} ml",
          f"{plan.volume:.1f} ml", "look at T1 in the box: another contrast, or a lesion?"),
@@ -215,6 +235,10 @@ def require_plausible(plan: Plan) -> None:
         (there, "has a target where no thalamus is", "AC-PC of 3 to 27, -28 to 12 and -8 to 20 mm "
          "beside, ahead and above", f"{', '.join(f'{mm:.0f}' for mm in beside)} mm",
          "see whether the registration to the template failed, or read AC and PC in T1"),
+        (bool((half < own).all()), "has a region that is wider than the thalamus, and says nothing",
+         f"a half axis below {own[worst]:.1f} mm, the half width of the thalamus along it",
+         f"{half[worst]:.1f} mm; {region_ml:.1f} ml of region, {plan.volume:.1f} ml of thalamus",
+         "train and test on more heads, or give networks= of a longer run of targeting"),
     ]  # fmt: skip
     for well, what, expected, found, mend in checks:
         if not well:
@@ -327,7 +351,13 @@ def _nearby(rng: np.random.Generator) -> Matrix:
 
 
 def stretched(plan: Plan, scale: float) -> Plan:
-    """The same plan with another region of 95 % (`calibrated`)."""
+    """The same plan with another region of 95 % (`calibrated`).
+
+    Raises
+    ------
+    DataError
+        If that region says nothing (`require_plausible`).
+    """
     return replace(plan, target=replace(plan.target, scale=scale))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass, map_coordinates
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.machine.seeds import one_thread
 
 Matrix = NDArray[np.floating]
 Found = tuple[Matrix, float]
@@ -73,9 +74,9 @@ def register(
         masses[:3, 3] = _mass(moving, moving_affine) - middle
         starts = (np.eye(4), masses)
 
+    @one_thread()  # sums in another order would lead the search elsewhere, in the fifth digit
     def searched(start: Matrix, transform: sitk.Transform, levels: list[float]) -> Found:
         search = sitk.ImageRegistrationMethod()
-        search.SetNumberOfThreads(1)  # so that sums are the same, run by run
         search.SetMetricAsMattesMutualInformation(32)
         search.SetMetricFixedMask(inside)
         search.SetMetricSamplingStrategy(search.REGULAR)

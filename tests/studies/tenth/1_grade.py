@@ -71,7 +71,7 @@ from nextaim_kit.report import fhir, filling, page
 
 reports, failed = filling.fill_all(spots.TEMPLATE, spots.report_rows(pooled, table))
 report = next(iter(reports.values())).confirm_all("reader-1")
-write_text(run.file("report.html"), page.to_html(report))
+write_text(run.file("patient.html"), page.to_html(report))
 write_text(run.file("report.json"), fhir.to_json(report))
 # %% [markdown]
 # ## Exercises

@@ -68,7 +68,7 @@ def test_it_runs_learns_reports_and_is_tested_on_another_cohort(study, tmp_path)
     assert found["external_auc"]["low"] > 0.8
     bundle = json.loads((request.folder / "files" / "report.json").read_text())
     assert fhir_reading.problems(bundle, spots.TEMPLATE) == []
-    assert "Spot of the skin" in (request.folder / "files" / "report.html").read_text()
+    assert "Spot of the skin" in (request.folder / "files" / "patient.html").read_text()
     printed = (request.folder / "notebook.ipynb").read_text()
     assert printed.count("Not answered yet.") == 2
 

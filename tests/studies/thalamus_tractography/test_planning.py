@@ -88,3 +88,19 @@ def test_a_plan_tells_volume_and_coordinates(planned):
 def test_what_cannot_be_is_refused_with_its_reason(planned, changes, said):
     with pytest.raises(DataError, match=f"(?s){said}"):
         planned(**changes)
+
+
+def test_half_widths_of_the_thalamus_are_those_of_its_ellipsoid(planned):
+    half, own = planned(scatter=0.6).half_widths
+    assert (own**2).sum() == pytest.approx(9**2 + 16**2 + 10**2, rel=0.03)  # whatever the axes
+    assert (half < own).all()
+
+
+def test_a_region_that_was_stretched_beyond_the_thalamus_is_refused_with_its_numbers(planned):
+    plan = planned(scatter=0.6)
+    half, own = plan.half_widths
+    most = (own / half).min()
+    assert planning.stretched(plan, 0.99 * most).target.volume < plan.volume
+    said = rf"(?s)wider than the thalamus.*below {own[(half / own).argmax()]:.1f} mm.*ml of region"
+    with pytest.raises(DataError, match=said):
+        planning.stretched(plan, 1.01 * most)

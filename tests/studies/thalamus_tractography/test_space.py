@@ -54,3 +54,10 @@ def test_axes_of_the_file_and_oblique_grids_change_nothing(head):
 def test_an_empty_brain_is_refused(head):
     with pytest.raises(DataError, match="nothing to register"):
         register(head[0], AFFINE, head[0], AFFINE, mask=np.zeros(SHAPE, bool))
+
+
+def test_the_same_images_are_registered_to_the_last_digit(head):
+    image, mask = head
+    moving = sample(image, AFFINE, grid(SHAPE, rigid([4, -6, 5], [7.0, -5.0, 4.0]) @ AFFINE))
+    one, other = (register(image, AFFINE, moving, AFFINE, mask=mask) for _ in range(2))
+    assert (one == other).all()

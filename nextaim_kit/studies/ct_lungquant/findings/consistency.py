@@ -11,10 +11,11 @@ from nextaim_kit.studies.ct_lungquant.measures import PLAUSIBLE_ML, PLAUSIBLE_RA
 
 # What rounding leaves between two values that belong together: ml, percentage points.
 ML, POINTS = 0.25, 0.25
+_SHARES = ("ground_glass", "consolidation", "left", "upper", "peripheral")
 
 
 def contradictions(report: Report) -> list[Doubt]:
-    """What in a report's values contradicts itself, then what is implausible in an adult."""
+    """What in a report's values contradicts itself, then what is unusual in an adult."""
     v: dict[str, Any] = report.values
     return [*_sums(report), *_shares(report), *_classes(v), *_places(v), *_body(v)]
 
@@ -22,11 +23,13 @@ def contradictions(report: Report) -> list[Doubt]:
 def _differ(
     report: Report, name: str, keys: tuple[str, ...], follows: float, tolerance: float
 ) -> Iterator[Doubt]:
-    one = report.field(keys[0])
-    said: Any = one.value
-    if abs(said - follows) > tolerance:
-        text = f"{one.what.label} is {said:g}, but {follows:.4g} follows from the others"
-        yield Doubt(name, text, keys)
+    what, said = report.field(keys[0]).what, report.values[keys[0]]
+    if said is None or abs(float(said) - follows) <= tolerance:
+        return
+    others = " and ".join(report.field(key).what.label for key in keys[1:])
+    low, high = max(follows - tolerance, what.low), min(follows + tolerance, what.high)
+    text = f"{what.label} is {said:g} {what.ucum}, but {follows:.4g} follows from {others}"
+    yield Doubt(name, text, keys, f"{what.label} from {low:.2f} to {high:.2f} {what.ucum}")
 
 
 def _sums(report: Report) -> Iterator[Doubt]:
@@ -47,13 +50,13 @@ def _shares(report: Report) -> Iterator[Doubt]:
         if v[whole] > 0:
             follows = 100 * v[part] / v[whole]
             yield from _differ(report, "share of the lung", (key, part, whole), follows, POINTS)
-    if "left" in v and v["lesions_ml"] > 0:
+    if v["lesions_ml"] > 0:
         left = 100 * v["lesions_left_ml"] / v["lesions_ml"]
         keys = ("left", "lesions_left_ml", "lesions_ml")
         # A tenth of a milliliter is a large share of a small lesion.
         rounding = POINTS + 100 * 0.1 / v["lesions_ml"]
         yield from _differ(report, "share of the left", keys, left, rounding)
-    if "consolidation" in v and "ground_glass" in v:
+    if v["consolidation"] is not None:
         kinds = ("ground_glass", "consolidation")
         follows = 100 - v["consolidation"]
         yield from _differ(report, "shares of the types", kinds, follows, POINTS)
@@ -63,27 +66,33 @@ def _classes(v: dict[str, Any]) -> Iterator[Doubt]:
     near = {ct_ss(v["involvement"] + e) for e in (-0.01, 0.01)}
     if v["ct_ss"] not in near:
         text = f"class {v['ct_ss']}, but {v['involvement']:g} % affected is class {min(near)}"
-        yield Doubt("class of severity", text, ("ct_ss", "involvement"))
-    # Where there are no lesions, the template has no shares of them.
-    if (v["type"] == "none") == ("consolidation" in v):
+        allowed = f"class {' or '.join(map(str, sorted(near)))}"
+        yield Doubt("class of severity", text, ("ct_ss", "involvement"), allowed)
+    known = [key for key in _SHARES if v[key] is not None]
+    if (v["type"] == "none") == bool(v["lesions_ml"] > 0 or known):
         text = f"type {v['type']!r} with {v['lesions_ml']:g} mL of lesions"
-        yield Doubt("type without lesions", text, ("type", "lesions_ml"))
-    elif "consolidation" in v and v["type"] != "none":
+        text += f", of which shares are given ({', '.join(known)})" if known else ""
+        allowed = "a type and shares where there are lesions, 'none' and no shares where not"
+        yield Doubt("type without lesions", text, ("type", "lesions_ml", *known), allowed)
+    elif v["consolidation"] is not None:
         kinds = {lesion_type((v["consolidation"] + e) / 100) for e in (-0.1, 0.1)}
         if v["type"] not in kinds:
             text = f"type {v['type']!r} with {v['consolidation']:g} % consolidation"
-            yield Doubt("type by consolidation", text, ("type", "consolidation"))
+            keys = ("type", "consolidation")
+            yield Doubt("type by consolidation", text, keys, " or ".join(sorted(kinds)))
 
 
 def _places(v: dict[str, Any]) -> Iterator[Doubt]:
-    if "left" not in v:
+    if v["left"] is None and v["lesions_ml"] > 0:
         return
     low, high = 100 * BILATERAL_SHARE, 100 - 100 * BILATERAL_SHARE
-    both = {low <= v["left"] + e <= high for e in (-0.1, 0.1)}
+    left = v["left"] or 0.0
+    both = {low <= left + e <= high for e in (-0.1, 0.1)}
     if v["bilateral"] not in both:
-        said = "both lungs" if v["bilateral"] else "one lung"
-        text = f"{said} affected, with {v['left']:g} % of the lesions in the left"
-        yield Doubt("bilateral by share", text, ("bilateral", "left"))
+        said = f"{low:g} % or more" if v["bilateral"] else f"less than {low:g} %"
+        text = f"{said} of the lesions in the lung with less, but {left:g} % in the left"
+        allowed = "yes" if True in both else "no"
+        yield Doubt("bilateral by share", text, ("bilateral", "left"), allowed)
 
 
 def _body(v: dict[str, Any]) -> Iterator[Doubt]:
@@ -92,8 +101,9 @@ def _body(v: dict[str, Any]) -> Iterator[Doubt]:
     low, high = PLAUSIBLE_ML
     if not low <= v["lungs_ml"] <= high:
         text = f"lungs of {v['lungs_ml']:.0f} mL, where {low:.0f} to {high:.0f} is usual"
-        yield Doubt("implausible volume", text, ("lungs_ml",))
+        yield Doubt("implausible volume", text, ("lungs_ml", "complete"), unusual=True)
     low, high = PLAUSIBLE_RATIO
     if v["left_ml"] <= 0 or not low <= v["right_ml"] / v["left_ml"] <= high:
         text = f"right lung {v['right_ml']:.0f} mL, left {v['left_ml']:.0f} mL"
-        yield Doubt("implausible sides", text, ("right_ml", "left_ml"))
+        keys = ("right_ml", "left_ml", "complete")
+        yield Doubt("implausible sides", text, keys, unusual=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import SimpleITK as sitk
 
 from nextaim_kit.data.cohort.fingerprint import MARK
 from nextaim_kit.data.cohort.tables import check_columns, read_table
@@ -15,7 +16,9 @@ from nextaim_kit.data.paths import place_of
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.report.filling import fill, fill_all
 from nextaim_kit.report.model import Report
+from nextaim_kit.show.looking import View, volume
 from nextaim_kit.studies.ct_lungquant.findings.template import QUANTITIES, TEMPLATE
+from nextaim_kit.studies.ct_lungquant.pictures import KINDS
 
 COLUMNS = (*(what.key for what in QUANTITIES), "software")
 SIZE = (100, 75, 50)
@@ -74,18 +77,25 @@ def example_values(n: int, seed: int) -> pd.DataFrame:
     return table.assign(complete=True, software=software, warnings="", picture="", **{MARK: True})
 
 
-def example_picture(subject: str, n: int, seed: int, path: Path) -> str:
-    """Draw a synthetic patient's CT, lungs outlined and lesions filled; the path as text."""
-    from nextaim_kit.files import atomic_path
-    from nextaim_kit.show.looking import volume
+def example_view(subject: str, n: int, seed: int) -> View:
+    """Look at a synthetic patient's CT: lungs outlined, both kinds of lesions filled."""
+    from nextaim_kit.data.images.reading import read_image
     from nextaim_kit.studies.ct_lungquant.twin import make_twin
 
     patient = make_twin(n, size=SIZE, seed=seed).set_index("subject").loc[subject]
-    marked = ["lungs", "lesions"] if patient["truth_lesions_ml"] > 0 else ["lungs"]
-    masks = {what: str(patient[what]) for what in marked}
-    shown = volume(str(patient["image"]), masks, title=f"Synthetic CT of {subject}")
+    lesions = read_image(str(patient["lesions"]))
+    kinds = {name: lesions == number for number, name in enumerate(KINDS[1:], 1)}
+    found = {name: mask for name, mask in kinds.items() if sitk.GetArrayViewFromImage(mask).any()}
+    masks = {"lungs": str(patient["lungs"]), **found}
+    return volume(str(patient["image"]), masks, title=f"Synthetic CT of {subject}")
+
+
+def drawn(view: View, path: Path) -> str:
+    """Draw what a viewer shows into a file; the path as text."""
+    from nextaim_kit.files import atomic_path
+
     with atomic_path(path) as partial:
-        shown.still().savefig(partial, metadata={"Software": None}, bbox_inches="tight")
+        view.still().savefig(partial, metadata={"Software": None}, bbox_inches="tight")
     return str(path)
 
 

@@ -33,14 +33,15 @@ def _ml(key: str, label: str, code: str, **more: Any) -> Quantity:
     return _line(
         key, label, Code(SYSTEM, code, label), "number",
         "voxels of the mask times a voxel's volume",
-        standard=codes.VOLUME, unit=codes.MILLILITERS, low=0, high=LARGEST_ML, bound=True, **more,
+        standard=codes.VOLUME, unit=codes.MILLILITERS, low=0, high=LARGEST_ML, bound=True,
+        supported=0, **more,
     )  # fmt: skip
 
 
 def _percent(key: str, label: str, code: str, how: str, **more: Any) -> Quantity:
     return _line(
         key, label, Code(SYSTEM, code, label), "number", how,
-        unit=codes.PERCENT, low=0, high=100, **{"digits": 2} | more,
+        unit=codes.PERCENT, low=0, high=100, supported=0, **{"digits": 2} | more,
     )  # fmt: skip
 
 
@@ -50,7 +51,9 @@ def _flag(key: str, label: str, code: str, how: str, **more: Any) -> Quantity:
 
 LESION: dict[str, Any] = {"finding": codes.LESION}
 RIGHT, LEFT = {"site": RIGHT_LUNG}, {"site": LEFT_LUNG}
-SHARE = {"scale": 100.0, "digits": 1, "only_with": "lesions_ml", **LESION}
+# Not measured where there are no lesions, or a lung was not found.
+MAYBE: dict[str, Any] = {"optional": True, "absent": "not assessed"}
+SHARE = {"scale": 100.0, "digits": 1, **MAYBE, **LESION}
 _WORDS = dict(zip(TYPES, ("LQ-GG", "LQ-MIXED", "LQ-CONS"), strict=True)) | {"none": "LQ-NONE"}
 # No lung is larger than this [guess]: twice the largest total capacities, for a slip of units.
 LARGEST_ML = 20000.0
@@ -67,9 +70,9 @@ QUANTITIES = (
         **LEFT, **LESION),
     _ml("lesions_ml", "Volume of lesions", "LQ-LES", **LESION),
     _percent("involvement_right", "Right lung affected", "LQ-INV-R",
-             "lesions over lung, right", **RIGHT),
+             "lesions over lung, right", **RIGHT, **MAYBE),
     _percent("involvement_left", "Left lung affected", "LQ-INV-L",
-             "lesions over lung, left", **LEFT),
+             "lesions over lung, left", **LEFT, **MAYBE),
     _percent("involvement", "Lungs affected", "LQ-INV", "lesions over lungs"),
     _line("ct_ss", "CT severity class", Code(SYSTEM, "LQ-CTSS", "CT severity class, 1 to 5"),
           "number", "class of the share that is affected: below 5, 25, 50, 75 %, and above",
@@ -88,8 +91,8 @@ QUANTITIES = (
              **SHARE),
     _percent("peripheral", "Lesions near the pleura", "LQ-PERIPH",
              "share of the lesions' volume at most 20 mm from it", **SHARE),
-    _flag("bilateral", "Both lungs affected", "LQ-BILATERAL",
-          "at least 10 % of the lesions' volume in each lung", **LESION),
+    _flag("bilateral", "10 % or more of the lesions in each lung", "LQ-BILATERAL",
+          "share of the lesions' volume, in the lung that has less of it", **LESION),
 )  # fmt: skip
 
 TEMPLATE = Template(

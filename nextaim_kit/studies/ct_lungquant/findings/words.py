@@ -17,14 +17,14 @@ INCOMPLETE = (
 def sentences(report: Report) -> list[str]:
     """The impression's sentences, made of the values as they stand."""
     v: dict[str, Any] = report.values
-    known = report.field("involvement").possible
-    share = f"{v['involvement']:.1f} %" if known else "An unknown share"
+    one = report.field("involvement")
+    share = f"{one.what.coarse(one.value)} %" if one.possible else "An unknown share"
     parts = [f"{share} of the lungs affected, CT severity class {v['ct_ss']} of 5."]
     if v["type"] == "none":
         parts.append("No lesions.")
     else:
-        sides = "both lungs" if v["bilateral"] else "one lung"
-        parts.append(f"Type of the lesions: {v['type']}, in {sides}.")
+        sides = "10 % or more" if v["bilateral"] else "less than 10 %"
+        parts.append(f"Type of the lesions: {v['type']}; {sides} of them in the lung with less.")
     return parts if v["complete"] else [*parts, INCOMPLETE]
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
+
 import pytest
 
 from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 
 NAN = float("nan")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 ROW = {
     "subject": "A-001", "site": "A", "right_ml": 2400.0, "left_ml": 2000.0, "lungs_ml": 4400.0,
     "lesions_ml": 880.0, "lesions_right_ml": 240.0, "lesions_left_ml": 640.0,
@@ -42,19 +48,34 @@ def report(row):
     return make_report(row)
 
 
-STATES = ("new", "part confirmed", "edited", "final", "incomplete", "healthy", "warned")
+STATES = ("new", "part confirmed", "edited", "final", "incomplete", "healthy", "warned",
+          "not found", "unusual", "contradicting")  # fmt: skip
+CONSOLIDATED = {"type": "consolidation", "consolidation": 60.0, "ground_glass": 40.0}
+SMALL = {key: ROW[key] / 10 for key in ROW if key.endswith("_ml")}
+
+
+@pytest.fixture
+def contradicting(row):
+    """A report whose values were all confirmed before anybody checked them: class 3 at 20 %."""
+    new = make_report(row | {"ct_ss": 3})
+    fields = (replace(one, status="confirmed", by="reader-1") for one in new.fields)
+    return replace(new, fields=tuple(fields))
 
 
 @pytest.fixture(params=STATES)
-def any_report(request, row, healthy_row, report):
+def any_report(request, row, healthy_row, report, contradicting):
     """A report in each of its states."""
-    edited = report.edit("involvement", 25.0, "reader-1").edit("type", "consolidation", "reader-2")
+    edited = report.edit("upper", 31.0, "reader-1").review(CONSOLIDATED, "reader-2")
+    small = make_report(row | SMALL)
     return {
         "new": report,
         "part confirmed": report.confirm("ct_ss", "reader-1"),
-        "edited": edited.edit("bilateral", False, "reader-2"),
+        "edited": edited,
         "final": edited.confirm_all("reader-3"),
         "incomplete": make_report(row | {"complete": False}),
         "healthy": make_report(healthy_row),
+        "not found": make_report(row | {"peripheral": NAN}).confirm("peripheral", "reader-1"),
+        "unusual": small.confirm("lungs_ml", "reader-1", reason="a child"),
+        "contradicting": contradicting,
         "warned": make_report(row | {"warnings": "thick slices; motion", "software": "threshold"}),
     }[request.param]

@@ -45,7 +45,7 @@ def test_the_impression_says_what_is_doubtful_and_that_a_scan_is_incomplete(row)
     said = make_report(row | {"complete": False, "ct_ss": 4}).impression
     assert "volumes are lower bounds" in said
     assert "Check (class of severity)" in said
-    assert said.endswith("AI-derived, not confirmed: 18 of 18 values.")
+    assert said.endswith("not confirmed: 18 of 18 values; against 1 check, so not final.")
 
 
 def test_an_impossible_share_is_not_repeated_as_a_finding(row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from nextaim_kit.report.evidence import stand_in
 from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
 from nextaim_kit.studies.ct_lungquant.findings.template import TEMPLATE
 from nextaim_kit.studies.ct_lungquant.findings.verdicts import DAMAGES, damaged
+from tests.studies.ct_lungquant.findings.conftest import SMALL
 
 
 def observations(report):
@@ -36,6 +38,30 @@ def test_a_report_is_preliminary_until_every_value_is_confirmed(report):
 
     assert status(report.confirm("ct_ss", "reader-1")) == "preliminary"
     assert status(report.confirm_all("reader-1")) == "final"
+
+
+def test_a_report_with_an_open_contradiction_is_preliminary_and_final_is_refused(contradicting):
+    bundle = fhir.to_bundle(contradicting)
+    whole = bundle["entry"][0]["resource"]
+    assert whole["status"] == "preliminary"
+    assert "so not final" in whole["conclusion"]
+    whole["status"] = "final"
+    assert fhir_reading.problems(bundle, TEMPLATE) == [
+        "DiagnosticReport is final, its values are not"
+    ]
+
+
+def test_a_reason_is_a_note_of_its_reader(row):
+    small = make_report(row | SMALL).confirm("lungs_ml", "reader-1", reason="a child")
+    assert {"authorString": "reader-1", "text": "a child"} in observations(small)["lungs_ml"][
+        "note"
+    ]
+
+
+def test_what_was_not_measured_has_a_reason_and_no_value(healthy_row):
+    found = observations(make_report(healthy_row))["ground_glass"]
+    assert found["dataAbsentReason"]["text"] == "not assessed"
+    assert "valueQuantity" not in found
 
 
 def test_an_unconfirmed_value_says_so_by_status_note_and_extension(report):
@@ -99,12 +125,12 @@ def marked(report) -> set[str]:
 
 
 def test_an_edited_value_is_the_readers_and_a_confirmed_one_stays_the_algorithms(report):
-    reviewed = report.confirm("ct_ss", "reader-1").edit("involvement", 25.0, "reader-2")
+    reviewed = report.confirm("ct_ss", "reader-1").edit("upper", 30.0, "reader-2")
     found = observations(reviewed)
-    assert found["involvement"]["performer"][0]["identifier"]["value"] == "reader-2"
-    assert not {"device", "method"} & set(found["involvement"])
+    assert found["upper"]["performer"][0]["identifier"]["value"] == "reader-2"
+    assert not {"device", "method"} & set(found["upper"])
     assert "performer" not in found["ct_ss"]
-    assert "involvement" not in marked(reviewed)
+    assert "upper" not in marked(reviewed)
     assert {"ct_ss", "Observation", "DiagnosticReport"} <= marked(reviewed)
 
 
@@ -112,23 +138,21 @@ def test_a_report_names_its_readers_as_interpreters_and_nobody_where_nobody_look
     def interpreters(one):
         return fhir.to_bundle(one)["entry"][0]["resource"].get("resultsInterpreter", [])
 
-    both = report.confirm("ct_ss", "reader-1").edit("involvement", 25.0, "reader-2")
+    both = report.confirm("ct_ss", "reader-1").edit("upper", 30.0, "reader-2")
     assert [one["identifier"]["value"] for one in interpreters(both)] == ["reader-1", "reader-2"]
     assert interpreters(report) == []
 
 
 def test_a_report_whose_every_value_was_edited_is_not_asserted_by_an_algorithm(row):
-    report = make_report(row)
-    for one in report.fields:
-        other = "consolidation" if one.what.kind == "choice" else not one.value
-        report = report.edit(one.what.key, 3.4 if one.what.kind == "number" else other, "reader-1")
-    assert {f.status for f in report.fields} == {"edited"}
+    new = make_report(row)
+    edited = (replace(one, status="edited", by="reader-1") for one in new.fields)
+    report = replace(new, fields=tuple(edited))
     assert marked(report) == set()
 
 
 @pytest.mark.parametrize("damage", ["label", "performer"])
 def test_a_value_that_claims_another_maker_is_refused(report, damage):
-    bundle = fhir.to_bundle(report.edit("involvement", 25.0, "reader-2"))
+    bundle = fhir.to_bundle(report.edit("upper", 30.0, "reader-2"))
     found = next(e["resource"] for e in bundle["entry"] if "performer" in e["resource"])
     if damage == "performer":
         del found["performer"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
 from nextaim_kit.errors import DataError
@@ -11,17 +9,15 @@ from nextaim_kit.report.fhir import save_bundles
 from nextaim_kit.report.page import to_html
 from nextaim_kit.report.verdicts import half_reviewed
 from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
-
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+from tests.studies.ct_lungquant.findings.conftest import PNG, SMALL
 
 
 def test_the_banner_says_in_words_that_values_wait(report):
-    assert '<p class="banner waiting" role="status">AI-derived, not confirmed: 18' in to_html(
-        report
+    assert (
+        '<p class="banner waiting" role="status">Preliminary. AI-derived, not confirmed: 18'
+        in to_html(report)
     )
-    assert "All 18 values confirmed or edited by reader-1" in to_html(
+    assert "Final. All 18 values confirmed or edited by reader-1" in to_html(
         report.confirm_all("reader-1")
     )
 
@@ -38,12 +34,12 @@ def test_every_text_is_escaped(row):
 
 
 def test_an_edited_value_stands_beside_the_algorithms(report):
-    assert "The algorithm said 20.00 %." in to_html(report.edit("involvement", 25.0, "reader-1"))
+    assert "The algorithm said 25.0 %." in to_html(report.edit("upper", 30.0, "reader-1"))
 
 
 def test_a_volume_of_an_incomplete_scan_is_at_least_that(row):
-    assert "at least 4400.0" in to_html(make_report(row | {"complete": False}))
-    assert "at least 4400.0" not in to_html(make_report(row))
+    assert "at least 4400" in to_html(make_report(row | {"complete": False}))
+    assert "at least 4400" not in to_html(make_report(row))
 
 
 def test_the_picture_is_inside_the_page_with_its_text(row, tmp_path):
@@ -68,3 +64,25 @@ def test_half_of_the_reports_are_reviewed_in_two_values(report):
     new, reviewed = half_reviewed([report, report], "reader-1")
     assert new == report
     assert sorted({f.status for f in reviewed.fields}) == ["ai-derived", "confirmed", "edited"]
+
+
+def test_what_speaks_against_a_report_stands_before_its_values(row, contradicting):
+    warned = to_html(make_report(row | {"warnings": "motion", "complete": False, "ct_ss": 3}))
+    top = warned[: warned.index("<table>")]
+    for said in ("Warning of the software:</strong> motion", "class 3, but", "lower bounds"):
+        assert said in top
+    page = to_html(contradicting)
+    assert "Preliminary. All 18 values" in page[: page.index("<table>")]
+
+
+def test_numbers_are_whole_and_none_is_0_that_is_not(row):
+    page = to_html(make_report(row | {"upper": 0.002, "peripheral": float("nan")}))
+    assert '<td class="number">2400</td>' in page
+    assert '<td class="number">&lt;1</td>' in page
+    assert '<td class="number">not assessed</td>' in page
+    assert "20 % of the lungs affected" in page
+
+
+def test_a_reason_stands_beside_its_value(row):
+    small = make_report(row | SMALL).confirm("lungs_ml", "reader-1", reason="a child")
+    assert "Reason given: a child." in to_html(small)

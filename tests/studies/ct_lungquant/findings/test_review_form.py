@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nextaim_kit.report.review_form import ReportForm
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
+from tests.studies.ct_lungquant.findings.conftest import CONSOLIDATED, PNG, SMALL
 
 
 @pytest.fixture
@@ -20,33 +22,59 @@ def test_a_button_confirms_its_own_value_only(form):
     assert "17 of 18" in form.banner.value
 
 
-def test_a_changed_input_is_an_edit_and_its_contradictions_are_said(form):
-    form.inputs["involvement"].value = 60.0
-    form.buttons["involvement"].click()
-    assert form.report.field("involvement").status == "edited"
-    assert "class of severity" in form.said.value
-
-
-def test_a_value_out_of_bounds_is_refused_with_its_reason(form):
-    form.inputs["involvement"].value = 140.0
+@pytest.mark.parametrize(
+    ("value", "said"), [(75.0, "Lungs affected from 19.75 to 20.25 %"), (140.0, "from 0 to 100 %")]
+)
+def test_an_impossible_value_is_refused_beside_its_button_and_aloud(form, value, said):
+    form.inputs["involvement"].value = value
     form.buttons["involvement"].click()
     assert form.report.field("involvement").status == "ai-derived"
-    assert "from 0 to 100 %" in form.said.value
+    assert 'role="alert"' in form.said["involvement"].value
+    assert said in form.said["involvement"].value
+    form.buttons["ct_ss"].click()
+    assert form.said["involvement"].value == ""
+
+
+def test_values_that_hang_together_are_reviewed_by_one_button_once_all_are_changed(form):
+    form.inputs["consolidation"].value, form.inputs["type"].value = "60", "consolidation"
+    form.buttons["type"].click()
+    assert "Ground glass from 39.75 to 40.25 %" in form.said["type"].value
+    form.inputs["ground_glass"].value, form.inputs["upper"].value = "40", "50"
+    form.buttons["type"].click()
+    assert "Done, with " in form.said["type"].value
+    assert {form.report.field(key).status for key in CONSOLIDATED} == {"edited"}
+    assert form.report.field("upper").status == "ai-derived"  # it hangs together with none
+
+
+def test_an_unusual_value_asks_for_a_reason(row):
+    form = ReportForm(make_report(row | SMALL), "reader-1")
+    form.buttons["lungs_ml"].click()
+    assert "a written reason" in form.said["lungs_ml"].value
+    assert form.reasons["lungs_ml"].layout.display == ""
+    form.reasons["lungs_ml"].value = "a child"
+    form.buttons["lungs_ml"].click()
+    assert form.report.field("lungs_ml").reason == "a child"
+
+
+def test_the_picture_stands_with_the_lines_and_has_a_text(row, tmp_path):
+    (tmp_path / "ct.png").write_bytes(PNG)
+    form = ReportForm(make_report(row | {"picture": str(tmp_path / "ct.png")}), "reader-1")
+    picture, lines = form.widget.children[1].children
+    assert 'alt="CT of A-001' in picture.value
+    assert lines is form.lines
 
 
 def test_a_changed_input_counts_only_when_its_button_is_pressed(form):
-    form.inputs["involvement"].value = 60.0
-    assert "press Confirm" in form.states["involvement"].value
+    form.inputs["upper"].value = "60"
+    assert "press Confirm" in form.states["upper"].value
     form.buttons["ct_ss"].click()
-    assert "press Confirm" in form.states["involvement"].value
-    assert form.report.values["involvement"] == 20.0
-    form.buttons["involvement"].click()
-    assert form.states["involvement"].value == "Edited by a reader (reader-1), AI: 20.00"
+    assert "press Confirm" in form.states["upper"].value
+    assert form.report.values["upper"] == 25.0
+    form.buttons["upper"].click()
+    assert form.states["upper"].value == "Edited by a reader (reader-1), AI: 25.0"
 
 
-def test_choices_and_flags_can_be_changed(form):
-    form.inputs["type"].value, form.inputs["bilateral"].value = "consolidation", False
-    form.buttons["type"].click()
-    form.buttons["bilateral"].click()
-    assert form.report.values["type"] == "consolidation"
-    assert form.report.values["bilateral"] is False
+def test_flags_can_be_changed(form):
+    form.inputs["complete"].value = False
+    form.buttons["complete"].click()
+    assert form.report.values["complete"] is False

@@ -51,6 +51,13 @@ def test_it_is_verified_only_when_every_value_is_confirmed(report):
     assert names == ["reader-1^", "reader-2^"]
 
 
+def test_an_open_contradiction_leaves_it_unverified_and_is_said(contradicting, saved):
+    document = pydicom.dcmread(saved(contradicting))
+    assert (document.VerificationFlag, document.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
+    texts = [item.TextValue for item in document.ContentSequence if item.ValueType == "TEXT"]
+    assert any("so not final" in text for text in texts)
+
+
 def test_a_flag_that_does_not_fit_the_values_is_noticed(report, saved):
     document = sr_reading.read(saved(report))
     document.VerificationFlag = "VERIFIED"
@@ -79,15 +86,15 @@ def makers(path):
 
 
 def test_an_edited_value_is_its_readers_and_no_algorithms(report, saved):
-    edited = report.edit("involvement", 25.0, "reader-1").confirm_all("reader-2")
+    edited = report.edit("upper", 30.0, "reader-1").confirm_all("reader-2")
     made = makers(saved(edited))
-    assert made.pop("LQ-INV") == ["reader-1^"]
+    assert made.pop("LQ-UPPER") == ["reader-1^"]
     assert set(map(tuple, made.values())) == {("LungQuant v2",)}
 
 
 @pytest.mark.parametrize("made", ["reader-1^", "111001"])
 def test_a_maker_that_does_not_fit_the_review_is_noticed(report, saved, made):
-    path = saved(report.edit("involvement", 25.0, "reader-1"))
+    path = saved(report.edit("upper", 30.0, "reader-1"))
     document = pydicom.dcmread(path)
     for element in document.ContentSequence[8].ContentSequence[:]:
         for item in (e for e in element.iterall() if e.value == made):

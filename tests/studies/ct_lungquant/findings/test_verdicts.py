@@ -36,7 +36,7 @@ def test_a_mirrored_patient_who_is_confirmed_is_final_and_verified_without_a_war
 def test_a_changed_value_or_state_is_not_the_same(report):
     assert same_fields(report, report) == 18
     assert same_fields(report, report.confirm("ct_ss", "reader-1")) == 17
-    assert same_fields(report, report.edit("involvement", 21.0, "reader-1")) == 17
+    assert same_fields(report, report.edit("upper", 21.0, "reader-1")) == 17
 
 
 def test_a_trace_shows_one_value_in_all_three_places(report):

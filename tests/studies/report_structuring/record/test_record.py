@@ -154,7 +154,7 @@ def test_reports_without_values_are_structured_and_exported(tmp_path):
     done = exports.export_all(structurer, some, list(some["text"]), tmp_path, least=0.1)
     assert sorted(done.reports) == sorted(some["subject"])
     assert {p.name for p in (tmp_path / some["subject"][0]).iterdir()} == {
-        "report.html", "report.fhir.json", "questionnaire.json", "response.json",
+        "patient.html", "report.fhir.json", "questionnaire.json", "response.json",
     }  # fmt: skip
 
 
