@@ -120,7 +120,8 @@ def _engine() -> str:
                 begin(cell, cell_index, **more)
 
             def cell_complete(cell: Any, *place: Any, **more: Any) -> None:
-                cell.outputs = _as_seen(cell.get("outputs", []))
+                if cell.cell_type == "code":
+                    cell.outputs = _as_seen(cell.get("outputs", []))
                 complete(cell, *place, **more)
 
             nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete

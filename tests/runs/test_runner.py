@@ -86,7 +86,7 @@ def test_the_identity_follows_the_content_of_data_and_not_their_place(toy, tmp_p
 
 def exercise_of(path, solved):
     """Put an exercise with this solution into a toy notebook, before its end."""
-    stub = "from nextaim_kit.show.exercises import check\n\nanswer = ...\ncheck(answer, 'look')"
+    stub = "from nextaim_kit.show.exercises import check\n\nanswer = ...\ncheck(answer, 1)"
     document = nbformat.read(path, 4)
     document.cells[5:5] = [
         nbformat.v4.new_code_cell(stub, metadata={"tags": ["exercise"]}, id="stub"),
@@ -102,7 +102,7 @@ def test_a_solution_without_an_answer_ends_a_profile_on_the_twin_and_no_run_of_a
     (tmp_path / "own.csv").write_text("subject\nx\n")
     assert execute(ask(cohort=str(tmp_path / "own.csv")))[0]["outcome"] == "complete"
     assert execute(ask(size=5))[0]["outcome"] == "complete"
-    with pytest.raises(RunError, match="the exercise 'look' has no answer"):
+    with pytest.raises(RunError, match="exercise 1 has no answer"):
         execute(ask())
 
 

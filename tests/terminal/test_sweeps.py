@@ -6,6 +6,7 @@ import pytest
 
 from nextaim_kit.cli import main
 from nextaim_kit.runs.record import runs_folder, write_record
+from tests.conftest import WHOLE
 
 
 def test_a_plan_says_what_was_understood_and_counts_paths_from_the_file(
@@ -30,7 +31,7 @@ def test_a_plan_tells_minutes_of_such_data_and_says_where_they_are_the_twins(toy
     toy(notebooks={"draw": {"title": "Draw", "data": ["cohort"], "profiles": {"smoke": {}},
                             "resources": sizes}})  # fmt: skip
     (tmp_path / "own.csv").write_text("subject\nP1\n")
-    run = {"outcome": "complete", "profile": "smoke", "parameters": {"cohort": "synthetic"},
+    run = WHOLE | {"outcome": "complete", "profile": "smoke", "parameters": {"cohort": "synthetic"},
            "sections": [{"title": "t", "seconds": 6, "peak_mb": 1}], "seconds": 60}  # fmt: skip
     folder = runs_folder() / "toy" / "draw"
     (folder / "a").mkdir(parents=True)
