@@ -69,8 +69,8 @@ def test_half_a_file_another_kind_of_file_and_none_are_refused(path, tmp_path):
     torch.save(nn.Linear(2, 1).state_dict(), path)
     with pytest.raises(DataError, match=r"nets\.safetensors holds no models"):
         load(path)
-    for other in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(DataError, match="holds no models"):
+    for other, why in ((tmp_path / "none.safetensors", "holds no models"), (tmp_path, "a folder")):
+        with pytest.raises(DataError, match=why):
             load(other)
 
 
