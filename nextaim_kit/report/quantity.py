@@ -110,7 +110,7 @@ class Quantity:
         if self.possible(value):
             return value
         raise RequestError(
-            f"{self.label} cannot be {value} {self.ucum}".rstrip(),
+            f"{self.label} cannot be {value} {self.unit_text}".rstrip(),
             expected=self.expected,
             found=str(value),
         )
@@ -121,17 +121,22 @@ class Quantity:
         return self.unit.value if self.unit else ""
 
     @property
+    def unit_text(self) -> str:
+        """The unit as a person reads it; empty for pure numbers, which UCUM calls 1 or {score}."""
+        return "" if self.ucum == "1" or self.ucum.startswith("{") else self.ucum
+
+    @property
     def expected(self) -> str:
         """What a value may be, in words."""
         none = " or None" if self.optional else ""
         if self.kind == "number":
-            return f"a number from {self.low:g} to {self.high:g} {self.ucum}".rstrip() + none
+            return f"a number from {self.low:g} to {self.high:g} {self.unit_text}".rstrip() + none
         words = [repr(word) for word, _ in self.choices] or ["True", "False"]
         return " or ".join(words) + none
 
     def written(self, value: Value) -> str:
         """A value with its unit, as in a sentence."""
-        unit = "" if value is None or self.ucum == "1" else self.ucum
+        unit = "" if value is None else self.unit_text
         return f"{self.shown(value)} {unit}".rstrip()
 
     def shown(self, value: Value) -> str:

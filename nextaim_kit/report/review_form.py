@@ -241,7 +241,7 @@ def _given(what: Quantity, shown: Any) -> Any:
 def _input(what: Quantity, value: Value) -> Any:
     import ipywidgets as widgets
 
-    named = f"{what.label} ({what.ucum})" if what.ucum not in ("", "1") else what.label
+    named = f"{what.label} ({what.unit_text})" if what.unit_text else what.label
     wide = "28em" if what.kind == "number" else "31em"
     look = {"layout": widgets.Layout(width=wide), "style": {"description_width": "21em"}}
     how = {"description": named, "value": _shown(what, value)} | look
