@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from pydicom.sr.codedict import codes as dicom
 
+from nextaim_kit.data.images.dicom import require_bounded
 from nextaim_kit.errors import DataError, refused_if_damaged
-from nextaim_kit.files import require_file
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code, OwnSystem
 from nextaim_kit.report.model import Field, Report, Template
@@ -55,10 +55,12 @@ def read(source: str | Path | BinaryIO) -> Any:
     """Read an SR by highdicom, which checks its structure; DataError if it is none."""
     from highdicom.sr import srread
 
-    if isinstance(source, str | Path):
-        require_file(source)
     try:
+        if isinstance(source, str | Path):
+            require_bounded(Path(source))
         return srread(source)
+    except DataError:
+        raise
     except Exception as error:  # a damaged file can make the parser raise anything
         name = Path(source).name if isinstance(source, str | Path) else "the file"
         raise DataError(

@@ -258,6 +258,7 @@ BOMBS = {
     "p.png": (lambda p: Image.new("RGB", (2000, 2000)).save(p), films.read_picture),
     "m.tif": (lambda p: Image.new("L", (2000, 2000)).save(p), films.read_mask),
     "d.dcm": (deflated, opened),
+    "sr.dcm": (deflated, read_report),
 }
 
 

@@ -114,8 +114,7 @@ def is_dicom(path: Path) -> bool:
 
 def opened(path: Path, **options: Any) -> Dataset:
     """Parse one DICOM file, with or without its preamble; options are those of ``dcmread``."""
-    require_file(path)
-    _require_bounded(path)
+    require_bounded(path)
     try:
         return pydicom.dcmread(path, **options)
     except InvalidDicomError:
@@ -130,8 +129,15 @@ def opened(path: Path, **options: Any) -> Dataset:
     return data
 
 
-def _require_bounded(path: Path) -> None:
-    """Refuse a deflated file that memory cannot bear: pydicom would unpack all of it at once."""
+def require_bounded(path: Path) -> None:
+    """Refuse a deflated file that memory cannot bear: pydicom would unpack all of it at once.
+
+    Raises
+    ------
+    DataError
+        If it is so, or no plain file.
+    """
+    require_file(path)
     with path.open("rb") as file:
         if DeflatedExplicitVRLittleEndian.encode() not in file.read(4096):
             return
