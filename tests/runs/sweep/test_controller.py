@@ -51,7 +51,9 @@ def until(condition, seconds=60):
 def test_a_chain_runs_to_its_end_and_said_again_answers_at_once(chain, sweep):
     chain()
     file = sweep(notebooks=BOTH, grid={"size": [4, 5], "times": [1.0, 2.0]})
+    began = time.monotonic()
     first = nextaim("run", file)
+    took = time.monotonic() - began
     assert first.returncode == 0, first.stderr
     assert "6 runs: 6 done" in first.stdout
     assert len(records()) == 2
@@ -60,7 +62,7 @@ def test_a_chain_runs_to_its_end_and_said_again_answers_at_once(chain, sweep):
     began = time.monotonic()
     again = nextaim("run", file)
     assert again.returncode == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < took / 2
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
