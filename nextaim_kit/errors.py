@@ -11,7 +11,7 @@ from contextlib import contextmanager
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def without_control(text: str) -> str:
@@ -22,7 +22,7 @@ def without_control(text: str) -> str:
     >>> print(without_control("a\x1b[31m name"))
     a\x1b[31m name
     """
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def without_user(text: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 from pydantic import with_config as _with
 from typing_extensions import TypedDict
 
-from nextaim_kit.errors import without_control
+from nextaim_kit.errors import UNSEEN, without_control
 from nextaim_kit.files import read_json
 
 SCHEMA = 1
@@ -23,14 +23,13 @@ _STRICT = ConfigDict(extra="allow", strict=True)
 
 
 def _inside(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or parts[0] == "/" or ".." in parts:
+    if not path or path[0] == "/" or ".." in path.split("/"):
         raise ValueError("leads out of its folder")
     return path
 
 
 def _quiet(text: str) -> str:
-    if without_control(text) != text:
+    if UNSEEN.search(text):
         raise ValueError("holds characters that a terminal obeys")
     return text
 
@@ -120,8 +119,11 @@ def _checker(form: Any) -> TypeAdapter:
     return TypeAdapter(form)
 
 
+_sound: dict[Path, tuple[int, int]] = {}  # records that were checked: time of change, size
+
+
 def read_record_file(path: Path) -> dict[str, Any]:
-    """A run's record as it was written.
+    """A run's record as it was written; one that did not change is checked once in a process.
 
     Raises
     ------
@@ -130,9 +132,22 @@ def read_record_file(path: Path) -> dict[str, Any]:
     ValueError
         If it is no record of this version of the kit; says which field, and why, in a line.
     """
+    now = _state(path)  # before it is read: what is written meanwhile is checked next time
     record = read_json(path)
-    checked(record, _Record)
+    if _sound.get(path) != now:
+        checked(record, _Record)
+        _sound[path] = now
     return record
+
+
+def known_sound(path: Path) -> bool:
+    """Whether a record that is there was checked in this process."""
+    return _sound.get(path) == _state(path)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def checked(value: Any, form: Any) -> Any:

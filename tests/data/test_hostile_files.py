@@ -270,6 +270,16 @@ def test_what_grows_beyond_memory_when_it_is_read_is_refused(tmp_path, small, na
         read(tmp_path / name)
 
 
+def test_a_file_that_only_speaks_of_packing_is_read(tmp_path):
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    data.SOPClassUID, data.SOPInstanceUID = pydicom.uid.CTImageStorage, "1.2.3"
+    data.AvailableTransferSyntaxUID = [pydicom.uid.DeflatedExplicitVRLittleEndian]
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert opened(tmp_path / "a.dcm").SOPInstanceUID == "1.2.3"
+
+
 def with_entities(path, text):
     """A workbook whose first sheet begins with a declaration of entities."""
     book = openpyxl.Workbook()

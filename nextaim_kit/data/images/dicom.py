@@ -143,8 +143,9 @@ def require_bounded(path: Path) -> None:
             return
         file.seek(0)
         filereader.read_preamble(file, force=True)
-        filereader._read_file_meta_info(file)  # as `dcmread` does, up to what is packed
-        require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_free()), path)
+        meta = filereader._read_file_meta_info(file)  # as `dcmread` does, up to what is packed
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_free()), path)
 
 
 def modality(path: Path) -> str:

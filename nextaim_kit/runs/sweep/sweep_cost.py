@@ -10,7 +10,6 @@ from typing import Any
 from nextaim_kit import catalog
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.run_cost import Expected, earlier, taken
-from nextaim_kit.runs.sweep.plan import Row
 from nextaim_kit.runs.sweep.state import Progress
 
 
@@ -42,16 +41,19 @@ def estimates(state: Progress) -> list[Estimate]:
     tell what they take.
     """
     plan = state.plan
+    names = {row.notebook for row in plan.rows}
+    usual = {name: _usual(name, plan.sweep.profile) for name in names}
     left = defaultdict(list)
     for row in plan.rows:
         if row.id not in state.endings:
-            left[row.notebook, _given(row)].append(row)
+            given = _own(row.parameters, usual[row.notebook]) | set(row.needs)
+            left[row.notebook, given].append(row)
     found = []
     for (notebook, given), rows in left.items():
         declared = plan.resources(rows[0])
         past = [
             record for record in earlier(plan.runs / notebook, plan.sweep.profile)
-            if _own(rows[0], record["parameters"]) == given
+            if _own(record["parameters"], usual[notebook]) == given
         ]  # fmt: skip
         known = taken(past) if past else (declared.minutes, declared.memory_gb)
         twins = not past and bool(given - set(rows[0].needs))
@@ -60,12 +62,13 @@ def estimates(state: Progress) -> list[Estimate]:
     return found
 
 
-def _given(row: Row) -> frozenset[str]:
-    """Parameters of a row that name other data than the profile's own."""
-    return _own(row, row.parameters) | set(row.needs)
+def _usual(notebook_id: str, profile: str) -> dict[str, Any]:
+    """The parameters that name data, where a sweep says nothing of them."""
+    notebook = catalog.find(notebook_id)
+    known = resolve(notebook, profile, {})
+    return {name: known[name] for name in notebook.data}
 
 
-def _own(row: Row, parameters: Mapping[str, Any]) -> frozenset[str]:
-    notebook = catalog.find(row.notebook)
-    plain = resolve(notebook, row.profile, {})
-    return frozenset(n for n in notebook.data if parameters.get(n, plain[n]) != plain[n])
+def _own(parameters: Mapping[str, Any], usual: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the parameters that name other data than usual."""
+    return frozenset(name for name, value in usual.items() if parameters.get(name, value) != value)
