@@ -41,7 +41,7 @@ test: environment ## run the tests that need no service, with a notebook of each
 
 test-rest: environment ## run all other tests: hub, browser, Slurm, killed processes, most notebooks
 	@echo "==> testing the rest"
-	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_ONE) --dist loadscope -m rest
+	@$(BIN)/python -m pytest -q -n $(WORKERS_AND_TWO) --dist loadscope -m rest
 
 lint: environment ## check style, types, imports, packages, sizes, and that notebooks hold no outputs
 	@echo "==> ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -109,7 +109,7 @@ clean-runs: ## remove all runs
 
 WORKERS = $(shell $(BIN)/python -c \
     'from nextaim_kit.machine.limits import cpu_count; print(min(4, cpu_count()))')
-WORKERS_AND_ONE = $$(($(WORKERS) + 1))  # one has the tests that wait for much of their time
+WORKERS_AND_TWO = $$(($(WORKERS) + 2))  # two have the tests that wait for much of their time
 
 # Python's version and a hash of what it is to hold; empty where PYTHON cannot be run.
 LOCKS = requirements.lock requirements-dev.lock requirements-gpu.lock

@@ -7,8 +7,8 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-# These wait for much of their time: for a browser, a queue, a kernel. One process has them all,
-# while the others compute; so they do not disturb one another either. Long ones first.
+# These wait for much of their time: for a browser, a queue, a kernel. Half of the processes have
+# them, while the others compute; so few of them disturb one another. Long ones first.
 WAITING = ("tests/binder/test_browser", "tests/runs/sweep/test_controller", "slurm",
            "tests/runs/test_runner", "tests/runs/sweep", "tests/binder", "tests/runs",
            "tests/launcher", "tests/test_cli")  # fmt: skip
@@ -31,7 +31,7 @@ class Scheduling(LoadScopeScheduling):
 
     def _assign_work_unit(self, node: Any) -> None:
         """Take the next unit of the process's own kind; of the other when there is none."""
-        waits, units = node is self.nodes[0], self.workqueue
+        waits, units = node in self.nodes[: len(self.nodes) // 2], self.workqueue
         best = min(units, key=lambda u: (_waits(u) != waits, _rank(u), -len(units[u])))
         units.move_to_end(best, last=False)
         super()._assign_work_unit(node)

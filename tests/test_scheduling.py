@@ -1,4 +1,4 @@
-"""One process has the tests that wait, the others compute, and nobody hoards work."""
+"""Half of the processes have the tests that wait, the others compute, and nobody hoards work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Process:
         self.shutting_down = True
 
 
-def test_those_that_wait_go_to_one_process_longest_first_and_notebooks_one_by_one():
+def test_those_that_wait_go_to_half_of_the_processes_longest_first_and_notebooks_one_by_one():
     tests = WAITING + COMPUTING
     config = SimpleNamespace(getvalue=lambda _: ["2*popen"],
                              option=SimpleNamespace(loadscopereorder=True))  # fmt: skip

@@ -62,14 +62,18 @@ def links(folder: Path) -> str:
 def link(path: Path, text: str) -> str:
     """A link that JupyterLab opens, written from the notebook's folder as in Markdown."""
     way = quote(Path(os.path.relpath(path.resolve(), Path.cwd())).as_posix())
-    return f'<a href="{way}">{escape(text)}</a>'
+    return f'<a href="{way}">{_broken_at_slashes(text)}</a>'
+
+
+def _broken_at_slashes(text: str) -> str:
+    return escape(text).replace("/", "/<wbr>")  # where a line of a narrow card may end
 
 
 def opened(notebook: Notebook) -> str:
     """A notebook's name as a link that opens it, or a learner's copy of it beside this page."""
     copy = Path.cwd() / notebook.path.parent.name / notebook.path.name
     path = copy if copy.is_file() else notebook.path
-    return link(path, notebook.id) if reachable(path.parent) else escape(notebook.id)
+    return link(path, notebook.id) if reachable(path.parent) else _broken_at_slashes(notebook.id)
 
 
 def reachable(folder: Path) -> bool:

@@ -66,7 +66,7 @@ def test_a_lesson_is_short_to_read_and_has_few_cells():
 
 def test_what_was_run_is_marked_and_what_comes_next_is_named(toy):
     toy()
-    assert "<b>Next:</b> <code>toy/draw</code>" in _path()
+    assert "<b>Next:</b> <code>toy/<wbr>draw</code>" in _path()
     execute(prepare("toy/draw", "smoke", {}))
     assert "✓ toy" in _path()
     assert "All of it was run here." in _path()

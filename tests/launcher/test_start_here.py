@@ -61,7 +61,7 @@ def test_the_start_page_runs_headless_and_leaves_all_its_parts(project, monkeypa
     assert "lessons/1_image.ipynb" in parts["way"][0].data["text/html"]
     cards = parts["studies"][0].data["text/html"]
     assert "COVID-19 severity from CT radiomics" in cards
-    assert '<a href="ct_radiomics/1_extraction.ipynb">ct_radiomics/extraction</a>' in cards
+    assert '<a href="ct_radiomics/1_extraction.ipynb">ct_radiomics/<wbr>extraction</a>' in cards
     assert "cores may be used" in parts["machine"][0].data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in parts["form"][0].data
     assert str(project) not in json.dumps(document)

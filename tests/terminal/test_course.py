@@ -130,7 +130,7 @@ def test_the_copies_start_page_opens_the_copies(notebook, tmp_path, monkeypatch)
     monkeypatch.setenv("JPY_PARENT_PID", "4711")
     monkeypatch.chdir(course)
     opened = result.opened(catalog.find("toy/draw"))
-    assert opened == '<a href="toy/1_draw.ipynb">toy/draw</a>'
+    assert opened == '<a href="toy/1_draw.ipynb">toy/<wbr>draw</a>'
 
 
 @pytest.mark.parametrize(("user", "asked"), [(0, True), (1000, False)])
