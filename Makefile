@@ -28,7 +28,7 @@ run: environment ## run the radiomics study on the synthetic cohort, then show t
 	@echo "next: make lab opens the start page, where lessons begin; runs/board.html is the board"
 
 site: environment ## run every notebook, then write all pages and results: site/index.html
-	@echo "==> running every notebook (about an hour the first time)"
+	@echo "==> running every notebook (some 45 minutes the first time)"
 	@$(BIN)/nextaim gallery --out gallery
 	@echo "==> writing the pages"
 	@$(BIN)/python docs/stage.py gallery build/site

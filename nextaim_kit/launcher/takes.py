@@ -66,7 +66,8 @@ def _amount(takes: Expected | None, profile: str, where: str) -> str:
     if takes is None:
         return f"no time or memory is known yet for {escape(profile)}"
     source = f"as in {takes.runs} runs here" if takes.runs > 1 else "as in a run here"
-    source = source if takes.runs else f"as declared, for {where}"
+    declared = "at the pace of other notebooks here" if takes.paced else f"as declared, for {where}"
+    source = source if takes.runs else declared
     return f"{takes.text}, and {takes.memory_gb:.1f} GB of memory, {source}"
 
 

@@ -11,7 +11,7 @@ from nextaim_kit.catalog import Notebook, Study, Thumbnail, project_folder
 from nextaim_kit.runs.board import latest_runs
 from nextaim_kit.runs.compare import Comparison, compare, is_synthetic
 from nextaim_kit.runs.record import FILES, read_record
-from nextaim_kit.runs.run_cost import Expected, expect
+from nextaim_kit.runs.run_cost import Expected, expect, machine_pace
 
 _SIZE = (560, 315)  # pixels: twice what a card shows, for screens that have twice as many
 _WHITE = "white"
@@ -92,24 +92,28 @@ def cards(runs: Path, studies: Sequence[Study], profile: str = "tutorial") -> li
         for notebook in study.notebooks.values()
         if (found := latest_runs(runs / notebook.id))
     }
-    return [card(study, latest, runs, profile) for study in studies]
+    pace = machine_pace(runs)
+    return [card(study, latest, runs, profile, pace) for study in studies]
 
 
-def card(study: Study, folders: Mapping[str, Path], runs: Path, profile: str) -> Card:
+def card(
+    study: Study, folders: Mapping[str, Path], runs: Path, profile: str, pace: float | None = None
+) -> Card:
     """A study's card with the runs in these folders, by notebook."""
-    entries = [_entry(study, n, folders.get(n.id), runs, profile) for n in study.notebooks.values()]
+    entries = [
+        _entry(study, n, folders.get(n.id), expect(n, profile, runs, pace=pace))
+        for n in study.notebooks.values()
+    ]
     return Card(study, entries, _picture(study.thumbnail, entries))
 
 
-def _entry(
-    study: Study, notebook: Notebook, folder: Path | None, runs: Path, profile: str
-) -> Entry:
+def _entry(study: Study, notebook: Notebook, folder: Path | None, takes: Expected | None) -> Entry:
     record = read_record(folder) if folder else None
     shown = compare(record or {"stage": notebook.stage, "metrics": []}, study)
     published = [c for c in shown if c.references]
     return Entry(
         notebook,
-        expect(notebook, profile, runs),
+        takes,
         folder if record else None,
         record,
         published,

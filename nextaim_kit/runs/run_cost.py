@@ -1,19 +1,22 @@
-"""What a run takes on this machine: from earlier runs here, else as its study file declares."""
+"""What a run takes here: by its earlier runs, else as declared at the pace of other notebooks."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nextaim_kit import catalog
 from nextaim_kit.catalog import Notebook
 from nextaim_kit.errors import DataError
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.record import hardware, read_record, record_files
 
 _LOOKED_AT = 200  # latest records of a notebook
+_PACED = 3  # runs that tell how fast a machine is, and latest ones of a notebook looked at for it
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,15 @@ class Expected:
         Earlier runs that it comes from; 0 where the declared numbers stand in.
     twins : bool
         Whether those are declared for the synthetic twin, and other data are given.
+    paced : bool
+        Whether the declared minutes were adapted to this machine.
     """
 
     minutes: float
     memory_gb: float
     runs: int
     twins: bool = False
+    paced: bool = False
 
     @property
     def text(self) -> str:
@@ -46,11 +52,16 @@ class Expected:
 
 
 def expect(
-    notebook: Notebook, profile: str, runs: Path, given: Mapping[str, Any] | None = None
+    notebook: Notebook,
+    profile: str,
+    runs: Path,
+    given: Mapping[str, Any] | None = None,
+    pace: float | None = None,
 ) -> Expected | None:
     """What a run of a profile takes here; None where nothing is known.
 
     Only runs with the same parameters count, but for the seed; of data, that they were given.
+    Where there is none, the declared minutes are adapted to this machine, but for a GPU's.
 
     Parameters
     ----------
@@ -60,6 +71,8 @@ def expect(
         Folder of all runs.
     given : mapping, optional
         Parameters that are not the profile's; those that name data with any text.
+    pace : float, optional
+        As `machine_pace` found it; looked up where it is needed.
 
     Raises
     ------
@@ -74,12 +87,10 @@ def expect(
         asked = _settings(notebook, resolve(notebook, profile, given or {}), plain)
     except DataError:  # a reader has changed its cell of parameters to what cannot be read
         return Expected(declared.minutes, declared.memory_gb, 0) if declared else None
-    here = hardware()
     same = [
         record
-        for record in earlier(runs / notebook.id, profile)
-        if all(record["hardware"][key] == here[key] for key in ("processor", "cores"))
-        and _settings(notebook, plain | record["parameters"], plain) == asked
+        for record in _here(runs / notebook.id, profile)
+        if _settings(notebook, plain | record["parameters"], plain) == asked
     ]
     if same:
         minutes, memory = taken(same)
@@ -89,7 +100,38 @@ def expect(
     fed = any(asked[name] for name in notebook.needs)
     minutes = declared.fed if fed and declared.fed else declared.minutes
     own = any(asked[name] for name in notebook.data if name not in notebook.needs)
-    return Expected(minutes, declared.memory_gb, 0, own)
+    times = 1.0 if declared.vram_gb else pace or machine_pace(runs)
+    return Expected(minutes * times, declared.memory_gb, 0, own, times != 1.0)
+
+
+def machine_pace(runs: Path) -> float:
+    """How many times as long as declared notebooks take here, by the newest run of each.
+
+    Those with other parameters or data than their profile's, and those on a GPU, do not count;
+    1.0 where there are fewer than three: one alone may have waited for a disk.
+    """
+    seen, told = [], []
+    for notebook in (n for study in catalog.studies() for n in study.notebooks.values()):
+        for profile, declared in notebook.resources.items():
+            if declared.vram_gb:
+                continue
+            if record := _plain_run(notebook, profile, runs):
+                seen.append(_minutes(record))
+                told.append(declared.minutes)
+    return sum(seen) / sum(told) if len(seen) >= _PACED else 1.0
+
+
+def _plain_run(notebook: Notebook, profile: str, runs: Path) -> dict[str, Any] | None:
+    """The newest run with a profile's own parameters, but for the seed."""
+    try:
+        plain = resolve(notebook, profile, {})
+    except DataError:
+        return None
+    own = _settings(notebook, plain, plain)
+    few = islice(_here(runs / notebook.id, profile), _PACED)
+    return next(
+        (r for r in few if _settings(notebook, plain | r["parameters"], plain) == own), None
+    )
 
 
 def _settings(
@@ -128,6 +170,14 @@ def earlier(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
     for path in sorted(record_files(folder), key=age)[:_LOOKED_AT]:
         record = read_record(path.parent)
         if record and record["profile"] == profile and record["outcome"] != "failed":
+            yield record
+
+
+def _here(folder: Path, profile: str) -> Iterator[dict[str, Any]]:
+    """Those of `earlier` that ran on such a machine as this."""
+    here = hardware()
+    for record in earlier(folder, profile):
+        if all(record["hardware"][key] == here[key] for key in ("processor", "cores")):
             yield record
 
 

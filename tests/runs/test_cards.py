@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.runs.cards import cards
 from nextaim_kit.runs.parameters import read_parameters
 from nextaim_kit.runs.record import hardware, runs_folder, write_record
-from nextaim_kit.runs.run_cost import Expected, expect, minutes_text
+from nextaim_kit.runs.run_cost import Expected, expect, machine_pace, minutes_text
 from tests.conftest import WHOLE
 
 PICTURE = {"figure": "draw/roc.png", "alt": "a curve"}
@@ -35,6 +36,19 @@ def study(toy):
     return catalog.studies()
 
 
+def leave_run(folder, **changes):
+    """Write the record of a run of a minute."""
+    record = {
+        "id": folder.name, "stage": "draw", "profile": "tutorial", "outcome": "complete",
+        "metrics": [], "parameters": {"cohort": "synthetic"}, "hardware": hardware(),
+        "data": [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}],
+        "sections": [{"title": "t", "seconds": 20, "peak_mb": 500}],
+        "seconds": 60,  # from the request on: the kernel has to come up first
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, WHOLE | record | changes)
+
+
 @pytest.fixture
 def ran():
     """Leave a run of `toy/draw` of so many seconds, with a wide red figure."""
@@ -43,14 +57,7 @@ def ran():
         folder = runs_folder() / "toy/draw" / identity
         (folder / "files").mkdir(parents=True)
         Image.new("RGB", (1000, 100), "red").save(folder / "files" / "roc.png")
-        record = {
-            "id": identity, "stage": "draw", "profile": "tutorial", "outcome": "complete",
-            "metrics": [], "parameters": {"cohort": "synthetic"}, "hardware": hardware(),
-            "data": [{"name": "synthetic", "sha256": None, "licence": "x", "synthetic": True}],
-            "sections": [{"title": "t", "seconds": seconds / 3, "peak_mb": 500}],
-            "seconds": seconds,  # from the request on: the kernel has to come up first
-        }  # fmt: skip
-        write_record(folder, WHOLE | record | changes)
+        leave_run(folder, **{"seconds": seconds} | changes)
         return folder
 
     return make
@@ -95,6 +102,22 @@ def test_minutes_of_the_twin_are_not_told_of_other_data(study, ran):
     ran("a", 90)
     others = expect(notebook, "tutorial", runs_folder(), {"cohort": "a folder"})
     assert (others.runs, others.text) == (0, "3 min for the synthetic twin, not for these data")
+
+
+def test_what_was_not_run_is_told_at_the_pace_of_what_was(toy):
+    declared = {"tutorial": {"minutes": 4, "memory_gb": 1}}
+    names = ("first", "second", "third", "last")
+    first = toy(notebooks={name: DRAW | {"resources": declared} for name in names})
+    for number, name in enumerate(names):
+        shutil.copy(first, first.with_name(f"{number}_{name}.ipynb"))
+    notebooks = catalog.studies()[0].notebooks
+    for name, seconds in zip(names, (60, 100, 200), strict=False):
+        assert expect(notebooks["last"], "tutorial", runs_folder()) == Expected(4, 1, 0)
+        leave_run(runs_folder() / f"toy/{name}/a", stage=name, seconds=seconds)
+    assert machine_pace(runs_folder()) == pytest.approx(0.5)
+    assert expect(notebooks["last"], "tutorial", runs_folder()) == Expected(2, 1, 0, paced=True)
+    leave_run(runs_folder() / "toy/third/b", stage="third", seconds=9e9, parameters={"size": 9})
+    assert machine_pace(runs_folder()) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("line", ["size = 3", "size: int = ", "size: int = (3"])
