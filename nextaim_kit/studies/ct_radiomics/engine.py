@@ -37,6 +37,7 @@ from nextaim_kit.studies.ct_radiomics.texture import discretize, texture
 _SPLINE_MARGIN = 40  # voxels: the B-spline prefilter decays by 0.27 a voxel
 _WAVELET_MARGIN = 16  # voxels: coif1 has six taps
 _GAUSS_MARGIN = 20  # widths of the Gaussian
+_LEFT_OUT = ("glcm_SumAverage", "glcm_MCC")  # the slides count 100 features
 
 radiomics.logger.setLevel(logging.ERROR)
 
@@ -127,7 +128,7 @@ def _intensity_and_texture(
         options.get("voxelArrayShift", 0),
     )
     first = {f"firstorder_{name}": value for name, value in order.items()}
-    return {**first, **texture(levels, options)}
+    return {**first, **texture(levels, options, without=_LEFT_OUT)}
 
 
 def _images(

@@ -175,7 +175,7 @@ def _features(
     return {
         **{f"shape_{k}": v for k, v in shape_features(outline, spacing).items()},
         **{f"firstorder_{k}": v for k, v in order.items()},
-        **texture(levels, options),
+        **texture(levels, options, without=("glcm_SumAverage", "glcm_MCC")),
     }
 
 

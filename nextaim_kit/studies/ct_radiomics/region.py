@@ -110,11 +110,15 @@ def _span(marked: Any) -> slice | None:
 
 
 def _chosen_label(labels: np.ndarray, label: int | None) -> Any:
+    chosen = labels.max() if label is None else label
+    marked = labels == chosen
+    if label is None and chosen and np.logical_or(marked, labels == 0, out=marked).all():
+        return chosen
+    if label is not None and marked.any():
+        return label
     there = np.unique(labels[labels != 0])
     if label is None and there.size == 1:
         return there[0]
-    if label in there:
-        return label
     raise DataError(
         "the mask holds several labels" if label is None else f"label {label} is not in the mask",
         expected="one label" if label is None else f"voxels with the value {label}",

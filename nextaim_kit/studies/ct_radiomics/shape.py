@@ -2,9 +2,8 @@
 
 The mesh is pyradiomics' own: marching cubes at half height, so every cell of 2 x 2 x 2 voxels is
 one of 256 configurations. Area and volume of a mesh are sums over its cells, hence a look-up per
-configuration; the look-up is filled by asking pyradiomics' C code about single cells. The largest
-distance between two points is attained on their convex hull, so the diameters need a few hundred
-of the many thousand mesh vertices.
+configuration; the look-up is filled by asking pyradiomics' C code about single cells. Diameters
+are in `diameters`.
 """
 
 from __future__ import annotations
@@ -13,14 +12,11 @@ from functools import lru_cache
 
 import numpy as np
 from radiomics import cShape
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import pdist
+
+from nextaim_kit.studies.ct_radiomics.diameters import diameters, runs
 
 # Corner (z, y, x) of a cell for each bit of its configuration, as in pyradiomics' cshape.c.
 _CORNERS = ((0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
-_FEW = 64  # points for which comparing all pairs is cheaper than a hull
-_DIRECTIONS = 16
-_ROUNDING = 1 + 1e-12  # keeps a bound a bound when its last digits are rounded away
 
 
 def shape_features(mask: np.ndarray, spacing: tuple[float, float, float]) -> dict[str, float]:
@@ -63,23 +59,24 @@ def mesh_area_volume(padded: np.ndarray, spacing: np.ndarray) -> tuple[float, fl
     """Area (mm²) and volume (mm³) of the surface mesh of a mask with a border of zeros."""
     areas = _cell_areas(tuple(map(float, spacing)))
     volumes, slopes = _cell_volumes()
-    plane = _plane_codes(padded)
     counts = np.zeros(256, dtype=np.int64)
     volume = 0.0
-    for z in range(plane.shape[0] - 1):
-        code = plane[z] | plane[z + 1] << 4
-        y, x = np.nonzero((code != 0) & (code != 255))
-        code = code[y, x]
+    above = _plane_code(padded[0])
+    for z in range(padded.shape[0] - 1):
+        below, above = above, _plane_code(padded[z + 1])
+        code = below | above << 4
+        cell = np.flatnonzero(code - np.uint8(1) < 254)  # neither all out nor all in
+        code, (y, x) = code.reshape(-1)[cell], np.divmod(cell, code.shape[1])
         counts += np.bincount(code, minlength=256)
         slope = slopes[code]
         volume += float((volumes[code] + z * slope[:, 0] + y * slope[:, 1] + x * slope[:, 2]).sum())
     return float(counts @ areas), volume * float(spacing.prod())
 
 
-def _plane_codes(padded: np.ndarray) -> np.ndarray:
+def _plane_code(plane: np.ndarray) -> np.ndarray:
     """Return the corners of each cell that lie in one plane as the low bits of its code."""
-    m = padded.view(np.uint8)
-    return m[:, :-1, :-1] | m[:, :-1, 1:] << 1 | m[:, 1:, 1:] << 2 | m[:, 1:, :-1] << 3
+    m = plane.view(np.uint8)
+    return m[:-1, :-1] | m[:-1, 1:] << 1 | m[1:, 1:] << 2 | m[1:, :-1] << 3
 
 
 def _cell(code: int) -> np.ndarray:
@@ -122,94 +119,25 @@ def _cell_volumes() -> tuple[np.ndarray, np.ndarray]:
     return volumes, slopes
 
 
-def diameters(padded: np.ndarray, spacing: np.ndarray) -> dict[str, float]:
-    """Largest distance (mm) between mesh vertices: anywhere, and within one plane of each axis."""
-    ends = _line_ends(padded)
-    # Lines along x do not lie in the planes of constant x: these need the ends of lines along y.
-    turned = _line_ends(np.ascontiguousarray(padded.transpose(2, 0, 1)))[:, [1, 2, 0]]
-    return {
-        "Maximum2DDiameterColumn": _planar_diameter(ends, spacing, axis=1),
-        "Maximum2DDiameterRow": _planar_diameter(turned, spacing, axis=2),
-        "Maximum2DDiameterSlice": _planar_diameter(ends, spacing, axis=0),
-        "Maximum3DDiameter": _largest_distance(ends, spacing),
-    }
-
-
-def _line_ends(padded: np.ndarray) -> np.ndarray:
-    """First and last mesh vertex on each line along the last axis, in half voxels, shape (n, 3).
-
-    Vertices lie midway between neighbors of which one is inside. Whatever lies between two others
-    on a line is not a corner of the hull.
-    """
-    found = []
-    for axis in range(3):
-        edge = np.diff(padded, axis=axis)
-        lines = np.argwhere(edge.any(axis=-1))
-        edge = edge[lines[:, 0], lines[:, 1]]
-        last = edge.shape[1] - 1 - edge[:, ::-1].argmax(axis=1)
-        for end in (edge.argmax(axis=1), last):
-            points = 2 * np.column_stack([lines, end])
-            points[:, axis] += 1
-            found.append(points)
-    return np.concatenate(found)
-
-
-def _planar_diameter(points: np.ndarray, spacing: np.ndarray, axis: int) -> float:
-    """Largest distance between two points of the same plane across `axis`.
-
-    The width of a plane's points along 16 directions bounds their diameter to half a percent, so
-    that few planes are looked at.
-    """
-    points = points[np.argsort(points[:, axis], kind="stable")]
-    starts = np.flatnonzero(np.r_[True, np.diff(points[:, axis]) != 0])
-    angles = np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
-    flat = np.delete(points * 0.5 * spacing, axis, axis=1) @ [np.cos(angles), np.sin(angles)]
-    widths = np.maximum.reduceat(flat, starts) - np.minimum.reduceat(flat, starts)
-    bounds = widths.max(axis=1) / np.cos(np.pi / _DIRECTIONS / 2) * _ROUNDING
-    planes = np.split(points, starts[1:])
-    best = 0.0
-    for plane in np.argsort(-bounds):
-        if bounds[plane] <= best:
-            break
-        best = max(best, _largest_distance(planes[plane], spacing))
-    return best
-
-
-def _largest_distance(points: np.ndarray, spacing: np.ndarray) -> float:
-    points = _hull_corners(points)
-    return float(pdist(points * 0.5 * spacing).max()) if len(points) > 1 else 0.0
-
-
-def _hull_corners(points: np.ndarray) -> np.ndarray:
-    free = np.ptp(points, axis=0) > 0
-    if len(points) <= _FEW or np.count_nonzero(free) < 2:
-        return points
-    try:
-        return points[ConvexHull(points[:, free]).vertices]
-    except QhullError:  # all on one slanted line or plane: compare every pair
-        return points
-
-
 def _principal_variances(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Variances (mm²) of the voxel centers along the principal axes, ascending.
 
-    From the marginal sums of the mask in whole numbers, so that no array of coordinates is made.
+    From sums in whole numbers over the runs of voxels along x; `mask` has a border of zeros.
     """
-    sums = [mask.sum(axis=axis, dtype=np.int64) for axis in range(3)]
-    index = [np.arange(n, dtype=np.int64) for n in mask.shape]
-    count = int(sums[0].sum())
-    single = [sums[2].sum(axis=1), sums[2].sum(axis=0), sums[0].sum(axis=0)]
-    first = [int(i @ s) for i, s in zip(index, single, strict=True)]
+    z, y, x, n = runs(mask)
+    of_x = n * x + n * (n - 1) // 2
+    of_x_squared = n * x * x + n * (n - 1) * x + (n - 1) * n * (2 * n - 1) // 6
+    count = int(n.sum())
+    first = [int(z @ n), int(y @ n), int(of_x.sum())]
+    products = {
+        (0, 0): z * z @ n, (0, 1): z * y @ n, (0, 2): z @ of_x,
+        (1, 1): y * y @ n, (1, 2): y @ of_x, (2, 2): of_x_squared.sum(),
+    }  # fmt: skip
     second = np.zeros((3, 3))
-    for a in range(3):
-        for b in range(a, 3):
-            if a == b:
-                product = int((index[a] ** 2) @ single[a])
-            else:
-                product = int(index[a] @ sums[3 - a - b] @ index[b])
-            # Python integers: the difference of two large numbers stays exact.
-            centered = (product * count - first[a] * first[b]) / count**2
-            second[a, b] = second[b, a] = centered * spacing[a] * spacing[b]
+    for (a, b), product in products.items():
+        # Python integers: the difference of two large numbers stays exact.
+        centered = (int(product) * count - first[a] * first[b]) / count**2
+        second[a, b] = second[b, a] = centered * spacing[a] * spacing[b]
     values = np.linalg.eigvalsh(second)
     values[(values < 0) & (values > -1e-10)] = 0
     return values

@@ -154,6 +154,9 @@ def version() -> list[str]:
     """What reads and measures, beside `extract_subject`: with another one, results are others."""
     here = Path(__file__).parent
     files = sorted((here.parents[1] / "data/images").glob("[!_]*.py"))
-    measures = ("engine", "firstorder", "region", "settings", "shape", "subject", "texture")
+    measures = (
+        "cooccurrence", "diameters", "engine", "firstorder", "kernels", "level_sizes", "matrices",
+        "plain_counts", "region", "settings", "shape", "subject", "texture",
+    )  # fmt: skip
     files += [here / f"{name}.py" for name in measures]
     return [*map(sha256_of, files), _pyradiomics_version(), np.__version__, sitk.__version__]

@@ -1,22 +1,28 @@
-"""Gray levels binned once for all texture classes, and pyradiomics' classes on top of them.
+"""Gray levels binned once for all texture classes, and pyradiomics' features of them.
 
-Left to itself each of pyradiomics' classes crops, converts and bins the region anew. Here they
-get the same binned array; the matrices of co-occurrence, run length and dependence are counted by
-pyradiomics' C code, the features of all classes are its own. Only zones are found by
-scikit-image, in one linear pass, and kept as a matrix of the sizes that occur.
+What is counted, and how fast, is `matrices`' affair; the formulas are in `cooccurrence` and
+`level_sizes`. Here stand pyradiomics' bins and its settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
-from radiomics import glcm, gldm, glrlm, glszm, imageoperations
+from radiomics import imageoperations
 
+from nextaim_kit.studies.ct_radiomics import matrices
+from nextaim_kit.studies.ct_radiomics.cooccurrence import cooccurrence_features
+from nextaim_kit.studies.ct_radiomics.level_sizes import (
+    dependence_features,
+    run_features,
+    tone_features,
+    zone_features,
+)
+from nextaim_kit.studies.ct_radiomics.matrices import Grid
 from nextaim_kit.studies.ct_radiomics.region import check_levels
 
 _TABLE = 1 << 20  # whole-number values are counted by look-up when they span less than this
@@ -47,7 +53,9 @@ class Levels:
     @cached_property
     def level_counts(self) -> np.ndarray:
         """Voxels in each gray level from 1 up, empty ones included."""
-        return np.bincount(self.array[self.mask])[1:]
+        top = int(self.array.max())
+        planes = [np.bincount(plane.ravel(), minlength=top + 1) for plane in self.array]
+        return np.sum(planes, axis=0)[1:]
 
     @cached_property
     def present(self) -> np.ndarray:
@@ -55,11 +63,23 @@ class Levels:
         return np.flatnonzero(self.level_counts) + 1
 
     @cached_property
-    def stub(self) -> sitk.Image:
-        """One voxel with the region's spacing: all that the feature classes ask of an image."""
-        image = sitk.Image(1, 1, 1, sitk.sitkUInt8)
-        image.SetSpacing(self.spacing[::-1])
-        return image
+    def grid(self) -> Grid:
+        """The levels laid out for counting."""
+        return Grid(self.array)
+
+    @cached_property
+    def ranks(self) -> Grid:
+        """The same with levels by their rank among those that occur, so that none is empty."""
+        if self.present.size == self.present[-1]:
+            return self.grid
+        rank = np.zeros(self.present[-1] + 1, _narrow(self.present.size))
+        rank[self.present] = np.arange(1, self.present.size + 1)
+        return Grid(rank[self.array])
+
+
+def _narrow(top: int) -> type[np.signedinteger[Any]]:
+    """Whole numbers up to `top`, in few bytes."""
+    return np.int16 if top <= np.iinfo(np.int16).max else np.int32
 
 
 def discretize(
@@ -87,116 +107,132 @@ def discretize(
     # numbers are widened first: next to the end of their range its sum would wrap around.
     kind = inside.dtype if np.issubdtype(inside.dtype, np.floating) else np.float64
     edges = imageoperations.getBinEdges(np.array([low, high], dtype=kind), **settings)
-    array = np.zeros(mask.shape, dtype=np.int32)
+    array = np.zeros(mask.shape, _narrow(len(edges)))
     if high - float(low) < _TABLE and _whole(inside):
-        index = np.subtract(inside, low, dtype=float).astype(np.int64)
+        index = np.subtract(inside, low, dtype=np.int32, casting="unsafe")
         counts = np.bincount(index)
         table = np.arange(int(low), int(high) + 1).astype(inside.dtype)
-        array[mask] = np.digitize(table, edges).astype(np.int32)[index]
+        array[mask] = np.digitize(table, edges).astype(array.dtype)[index]
         values = table[counts > 0]
         counts = counts[counts > 0]
     else:
         array[mask] = np.digitize(inside, edges)
         values, counts = np.unique(inside, return_counts=True)
-    return Levels(values.astype(float), counts, array, mask, spacing)
+    levels = Levels(values.astype(float), counts, array, mask, spacing)
+    # Known already, and dear to count again: the levels of the distinct values.
+    levels.__dict__["level_counts"] = np.bincount(np.digitize(values, edges), counts).astype(int)[
+        1:
+    ]
+    return levels
 
 
 def _whole(values: np.ndarray) -> bool:
     return np.issubdtype(values.dtype, np.integer) or np.array_equal(values, np.rint(values))
 
 
-class _Binned:
-    """Mixin that hands a pyradiomics class the gray levels instead of letting it bin."""
+def texture(
+    levels: Levels,
+    settings: Mapping[str, Any],
+    classes: Sequence[str] = ("glcm", "glrlm", "glszm", "gldm"),
+    without: Sequence[str] = (),
+) -> dict[str, float]:
+    """Features of co-occurrence, run length, size zone, dependence and neighborhood tone.
 
-    def __init__(self, levels: Levels, settings: Mapping[str, Any]) -> None:
-        self.levels = levels
-        super().__init__(levels.stub, levels.stub, **settings)  # type: ignore[call-arg]  # a mixin
-
-    def _initSegmentBasedCalculation(self) -> None:  # noqa: N802 pyradiomics' name
-        self.maskArray = self.levels.mask.view(np.int8)
-
-    def _applyBinning(self, matrix: np.ndarray) -> np.ndarray:  # noqa: N802 pyradiomics' name
-        levels = self.levels
-        self.coefficients: dict[str, Any] = {
-            "grayLevels": levels.present,
-            "Ng": int(levels.present[-1]),
-        }
-        return levels.array
-
-
-class _Glcm(_Binned, glcm.RadiomicsGLCM):
-    pass
-
-
-class _Gldm(_Binned, gldm.RadiomicsGLDM):
-    pass
-
-
-class _Glrlm(_Binned, glrlm.RadiomicsGLRLM):
-    pass
-
-
-class _Glszm(_Binned, glszm.RadiomicsGLSZM):
-    def _initCalculation(self, voxelCoordinates: None = None) -> None:  # noqa: N802 its name
-        if self.settings.get("force2D", False):
-            super()._initCalculation(voxelCoordinates)
-            return
-        matrix, sizes = zone_sizes(self.levels)
-        self.P_glszm = matrix[None].astype(float)
-        by_size = self.P_glszm.sum(1)
-        self.coefficients.update(
-            Np=by_size @ sizes,
-            Nz=self.P_glszm.sum((1, 2)),
-            ps=by_size,
-            pg=self.P_glszm.sum(2),
-            ivector=self.levels.present.astype(float),
-            jvector=sizes.astype(float),
-        )
-
-
-def zone_sizes(levels: Levels) -> tuple[np.ndarray, np.ndarray]:
-    """Count the zones of each gray level and size.
-
-    A zone is a set of voxels of one level connected by faces, edges or corners.
-
-    Returns
-    -------
-    matrix : ndarray of int, shape (levels that occur, sizes that occur)
-    sizes : ndarray of int
-        In voxels, ascending.
-    """
-    from skimage.measure import label
-
-    zone = label(levels.array, background=0, connectivity=levels.array.ndim)[levels.mask]
-    size = np.bincount(zone)[1:]
-    level = np.empty(size.size, dtype=np.int64)
-    level[zone - 1] = levels.array[levels.mask]
-    sizes, column = np.unique(size, return_inverse=True)
-    row = np.searchsorted(levels.present, level)
-    shape = (levels.present.size, sizes.size)
-    flat = np.bincount(row * sizes.size + column, minlength=shape[0] * shape[1])
-    return flat.reshape(shape), sizes
-
-
-# The slides count 100 features: two of co-occurrence are off, neighboring tone is not computed.
-_OFF = {"glcm": ("SumAverage", "MCC")}
-_CLASSES: dict[str, Any] = {"glcm": _Glcm, "glrlm": _Glrlm, "glszm": _Glszm, "gldm": _Gldm}
-
-
-def texture(levels: Levels, settings: Mapping[str, Any]) -> dict[str, float]:
-    """Features of co-occurrence, run length, size zone and dependence: 22 + 16 + 16 + 14.
+    Parameters
+    ----------
+    levels : Levels
+    settings : mapping
+        pyradiomics settings.
+    classes : sequence of str, optional
+        Of ``glcm`` (24 features), ``glrlm`` (16), ``glszm`` (16), ``gldm`` (14), ``ngtdm`` (5).
+    without : sequence of str, optional
+        Features to leave out, ``glcm_MCC`` and so on: that one is dear where levels are many.
 
     Returns
     -------
     dict of str to float
-        Named ``<class>_<Feature>`` as pyradiomics has them.
+        Named ``<class>_<Feature>`` as pyradiomics has them, in its order.
     """
-    result = {}
-    for name, kind in _CLASSES.items():
-        features = kind(levels, settings)
-        features.enableAllFeatures()
-        for off in _OFF.get(name, ()):
-            features.enableFeatureByName(off, False)
-        for feature, value in features.execute().items():
-            result[f"{name}_{feature}"] = float(value)
+    result: dict[str, float] = {}
+    for name in classes:
+        left_out = [f.removeprefix(f"{name}_") for f in without if f.startswith(f"{name}_")]
+        found = _CLASSES[name](levels, settings, left_out)
+        kept = sorted(found.keys() - set(left_out))
+        result.update((f"{name}_{feature}", found[feature]) for feature in kept)
     return result
+
+
+def _glcm(levels: Levels, settings: Mapping[str, Any], without: Sequence[str]) -> dict[str, float]:
+    offsets = _directions(settings, settings.get("distances", [1]))
+    counts = matrices.cooccurrence(levels.ranks, offsets)
+    if settings.get("symmetricalGLCM", True):
+        counts = counts + counts.transpose(0, 2, 1)
+    weights = _weights(offsets, levels, settings, lambda length: np.exp(-(length**2)))
+    if weights is not None:
+        counts = np.tensordot(weights, counts, 1)[None]
+    return cooccurrence_features(counts, levels.present, without)
+
+
+def _glrlm(levels: Levels, settings: Mapping[str, Any], _: Sequence[str]) -> dict[str, float]:
+    offsets = _directions(settings)
+    counts = matrices.run_lengths(levels.ranks, offsets)
+    for k, offset in enumerate(offsets):
+        if not counts[k, :, 1:].any() and not matrices.crosses(levels.array, offset):
+            counts[k] = 0  # runs of one voxel, since there is no further one: not a direction
+    weights = _weights(offsets, levels, settings, lambda length: length)
+    if weights is not None:
+        counts = np.tensordot(weights, counts, 1)[None]
+    return run_features(counts, levels.present)
+
+
+def _glszm(levels: Levels, settings: Mapping[str, Any], _: Sequence[str]) -> dict[str, float]:
+    counts, sizes = matrices.zones(levels.ranks, _planar(settings))
+    return zone_features(counts, levels.present, sizes)
+
+
+def _gldm(levels: Levels, settings: Mapping[str, Any], _: Sequence[str]) -> dict[str, float]:
+    offsets, alpha = (
+        _directions(settings, settings.get("distances", [1])),
+        settings.get("gldm_a", 0),
+    )
+    if not alpha:  # equal or not: as seen by their ranks
+        return dependence_features(matrices.dependence(levels.ranks, offsets), levels.present)
+    counts = matrices.dependence(levels.grid, offsets, alpha)
+    return dependence_features(counts[levels.present - 1], levels.present)
+
+
+def _ngtdm(levels: Levels, settings: Mapping[str, Any], _: Sequence[str]) -> dict[str, float]:
+    offsets = _directions(settings, settings.get("distances", [1]))
+    counts, _alone, apart = matrices.neighborhood_tone(levels.grid, offsets)
+    there = levels.present - 1
+    return tone_features(counts[there], apart[there], levels.present)
+
+
+_CLASSES = {"glcm": _glcm, "glrlm": _glrlm, "glszm": _glszm, "gldm": _gldm, "ngtdm": _ngtdm}
+
+
+def _planar(settings: Mapping[str, Any]) -> int | None:
+    return settings.get("force2Ddimension", 0) if settings.get("force2D", False) else None
+
+
+def _directions(settings: Mapping[str, Any], distances: Sequence[int] = (1,)) -> np.ndarray:
+    return matrices.directions(distances, _planar(settings))
+
+
+def _weights(
+    offsets: np.ndarray,
+    levels: Levels,
+    settings: Mapping[str, Any],
+    weigh: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray | None:
+    """Weight of each direction by its length in mm; None where directions stay apart."""
+    norm = settings.get("weightingNorm")
+    if norm is None:
+        return None
+    steps = np.abs(offsets) * levels.spacing
+    if norm not in _NORMS:  # "no_weighting"; also what pyradiomics makes of an unknown one
+        return np.ones(len(offsets))
+    return weigh(np.linalg.norm(steps, _NORMS[norm], axis=1))
+
+
+_NORMS = {"manhattan": 1, "euclidean": 2, "infinity": np.inf}

@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from radiomics import cShape
 
-from nextaim_kit.studies.ct_radiomics.shape import (
-    diameters,
-    mesh_area_volume,
-    shape_features,
-)
+from nextaim_kit.studies.ct_radiomics.diameters import diameters
+from nextaim_kit.studies.ct_radiomics.shape import mesh_area_volume, shape_features
 
 DIAMETERS = (
     "Maximum2DDiameterSlice",

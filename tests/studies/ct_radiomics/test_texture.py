@@ -1,0 +1,154 @@
+"""Texture of any small region against pyradiomics' own classes, under all of its settings."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from radiomics import glcm, gldm, glrlm, glszm, ngtdm
+
+from nextaim_kit.studies.ct_radiomics import compiled, cooccurrence, matrices
+from nextaim_kit.studies.ct_radiomics.texture import discretize, texture
+
+CLASSES = {
+    "glcm": glcm.RadiomicsGLCM, "glrlm": glrlm.RadiomicsGLRLM, "glszm": glszm.RadiomicsGLSZM,
+    "gldm": gldm.RadiomicsGLDM, "ngtdm": ngtdm.RadiomicsNGTDM,
+}  # fmt: skip
+SPACING = (2.5, 0.8, 0.7)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    logging.getLogger("radiomics").setLevel(logging.CRITICAL)
+
+
+def reference(values, mask, chosen, name):
+    """Features of one of pyradiomics' classes."""
+    image, marked = (sitk.GetImageFromArray(a) for a in (values, mask.astype(np.uint8)))
+    for part in (image, marked):
+        part.SetSpacing(SPACING[::-1])
+    features = CLASSES[name](image, marked, **chosen)
+    features.enableAllFeatures()
+    return {f: float(np.real(v)) for f, v in features.execute().items()}
+
+
+def compare(values, mask, chosen):
+    levels = discretize(values, mask, SPACING, chosen)
+    for name in CLASSES:
+        theirs = reference(values, mask, chosen, name)
+        ours = texture(levels, chosen, (name,))
+        assert list(ours) == sorted(f"{name}_{feature}" for feature in theirs)
+        if math.isnan(theirs.get("JointEnergy", theirs.get("ShortRunEmphasis", 0))):
+            assert all(map(math.isnan, ours.values()))  # no two voxels in any direction
+            continue
+        for feature, value in theirs.items():
+            assert ours[f"{name}_{feature}"] == pytest.approx(value, rel=1e-9, abs=1e-9), feature
+
+
+CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "binCount": st.integers(2, 40),
+        "distances": st.sampled_from([[1, 2], [2]]),
+        "force2D": st.just(True),
+        "force2Ddimension": st.integers(0, 2),
+        "gldm_a": st.integers(1, 3),
+        "symmetricalGLCM": st.booleans(),
+        "weightingNorm": st.sampled_from(["manhattan", "euclidean", "infinity", "no_weighting"]),
+    },
+)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:radiomics.*")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**20),
+    size=st.tuples(*[st.integers(3, 9)] * 3),
+    density=st.floats(0.4, 1.0),
+    spread=st.sampled_from([20, 60, 200, 2000]),
+    chosen=CHOICES,
+)
+def test_any_small_region_has_pyradiomics_texture_under_any_settings(
+    seed, size, density, spread, chosen
+):
+    random = np.random.default_rng(seed)
+    mask = random.random(size) < density
+    mask.flat[[0, -1]] = True
+    values = np.rint(random.normal(-300, spread, size))
+    values.flat[0] = values.flat[-1] + 1
+    compare(values, mask, {"binWidth": 25, **chosen})
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:radiomics.*")
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_has_pyradiomics_texture(tissue, axis):
+    values = tissue((1, 14, 15)).astype(float)
+    compare(np.moveaxis(values, 0, axis), np.ones_like(np.moveaxis(values, 0, axis), bool), {})
+
+
+def test_levels_in_two_clusters_far_apart_have_pyradiomics_texture(tissue):
+    values = tissue((6, 8, 9)).astype(float)
+    values[:, 4:] += 8000  # 350 levels, of which a few occur
+    compare(values, np.ones(values.shape, bool), {"gldm_a": 2})
+
+
+def test_one_level_has_the_texture_of_pyradiomics(tissue):
+    values = tissue((4, 6, 5)) % 3 + 100.0
+    compare(values, np.ones(values.shape, bool), {})
+
+
+def test_many_levels_are_worked_on_in_parts_with_the_same_values(tissue, monkeypatch):
+    values = tissue((8, 9, 10)).astype(float)
+    levels = discretize(values, np.ones(values.shape, bool), SPACING, {"binWidth": 5})
+    whole = texture(levels, {}, ("glcm",))
+    monkeypatch.setattr(cooccurrence, "_BLOCK", 1)
+    assert texture(levels, {}, ("glcm",)) == pytest.approx(whole, rel=1e-14)
+
+
+def test_features_that_are_left_out_are_not_there(tissue):
+    values = tissue((5, 6, 7)).astype(float)
+    levels = discretize(values, np.ones(values.shape, bool), SPACING, {})
+    found = texture(levels, {}, ("ngtdm", "glcm"), without=("glcm_MCC", "ngtdm_Busyness"))
+    assert len(found) == 23 + 4
+    assert not {"glcm_MCC", "ngtdm_Busyness"} & set(found)
+
+
+def test_without_machine_code_the_values_are_the_same(tissue, monkeypatch):
+    values = tissue((7, 8, 9)).astype(float)
+    mask = np.random.default_rng(0).random(values.shape) < 0.8
+    by_machine = texture(discretize(values, mask, SPACING, {}), {}, tuple(CLASSES))
+    monkeypatch.setattr(matrices, "kernel", lambda *_: None)
+    monkeypatch.setattr(matrices, "_zone_links", lambda _: None)
+    plainly = texture(discretize(values, mask, SPACING, {}), {}, tuple(CLASSES))
+    assert plainly == pytest.approx(by_machine, rel=1e-13)
+
+
+def test_a_kernel_that_cannot_be_compiled_is_said_and_done_without(monkeypatch):
+    monkeypatch.setattr(compiled.kernels, "zone_links", lambda touching: touching.no_such_thing())
+    with pytest.warns(UserWarning, match="without machine code"):
+        assert compiled.kernel.__wrapped__("zone_links") is None
+
+
+def test_where_the_package_cannot_be_written_machine_code_is_kept_in_the_cache(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled.os, "access", lambda *_: False)
+    assert compiled.kernel.__wrapped__("zone_links") is not None
+    kept = [file.name for file in tmp_path.rglob("*.nbc")]
+    assert any("zone_links" in name for name in kept)
+
+
+def test_a_cache_that_others_may_write_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled.os, "access", lambda *_: False)
+    (tmp_path / "compiled").mkdir()
+    (tmp_path / "compiled").chmod(0o777)
+    with pytest.warns(UserWarning, match="others may write"):
+        assert compiled.kernel.__wrapped__("zone_links") is not None
+    assert not list((tmp_path / "compiled").rglob("*zone_links*.nbi"))
