@@ -59,6 +59,7 @@ def read_mask(
     label: int | None = None,
     roi: str = "",
     contours: Reading = "holes",
+    channel: int | None = None,
 ) -> sitk.Image:
     """Read one region of interest as a binary mask.
 
@@ -74,6 +75,8 @@ def read_mask(
         Name of the ROI or segment; label images have no names and do not look at it.
     contours : {"holes", "xor", "union"}, optional
         What several contours of one slice of an RTSTRUCT mean; see `rtstruct.read_rtstruct`.
+    channel : int, optional
+        Which of a label image's values per voxel counts, from 0, where it has several.
 
     Returns
     -------
@@ -93,7 +96,29 @@ def read_mask(
         if dicom.modality(place) == "SEG":
             return read_seg(place, like, label, roi)
         return read_rtstruct(place, like, label, roi, contours)
+    if channel is not None and place.is_file() and not dicom.is_dicom(place):
+        return _binary(of_channel(read_volume(place), channel), label, place)
     return _binary(read_image(path), label, place)
+
+
+def of_channel(mask: sitk.Image, channel: int) -> sitk.Image:
+    """One channel of a mask; the mask itself where it has only one.
+
+    Raises
+    ------
+    DataError
+        If there are fewer channels.
+    """
+    count = mask.GetNumberOfComponentsPerPixel()
+    if count == 1:
+        return mask
+    if channel >= count:
+        raise DataError(
+            f"the mask has no channel {channel}",
+            expected=f"a channel from 0 to {count - 1}",
+            mend="change label_channel",
+        )
+    return sitk.VectorIndexSelectionCast(mask, channel)
 
 
 def is_drawn(path: str | Path) -> bool:

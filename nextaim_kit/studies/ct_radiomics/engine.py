@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,33 +19,34 @@ import radiomics
 import SimpleITK as sitk
 from radiomics import imageoperations
 
+from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_radiomics.firstorder import first_order
+from nextaim_kit.studies.ct_radiomics.image_types import images
 from nextaim_kit.studies.ct_radiomics.region import (
-    Box,
     Region,
-    as_box,
     as_image,
     bounding_box,
     check_region,
+    chosen_label,
     cut,
     find_region,
     grown,
     placed,
+    seen_from,
 )
-from nextaim_kit.studies.ct_radiomics.settings import Settings
+from nextaim_kit.studies.ct_radiomics.selection import Features, computed, with_deprecated
+from nextaim_kit.studies.ct_radiomics.settings import Settings, as_settings
 from nextaim_kit.studies.ct_radiomics.shape import shape_features
+from nextaim_kit.studies.ct_radiomics.shape2d import shape_2d
 from nextaim_kit.studies.ct_radiomics.texture import discretize, texture
 
 _SPLINE_MARGIN = 40  # voxels: the B-spline prefilter decays by 0.27 a voxel
-_WAVELET_MARGIN = 16  # voxels: coif1 has six taps
-_GAUSS_MARGIN = 20  # widths of the Gaussian
-_LEFT_OUT = ("glcm_SumAverage", "glcm_MCC")  # the slides count 100 features
 
 radiomics.logger.setLevel(logging.ERROR)
 
 
 def extract(
-    image: sitk.Image, mask: sitk.Image, settings: Settings | None = None
+    image: sitk.Image, mask: sitk.Image, settings: Settings | str | Path | None = None
 ) -> dict[str, float]:
     """Radiomics features of one region.
 
@@ -53,17 +56,19 @@ def extract(
         CT in HU.
     mask : SimpleITK.Image
         Labels on the grid of `image`.
-    settings : Settings, optional
-        The study's by default: 100 features.
+    settings : Settings, str or Path, optional
+        Or a pyradiomics parameter file. The study's by default: 100 features.
 
     Returns
     -------
     dict of str to float
-        Named as pyradiomics names them, ``original_shape_Elongation`` and so on. With the default
-        settings each value equals ``RadiomicsFeatureExtractor.execute`` within 1e-9 relative.
+        Named as pyradiomics names them, ``original_shape_Elongation`` and so on. Each value equals
+        that of ``RadiomicsFeatureExtractor.execute`` within 1e-9 relative.
 
     Raises
     ------
+    RequestError
+        If a parameter file cannot be taken (see `Settings`).
     DataError
         If mask and image do not fit, or the region has no features (see `find_region`).
 
@@ -76,13 +81,65 @@ def extract(
     Three things plain pyradiomics does otherwise: it refuses a mask that fills its whole image,
     gives conventional numbers for a constant region, and wraps around in the bins of a byte image.
     """
+    from nextaim_kit.data.images.reading import of_channel
+
+    settings = as_settings(settings)
+    channel = settings.pyradiomics().get("label_channel")
+    mask = mask if channel is None else of_channel(mask, channel)
+    return features_of(region_of(image, mask, settings.label, settings), settings)
+
+
+def region_of(image: sitk.Image, mask: sitk.Image, label: int | None, settings: Settings) -> Region:
+    """Region that a mask marks, checked; with ``correctMask`` a mask may have a grid of its own.
+
+    Raises
+    ------
+    DataError
+        If mask and image do not fit, or the region has no features (see `find_region`).
+    """
+    options = settings.pyradiomics()
+    laid, drawn = on_grid(image, mask, label, options)
+    label = label if drawn is None else 1
+    return replace(find_region(image, laid, label, *minimum(options)), drawn=drawn)
+
+
+def on_grid(
+    image: sitk.Image, mask: sitk.Image, label: int | None, options: Mapping[str, Any]
+) -> tuple[sitk.Image, sitk.Image | None]:
+    """Mask on the grid of its image; if ``correctMask`` had to lay it there, also as it was drawn.
+
+    Raises
+    ------
+    DataError
+        If mask and image do not fit.
+    """
     from nextaim_kit.data.images.reading import check_geometry
 
-    settings = settings or Settings()
-    options = settings.pyradiomics()
-    check_geometry(image, mask, tolerance=options["geometryTolerance"])
-    region = find_region(image, mask, settings.label, *minimum(options))
-    return features_of(region, settings)
+    try:
+        check_geometry(image, mask, tolerance=options["geometryTolerance"])
+    except DataError as error:
+        if not options.get("correctMask"):
+            raise
+        return _corrected(image, mask, label, error)
+    return mask, None
+
+
+def _corrected(
+    image: sitk.Image, mask: sitk.Image, label: int | None, apart: DataError
+) -> tuple[sitk.Image, sitk.Image]:
+    """Mask of 0 and 1 on the image's grid, by nearest neighbor, and on its own."""
+    drawn = sitk.Equal(mask, float(chosen_label(sitk.GetArrayViewFromImage(mask), label)))
+    try:
+        laid = imageoperations.checkMask(image, drawn, correctMask=True, minimumROIDimensions=1)[1]
+    except ValueError as error:
+        raise DataError(
+            "the mask cannot be corrected",
+            expected="a region of several voxels whose corners are inside the image",
+            found=f"{apart.what}; {' '.join(str(error).split())}",
+            mend="check that the mask was drawn on this image",
+        ) from error
+    warnings.warn(f"{apart.what}: the mask was laid onto the image's grid", stacklevel=3)
+    return laid, drawn
 
 
 def minimum(options: Mapping[str, Any]) -> tuple[int, int | None]:
@@ -93,88 +150,59 @@ def minimum(options: Mapping[str, Any]) -> tuple[int, int | None]:
 def features_of(region: Region, settings: Settings) -> dict[str, float]:
     """Features of a region that was found and checked (see `extract`)."""
     options = settings.pyradiomics()
+    wanted = computed(settings.features())
     if options.get("normalize"):
         normal = imageoperations.normalizeImage(region.image, **options)
-        region = Region(normal, region.mask, region.box)
+        region = replace(region, image=normal)
     if options["resampledPixelSpacing"] is not None and options["interpolator"] is not None:
         region = _resampled(region, options)
     elif options.get("preCrop"):
         pad = (options["padDistance"],) * 3
         around = grown(region.box, pad, region.image.GetSize()[::-1])
-        region = Region(cut(region.image, around), region.mask, _seen_from(around, region.box))
+        region = Region(cut(region.image, around), region.mask, seen_from(around, region.box))
     kept = _resegmented(region, options)
     outline = kept if options.get("resegmentShape") else _within(region, kept)
-    shape = shape_features(outline.mask, region.spacing)
-    result = {f"original_shape_{name}": value for name, value in shape.items()}
-    for name, values in _images(kept, settings, options):
-        result.update(
-            (f"{name}_{feature}", value)
-            for feature, value in _intensity_and_texture(values, kept, options).items()
-        )
+    result = _outline(outline, wanted, settings, options)
+    for name, values, merged in images(kept, settings.image_types(), options):
+        found = _intensity_and_texture(values, kept, wanted, merged)
+        result.update((f"{name}_{feature}", value) for feature, value in found.items())
+    return result
+
+
+def _outline(
+    region: Region, wanted: Features, settings: Settings, options: Mapping[str, Any]
+) -> dict[str, float]:
+    result = {}
+    if "shape" in wanted:
+        found = with_deprecated("shape", shape_features(region.mask, region.spacing))
+        result = {f"original_shape_{name}": found[name] for name in wanted["shape"]}
+    if "shape2D" in wanted:
+        found = shape_2d(region, options, asked="shape2D" in settings.classes())
+        result |= {f"original_shape2D_{name}": found[name] for name in wanted["shape2D"] if found}
     return result
 
 
 def _intensity_and_texture(
-    values: np.ndarray, region: Region, options: dict[str, Any]
+    values: np.ndarray, region: Region, wanted: Features, options: dict[str, Any]
 ) -> dict[str, float]:
+    """Features of the classes other than shape, in the order of `wanted`."""
+    kinds = [kind for kind in wanted if not kind.startswith("shape")]
+    if not kinds:
+        return {}
     levels = discretize(values, region.mask, region.spacing, options)
     if levels.present.size == 1:
         warnings.warn("all voxels fall into one gray level: texture says nothing", stacklevel=2)
-    order = first_order(
-        levels.values,
-        levels.counts,
-        levels.level_counts,
-        math.prod(region.spacing),
-        options.get("voxelArrayShift", 0),
-    )
-    first = {f"firstorder_{name}": value for name, value in order.items()}
-    return {**first, **texture(levels, options, without=_LEFT_OUT)}
-
-
-def _images(
-    region: Region, settings: Settings, options: dict[str, Any]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and values (cropped to the region's box) of the original and each filtered image."""
-    for kind, special in settings.image_types().items():
-        image, box = _with_margin(region, kind, settings)
-        make = getattr(imageoperations, f"get{kind}Image")
-        made = 0
-        for filtered, name, _ in make(image, None, **{**options, **special}):
-            made += 1
-            yield name, sitk.GetArrayViewFromImage(filtered)[box]
-        if kind == "LoG" and made < len(settings.log_sigma):
-            warnings.warn("the image is too small for a Laplacian of Gaussian", stacklevel=2)
-
-
-def _with_margin(region: Region, kind: str, settings: Settings) -> tuple[sitk.Image, Box]:
-    """Part of the image that a filter needs, and the region's box within it."""
-    size = region.image.GetSize()[::-1]
-    if kind == "Original":
-        around = region.box
-    elif kind == "LoG":
-        widths = [max(settings.log_sigma) / s for s in region.spacing]
-        around = grown(region.box, [4 + math.ceil(_GAUSS_MARGIN * w) for w in widths], size)
-    elif {"wavelet", "level", "start_level"} & set(settings.extra):
-        around = as_box(slice(0, n) for n in size)
-    else:
-        around = _wavelet_box(region.box, size)
-    return cut(region.image, around), _seen_from(around, region.box)
-
-
-def _seen_from(outer: Box, inner: Box) -> Box:
-    """Box counted from another box's corner."""
-    return as_box(
-        slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True)
-    )
-
-
-def _wavelet_box(box: Box, size: tuple[int, int, int]) -> Box:
-    """Box with margin; an axis whose border is near stays whole, since the transform wraps."""
-    near = grown(box, (_WAVELET_MARGIN,) * 3, size)
-    return as_box(
-        a if b.start - a.start == a.stop - b.stop == _WAVELET_MARGIN else slice(0, n)
-        for a, b, n in zip(near, box, size, strict=True)
-    )
+    found = {}
+    if "firstorder" in kinds:
+        volume, shift = math.prod(region.spacing), options.get("voxelArrayShift", 0)
+        order = first_order(levels.values, levels.counts, levels.level_counts, volume, shift)
+        order = with_deprecated("firstorder", order)
+        found = {f"firstorder_{name}": value for name, value in order.items()}
+    patterns = [kind for kind in kinds if kind != "firstorder"]
+    idle = [f"glcm_{n}" for n in ("MCC", "SumAverage") if n not in wanted.get("glcm", ())]
+    found |= texture(levels, options, classes=patterns, without=idle)
+    names = [f"{kind}_{name}" for kind in kinds for name in wanted[kind]]
+    return {name: found[name] for name in names}
 
 
 def _resampled(region: Region, options: dict[str, Any]) -> Region:
@@ -193,10 +221,12 @@ def _resampled(region: Region, options: dict[str, Any]) -> Region:
         _SPLINE_MARGIN + math.ceil(pad * max(1, t / s))
         for t, s in zip(target, region.spacing, strict=True)
     ]
-    around = grown(region.box, margins, size)
-    image, mask = imageoperations.resampleImage(
-        cut(region.image, around), as_image(labels, region.image), **options
-    )
+    part = cut(region.image, grown(region.box, margins, size))
+    if region.drawn is None:
+        pair = (part, as_image(labels, region.image))
+    else:
+        pair = (region.image, region.drawn)
+    image, mask = imageoperations.resampleImage(*pair, **options)
     array = sitk.GetArrayViewFromImage(mask) == 1
     box = bounding_box(array)
     if box is None:
@@ -224,13 +254,11 @@ def _resegmented(region: Region, options: dict[str, Any]) -> Region:
 
 def _within(region: Region, kept: Region) -> Region:
     """Outline as pyradiomics takes it: the first mask, but in the re-segmented one's box."""
-    inner = _seen_from(region.box, kept.box)
+    inner = seen_from(region.box, kept.box)
     return Region(region.image, region.mask[inner], kept.box)
 
 
 def _lost(step: str, region: Region) -> Exception:
-    from nextaim_kit.errors import DataError
-
     return DataError(
         f"nothing of the region is left after {step}",
         expected="at least two voxels",

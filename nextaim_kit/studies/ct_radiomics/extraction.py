@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from nextaim_kit.data.cohort.feature_names import named_as_features
@@ -9,7 +11,7 @@ from nextaim_kit.data.cohort.subjects import Row, each
 from nextaim_kit.data.paths import split_choice
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_radiomics.engine import extract
-from nextaim_kit.studies.ct_radiomics.settings import Settings
+from nextaim_kit.studies.ct_radiomics.settings import Settings, as_settings
 from nextaim_kit.studies.ct_radiomics.subject import extract_subject, version
 
 __all__ = ["Settings", "extract", "extract_cohort", "feature_columns"]
@@ -27,7 +29,7 @@ _PROCESS_BYTES = 400 << 20  # a worker with its imports
 
 def extract_cohort(
     cohort: pd.DataFrame,
-    settings: Settings | None = None,
+    settings: Settings | str | Path | None = None,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -40,8 +42,8 @@ def extract_cohort(
     cohort : DataFrame
         ``subject``, ``image``, ``mask``; ``site``, ``label``, ``lungs``, ``mask_label`` and
         ``mask_roi`` where there are any.
-    settings : Settings, optional
-        The study's by default.
+    settings : Settings, str or Path, optional
+        Or a pyradiomics parameter file. The study's by default.
     workers, progress
         As for `data.each.each`, by default a line of progress and as many processes as cores and
         free memory allow. The tables do not depend on them.
@@ -61,7 +63,7 @@ def extract_cohort(
     DataError
         If the cohort lacks a column.
     RequestError
-        If it names a subject twice, or `workers` is below 1.
+        If it names a subject twice, `workers` is below 1, or a parameter file cannot be taken.
     RunError
         If the workers of ``NEXTAIM_DASK`` cannot be used.
     """
@@ -69,7 +71,7 @@ def extract_cohort(
     found = each(
         cohort, extract_subject, columns=["image", "mask", *there], keep=cache and version(),
         workers=workers, memory=_bytes, progress=progress or "radiomics",
-        settings=settings or Settings(),
+        settings=as_settings(settings),
     )  # fmt: skip
     table = found.table("subject", "site", "label")
     names = [*_LEAD, *_PROVENANCE]

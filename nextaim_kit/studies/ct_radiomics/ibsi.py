@@ -120,7 +120,7 @@ def compliance(
             raise RequestError(
                 f"configuration {which} needs the CT phantom",
                 expected="image, mask and reference: files of the IBSI 1 data sets",
-                mend="nextaim data fetch ibsi_phantoms, or give the paths",
+                mend="nextaim data fetch ibsi_ct_phantom, or give the paths",
             )
         values, marked, spacing = _ct_phantom(image, mask, setup)
         consensus = _consensus(Path(reference))

@@ -30,11 +30,14 @@ class Region:
         The region, cropped to `box`.
     box : tuple of slice
         Bounding box (z, y, x) in the image's array.
+    drawn : SimpleITK.Image, optional
+        The region as 0 and 1 on the grid it was drawn on, where that is not the image's.
     """
 
     image: sitk.Image
     mask: np.ndarray
     box: Box
+    drawn: sitk.Image | None = None
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -69,6 +72,7 @@ def find_region(
             "the image is not a volume",
             expected="three axes",
             found=f"size {' x '.join(map(str, image.GetSize()))}",
+            mend="save it as a volume of one slice; force2D measures texture within it",
         )
     array = sitk.GetArrayViewFromImage(mask)
     box = bounding_box(array)
@@ -76,7 +80,7 @@ def find_region(
         raise DataError(
             "the mask is empty", expected="at least a few marked voxels", mend="draw the region"
         )
-    inside = array[box] == _chosen_label(array[box], label)
+    inside = array[box] == chosen_label(array[box], label)
     tight = bounding_box(inside)
     assert tight is not None
     box = placed(tight, box)
@@ -109,7 +113,8 @@ def _span(marked: Any) -> slice | None:
     return slice(int(where[0]), int(where[-1]) + 1) if where.size else None
 
 
-def _chosen_label(labels: np.ndarray, label: int | None) -> Any:
+def chosen_label(labels: np.ndarray, label: int | None) -> Any:
+    """Label that is meant: `label`, or the only one; see `find_region`."""
     chosen = labels.max() if label is None else label
     marked = labels == chosen
     if label is None and chosen and np.logical_or(marked, labels == 0, out=marked).all():
@@ -206,6 +211,13 @@ def placed(inner: Box, outer: Box) -> Box:
     """A box that was counted from the corner of another one, counted from the array's."""
     return as_box(
         slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True)
+    )
+
+
+def seen_from(outer: Box, inner: Box) -> Box:
+    """Box counted from another box's corner."""
+    return as_box(
+        slice(i.start - o.start, i.stop - o.start) for o, i in zip(outer, inner, strict=True)
     )
 
 

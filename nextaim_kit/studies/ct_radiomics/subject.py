@@ -20,7 +20,7 @@ from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.files import sha256_of
 from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.ct_radiomics import engine
-from nextaim_kit.studies.ct_radiomics.region import Region, find_region
+from nextaim_kit.studies.ct_radiomics.region import Region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 
 
@@ -41,13 +41,11 @@ def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
     """
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
-    options = settings.pyradiomics()
+    channel = settings.pyradiomics().get("label_channel")
     provenance = _provenance(row, settings)
     with gathered_warnings() as notes, one_thread():
         image = read_image(_path(row, "image"))
-        mask = _mask(row, image, label)
-        check_geometry(image, mask, tolerance=options["geometryTolerance"])
-        region = find_region(image, mask, 1, *engine.minimum(options))
+        region = engine.region_of(image, _mask(row, image, label, channel), 1, settings)
         values = engine.features_of(region, settings)
     notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
     volume = np.count_nonzero(region.mask) * float(np.prod(region.spacing)) / 1000
@@ -61,21 +59,28 @@ def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _mask(row: Row, image: sitk.Image, label: int | None) -> sitk.Image:
+def _mask(row: Row, image: sitk.Image, label: int | None, channel: int | None = None) -> sitk.Image:
     roi, contours = (_given(row, name) for name in ("mask_roi", "mask_contours"))
-    return read_mask(_path(row, "mask"), image, label, str(roi or ""), contours or "holes")
+    path, roi = _path(row, "mask"), str(roi or "")
+    return read_mask(path, image, label, roi, contours or "holes", channel)
 
 
-def read_subject(row: Row) -> tuple[sitk.Image, sitk.Image]:
-    """Image of a cohort's row and its mask of 0 and 1, as they are measured.
+def read_subject(row: Row, settings: Settings | None = None) -> tuple[sitk.Image, sitk.Image]:
+    """Image of a cohort's row and its mask of 0 and 1, as `settings` say they are measured.
 
     Raises
     ------
     DataError
         If they cannot be read.
     """
-    image, label = read_image(_path(row, "image")), _given(row, "mask_label")
-    return image, _mask(row, image, None if label is None else int(label))
+    settings = settings or Settings()
+    label, options = _given(row, "mask_label"), settings.pyradiomics()
+    label = settings.label if label is None else int(label)
+    image = read_image(_path(row, "image"))
+    mask = _mask(row, image, label, options.get("label_channel"))
+    if options.get("correctMask"):
+        mask, _ = engine.on_grid(image, mask, 1, options)
+    return image, mask
 
 
 def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
@@ -155,8 +160,9 @@ def version() -> list[str]:
     here = Path(__file__).parent
     files = sorted((here.parents[1] / "data/images").glob("[!_]*.py"))
     measures = (
-        "cooccurrence", "diameters", "engine", "firstorder", "kernels", "level_sizes", "matrices",
-        "plain_counts", "region", "settings", "shape", "subject", "texture",
+        "cooccurrence", "diameters", "engine", "firstorder", "image_types", "kernels", "lbp3d",
+        "level_sizes", "matrices", "parameter_file", "plain_counts", "region", "selection",
+        "settings", "shape", "shape2d", "subject", "texture",
     )  # fmt: skip
     files += [here / f"{name}.py" for name in measures]
     return [*map(sha256_of, files), _pyradiomics_version(), np.__version__, sitk.__version__]

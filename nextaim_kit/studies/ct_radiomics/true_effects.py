@@ -90,7 +90,8 @@ def planted_effects(features: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFram
         ``effect``, ``planted`` (its size), ``feature`` (which should show it), ``rho`` (rank
         correlation of the feature with the truth, patient by patient), ``p_groups`` (whether the
         feature differs between the outcomes or sites: Kruskal-Wallis), ``found``: both hold at
-        a level of 5 % shared out among all tests. With few patients a weak effect may be missed.
+        a level of 5 % shared out among all tests. With few patients a weak effect may be missed;
+        one whose feature was not measured is left out.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def planted_effects(features: pd.DataFrame, cohort: pd.DataFrame) -> pd.DataFram
     level = _LEVEL / (2 * len(PLANTED))
     table = features.merge(cohort.filter(regex="^(subject$|truth_)"), on="subject")
     rows = []
-    for planted in PLANTED:
+    for planted in (one for one in PLANTED if one.feature in table):
         rho, p_rho = spearmanr(table[planted.feature], table[planted.truth])
         groups = [group[planted.feature] for _, group in table.groupby(planted.groups)]
         p_groups = kruskal(*groups).pvalue

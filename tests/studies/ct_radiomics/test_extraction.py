@@ -257,3 +257,44 @@ def test_toggles_add_named_features(cohort):
     names = feature_columns(features)
     assert len(names) == 100 + 8 * 86 + 86
     assert {"wavelet-HHL_glcm_Contrast", "log-sigma-1-0-mm-3D_glszm_ZoneEntropy"} <= set(names)
+
+
+def test_a_parameter_file_measures_a_cohort_and_says_itself_in_each_row(cohort, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("featureClass: {ngtdm: , shape: [Flatness]}\nimageType: {Gradient: {}}\n")
+    sick = replaced(cohort, 1, lambda array: array.fill(0))
+    features, failures = extract_cohort(sick, file, workers=2, progress=quiet)
+    assert list(failures["subject"]) == ["s1"]
+    names = feature_columns(features)
+    assert names[0] == "original_shape_Flatness"
+    assert [name.rpartition("_")[0] for name in names[1:]] == ["gradient_ngtdm"] * 5
+    for said in features["provenance_settings"]:
+        assert json.loads(said)["featureClass"] == {"ngtdm": None, "shape": ["Flatness"]}
+
+
+def test_subjects_are_measured_again_when_the_file_says_something_else(cohort, tmp_path):
+    file = tmp_path / "mine.yaml"
+    before = None
+    for width in (5, 50):
+        file.write_text(f"featureClass: {{firstorder: [Entropy]}}\nsetting: {{binWidth: {width}}}")
+        features, _ = extract_cohort(cohort, file, workers=1, progress=quiet)
+        assert len(kept()) == len(cohort) * (1 if before is None else 2)
+        if before is not None:
+            entropy = "original_firstorder_Entropy"
+            assert (features[entropy] < before[entropy]).all()
+        before = features
+
+
+def test_a_run_is_known_by_what_its_parameter_file_says(tmp_path):
+    from nextaim_kit.runs.request import prepare
+
+    def identity(name, text):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        given = {"settings": str(file)}
+        return prepare("ct_radiomics/extraction", "smoke", given, tmp_path / "runs").id
+
+    first = identity("a/params.yaml", "setting: {binWidth: 5}")
+    assert identity("b/params.yaml", "setting: {binWidth: 5}") == first
+    assert identity("a/params.yaml", "setting: {binWidth: 6}") != first
