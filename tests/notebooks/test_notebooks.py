@@ -129,6 +129,28 @@ def test_a_cold_kernel_on_all_cores_gives_the_same_numbers(name, shared_cache, m
 
 @pytest.mark.rest
 @pytest.mark.notebook
+def test_by_ibsis_definitions_a_run_ends_with_its_table_and_a_real_ct_beside_the_consensus(
+    real, tmp_path
+):
+    folder = real / "ct_radiomics"
+    image, mask = (folder / "ibsi_ct_phantom" / n for n in ("image.nii.gz", "mask_gtv.nii.gz"))
+    (tmp_path / "cohort.csv").write_text(f"subject,image,mask,site\np,{image},{mask},a\n")
+    values = folder / "ibsi_1_reference_values" / "ibsi_1_chest_config_b.csv"
+    given = {"cohort": str(tmp_path / "cohort.csv"), "ibsi_reference": str(values)}
+    given |= {"definition": "ibsi", "ibsi_configuration": "B"}
+    request = prepare("ct_radiomics/extraction", "smoke", given)
+    record, _ = execute(request)
+    assert record["outcome"] == "complete"
+    measured = {m["name"]: (m["value"], m["n"]) for m in record["metrics"]}
+    assert measured["n_features"] == (346, 1)
+    assert measured["ibsi_within_tolerance"] == (482, 482)
+    assert measured["ibsi_reference_within_tolerance"] == (406, 406)
+    table = pd.read_parquet(request.folder / "files/features.parquet")
+    assert list(table["provenance_definition"]) == ["IBSI 1, configuration B"]
+
+
+@pytest.mark.rest
+@pytest.mark.notebook
 def test_a_model_of_four_sites_is_tested_once_on_the_fifth_s_table(
     shared_cache, monkeypatch, tmp_path
 ):

@@ -15,7 +15,8 @@ _STATISTICS = (
 )
 # pyradiomics' <image type>_<class>_<feature> (R turns its hyphens into points), CaPTk's
 # <modality>_<label>_<class>_<feature>, MIRP's [<filter>_]<family>_<feature>. This kit writes the
-# names of pyradiomics. Before each may stand a modality or a lesion.
+# names of pyradiomics and, by the IBSI's definitions, MIRP's. Before each may stand a modality or a
+# lesion.
 NAMINGS = {
     "pyradiomics": re.compile(
         r"(?:^|[_.-])(?:original|exponential|logarithm|square|squareroot|gradient"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import radiomics
+import scipy
 import SimpleITK as sitk
 
 import nextaim_kit
@@ -20,11 +21,13 @@ from nextaim_kit.errors import DataError, gathered_warnings
 from nextaim_kit.files import sha256_of
 from nextaim_kit.machine.seeds import one_thread
 from nextaim_kit.studies.ct_radiomics import engine
+from nextaim_kit.studies.ct_radiomics.ibsi import features as ibsi
+from nextaim_kit.studies.ct_radiomics.ibsi.configurations import Configuration
 from nextaim_kit.studies.ct_radiomics.region import Region
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 
 
-def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
+def extract_subject(row: Row, settings: Settings | Configuration) -> dict[str, Any]:
     """Features and provenance of one subject.
 
     Parameters
@@ -32,7 +35,8 @@ def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
     row : mapping
         ``image``, ``mask``; ``lungs``, ``mask_label`` (label value), ``mask_roi`` (name in an
         RTSTRUCT or SEG) and ``mask_contours`` (how an RTSTRUCT is read) where there are any.
-    settings : Settings
+    settings : Settings or Configuration
+        The latter: by IBSI's definitions.
 
     Raises
     ------
@@ -41,12 +45,11 @@ def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
     """
     label = _given(row, "mask_label")
     label = settings.label if label is None else int(label)
-    channel = settings.pyradiomics().get("label_channel")
+    channel = _options(settings).get("label_channel")
     provenance = _provenance(row, settings)
     with gathered_warnings() as notes, one_thread():
         image = read_image(_path(row, "image"))
-        region = engine.region_of(image, _mask(row, image, label, channel), 1, settings)
-        values = engine.features_of(region, settings)
+        region, values = _measured(image, _mask(row, image, label, channel), settings)
     notes += [f"not a number: {name}" for name, v in values.items() if not np.isfinite(v)]
     volume = np.count_nonzero(region.mask) * float(np.prod(region.spacing)) / 1000
     involvement, problem = _involvement(row, image, volume)
@@ -59,13 +62,30 @@ def extract_subject(row: Row, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _options(settings: Settings | Configuration) -> dict[str, Any]:
+    """What pyradiomics' settings say of reading; IBSI's definitions say nothing of it."""
+    return {} if isinstance(settings, Configuration) else settings.pyradiomics()
+
+
+def _measured(
+    image: sitk.Image, mask: sitk.Image, settings: Settings | Configuration
+) -> tuple[Region, dict[str, float]]:
+    if isinstance(settings, Configuration):
+        region = ibsi.region_of(image, mask, 1)
+        return region, ibsi.features_of(region, settings)
+    region = engine.region_of(image, mask, 1, settings)
+    return region, engine.features_of(region, settings)
+
+
 def _mask(row: Row, image: sitk.Image, label: int | None, channel: int | None = None) -> sitk.Image:
     roi, contours = (_given(row, name) for name in ("mask_roi", "mask_contours"))
     path, roi = _path(row, "mask"), str(roi or "")
     return read_mask(path, image, label, roi, contours or "holes", channel)
 
 
-def read_subject(row: Row, settings: Settings | None = None) -> tuple[sitk.Image, sitk.Image]:
+def read_subject(
+    row: Row, settings: Settings | Configuration | None = None
+) -> tuple[sitk.Image, sitk.Image]:
     """Image of a cohort's row and its mask of 0 and 1, as `settings` say they are measured.
 
     Raises
@@ -74,7 +94,7 @@ def read_subject(row: Row, settings: Settings | None = None) -> tuple[sitk.Image
         If they cannot be read.
     """
     settings = settings or Settings()
-    label, options = _given(row, "mask_label"), settings.pyradiomics()
+    label, options = _given(row, "mask_label"), _options(settings)
     label = settings.label if label is None else int(label)
     image = read_image(_path(row, "image"))
     mask = _mask(row, image, label, options.get("label_channel"))
@@ -92,14 +112,22 @@ def _facts(region: Region, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _provenance(row: Row, settings: Settings) -> dict[str, str]:
+def _provenance(row: Row, settings: Settings | Configuration) -> dict[str, str]:
     return {
+        "provenance_definition": _definition(settings),
         "provenance_image_sha256": _content(_path(row, "image")),
         "provenance_mask_sha256": _content(_path(row, "mask")),
         "provenance_settings": settings.describe(),
         "provenance_pyradiomics": _pyradiomics_version(),
         "provenance_kit": nextaim_kit.__version__,
     }
+
+
+def _definition(settings: Settings | Configuration) -> str:
+    """Which definition of the features made a row."""
+    if isinstance(settings, Configuration):
+        return f"IBSI 1, configuration {settings.name}"
+    return f"pyradiomics {_pyradiomics_version()}"
 
 
 def _pyradiomics_version() -> str:
@@ -154,6 +182,12 @@ def _content(path: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+_IBSI = (
+    "configurations", "features", "formulas", "grid", "intensity", "morphology", "preparation",
+    "texture",
+)  # fmt: skip
+
+
 @cache
 def version() -> list[str]:
     """What reads and measures, beside `extract_subject`: with another one, results are others."""
@@ -165,4 +199,6 @@ def version() -> list[str]:
         "settings", "shape", "shape2d", "subject", "texture",
     )  # fmt: skip
     files += [here / f"{name}.py" for name in measures]
-    return [*map(sha256_of, files), _pyradiomics_version(), np.__version__, sitk.__version__]
+    files += [here / "ibsi" / f"{name}.py" for name in _IBSI]
+    versions = (_pyradiomics_version(), np.__version__, sitk.__version__, scipy.__version__)
+    return [*map(sha256_of, files), *versions]

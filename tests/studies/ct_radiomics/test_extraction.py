@@ -233,6 +233,7 @@ def test_a_worker_s_memory_grows_with_the_image(cohort):
     row = cohort.iloc[0].to_dict()
     voxels = np.prod(SHAPE)
     assert extraction._bytes(row) == (400 << 20) + 40 * voxels
+    assert extraction._bytes(row, per_voxel=60) == (400 << 20) + 60 * voxels
     folder = os.path.dirname(row["image"])
     assert extraction._bytes({"image": folder}) > extraction._bytes({"image": None}) == 400 << 20
 

@@ -1,11 +1,14 @@
-"""Agreement with the IBSI consensus, and what is not comparable."""
+"""Agreement of both definitions with the IBSI consensus, and what is not comparable."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from nextaim_kit.data.datasets.manifest import load_manifest
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.ct_radiomics.ibsi import agrees, compliance, summary
+from nextaim_kit.studies.ct_radiomics.ibsi import against, agrees, compliance, summary
 
 
 def ct_phantom(real, configuration):
@@ -31,11 +34,35 @@ def test_every_comparable_feature_of_the_digital_phantom_is_within_tolerance():
     assert summary(table).startswith("96 of 96 comparable features are within")
 
 
-@pytest.mark.parametrize("configuration", ["A", "C", "D"])
+@pytest.mark.parametrize("configuration", ["A", "B", "C", "D"])
 def test_every_comparable_feature_of_the_ct_phantom_is_within_tolerance(real, configuration):
     table = compliance(configuration, **ct_phantom(real, configuration))
     assert table["comparable"].sum() == 96
     assert outside(table) == []
+
+
+def test_by_ibsi_all_482_values_of_the_digital_phantom_are_within_tolerance():
+    table = compliance("digital_phantom", definition="ibsi")
+    assert outside(table) == []
+    assert summary(table) == "482 of 482 comparable features are within the consensus' tolerance"
+    without = set(table.loc[~table["comparable"], "tag"])
+    assert {"ivh_auc", "morph_vol_dens_mvee", "morph_area_dens_ombb"} < without
+
+
+@pytest.mark.parametrize(
+    ("configuration", "values"), [("A", 406), ("B", 406), ("C", 270), ("D", 270)]
+)
+def test_by_ibsi_all_values_of_the_ct_phantom_are_within_tolerance(real, configuration, values):
+    table = compliance(configuration, **ct_phantom(real, configuration), definition="ibsi")
+    assert table["comparable"].sum() == values
+    assert outside(table) == []
+
+
+def test_a_consensus_value_that_is_not_computed_counts_as_missed():
+    table = against({"stat_mean": 2.15}, {"stat_mean": (2.15, 0.0), "new": (1.0, 0.5), "x": None})
+    assert list(table["comparable"]) == [True, True, False]
+    assert list(table["within"]) == [True, False, False]
+    assert table["reason"][1] == "the definition does not compute it"
 
 
 def test_features_that_differ_by_design_are_named_with_the_reason():
@@ -66,6 +93,7 @@ def test_agreement_is_judged_at_the_three_digits_of_the_consensus():
     assert agrees(2.1486, 2.15, 0.0)
     assert not agrees(2.1549999, 2.14, 0.0)
     assert agrees(554.0, 556.0, 4.0)
+    assert agrees(125256.0, 125256.0, 0.0)
     assert not agrees(551.0, 556.0, 4.0)
 
 
@@ -74,6 +102,15 @@ def test_an_unknown_configuration_and_a_lacking_phantom_are_refused():
         compliance("Z")
     with pytest.raises(RequestError, match="needs the CT phantom"):
         compliance("C")
+    with pytest.raises(RequestError, match="unknown definition 'IBSI'"):
+        compliance(definition="IBSI")
+
+
+def test_the_way_to_mend_a_lacking_phantom_names_a_data_set_that_exists():
+    with pytest.raises(RequestError) as refused:
+        compliance("A")
+    named = re.findall(r"data fetch (\S+)", refused.value.mend)
+    assert [load_manifest(name).name for name in named] == ["ibsi_ct_phantom"]
 
 
 def test_a_table_that_is_no_reference_is_refused(real, tmp_path):
