@@ -69,6 +69,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/cache.py
 	@echo "==> benchmarks/intervals.py"
 	@$(BIN)/python benchmarks/intervals.py
+	@echo "==> benchmarks/combat.py"
+	@$(BIN)/python benchmarks/combat.py
 	@echo "==> benchmarks/connectivity.py"
 	@$(BIN)/python benchmarks/connectivity.py
 	@echo "==> benchmarks/fuzz.py"

@@ -1,4 +1,5 @@
 from .applied import apply_models as apply_models
+from .delong import delong as delong
 from .dual import DualLogistic as DualLogistic
 from .explanation import permutation_importance as permutation_importance
 from .explanation import shap_out_of_fold as shap_out_of_fold

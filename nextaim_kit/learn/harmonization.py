@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,9 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from nextaim_kit.data.cohort.feature_names import like_an_outcome
 from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.intervals import parts
+from nextaim_kit.learn.shrinkage import Moments, nonparametric, parametric, posterior_mean
 
 _KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # quantiles
-_CONVERGED = 1e-4  # as in the reference implementation, whose numbers depend on it
+_CELLS = 2**18  # values that are harmonized at a time: 2 MB
 
 
 class ComBat(TransformerMixin, BaseEstimator):
@@ -111,7 +113,8 @@ class ComBat(TransformerMixin, BaseEstimator):
         self._check_request(X, y)
         beside = {self.site, *self.covariates}
         self.features_ = [str(c) for c in X.columns if c not in beside]
-        values, member = self._values(X), X[self.site].astype(str).to_numpy()
+        self._check_values(X)
+        member = X[self.site].astype(str).to_numpy()
         self.sites_ = sorted(set(member))
         self._check_sites(member)
         onehot = (member[:, None] == np.array(self.sites_)).astype(float)
@@ -120,7 +123,7 @@ class ComBat(TransformerMixin, BaseEstimator):
         self._curves = {name: _curve(X[name]) for name in self.smooth}
         covariates = self._design(X)
         self._check_rank(onehot, covariates)
-        self._estimate(values, onehot, covariates)
+        self._estimate(X, onehot, covariates)
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -133,88 +136,116 @@ class ComBat(TransformerMixin, BaseEstimator):
             site, unless `unseen` says what to do with it.
         """
         check_is_fitted(self, "features_")
-        values, member = self._values(X), X[self.site].astype(str).to_numpy()
-        expected = self._expected(X)
-        standard = (values - expected) / self._scale
-        out = values.copy()
-        for site in sorted(set(member)):
-            rows = member == site
-            location, spread = self._site(site, standard[rows])
-            if site != self.reference:
-                out[rows] = (standard[rows] - location) / spread * self._scale + expected[rows]
-        if self.unseen == "pass":
-            new = ~np.isin(member, self.sites_)
-            out[new] = values[new]
-        constant = np.isin(self.features_, self.constant_)
-        out[:, constant] = values[:, constant]
-        return pd.DataFrame(out, columns=self.features_, index=X.index)
+        self._check_values(X)
+        covariates = self._effective(X)
+        member = X[self.site].astype(str).to_numpy()
+        rows_of = {site: np.flatnonzero(member == site) for site in sorted(set(member))}
+        stay = {site for site in rows_of if site not in self.sites_ and self.unseen == "pass"}
+        moved = {
+            site: self._site(site, X, rows, covariates[rows])
+            for site, rows in rows_of.items()
+            if site not in stay | {self.reference}
+        }
+        out = np.empty((len(X), len(self.features_)))
+        for some, values in self._blocks(X):
+            out[:, some] = values
+            at = np.arange(some.start, some.stop)[~self._flat[some]]
+            varying = values[:, ~self._flat[some]]
+            for site, (location, spread) in moved.items():
+                rows = rows_of[site]
+                expected = self._intercept[at] + covariates[rows] @ self._slopes[:, at]
+                standard = (varying[rows] - expected) / self._scale[at]
+                moves = (standard - location[at]) / spread[at] * self._scale[at] + expected
+                out[np.ix_(rows, at)] = moves
+        return pd.DataFrame(out, columns=self.features_, index=X.index, copy=False)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray:
         """Names of the features that `transform` gives."""
         return np.array(self.features_, dtype=object)
 
-    def _estimate(self, values: NDArray, onehot: NDArray, covariates: NDArray) -> None:
-        design = np.hstack([onehot, covariates])
+    def _blocks(self, X: pd.DataFrame) -> Iterator[tuple[slice, NDArray]]:
+        """Which features, some at a time, and their values, shape (n, some)."""
+        at = X.columns.get_indexer(pd.Index(self.features_))
+        for some in parts(len(at), len(X), cells=_CELLS):
+            yield some, X.iloc[:, at[some]].to_numpy(float, na_value=np.nan)
+
+    def _estimate(self, X: pd.DataFrame, onehot: NDArray, covariates: NDArray) -> None:
+        self._mean_covariates = covariates.mean(axis=0)
+        p = len(self.features_)
+        several: list[list[Moments]] = [[] for _ in self.sites_]
+        self._intercept, self._scale, self._flat = np.empty(p), np.empty(p), np.empty(p, bool)
+        self._slopes = np.empty((covariates.shape[1], p))
+        for some, values in self._blocks(X):
+            variance = self._regress(some, values, onehot, covariates)
+            flat = variance <= 1e-20 * np.maximum(1.0, (values**2).mean(axis=0))
+            self._flat[some], self._scale[some] = flat, np.sqrt(np.where(flat, 1.0, variance))
+            expected = self._intercept[some] + covariates @ self._slopes[:, some]
+            standard = (values - expected) / self._scale[some]
+            for k, moments in enumerate(several):
+                moments.append(Moments.of(standard[onehot[:, k] == 1]))
+        self.constant_ = list(np.array(self.features_, object)[self._flat])
+        self._check_varying()
+        self._locations: dict[str, NDArray] = {}
+        self._spreads: dict[str, NDArray] = {}
+        for site, moments in zip(self.sites_, several, strict=True):
+            self._keep(site, Moments.beside(moments).only(~self._flat))
+
+    def _regress(
+        self, some: slice, values: NDArray, onehot: NDArray, covariates: NDArray
+    ) -> NDArray:
+        """Intercept and slopes of some features; their variance around these, shape (some,)."""
+        design, sites = np.hstack([onehot, covariates]), len(self.sites_)
         at = self.sites_.index(self.reference) if self.reference is not None else None
         if at is not None:
             design[:, at] = 1.0  # the reference is the intercept, other sites differ from it
         beta = np.linalg.lstsq(design, values, rcond=None)[0]
-        sites = len(self.sites_)
-        self._intercept = beta[at] if at is not None else onehot.mean(axis=0) @ beta[:sites]
-        self._slopes = beta[sites:]
-        self._mean_covariates = covariates.mean(axis=0)
+        middle = beta[at] if at is not None else onehot.mean(axis=0) @ beta[:sites]
+        self._intercept[some], self._slopes[:, some] = middle, beta[sites:]
         used = np.ones(len(values), bool) if at is None else onehot[:, at] == 1
-        variance = ((values - design @ beta)[used] ** 2).mean(axis=0)
-        flat = variance <= 1e-20 * np.maximum(1.0, (values**2).mean(axis=0))
-        self.constant_ = [f for f, is_flat in zip(self.features_, flat, strict=True) if is_flat]
-        if self.eb and np.count_nonzero(~flat) == 1:
-            raise DataError(
-                "ComBat shrinks the estimates of all features towards each other",
-                expected="at least two features that vary",
-                found=f"{len(flat)}, of which one varies",
-                mend="harmonize more features together, or give eb=False",
-            )
-        self._scale = np.sqrt(np.where(flat, 1.0, variance))
-        standard = (values - self._intercept - covariates @ self._slopes) / self._scale
-        self._flat = flat
-        self._locations, self._spreads = {}, {}
-        for k, site in enumerate(self.sites_):
-            rows = standard[onehot[:, k] == 1][:, ~flat]
-            if self.eb and not self.mean_only and not np.ptp(rows, axis=0).any() and rows.size:
-                raise DataError(
-                    f"site {site!r}: all its patients have the same features",
-                    expected="patients that differ, to estimate their spread",
-                    found=f"{len(rows)} alike",
-                    mend="merge it with another site, drop it, or choose mean_only=True",
-                )
-            shift, spread = self._shrunk(rows)
-            self._locations[site] = _at(shift, ~flat, 0.0)
-            self._spreads[site] = _at(np.sqrt(spread), ~flat, 1.0)
+        return ((values - design @ beta)[used] ** 2).mean(axis=0)
 
-    def _shrunk(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+    def _keep(self, site: str, moments: Moments) -> None:
+        if self.eb and not self.mean_only and len(moments.mean) and not moments.varies.any():
+            raise DataError(
+                f"site {site!r}: all its patients have the same features",
+                expected="patients that differ, to estimate their spread",
+                found=f"{moments.n} alike",
+                mend="merge it with another site, drop it, or choose mean_only=True",
+            )
+        self._locations[site], self._spreads[site] = self._moves(moments)
+
+    def _moves(self, moments: Moments) -> tuple[NDArray, NDArray]:
+        """Location and spread of a site, of all features, from the moments of those that vary."""
+        shift, variance = self._shrunk(moments)
+        return _at(shift, ~self._flat, 0.0), _at(np.sqrt(variance), ~self._flat, 1.0)
+
+    def _shrunk(self, site: Moments) -> tuple[NDArray, NDArray]:
         """Location and variance of a site's standardized rows, by features."""
-        if not rows.size:  # nothing varies anywhere
-            return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
-        shift = rows.mean(axis=0)
-        spread = np.ones_like(shift) if self.mean_only else rows.var(axis=0, ddof=1)
+        shift = site.mean
+        if not len(shift):  # nothing varies anywhere
+            return shift, shift
+        spread = np.ones_like(shift) if self.mean_only else site.variance
         if not self.eb:
             return shift, np.where(spread > 0, spread, 1.0)
         if not self.parametric:
-            shift, posterior = _nonparametric(rows, shift, spread)
+            shift, posterior = nonparametric(site, spread)
         elif self.mean_only:
-            shift, posterior = _posterior_mean(shift, 1, np.ones_like(shift)), spread
+            shift, posterior = posterior_mean(shift, 1, np.ones_like(shift)), spread
         else:
-            shift, posterior = _parametric(rows, shift, spread)
+            shift, posterior = parametric(site)
         return shift, np.ones_like(shift) if self.mean_only else posterior
 
-    def _site(self, site: str, rows: NDArray) -> tuple[NDArray, NDArray]:
+    def _site(
+        self, site: str, X: pd.DataFrame, rows: NDArray, covariates: NDArray
+    ) -> tuple[NDArray, NDArray]:
         if site in self._locations:
             return self._locations[site], self._spreads[site]
-        if self.unseen == "pass":
-            return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
         if self.unseen == "estimate" and len(rows) > 1:
-            shift, spread = self._shrunk(rows[:, ~self._flat])
-            return _at(shift, ~self._flat, 0.0), _at(np.sqrt(spread), ~self._flat, 1.0)
+            several = []
+            for some, values in self._blocks(X.iloc[rows]):
+                expected = self._intercept[some] + covariates @ self._slopes[:, some]
+                several.append(Moments.of((values - expected) / self._scale[some]))
+            return self._moves(Moments.beside(several).only(~self._flat))
         raise DataError(
             f"ComBat has not seen the site {site!r}",
             expected=f"one of {', '.join(self.sites_)}",
@@ -223,7 +254,8 @@ class ComBat(TransformerMixin, BaseEstimator):
             "its unlabeled patients)",
         )
 
-    def _expected(self, X: pd.DataFrame) -> NDArray:
+    def _effective(self, X: pd.DataFrame) -> NDArray:
+        """Covariates as numbers, or their means where the table has none, shape (n, columns)."""
         present = [c for c in self.covariates if c in X]
         if present and len(present) < len(self.covariates):
             absent = [c for c in self.covariates if c not in X]
@@ -232,8 +264,7 @@ class ComBat(TransformerMixin, BaseEstimator):
                 expected="all covariates of the fit, or none (their mean effect is then taken)",
                 found=", ".join(present),
             )
-        covariates = self._design(X) if present else np.tile(self._mean_covariates, (len(X), 1))
-        return self._intercept + covariates @ self._slopes
+        return self._design(X) if present else np.tile(self._mean_covariates, (len(X), 1))
 
     def _design(self, X: pd.DataFrame) -> NDArray:
         """Covariates as numbers; a category as one column per level but the first."""
@@ -285,11 +316,15 @@ class ComBat(TransformerMixin, BaseEstimator):
                 mend=f"take {name!r} out of the covariates: what it tells is the site's effect",
             )
 
-    def _values(self, X: pd.DataFrame) -> NDArray:
+    def _check_values(self, X: pd.DataFrame) -> None:
         missing = [c for c in [*self.features_, self.site] if c not in X]
         if missing:
             raise RequestError(f"ComBat misses the column {missing[0]!r}", found=str(list(X)[:5]))
-        wrong = [c for c in self.features_ if not _is_number(X[c])]
+        if not X.columns.is_unique:
+            twice = X.columns[X.columns.duplicated()][0]
+            raise DataError(f"ComBat: two columns are called {twice!r}", mend="rename one of them")
+        kinds = zip(self.features_, X.dtypes[self.features_], strict=True)
+        wrong = [c for c, kind in kinds if not _is_number(kind)]
         if wrong:
             raise DataError(
                 f"ComBat needs numbers: {', '.join(wrong[:5])}",
@@ -297,18 +332,22 @@ class ComBat(TransformerMixin, BaseEstimator):
                 mend="name categories in covariates, drop other text",
             )
         _check_complete(X, self.site)
-        values = X[self.features_].to_numpy(float, na_value=np.nan)
-        broken = [
-            c
-            for c, good in zip(self.features_, np.isfinite(values).all(0), strict=True)
-            if not good
-        ]
-        if broken:
+        good = [np.isfinite(values).all(axis=0) for _, values in self._blocks(X)]
+        broken = np.array(self.features_, object)[~np.concatenate([np.ones(0, bool), *good])]
+        if len(broken):
             raise DataError(
                 f"ComBat cannot take missing or infinite values: {', '.join(broken[:5])}",
                 mend="impute them in a step before, fitted on the training patients",
             )
-        return values
+
+    def _check_varying(self) -> None:
+        if self.eb and np.count_nonzero(~self._flat) == 1:
+            raise DataError(
+                "ComBat shrinks the estimates of all features towards each other",
+                expected="at least two features that vary",
+                found=f"{len(self._flat)}, of which one varies",
+                mend="harmonize more features together, or give eb=False",
+            )
 
     def _check_request(self, X: pd.DataFrame, y: Any) -> None:
         known = [c for c in self.covariates if c in X and self.site in X]
@@ -382,7 +421,8 @@ def _check_complete(X: pd.DataFrame, name: str) -> None:
         )
 
 
-def _is_number(column: pd.Series) -> bool:
+def _is_number(column: Any) -> bool:
+    """Whether a column, or its type, is of numbers."""
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
@@ -390,45 +430,3 @@ def _at(values: NDArray, where: NDArray, default: float) -> NDArray:
     full = np.full(len(where), default)
     full[where] = values
     return full
-
-
-def _posterior_mean(shift: NDArray, n: int, spread: NDArray) -> NDArray:
-    """Posterior of the location under a normal prior with the moments over features."""
-    mean, variance = shift.mean(), shift.var(ddof=1)
-    return (n * variance * shift + spread * mean) / (n * variance + spread)
-
-
-def _parametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDArray, NDArray]:
-    """Posterior location and variance, iterated to their fixed point together."""
-    n, mean, variance = len(rows), spread.mean(), spread.var(ddof=1)
-    if variance == 0:  # features of one spread: nothing to shrink
-        return _posterior_mean(shift, n, spread), spread
-    a = (2 * variance + mean**2) / variance
-    b = (mean * variance + mean**3) / variance
-    old_shift, old_spread, change = shift, spread, np.inf
-    while change > _CONVERGED:
-        new_shift = _posterior_mean(shift, n, old_spread)
-        squares = ((rows - new_shift) ** 2).sum(axis=0)
-        new_spread = (squares / 2 + b) / (n / 2 + a - 1)
-        # Relative to the signed location, as the reference does: it decides when to stop.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            change = max(
-                (np.abs(new_shift - old_shift) / old_shift).max(),
-                (np.abs(new_spread - old_spread) / old_spread).max(),
-            )
-        old_shift, old_spread = new_shift, new_spread
-    return old_shift, old_spread
-
-
-def _nonparametric(rows: NDArray, shift: NDArray, spread: NDArray) -> tuple[NDArray, NDArray]:
-    """Mean of all other features' location and variance, weighted by their likelihood here."""
-    n = len(rows)
-    # Sums of squares of feature j's rows around feature i's location, without an n x p x p array.
-    squares = (rows**2).sum(0)[:, None] - 2 * rows.sum(0)[:, None] * shift + n * shift**2
-    known = np.where(spread > 0, spread, 1.0)
-    log = -squares / (2 * known) - n / 2 * np.log(2 * np.pi * known)
-    np.fill_diagonal(log, -np.inf)
-    log[:, spread <= 0] = -np.inf  # constant in this site: it tells nothing of the others
-    weight = np.exp(log - log.max(axis=1, keepdims=True))
-    weight /= weight.sum(axis=1, keepdims=True)
-    return weight @ shift, weight @ spread

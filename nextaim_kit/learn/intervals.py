@@ -26,7 +26,8 @@ Measure = Callable[[Weights], NDArray]
 BOUNDS = ["value", "low", "high"]
 Z95 = 1.959964
 _LEVEL = (2.5, 97.5)
-_CELLS = 2**20  # weights in memory at a time: 8 MB
+_CELLS = 2**17  # weights that are measured at a time: 1 MB, which a processor keeps at hand
+_BLOCK = 2**20  # weights that are drawn before those without a class are drawn again
 
 
 def resamples(
@@ -58,17 +59,35 @@ def resamples(
     """
     rng = np.random.default_rng(seed)
     names, member = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
-    kinds = np.zeros((n, 1)) if classes is None else np.asarray(classes)[:, None]
-    kinds = (kinds == np.unique(kinds)).astype(float)
+    kinds = np.zeros(n) if classes is None else np.asarray(classes)
+    held = np.zeros((len(names), len(np.unique(kinds))))
+    np.add.at(held, (member, np.unique(kinds, return_inverse=True)[1]), 1)
     yield np.ones((1, n))
-    some = max(1, _CELLS // max(n, 1))
-    for start in range(0, n_boot, some):
-        drawn = np.empty((min(some, n_boot - start), n))
-        missing = np.arange(len(drawn))
-        while len(missing):
-            drawn[missing] = _counts(rng, len(missing), len(names))[:, member]
-            missing = missing[(drawn[missing] @ kinds == 0).any(axis=1)]
-        yield drawn
+    for block in parts(n_boot, n, cells=_BLOCK):
+        drawn = _drawn(rng, block.stop - block.start, n, held)
+        for some in parts(len(drawn), n):
+            yield drawn[some][:, member].astype(float)
+
+
+def _drawn(rng: np.random.Generator, resamples: int, n: int, held: NDArray) -> NDArray:
+    """How often each patient is drawn, in the smallest type; `held` are their rows by class."""
+    drawn = np.empty((resamples, len(held)), np.min_scalar_type(len(held)))
+    missing = np.arange(resamples)
+    while len(missing):
+        lacks = np.empty(len(missing), bool)
+        for some in parts(len(missing), n):
+            counts = _counts(rng, some.stop - some.start, len(held))
+            drawn[missing[some]] = counts
+            lacks[some] = (counts @ held == 0).any(axis=1)
+        missing = missing[lacks]
+    return drawn
+
+
+def parts(count: int, size: int, *, cells: int = 0) -> Iterator[slice]:
+    """Which of `count` things of `size` numbers each are worth holding in memory at a time."""
+    some = max(1, (cells or _CELLS) // max(size, 1))
+    for start in range(0, count, some):
+        yield slice(start, min(start + some, count))
 
 
 def _counts(rng: np.random.Generator, resamples: int, n: int) -> NDArray[np.int64]:

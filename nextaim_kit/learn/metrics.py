@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.delong import delong
 from nextaim_kit.learn.intervals import (
     BOUNDS,
     Interval,
@@ -30,12 +31,14 @@ from nextaim_kit.learn.intervals import (
     resampled,
     with_interval,
 )
+from nextaim_kit.learn.outcomes import checked
 
 _PROPORTIONS = ("accuracy", "precision", "recall", "specificity", "npv", "f1")
 _COLUMNS = ["metric", *BOUNDS, "n", "interval", "note"]
 _FAR_BELOW = 0.4
 _CLIP = 1e-6
 _CLOSE = 1e-10  # of a step of Newton's method: it doubles its digits
+_FLAT = 1e-12  # curvature where a probability is 0 or 1
 
 
 def evaluate(
@@ -78,11 +81,12 @@ def evaluate(
     DataFrame
         ``metric``, ``value``, ``low``, ``high`` (95 %), ``n`` (rows that the metric is of: for
         recall those with the outcome, for precision those called positive, over repeats their
-        mean), ``interval`` (exact, bootstrap or none) and ``note`` (`below_chance`), for
-        discrimination (auc, average_precision), classification at the threshold (accuracy,
-        balanced_accuracy, precision, recall, specificity, npv, f1), and calibration (brier, ece
-        with 15 bins, calibration_intercept, calibration_slope). The ece has no interval: it is
-        above 0 for a calibrated model too, more so in every resample.
+        mean), ``interval`` (exact, bootstrap or none) and ``note`` (of the auc: DeLong's interval,
+        `delong`, and what `below_chance` says), for discrimination (auc, average_precision),
+        classification at the threshold (accuracy, balanced_accuracy, precision, recall,
+        specificity, npv, f1), and calibration (brier, ece with 15 bins, calibration_intercept,
+        calibration_slope). The ece has no interval: it is above 0 for a calibrated model too, more
+        so in every resample.
 
     Warns
     -----
@@ -105,7 +109,7 @@ def evaluate(
     >>> found.loc["recall", ["value", "low", "high", "n"]].astype(float).round(2).tolist()
     [0.67, 0.09, 0.99, 3.0]
     """
-    y, p = _checked(y, p)
+    y, p = checked(y, p)
     if p.min() < 0 or p.max() > 1:
         raise DataError(
             "predictions are no probabilities",
@@ -130,7 +134,9 @@ def evaluate(
             found, kind = _exact(name, found[0], units), "exact"
         elif found[1] == found[2]:  # every resample is alike: nothing is known
             found, kind = (found[0], np.nan, np.nan), "none"
-        rows.append((name, *found, n, kind, below_chance(found) if name == "auc" else ""))
+        rows.append((name, *found, n, kind, ""))
+    by_formula = delong(y, p, groups=groups).words
+    rows[0] = (*rows[0][:-1], "; ".join(filter(None, [below_chance(rows[0][1:4]), by_formula])))
     _flag(rows[0][1:4])
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -206,7 +212,7 @@ def auc(y: ArrayLike, score: ArrayLike) -> float:
     DataError
         If outcomes are of one class only, lengths differ, or a score is missing.
     """
-    y, score = _checked(y, score)
+    y, score = checked(y, score)
     return float(_mean_auc_of(y, score)(np.ones((1, len(y))))[0])
 
 
@@ -239,10 +245,10 @@ def auc_interval(
     >>> [round(value, 2) for value in auc_interval(y, p)]
     [0.94, 0.67, 1.0]
     """
-    y, score = _checked(y, score)
+    y, score = checked(y, score)
     how: dict[str, Any] = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
     if other is not None:
-        paired = _mean_auc_of(*_checked(y, other))
+        paired = _mean_auc_of(*checked(y, other))
         return interval(_mean_auc_of(y, score), len(y), paired=paired, **how)
     found = _sure(interval(_mean_auc_of(y, score), len(y), **how), y, groups)
     _flag(found)
@@ -440,7 +446,7 @@ def operating_point(y: ArrayLike, p: ArrayLike, rule: str = "youden") -> float:
         Largest sensitivity + specificity (Youden 1950,
         doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3), or most right calls.
     """
-    y, p = _checked(y, p)
+    y, p = checked(y, p)
     p = p[:, 0]
     if rule not in ("youden", "accuracy"):
         raise DataError(f"no rule {rule!r} for an operating point", expected="youden or accuracy")
@@ -486,7 +492,7 @@ def decision_curve(
     at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, float)
     curves = {"threshold": at}
     for name, p in models.items():
-        y_, p_ = _checked(y, p)
+        y_, p_ = checked(y, p)
         curves[name] = np.mean([_net_benefit(y_, q >= at[:, None], at) for q in p_.T], axis=0)
     everyone = np.ones((len(at), len(y_)), bool)
     return pd.DataFrame(
@@ -496,27 +502,6 @@ def decision_curve(
 
 def _net_benefit(y: NDArray, called: NDArray, at: NDArray) -> NDArray:
     return (called @ y - called @ (1 - y) * at / (1 - at)) / len(y)
-
-
-def _checked(y: ArrayLike, p: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Outcomes as 0.0/1.0, shape (n,), and scores, shape (n, repeats), after a look at both."""
-    outcome, score = np.asarray(y, float), np.asarray(p, float)
-    if outcome.ndim != 1 or score.ndim not in (1, 2) or len(score) != len(outcome):
-        raise DataError(
-            "outcomes and predictions do not match",
-            expected="one prediction per outcome",
-            found=f"shapes {outcome.shape} and {score.shape}",
-        )
-    if np.isnan(score).any() or np.isnan(outcome).any():
-        raise DataError("an outcome or a prediction is missing", mend="drop those patients first")
-    if set(np.unique(outcome)) != {0.0, 1.0}:
-        counts = dict(zip(*np.unique(outcome, return_counts=True), strict=True))
-        raise DataError(
-            "a binary measure needs both outcomes",
-            expected="outcomes 0 and 1",
-            found=", ".join(f"{n} times {value:g}" for value, n in counts.items()),
-        )
-    return outcome, score.reshape(len(outcome), -1)
 
 
 def _pairs(y: NDArray, groups: ArrayLike | None = None) -> int:
@@ -647,31 +632,37 @@ def _recalibration_of(y: NDArray, p: NDArray, *, slope: bool) -> Measure:
     """Slope of the outcome's logistic regression on the prediction's logit, or its intercept.
 
     The intercept is that with the slope held at one: calibration in the large. Newton's method on
-    all resamples at once.
+    all resamples at once, each until it stands still.
     """
     p = np.clip(p, _CLIP, 1 - _CLIP)
     logit = np.log(p / (1 - p))
+    powers = np.stack([np.ones_like(logit), logit, logit**2], axis=1)
 
     def measure(w: Weights) -> NDArray:
         beta = np.tile([0.0, 0.0 if slope else 1.0], (len(w), 1))  # from 1 it can overshoot
+        moving = np.arange(len(w))
         for _ in range(25):
-            now = 1 / (1 + np.exp(-np.clip(beta[:, :1] + beta[:, 1:] * logit, -30, 30)))
-            residual, curvature = w * (y - now), w * now * (1 - now) + 1e-12
-            step = _newton(residual, curvature, logit, slope=slope)
-            beta += np.clip(step, -5, 5)
-            if np.abs(step).max() < _CLOSE:
+            still = w if len(moving) == len(w) else w[moving]
+            step = _newton(still, y, beta[moving], powers, slope=slope)
+            beta[moving] += np.clip(step, -5, 5)
+            moving = moving[np.abs(step).max(axis=1) >= _CLOSE]
+            if not len(moving):
                 break
         return beta[:, int(slope)]
 
     return measure
 
 
-def _newton(residual: NDArray, curvature: NDArray, logit: NDArray, *, slope: bool) -> NDArray:
-    """One step of intercept and slope, shape (resamples, 2)."""
-    first, even = residual.sum(1), curvature.sum(1)
+def _newton(w: Weights, y: NDArray, beta: NDArray, powers: NDArray, *, slope: bool) -> NDArray:
+    """One step of intercept and slope, shape (resamples, 2); `powers` are the logit's 0 to 2."""
+    now = beta @ powers[:, :2].T
+    np.exp(np.clip(-now, -30, 30, out=now), out=now)
+    np.reciprocal(np.add(now, 1, out=now), out=now)
+    gradient = (w * (y - now)) @ powers[:, :2]
+    curvature = w * now
+    curvature *= np.subtract(1, now, out=now)
+    even, off, square = ((curvature + _FLAT) @ powers).T
     if not slope:
-        return np.stack([first / even, np.zeros(len(first))], 1)
-    off = curvature @ logit
-    hessian = np.stack([even, off, off, curvature @ logit**2], 1).reshape(-1, 2, 2)
-    gradient = np.stack([first, residual @ logit], 1)
+        return np.stack([gradient[:, 0] / even, np.zeros(len(w))], axis=1)
+    hessian = np.stack([even, off, off, square], axis=1).reshape(-1, 2, 2)
     return np.linalg.solve(hessian + 1e-9 * np.eye(2), gradient[..., None])[..., 0]

@@ -11,14 +11,14 @@ Owen 2007, doi:10.1214/07-AOAS122 (on average a little too wide, never much too 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.learn.intervals import Interval, Weights, resamples, with_interval
+from nextaim_kit.learn.intervals import Interval, Weights, parts, resamples, with_interval
 
 Over = Literal["readers and cases", "readers", "cases"]
 PanelMeasure = Callable[[Weights, Weights], NDArray]  # weights of cases, and of readers
@@ -50,14 +50,19 @@ def panel_interval(
     **how
         ``groups`` (patient of each case) and ``classes`` of `intervals.resamples`.
     """
-    drawn = {"cases": np.ones((1 + n_boot, cases)), "readers": np.ones((1 + n_boot, readers))}
+    by_case: Iterator[Weights] = (
+        np.ones((s.stop - s.start, cases)) for s in parts(1 + n_boot, cases)
+    )
     if "cases" in over:
-        some = resamples(cases, n_boot=n_boot, seed=seed, **how)
-        drawn["cases"] = np.concatenate(list(some))
+        by_case = resamples(cases, n_boot=n_boot, seed=seed, **how)
+    by_reader = np.ones((1 + n_boot, readers))
     if "readers" in over and readers >= FEWEST_READERS:
-        some = resamples(readers, n_boot=n_boot, seed=seed + 1)
-        drawn["readers"] = np.concatenate(list(some))
-    return with_interval(measure(drawn["cases"], drawn["readers"]))
+        by_reader = np.concatenate(list(resamples(readers, n_boot=n_boot, seed=seed + 1)))
+    found, at = np.empty(1 + n_boot), 0
+    for weights in by_case:
+        some = slice(at, at := at + len(weights))
+        found[some] = measure(weights, by_reader[some])
+    return with_interval(found)
 
 
 def fleiss_kappa(codes: ArrayLike) -> PanelMeasure:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.delong import delong
 from nextaim_kit.learn.intervals import BOUNDS, Interval, over_folds
 from nextaim_kit.learn.metrics import auc, auc_interval, evaluate
 
@@ -111,7 +112,9 @@ def compare_models(
     models : DataFrame
         ``name``, then the columns of `evaluate`; after its metrics ``auc_over_folds``.
     differences : DataFrame
-        ``comparison``, ``difference`` in AUC with ``low`` and ``high`` (paired), ``verdict``.
+        ``comparison``, ``difference`` in AUC with ``low`` and ``high`` (paired, patients
+        resampled), ``verdict`` of that interval, and beside it by DeLong's formula ``delong_low``,
+        ``delong_high``, ``delong_p`` (`delong`).
 
     Raises
     ------
@@ -148,11 +151,13 @@ def compare_models(
         measured.append(pd.concat([found, row]).assign(name=name))
     for name, (_, q, _) in others:
         gain = auc_interval(y, p, other=q, **how)
+        _, *by_formula = delong(y, p, other=q, groups=who)
         verdict = "better" if gain[1] > 0 else "worse" if gain[2] < 0 else "not shown to differ"
-        gains.append((f"{first} - {name}", *gain, verdict))
+        gains.append((f"{first} - {name}", *gain, verdict, *by_formula))
     models = pd.concat(measured, ignore_index=True)
     models.insert(0, "name", models.pop("name"))
     columns = ["comparison", "difference", *BOUNDS[1:], "verdict"]
+    columns += ["delong_low", "delong_high", "delong_p"]
     return models, pd.DataFrame(gains, columns=columns)
 
 

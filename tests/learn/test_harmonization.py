@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -307,7 +308,7 @@ def test_a_smooth_effect_goes_straight_on_beyond_the_ages_of_the_fit():
     table, _ = aging()
     fitted = ComBat(covariates=["age"], smooth=["age"]).fit(table)
     older = pd.concat([table.iloc[[0]]] * 3).assign(age=[50.0, 60.0, 70.0])
-    expected = fitted._expected(older)
+    expected = fitted._effective(older) @ fitted._slopes
     np.testing.assert_allclose(expected[1] - expected[0], expected[2] - expected[1], atol=1e-9)
 
 
@@ -323,3 +324,44 @@ def test_a_smooth_effect_goes_straight_on_beyond_the_ages_of_the_fit():
 def test_what_cannot_be_smooth_is_refused(change, covariates, error, said):
     with pytest.raises(error, match=said):
         ComBat(covariates=covariates, smooth=["age"]).fit(aging()[0].assign(**change))
+
+
+def test_a_feature_that_is_constant_in_one_site_lands_on_the_middle_of_all():
+    rng = np.random.default_rng(0)
+    member = np.repeat([0, 1], [70, 230])
+    values = rng.normal(size=(300, 3)) + 2 * member[:, None]
+    values[member == 0, 1] = 0.1  # whose mean over 70 rows is not 0.1 to the last digit
+    table = pd.DataFrame(values, columns=list("abc")).assign(site=np.array(["A", "B"])[member])
+    found = ComBat(eb=False).fit_transform(table)
+    assert found["b"][:70].to_numpy() == pytest.approx(values[:, 1].mean(), abs=1e-9)
+
+
+def test_a_wide_table_is_harmonized_in_the_memory_of_what_comes_out():
+    n, p = 300, 6000
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(n, p)), columns=[f"f{k}" for k in range(p)])
+    table["site"] = np.array(["A", "B", "C"])[np.arange(n) % 3]
+    ComBat().fit(table.iloc[:, -20:])  # what is imported and kept once is not counted
+    tracemalloc.start()
+    found = ComBat().fit_transform(table)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (n, p)
+    assert peak < 2 * 8 * n * p  # the table beside it, once
+
+
+def test_two_columns_of_one_name_are_refused():
+    table = cohort(features=3)
+    twice = pd.concat([table, table[["f1"]]], axis=1)
+    with pytest.raises(DataError, match="two columns are called 'f1'"):
+        ComBat().fit(twice)
+
+
+def test_the_blocks_of_a_table_do_not_change_its_numbers(monkeypatch):
+    table = cohort(features=30, n=90)
+    for how in ({}, {"parametric": False}, {"mean_only": True}, {"reference": "S1"}):
+        whole = ComBat(**how).fit_transform(table)
+        with monkeypatch.context() as few:
+            few.setattr("nextaim_kit.learn.harmonization._CELLS", 90 * 7)
+            some = ComBat(**how).fit_transform(table)
+        np.testing.assert_allclose(some, whole, rtol=0, atol=1e-12)

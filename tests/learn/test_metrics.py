@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.metrics import (
+    _recalibration_of,
     auc,
     auc_interval,
     below_chance,
@@ -337,3 +340,22 @@ def test_sites_count_by_their_patients_where_asked_and_two_models_are_compared_w
     second = within_auc_interval(site, y, other, by_size=True, n_boot=200)
     assert paired[0] == pytest.approx(value - second[0], abs=1e-12)
     assert paired[1] > 0
+
+
+def test_everything_of_ten_thousand_patients_is_measured_in_a_few_megabytes():
+    y, p = patients(10_000)
+    evaluate(y[:100], p[:100], n_boot=10)  # what is imported once is not counted
+    tracemalloc.start()
+    evaluate(y, p, act_at=0.3, n_boot=200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * 2**20 < 8 * 200 * len(y) * 1.1  # all weights at once would be as much
+
+
+def test_a_resample_that_never_stands_still_does_not_move_the_others():
+    y, p = patients(40, seed=3)
+    weights = np.ones((3, 40))
+    weights[1] = 50.0 * (y == (p > 0.5)) + 1e-9  # nearly parted: its slope runs away
+    measure = _recalibration_of(y.astype(float), p, slope=True)
+    assert measure(weights)[[0, 2]] == pytest.approx(measure(weights[[0, 2]]), abs=1e-12)
+    assert measure(weights)[1] > 5 * measure(weights)[0]

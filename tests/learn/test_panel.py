@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from statsmodels.stats.inter_rater import aggregate_raters
@@ -9,6 +11,7 @@ from statsmodels.stats.inter_rater import fleiss_kappa as library_kappa
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.learn.panel import (
+    Over,
     difference,
     fleiss_kappa,
     mean_rating,
@@ -93,6 +96,14 @@ def test_an_interval_over_both_is_wider_than_over_either():
         _, low, high = panel_interval(difference(codes, first), 30, 4, over=over, classes=first)
         width[over] = high - low
     assert width["readers and cases"] > max(width["readers"], width["cases"])
+
+
+def test_a_panel_s_interval_is_the_same_however_many_resamples_are_measured_at_a_time(monkeypatch):
+    codes = codes_of(readers=4)
+    whole = [panel_interval(fleiss_kappa(codes), 30, 4, over=o) for o in get_args(Over)]
+    monkeypatch.setattr("nextaim_kit.learn.intervals._CELLS", 30 * 7)
+    few = [panel_interval(fleiss_kappa(codes), 30, 4, over=o) for o in get_args(Over)]
+    assert np.array(few) == pytest.approx(np.array(whole), abs=1e-12)
 
 
 def test_two_readers_stand_for_no_others():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.learn.delong import delong
 from nextaim_kit.learn.metrics import auc_interval, evaluate
 from nextaim_kit.learn.predictions import (
     auc_over_folds,
@@ -113,7 +114,8 @@ def test_models_are_measured_as_one_by_one_and_the_first_is_compared_with_the_ot
     assert bad.iloc[-1]["metric"] == "auc_over_folds"
     assert tuple(bad.iloc[-1][["value", "low", "high"]]) == auc_over_folds(two_models["bad"])
     better = auc_interval(y, by_repeat(two_models["good"])[1], other=p, n_boot=100)
-    assert gains.to_numpy().tolist() == [["good - bad", *better, "better"]]
+    formula = delong(y, by_repeat(two_models["good"])[1], other=p)[1:]
+    assert gains.to_numpy().tolist() == [["good - bad", *better, "better", *formula]]
 
 
 def test_models_of_other_patients_are_not_compared(two_models):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nextaim_kit.learn.intervals import SHARE, mean_interval
+from nextaim_kit.learn.intervals import SHARE, Measure, Weights, interval, mean_interval
 from nextaim_kit.learn.intervals import summary as mean_summary
 from nextaim_kit.learn.segmentation import agreement, dice
 from nextaim_kit.studies.thalamus_tractography.cases import Case, Tracking, head_of, in_box
@@ -166,14 +166,24 @@ def target_errors(table: pd.DataFrame, by: Sequence[str], **how: Any) -> pd.Data
     for names, part in table[table["mm"].notna()].groupby(list(by), sort=False):
         mm = part["mm"].to_numpy()
         for metric, share in (("target_mm", 50), ("target_mm_95", 95)):
-            drawn = np.random.default_rng(how.get("seed", 0)).integers(
-                0, len(mm), (how.get("n_boot", 1000), len(mm))
-            )
-            ends = np.percentile(np.percentile(mm[drawn], share, axis=1), [2.5, 97.5])
-            ends = ends if len(mm) > 1 else np.full(2, np.nan)  # one subject has no interval
-            rows.append((*names, metric, np.percentile(mm, share), *ends, len(mm)))
+            value, *ends = interval(_percentile(mm, share), len(mm), **how)
+            ends = ends if len(mm) > 1 else [np.nan, np.nan]  # one subject has no interval
+            rows.append((*names, metric, value, *ends, len(mm)))
         rows.append((*names, "target_beyond_2mm", *mean_interval(mm > 2), len(mm)))
     return pd.DataFrame(rows, columns=[*by, "metric", "value", "low", "high", "n"])
+
+
+def _percentile(values: NDArray, share: float) -> Measure:
+    """A percentile of values of shape (n,), as `numpy.percentile` has it of those drawn."""
+    ordered, order = np.sort(values), np.argsort(values, kind="stable")
+    below, part = divmod((len(values) - 1) * share / 100, 1)
+
+    def measure(w: Weights) -> NDArray:
+        up_to = np.cumsum(w[:, order], axis=1)
+        low, high = (ordered[(up_to > at).argmax(axis=1)] for at in (below, below + (part > 0)))
+        return low + part * (high - low)
+
+    return measure
 
 
 def calibration(

@@ -58,6 +58,15 @@ def test_target_errors_are_those_of_ten_patients_by_hand():
     assert (found["value"] <= found["high"]).all()
 
 
+def test_a_resampled_percentile_is_numpy_s_of_the_subjects_that_were_drawn():
+    mm = np.random.default_rng(0).lognormal(size=37)
+    times = np.random.default_rng(1).multinomial(37, np.full(37, 1 / 37), 20).astype(float)
+    for share in (0, 50, 95, 100):
+        found = comparison._percentile(mm, share)(times)
+        drawn = [np.percentile(np.repeat(mm, often.astype(int)), share) for often in times]
+        assert found == pytest.approx(np.array(drawn), abs=1e-12)
+
+
 def test_shares_that_are_true_are_calibrated():
     shares = np.random.default_rng(0).random((*BOX_SHAPE, len(TARGETS)))
     right = comparison.calibration([shares], [shares], [THALAMUS])

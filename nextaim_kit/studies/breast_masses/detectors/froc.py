@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
 from nextaim_kit.learn.intervals import (
     BOUNDS,
@@ -113,13 +114,13 @@ def curve(judged: Judged) -> tuple[NDArray, NDArray]:
         return np.r_[0, false] / judged.images, np.r_[0, found] / len(judged.found_at)
 
 
-def _reaching(judged: Judged, image: NDArray, score: NDArray, levels: NDArray) -> NDArray:
-    """How many scores in each image reach each of the levels, which rise: (images, levels)."""
-    counts = np.zeros((judged.images, len(levels)))
+def _reaching(judged: Judged, image: NDArray, score: NDArray, levels: NDArray) -> Measure:
+    """How many scores reach each of the levels, which rise, by weights of the images."""
     highest = np.searchsorted(levels, score, side="right") - 1
     reach = highest >= 0
-    np.add.at(counts, (image[reach], highest[reach]), 1)
-    return counts[:, ::-1].cumsum(1)[:, ::-1]
+    ones, where = np.ones(reach.sum()), (image[reach], highest[reach])
+    counts = coo_array((ones, where), (judged.images, len(levels))).tocsr()
+    return lambda w: (w @ counts)[:, ::-1].cumsum(1)[:, ::-1]
 
 
 def recalls_at(judged: Judged, per_image: Sequence[float]) -> Measure:
@@ -137,7 +138,7 @@ def recalls_at(judged: Judged, per_image: Sequence[float]) -> Measure:
     def measure(w: Weights) -> NDArray:
         there = (w @ masses)[:, None]
         with np.errstate(invalid="ignore"):
-            wrong, recall = w @ false / w.sum(1, keepdims=True), w @ right / there
+            wrong, recall = false(w) / w.sum(1, keepdims=True), right(w) / there
         best = [np.where(wrong <= most, recall, 0).max(1, initial=0) for most in per_image]
         return np.where(there > 0, np.stack(best, 1), np.nan)  # no mass is in a resample
 
@@ -159,7 +160,7 @@ def average_precision(judged: Judged) -> Measure:
     right = _reaching(judged, *single, levels)
 
     def measure(w: Weights) -> NDArray:
-        found, all_ = w @ right, w @ called
+        found, all_ = right(w), called(w)
         precision = np.divide(found, all_, out=np.zeros_like(found), where=all_ > 0)
         best = np.maximum.accumulate(precision, axis=1)  # the lowest level first
         gain = -np.diff(found, axis=1, append=0)

@@ -104,8 +104,8 @@ def measure(
     classes = _classes(answers, truth, template, counts["right"])
     flat = np.column_stack(
         [c for both in shares.values() for c in both] + [c for _, c in classes.values()]
-    )
-    drawn = resampled(lambda w: w @ flat.astype(float), len(flat), groups=groups, **how)
+    ).astype(float)
+    drawn = resampled(lambda w: w @ flat, len(flat), groups=groups, **how)
     who = np.arange(len(truth)) if groups is None else np.asarray(groups)
     rows: list[tuple] = []
     for k, ((scope, metric), (_, whole)) in enumerate(shares.items()):
