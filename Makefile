@@ -92,6 +92,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/estimates.py
 	@echo "==> benchmarks/dask_workers.py"
 	@$(BIN)/python benchmarks/dask_workers.py
+	@echo "==> benchmarks/reading.py"
+	@$(BIN)/python benchmarks/reading.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"
 	@$(BIN)/python benchmarks/sweep.py
 

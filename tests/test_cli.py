@@ -210,7 +210,7 @@ def test_the_doctor_gives_a_verdict_per_line(capsys):
 
 def test_the_face_in_a_terminal_imports_nothing_heavy():
     code = (
-        "import sys, nextaim_kit.cli; from nextaim_kit.runs import parameters, record;"
+        "import sys, nextaim_kit.commands; from nextaim_kit.runs import parameters, record;"
         "heavy = {'torch','monai','transformers','radiomics','shap','pandas','scipy','matplotlib'};"
         "print(sorted(heavy & set(sys.modules)))"
     )

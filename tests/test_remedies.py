@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from nextaim_kit.catalog import expand, find
-from nextaim_kit.cli import app
+from nextaim_kit.commands import app
 from nextaim_kit.data.datasets.manifest import manifest_names
 from nextaim_kit.errors import KitError
 from nextaim_kit.runs.parameters import read_parameters

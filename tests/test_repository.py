@@ -167,7 +167,9 @@ def imported(path):
     return names
 
 
-@pytest.mark.parametrize("module", ["nextaim_kit", "nextaim_kit.cli"])
+@pytest.mark.parametrize(
+    "module", ["nextaim_kit", "nextaim_kit.cli", "nextaim_kit.commands", "nextaim_kit.launcher"]
+)
 def test_an_entry_module_loads_nothing_heavy(module):
     code = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

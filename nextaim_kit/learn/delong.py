@@ -74,7 +74,7 @@ def delong(
     --------
     >>> found = delong([0, 0, 0, 0, 1, 1, 1, 1], [0.1, 0.4, 0.6, 0.2, 0.5, 0.8, 0.9, 0.7])
     >>> [round(value, 3) for value in found]
-    [0.938, 0.767, 1.0, 0.0]
+    [0.938, 0.764, 1.0, 0.0]
     """
     y, one = checked(y, score)
     value, placed = _placed(y, one)

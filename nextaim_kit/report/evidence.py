@@ -52,9 +52,10 @@ def timed(document: Dataset, image: Dataset) -> Any:
 
 
 def read_evidence(folder: str | Path, subject: str, *, modality: str = "CT") -> list[Dataset]:
-    """Headers of the one series in a folder, sorted by their UIDs.
+    """Headers of the one series in a folder, sorted by their UIDs: the first whole.
 
-    An SR repeats their patient data, name and birth date included.
+    Of the others only what says what they are. An SR repeats the first one's patient data, name and
+    birth date included.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def read_evidence(folder: str | Path, subject: str, *, modality: str = "CT") -> 
             found="another PatientID",
             mend="give this subject's series, or name subjects by their PatientID",
         )
-    headers = [dcmread(one.path, stop_before_pixels=True) for one in found]
+    headers = [_read(one.path, specific_tags=[*_NEEDED]) for one in found]
     lacking = [name for name in _NEEDED for header in headers if name not in header]
     if lacking:
         raise DataError(
@@ -86,7 +87,12 @@ def read_evidence(folder: str | Path, subject: str, *, modality: str = "CT") -> 
             found=f"no {lacking[0]}",
             mend="export the series again with its UIDs; they may be pseudonyms",
         )
-    return sorted(headers, key=lambda header: header.SOPInstanceUID)
+    pairs = sorted(zip(headers, found, strict=True), key=lambda pair: pair[0].SOPInstanceUID)
+    return [_read(pairs[0][1].path), *(header for header, _ in pairs[1:])]
+
+
+def _read(path: Path, **options: Any) -> Dataset:
+    return dcmread(path, stop_before_pixels=True, **options)
 
 
 def stand_in(report: Report) -> list[Dataset]:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def environment() -> dict[str, str]:
 
 def packages() -> dict[str, str]:
     """Installed versions of the packages that the kit declares as its own needs."""
-    from importlib.metadata import PackageNotFoundError, requires, version
+    from importlib.metadata import PackageNotFoundError, requires
 
     found = {}
     for line in requires("nextaim_kit") or []:
@@ -164,8 +165,18 @@ def packages() -> dict[str, str]:
         for mark in "<>=!~[ ":
             name = name.split(mark)[0]
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
+            found[name] = _version(name)
     return dict(sorted(found.items()))
+
+
+def _version(name: str) -> str:
+    """Version of an installed package, from its header alone: the whole takes 5 ms for each."""
+    from importlib.metadata import distribution
+
+    package = distribution(name)
+    header = (package.read_text("METADATA") or "").partition("\n\n")[0]
+    said = re.search(r"^Version:[ \t]*(\S+)[ \t]*$", header, re.M)
+    return said[1] if said else package.version
 
 
 def hardware() -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from pydicom import filereader
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -34,6 +36,14 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "SamplesPerPixel",
     "NumberOfFrames", "PixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept",
     *_PHASES,
+]  # fmt: skip
+_ALIKE = {tag_for_keyword(name) for name in _TAGS if name != "ImagePositionPatient"}
+# What the pixels' numbers mean; an overlay may lie in bits that they leave free.
+_OF_PIXELS: list[Any] = [
+    "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleType", "ModalityLUTSequence",
+    "LossyImageCompression", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    *(0x60000102 + (group << 16) for group in range(0, 32, 2)),
 ]  # fmt: skip
 # The start of a file without preamble: an element of group 2 or 8, its VR or a short length.
 _HEADLESS = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|.[\0-\x04]\0\0)|\0[\x02\x08]\0.[A-Z]{2}", re.S)
@@ -61,6 +71,10 @@ class Instance:
         What may part a series into several volumes, such as the number of the acquisition.
     frame, frames : int
         Which frame, from 0, and of how many.
+    header : Dataset, optional
+        Elements that say what the pixels mean, where they were to be kept.
+    pixels_at : int
+        Byte at which the element of the pixels begins, in a file that is not packed.
     """
 
     path: Path
@@ -77,6 +91,8 @@ class Instance:
     phase: tuple[tuple[str, str], ...] = ()
     frame: int = 0
     frames: int = 1
+    header: Dataset | None = field(default=None, repr=False, compare=False)
+    pixels_at: int = field(default=0, repr=False, compare=False)
 
     @property
     def is_mask(self) -> bool:
@@ -113,16 +129,30 @@ def is_dicom(path: Path) -> bool:
 
 
 def opened(path: Path, **options: Any) -> Dataset:
-    """Parse one DICOM file, with or without its preamble; options are those of ``dcmread``."""
-    require_bounded(path)
-    try:
-        return pydicom.dcmread(path, **options)
-    except InvalidDicomError:
-        with path.open("rb") as file:
-            if not _HEADLESS.match(file.read(132)):
-                raise
-    data = pydicom.dcmread(path, force=True, **options)
-    if "TransferSyntaxUID" not in data.file_meta:
+    """Parse one DICOM file, with or without its preamble; options are those of ``dcmread``.
+
+    Raises
+    ------
+    DataError
+        If it is no plain file, or deflated and more than memory bears: pydicom would unpack all
+        of it at once.
+    InvalidDicomError
+        If it is no DICOM.
+    """
+    require_file(path)
+    with path.open("rb") as file:
+        return _parsed(file, path, **options)
+
+
+def _parsed(file: BinaryIO, path: Path, **options: Any) -> Dataset:
+    """Parse a file from its start; with ``stop_before_pixels`` it is then before its pixels."""
+    start = file.read(4096)
+    file.seek(0)
+    if DeflatedExplicitVRLittleEndian.encode() in start:
+        _require_bounded(file, path)
+    headless = start[128:132] != b"DICM" and bool(_HEADLESS.match(start))
+    data = pydicom.dcmread(file, force=headless, **options)
+    if headless and "TransferSyntaxUID" not in data.file_meta:
         implicit, little = data.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
@@ -139,13 +169,17 @@ def require_bounded(path: Path) -> None:
     """
     require_file(path)
     with path.open("rb") as file:
-        if DeflatedExplicitVRLittleEndian.encode() not in file.read(4096):
-            return
-        file.seek(0)
-        filereader.read_preamble(file, force=True)
-        meta = filereader._read_file_meta_info(file)  # as `dcmread` does, up to what is packed
-        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-            require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_free()), path)
+        if DeflatedExplicitVRLittleEndian.encode() in file.read(4096):
+            file.seek(0)
+            _require_bounded(file, path)
+
+
+def _require_bounded(file: BinaryIO, path: Path) -> None:
+    filereader.read_preamble(file, force=True)
+    meta = filereader._read_file_meta_info(file)  # as `dcmread` does, up to what is packed
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        require_room(unpacked_size(file, -zlib.MAX_WBITS, memory_free()), path)
+    file.seek(0)
 
 
 def modality(path: Path) -> str:
@@ -153,29 +187,71 @@ def modality(path: Path) -> str:
     return read_header(path).modality
 
 
-def read_header(path: Path) -> Instance:
-    """Read what places one DICOM file; DataError if it is damaged. Empty is like not there."""
+def read_header(path: Path, *, keep: bool = False) -> Instance:
+    """Read what places one DICOM file. Empty is like not there.
+
+    Parameters
+    ----------
+    path : Path
+    keep : bool, optional
+        Whether what the pixels mean is read too, so that they can be taken without the header.
+
+    Raises
+    ------
+    DataError
+        If it is damaged.
+    """
     try:
-        header = opened(path, stop_before_pixels=True, specific_tags=_TAGS)
-        types = [str(value) for value in _all(header.get("ImageType"))]
-        found = Instance(
-            path=path,
-            modality=_modality(header),
-            series=str(header.get("SeriesInstanceUID") or ""),
-            patient=str(header.get("PatientID") or ""),
-            grid=floats([header.get("Rows") or 0, header.get("Columns") or 0])
-            + floats(header.get("PixelSpacing")),
-            derived=types[:2] == ["DERIVED", "SECONDARY"],
-            rescaled=present(header, "RescaleSlope") and present(header, "RescaleIntercept"),
-            frames=int(header.get("NumberOfFrames") or 1),
-            phase=told(header, _PHASES),
-            **place(header, header, header),
-        )
-        return replace(found, aside=_aside(header, found, types))
+        require_file(path)
+        with path.open("rb") as file:
+            header = _parsed(
+                file, path, stop_before_pixels=True, specific_tags=_TAGS + keep * _OF_PIXELS
+            )
+            at = file.tell()
+        position = floats(header.get("ImagePositionPatient"))
+        characters = tuple(_all(header.get("SpecificCharacterSet")))
+        found = _said(tuple(_raw(header)), characters, bool(position))
+        found = replace(found, path=path, position=position)
+        return replace(found, header=header, pixels_at=at) if keep else found
     except DataError:
         raise
     except Exception as error:  # a damaged file can make the parser raise anything
         raise damaged_file(path, str(error)) from error
+
+
+def _raw(header: Dataset) -> Iterator[RawDataElement]:
+    """What a series' slices have in common, as it was read; pydicom leaves what is empty None."""
+    for tag in sorted(header.keys() & _ALIKE):
+        element = header.get_item(tag)
+        if isinstance(element, RawDataElement):
+            yield element._replace(value_tell=0)
+        elif not element.is_empty:
+            raise ValueError(f"{element.keyword} holds a sequence")
+
+
+@lru_cache(maxsize=64)  # most of it is the same in all slices of a series
+def _said(
+    elements: tuple[RawDataElement, ...], characters: tuple[str, ...], placed: bool
+) -> Instance:
+    """What a header says, but for the path and the place, which may be empty."""
+    header = Dataset({element.tag: element for element in elements})
+    if characters:
+        header.SpecificCharacterSet = list(characters)
+    types = [str(value) for value in _all(header.get("ImageType"))]
+    found = Instance(
+        path=Path(),
+        modality=_modality(header),
+        series=str(header.get("SeriesInstanceUID") or ""),
+        patient=str(header.get("PatientID") or ""),
+        grid=floats([header.get("Rows") or 0, header.get("Columns") or 0])
+        + floats(header.get("PixelSpacing")),
+        derived=types[:2] == ["DERIVED", "SECONDARY"],
+        rescaled=present(header, "RescaleSlope") and present(header, "RescaleIntercept"),
+        frames=int(header.get("NumberOfFrames") or 1),
+        phase=told(header, _PHASES),
+        **place(header, header, header),
+    )
+    return replace(found, aside=_aside(header, found, types, placed))
 
 
 def _modality(header: Dataset) -> str:
@@ -186,7 +262,7 @@ def _modality(header: Dataset) -> str:
     return str(header.get("Modality") or "") or (meant[0] if meant else "")
 
 
-def _aside(header: Dataset, found: Instance, types: list[str]) -> str:
+def _aside(header: Dataset, found: Instance, types: list[str], placed: bool) -> str:
     """Why an object is no part of a volume."""
     kind = UID(header.get("SOPClassUID") or "").name
     if found.modality in NO_IMAGE or (found.grid[0] == 0 and "Image" not in kind):
@@ -195,7 +271,7 @@ def _aside(header: Dataset, found: Instance, types: list[str]) -> str:
         return "localizer"
     if header.get("SamplesPerPixel") not in (None, 1):
         return "color picture"
-    if not found.position and ("Secondary Capture" in kind or "SECONDARY" in types):
+    if not placed and ("Secondary Capture" in kind or "SECONDARY" in types):
         return "secondary capture"
     return ""
 
@@ -240,14 +316,17 @@ def damaged_file(path: Path, found: str, expected: str = "a whole DICOM file") -
     )
 
 
-def scan(folder: Path) -> tuple[list[Instance], list[Path]]:
-    """Headers of every DICOM file below a folder, sorted by path, and the damaged ones' paths."""
+def scan(folder: Path, *, keep: bool = False) -> tuple[list[Instance], list[Path]]:
+    """Headers of every DICOM file below a folder, sorted by path, and the damaged ones' paths.
+
+    With `keep` as `read_header` has it: what is kept of a folder of thousands is large.
+    """
     instances, damaged = [], []
     for path in files_below(folder):
         if path.name == "DICOMDIR" or not is_dicom(path):
             continue
         try:
-            instances.append(read_header(path))
+            instances.append(read_header(path, keep=keep))
         except DataError:
             damaged.append(path)
     return instances, damaged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from nextaim_kit.data.bounds import require_room, unpacked, whole
+from nextaim_kit.data.bounds import fill, require_room, unpacked
+from nextaim_kit.data.images.blank import blank_image
 from nextaim_kit.data.images.dicom import named
 from nextaim_kit.data.paths import voxel_files
 from nextaim_kit.errors import DataError
@@ -56,12 +58,13 @@ def read_nifti(path: Path) -> sitk.Image:
     ----------
     .. [1] https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
     """
-    _, values, placed, edges = _read(path, 3)
-    made = sitk.GetImageFromArray(values)
-    turned = np.diag([-1, -1, 1]) @ placed[:3]  # NIfTI's axes go right and front, LPS left and back
-    made.SetSpacing(edges.tolist())
+    told = _told(path, 3)
+    made, values = blank_image(told.shape[::-1], told.kind)
+    _fill(values, told)
+    turned = np.diag([-1, -1, 1]) @ told.placed[:3]  # NIfTI's go right and front, LPS left and back
+    made.SetSpacing(told.edges.tolist())
     made.SetOrigin(turned[:, 3].tolist())
-    made.SetDirection((turned[:, :3] / edges).ravel().tolist())
+    made.SetDirection((turned[:, :3] / told.edges).ravel().tolist())
     return made
 
 
@@ -70,12 +73,26 @@ def read_nifti_4d(path: Path) -> tuple[NDArray, NDArray, NDArray, float | None]:
 
     By the rules of `read_nifti`; seconds without a unit, or none, are warned of.
     """
-    header, values, placed, edges = _read(path, 4)
-    return values.T, placed, edges, _step(header, path)
+    told = _told(path, 4)
+    values = np.empty(told.shape[::-1], told.kind)
+    _fill(values, told)
+    return values.T, told.placed, told.edges, _step(told.header, path)
 
 
-def _read(path: Path, axes: int) -> tuple[Any, NDArray, NDArray, NDArray]:
-    """Header, values (last axis first), matrix to mm and a voxel's edges."""
+@dataclass(frozen=True)
+class _Told:
+    """What a header says: the file of its voxels, their grid (x first), and what they become."""
+
+    header: Any
+    voxels: Path
+    shape: list[int]
+    placed: NDArray[np.float64]  # matrix from indices to mm
+    edges: NDArray[np.float64]  # of a voxel, mm
+    offset: int  # bytes before the first voxel
+    kind: np.dtype  # of the values
+
+
+def _told(path: Path, axes: int) -> _Told:
     if path.suffix.lower() == ".img":
         (path,) = voxel_files(path)
     (voxels,) = voxel_files(path) or [path]
@@ -84,13 +101,32 @@ def _read(path: Path, axes: int) -> tuple[Any, NDArray, NDArray, NDArray]:
     shape = _shape(header, path, axes)
     placed, edges = _grid(header, shape[:3], path)
     offset = _offset(header)
-    needed = offset + math.prod(shape) * header.get_data_dtype().itemsize
-    require_room(_COPIES * needed, path)
-    with unpacked(voxels) as stream:  # to its end, where the checksum is verified
-        content = whole(stream, needed + _SLACK)
-    if len(content) < needed:
-        raise ValueError(f"truncated: {len(content)} bytes where the header promises {needed}")
-    return header, _values(header, content, shape, offset), placed, edges
+    stored = header.get_data_dtype()
+    require_room(_COPIES * (offset + math.prod(shape) * stored.itemsize), path)
+    if np.isinf(header["scl_slope"]):
+        raise ValueError("values are scaled by an infinite slope")
+    real = np.dtype(np.float64 if stored.itemsize > 4 else np.float32)
+    kind = real if _scale(header) else stored.newbyteorder("=")
+    return _Told(header, voxels, shape, placed, edges, offset, kind)
+
+
+def _scale(header: Any) -> tuple[float, float] | None:
+    """Slope and intercept, where they change anything."""
+    slope, inter = header.get_slope_inter()
+    return None if slope is None or (slope, inter) == (1, 0) else (slope, inter)
+
+
+def _fill(values: NDArray, told: _Told) -> None:
+    """Read all values, (z, y, x), scaled as the header says."""
+    scale, kind = _scale(told.header), told.header.get_data_dtype()
+    stored = np.empty(values.shape, kind) if scale else values
+    with unpacked(told.voxels) as stream:
+        fill(stored, stream, told.offset, _SLACK)
+    if scale:
+        np.multiply(stored, scale[0], out=values, dtype=np.float64, casting="same_kind")
+        np.add(values, scale[1], out=values, dtype=np.float64, casting="same_kind")
+    elif not kind.isnative:
+        values.byteswap(inplace=True)
 
 
 def _step(header: Any, path: Path) -> float | None:
@@ -240,20 +276,6 @@ def _offset(header: Any) -> int:
     if offset < (header.sizeof_hdr if header.is_single else 0):
         raise ValueError(f"the header promises voxels at byte {offset}")
     return offset
-
-
-def _values(header: Any, content: bytearray, shape: list[int], offset: int) -> NDArray:
-    """All values, shape (z, y, x), scaled as the header says."""
-    kind = header.get_data_dtype()
-    stored = np.frombuffer(content, kind, math.prod(shape), offset).reshape(shape[::-1])
-    slope, inter = header.get_slope_inter()
-    if np.isinf(header["scl_slope"]):
-        raise ValueError("values are scaled by an infinite slope")
-    if slope is None or (slope, inter) == (1, 0):
-        return stored.astype(kind.newbyteorder("="), copy=False)
-    scaled = np.empty(stored.shape, np.float64 if kind.itemsize > 4 else np.float32)
-    np.multiply(stored, slope, out=scaled, dtype=np.float64, casting="same_kind")
-    return np.add(scaled, inter, out=scaled, dtype=np.float64, casting="same_kind")
 
 
 def _refused(path: Path, what: str, *, found: str = "", mend: str) -> DataError:

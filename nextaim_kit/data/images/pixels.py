@@ -16,27 +16,33 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_modality_lut, pixel_array
-from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
 
 from nextaim_kit.data.bounds import require_room
-from nextaim_kit.data.images.dicom import damaged_file, named, opened, present
+from nextaim_kit.data.images.dicom import Instance, damaged_file, named, opened, present
 from nextaim_kit.data.images.frames import group_of
 from nextaim_kit.errors import DataError
 
 # Modalities whose stored numbers mean nothing by themselves, and what padding is in them.
 _PADDED = {"CT": -1024, "PT": 0}
+_PIXELS = b"\xe0\x7f\x10\x00"  # the tag of their element
 _COPIES = 3  # of the numbers of a file that are held at once
 _JPEG_STARTS, _JPEG_END = (b"\xff\xd8", b"\xff\x4f"), b"\xd9"
 
 
 def frame_values(
-    path: Path, modality: str, frames: Sequence[int], doubts: set[str]
+    image: Instance, modality: str, frames: Sequence[int], doubts: set[str]
 ) -> Iterator[np.ndarray]:
     """Values of some frames of one DICOM file.
 
     Parameters
     ----------
-    path : Path
+    image : Instance
+        Of that file; where its header was kept, only the pixels are read.
     modality : str
         CT and PT need slope and intercept; of others stored numbers may be the values.
     frames : sequence of int
@@ -55,11 +61,9 @@ def frame_values(
         If the pixels are damaged, in color or in an unknown coding, or if the header does not say
         what a stored number means.
     """
+    path = image.path
     try:
-        data = opened(path)
-        sizes = (data.get("Rows"), data.get("Columns"), data.get("NumberOfFrames") or 1)
-        require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, path)
-        stored = _decoded(data)
+        data, stored = _of_header(image) or _of_file(path)
         doubts.update(_doubts(data))
         for frame in frames:
             numbers, padded = _numbers(stored[frame], data, doubts)
@@ -89,12 +93,51 @@ def _doubts(data: Dataset) -> Iterator[str]:
         yield "compressed with loss: the values are near the measured ones"
 
 
-def _decoded(data: Dataset) -> np.ndarray:
-    """Stored numbers (frames, rows, columns), with what lies in the bits that are not theirs."""
+def _of_header(image: Instance) -> tuple[Dataset, np.ndarray] | None:
+    """Header and stored numbers of one plain frame of 16 bits; None of any other.
+
+    What is not as it should be is left to the parser of the whole file, which names it.
+    """
+    data = image.header
+    if data is None or image.frames != 1 or "PerFrameFunctionalGroupsSequence" in data:
+        return None
+    syntax = data.file_meta.get("TransferSyntaxUID")
+    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        return None
+    if data.get("BitsAllocated") != 16 or data.get("SamplesPerPixel", 1) != 1:
+        return None
+    shape = (1, int(data.Rows), int(data.Columns))
+    require_room(math.prod(shape) * 2 * _COPIES, image.path)
+    with image.path.open("rb") as file:
+        file.seek(image.pixels_at)
+        head = file.read(8 if data.original_encoding[0] else 12)
+        size = int.from_bytes(head[-4:], "little")
+        if head[:4] != _PIXELS or size != math.prod(shape) * 2:
+            return None
+        stored = np.empty(shape, "<u2")
+        if file.readinto(stored.data) < size:
+            return None
+    _require_gray(data)
+    return data, stored.astype("=u2", copy=False)
+
+
+def _of_file(path: Path) -> tuple[Dataset, np.ndarray]:
+    data = opened(path)
+    sizes = (data.get("Rows"), data.get("Columns"), data.get("NumberOfFrames") or 1)
+    require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, path)
+    return data, _decoded(data)
+
+
+def _require_gray(data: Dataset) -> None:
     kind = str(data.get("PhotometricInterpretation") or "missing")
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         found = f"photometric interpretation {kind}"
         raise _Unusable("is not in gray", "one value for each pixel", found, "export it in gray")
+
+
+def _decoded(data: Dataset) -> np.ndarray:
+    """Stored numbers (frames, rows, columns), with what lies in the bits that are not theirs."""
+    _require_gray(data)
     syntax, count = data.file_meta.TransferSyntaxUID, int(data.get("NumberOfFrames") or 1)
     if "PixelData" in data and data["PixelData"].is_undefined_length > syntax.is_encapsulated:
         raise ValueError("compressed pixels without the name of their coding (transfer syntax)")
@@ -152,6 +195,8 @@ def _numbers(
     allocated, stored = 8 * pixels.itemsize, int(data.BitsStored)
     high = int(data.HighBit) if present(data, "HighBit") else stored - 1
     if (stored, high) == (allocated, allocated - 1):
+        return cells, _padding(cells, data)
+    if not signed and high + 1 == stored and int(cells.max()) >> stored == 0:
         return cells, _padding(cells, data)
     # Shifted up, what lies above the high bit falls off; shifted down, the sign fills up.
     numbers = (cells << (allocated - 1 - high)) >> (allocated - stored)
@@ -212,7 +257,8 @@ def _meant(
         kind = _kind(min(ends), max(ends))
         # What does not fit wraps around, and back again: the result is known to fit.
         values = numbers.astype(kind)
-        values *= np.array(int(slope)).astype(kind)
+        if slope != 1:
+            values *= np.array(int(slope)).astype(kind)
         values += np.array(int(intercept)).astype(kind)
         return values
     return numbers * slope + intercept

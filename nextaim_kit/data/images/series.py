@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from nextaim_kit.data.images.blank import blank_image
 from nextaim_kit.data.images.dicom import Instance, named, read_header, scan
 from nextaim_kit.data.images.frames import frames_of
 from nextaim_kit.data.images.pixels import frame_values
@@ -31,7 +32,7 @@ def read_single(path: Path) -> sitk.Image:
     DataError
         If the file is damaged, no image, or, with several frames, not a regular volume.
     """
-    header = read_header(path)
+    header = read_header(path, keep=True)
     if not header.is_image:
         raise DataError(
             f"{named(path)} is not an image",
@@ -61,7 +62,7 @@ def read_series(folder: Path, series: str = "") -> sitk.Image:
         If a file is damaged, if there is no series or more than one, or if slices are missing,
         doubled, unevenly spaced, of different shape or shifted against each other.
     """
-    instances, damaged = scan(folder)
+    instances, damaged = scan(folder, keep=True)
     for path in damaged:
         read_header(path)  # says what is wrong with it
     chosen = _one_series(instances, folder, series)
@@ -112,12 +113,11 @@ def _volume(images: list[Instance], where: Path) -> sitk.Image:
     slices = [s for i in images for s in ([i] if i.position and i.frames == 1 else frames_of(i))]
     slices, step = in_order(_without_strays(slices, where), where)
     doubts: set[str] = set()
-    voxels = _voxels(slices, doubts)
+    image, voxels = _voxels(slices, doubts)
     if slices[0].modality == "CT":
         _check_hu(voxels, where, doubts)
     if doubts:
         _warn(where, "; ".join(sorted(doubts)))
-    image = sitk.GetImageFromArray(voxels)
     row, column = np.array(slices[0].orientation).reshape(2, 3)
     image.SetDirection(np.column_stack([row, column, np.cross(row, column)]).ravel().tolist())
     image.SetSpacing((slices[0].grid[3], slices[0].grid[2], step))
@@ -125,21 +125,24 @@ def _volume(images: list[Instance], where: Path) -> sitk.Image:
     return image
 
 
-def _voxels(slices: list[Instance], doubts: set[str]) -> np.ndarray:
-    """Values of slices, (z, y, x), in the smallest of int16, int32 and float that holds all."""
+def _voxels(slices: list[Instance], doubts: set[str]) -> tuple[sitk.Image, np.ndarray]:
+    """Values of slices as an image and as its array (z, y, x): int16, or what holds all."""
     files: dict[Path, list[int]] = defaultdict(list)
     for z, item in enumerate(slices):
         files[item.path].append(z)
     out = np.empty((len(slices), 0, 0), np.int16)
-    for path, there in files.items():
+    for there in files.values():
         frames = [slices[z].frame for z in there]
-        planes = frame_values(path, slices[0].modality, frames, doubts)
+        planes = frame_values(slices[there[0]], slices[0].modality, frames, doubts)
         for z, plane in zip(there, planes, strict=True):
-            if not out.size:  # only now: a damaged header may promise any size
-                out = np.empty((len(slices), *plane.shape), np.int16)
-            out = out.astype(np.promote_types(out.dtype, plane.dtype), copy=False)
+            kind = np.promote_types(out.dtype, plane.dtype)
+            if not out.size or kind != out.dtype:  # only now: a header may promise any size
+                image, wider = blank_image((len(slices), *plane.shape), kind)
+                if out.size:
+                    wider[:] = out
+                out = wider
             out[z] = plane
-    return out
+    return image, out
 
 
 def _check_hu(voxels: np.ndarray, where: Path, doubts: set[str]) -> None:

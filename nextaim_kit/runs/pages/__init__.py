@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BytecodeCache, Environment
+    from jinja2.bccache import Bucket
 
 
 def render(template: str, *, package: str = __package__, **values: Any) -> str:
@@ -22,6 +24,10 @@ def render_text(template: str, **values: Any) -> str:
 
 @cache
 def _environment(package: str, *, escape: bool = True) -> Environment:
+    return _new_environment(package, escape=escape)
+
+
+def _new_environment(package: str, *, escape: bool) -> Environment:
     from importlib.resources import files
 
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -31,6 +37,7 @@ def _environment(package: str, *, escape: bool = True) -> Environment:
 
     environment = Environment(
         loader=FunctionLoader(load),
+        bytecode_cache=_compiled(escape),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -39,3 +46,32 @@ def _environment(package: str, *, escape: bool = True) -> Environment:
     )
     environment.filters["quoted"] = shlex.quote
     return environment
+
+
+def compile_all() -> None:
+    """Compile the templates of this package, so that a fork of this process need not.
+
+    The fork reads each anew: what is kept is told apart by a template's text.
+    """
+    for file in sorted(Path(__file__).parent.glob("*.j2")):
+        escape = file.suffixes != [".j2"]
+        _new_environment(__package__, escape=escape).get_template(file.name)
+
+
+@cache
+def _compiled(escape: bool) -> BytecodeCache:
+    from jinja2 import BytecodeCache
+
+    class Compiled(BytecodeCache):
+        """Compiled templates, in memory."""
+
+        def __init__(self) -> None:
+            self._codes: dict[tuple[str, str], Any] = {}
+
+        def load_bytecode(self, bucket: Bucket) -> None:
+            bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            self._codes[bucket.key, bucket.checksum] = bucket.code
+
+    return Compiled()

@@ -251,9 +251,13 @@ def _fed(
 
 
 def _fingerprints() -> Callable[[str], dict[str, Any]]:
-    from nextaim_kit.data.cohort.fingerprint import fingerprint  # pandas takes its time
+    @cache
+    def taken(spec: str) -> dict[str, Any]:
+        from nextaim_kit.data.cohort.fingerprint import fingerprint  # pandas takes its time
 
-    return cache(fingerprint)
+        return fingerprint(spec)
+
+    return taken
 
 
 def identify(

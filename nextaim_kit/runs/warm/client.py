@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -25,36 +26,65 @@ from nextaim_kit.runs.warm.place import say, socket_paths
 from nextaim_kit.runs.warm.settled import inherited
 
 _ANSWER = 30.0  # seconds within which a server answers
+_LOOK = 0.1  # seconds between two looks whether the parent is still there
 _POLITE = 10.0  # seconds to end in, before it is killed
 _START = 180.0  # seconds within which a server has to have imported everything
 
 
 def main() -> int:
     """Run a module in a warm process, or in a cold one where that is not possible."""
-    parent = os.getppid()
-    fork = _process([sys.executable, "-m", *sys.argv[1:]])
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: fork.terminate())
-    while fork.poll() is None:
-        time.sleep(0.02)
-        if os.getppid() != parent:
-            fork.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                fork.wait(_POLITE)
-            fork.kill()
-            return 1
-    code = fork.returncode or 0
-    return code if code >= 0 else 128 - code
-
-
-def _process(command: list[str]) -> Fork | subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", *sys.argv[1:]]
     if os.environ.get("NEXTAIM_WARM") != "0":
         try:
-            return Fork(command)
+            return _seen_to_its_end(Fork(command))
         except (OSError, KitError) as error:
             why = error.what if isinstance(error, KitError) else str(error)
             print(f"no warm process ({why}): a cold one is started", file=sys.stderr, flush=True)
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    return _seen_to_its_end(
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    )
+
+
+def hand_over(command: list[str]) -> int | None:
+    """Exit code of a command that a warm server did; None where none is there and alike.
+
+    Parameters
+    ----------
+    command : list of str
+        As `Fork` takes it.
+    """
+    try:
+        fork = Fork(command, start=False)
+    except (OSError, KitError):  # who does it by itself says what is wrong
+        return None
+    return _seen_to_its_end(fork)
+
+
+def _seen_to_its_end(process: Fork | subprocess.Popen[bytes]) -> int:
+    """Exit status of a process that hears and stops as this one does, and ends with its parent."""
+    parent = os.getppid()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.terminate())
+    if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+        signal.signal(signal.SIGTSTP, lambda *_: _stop_both(process))
+    while process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK)
+        if process.returncode is None and os.getppid() != parent:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_POLITE)
+            process.kill()
+            return 1
+    code = process.returncode or 0
+    return code if code >= 0 else 128 - code
+
+
+def _stop_both(process: Fork | subprocess.Popen[bytes]) -> None:
+    """Stop at Ctrl-Z, and go on when the shell says so."""
+    process.send_signal(signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    process.send_signal(signal.SIGCONT)
 
 
 class Fork:
@@ -63,9 +93,11 @@ class Fork:
     Parameters
     ----------
     command : list of str
-        As for a cold one: interpreter, ``-m``, module, and the module's arguments.
+        As for a cold one: interpreter, perhaps ``-P``, ``-m``, module, and the module's arguments.
     env : dict, optional
     cwd : str, optional
+    start : bool, optional
+        Whether a server is started where none is there.
 
     Raises
     ------
@@ -75,8 +107,16 @@ class Fork:
 
     stdin = stdout = stderr = None
 
-    def __init__(self, command: list[str], *, env: Any = None, cwd: str | None = None) -> None:
-        if command[0] not in ("python", sys.executable) or command[1] != "-m":
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        env: Any = None,
+        cwd: str | None = None,
+        start: bool = True,
+    ) -> None:
+        own = command[0] in ("python", sys.executable)
+        if not own or (command[1] != "-m" and command[1:3] != ["-P", "-m"]):
             raise OSError("the command is not this interpreter's -m MODULE")
         self.returncode: int | None = None
         env = dict(os.environ if env is None else env)
@@ -86,7 +126,7 @@ class Fork:
             nothing = opened.enter_context(open(os.devnull, "r+"))
             printed = [one if _is_open(one) else nothing.fileno() for one in (1, 2)]
             files = [nothing.fileno(), *printed, folder]
-            self._lease, said = _granted(env, files, command=command)
+            self._lease, said = _granted(env, files, start, command=command)
         self._text = b""
         self.pid = int(said["pid"])
         self._lease.settimeout(0)
@@ -106,9 +146,10 @@ class Fork:
         """Wait for its end and give the exit status."""
         until = None if timeout is None else time.monotonic() + timeout
         while self.poll() is None:
-            if until is not None and time.monotonic() > until:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
                 raise subprocess.TimeoutExpired("fork", timeout or 0)
-            time.sleep(0.02)
+            select.select([self._lease], [], [], left)
         return self.returncode or 0
 
     def send_signal(self, number: int) -> None:
@@ -146,7 +187,7 @@ def hold() -> socket.socket:
     OSError
         If there is none, and none can be started.
     """
-    return _granted(dict(os.environ), [], hold=True)[0]
+    return _granted(dict(os.environ), [], True, hold=True)[0]
 
 
 def stop() -> bool:
@@ -159,13 +200,15 @@ def stop() -> bool:
 
 
 def _granted(
-    env: dict[str, str], files: list[int], **asked: Any
+    env: dict[str, str], files: list[int], start: bool, **asked: Any
 ) -> tuple[socket.socket, dict[str, Any]]:
     """The connection to the first server that does what it is asked, and its answer."""
-    request = json.dumps(asked | {"env": env, "state": inherited()}).encode() + b"\n"
-    differs = ""
+    differs, request = "", b""
     for path in socket_paths():
-        connection = _reached(path) or _there(path, env)
+        connection = _reached(path) or (_there(path, env) if start else None)
+        if connection is None:
+            continue
+        request = request or json.dumps(asked | {"env": env, "state": inherited()}).encode() + b"\n"
         connection.settimeout(_ANSWER)
         sent = socket.send_fds(connection, [request], files)
         if sent < len(request):
@@ -179,7 +222,7 @@ def _granted(
             return connection, answer
         differs = answer["differs"]
         connection.close()
-    raise OSError(f"{differs} is another than any warm server's")
+    raise OSError(f"{differs} is another than any warm server's" if differs else "there is none")
 
 
 def _there(path: Path, env: dict[str, str]) -> socket.socket:

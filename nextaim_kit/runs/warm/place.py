@@ -29,12 +29,19 @@ def socket_paths() -> list[Path]:
     RunError
         If the folder that holds them is another user's, or open to others.
     """
-    own = [nextaim_kit.__file__, errors.__file__, *Path(__file__).parent.glob("*.py")]
     packages = filter(os.path.exists, [sysconfig.get_path("purelib"), site.getusersitepackages()])
-    states = sorted(f"{file} {os.stat(file).st_mtime_ns}" for file in map(str, [*packages, *own]))
+    files = [*packages, *own_files()]
+    states = sorted(f"{file} {os.stat(file).st_mtime_ns}" for file in map(str, files))
     name = hashlib.sha256(json.dumps([sys.executable, *states]).encode()).hexdigest()[:12]
     folder = own_folder()
     return [folder / f"{name}-{number}.sock" for number in range(_MOST)]
+
+
+def own_files() -> list[str | Path]:
+    """Files of the kit that a server imports: who has others has another server."""
+    here = Path(__file__).parent
+    pages = here.parent / "pages" / "__init__.py"
+    return [nextaim_kit.__file__, errors.__file__, pages, *here.glob("*.py")]
 
 
 def say(connection: socket.socket, **words: Any) -> None:

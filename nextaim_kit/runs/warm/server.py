@@ -36,24 +36,27 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.runs.warm import settled
+from nextaim_kit.runs.warm import own_modules, settled
 from nextaim_kit.runs.warm.place import say
 
-# Not pyplot, which chooses a backend, and nothing of this kit, whose files a developer changes.
+# Not pyplot, which chooses a backend.
 HEAVY = (
     # a kernel, and what runs one
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython", "jinja2",
-    "nbconvert", "papermill", "pydantic", "rich.live", "rich.progress", "rich.table", "typer",
+    "nbconvert", "papermill", "pydantic.main", "pydantic.type_adapter", "pydantic.types",
+    "rich.live", "rich.progress", "rich.table", "typer",
     # what notebooks import
     "matplotlib.backends.backend_agg", "numpy", "pandas", "scipy.ndimage", "scipy.optimize",
     "scipy.stats", "skimage.filters", "sklearn.linear_model", "sklearn.model_selection",
     "SimpleITK", "torch", "torch.utils.data", "monai.data", "monai.losses", "monai.metrics",
     "monai.networks.nets", "monai.transforms", "lightning.pytorch", "xgboost",
+    "tabulate",  # which torch imports at a process's end
 )  # fmt: skip
 LINGER = 300.0  # seconds without a user after which it ends
 _PATIENCE = 5.0  # seconds within which a request has to be whole
@@ -75,23 +78,52 @@ def main(path: str) -> int:
     for name in _POOLS:
         os.environ.pop(name, None)
     os.environ.update(_BEFORE_IMPORTS)
-    read = settled.read_by(_import)
+    kit: dict[str, own_modules.State] = {}
+    read = settled.read_by(lambda: kit.update(_import()))
     why = unfit()
     if why:
         print(why, file=sys.stderr)
         return 1
     linger = float(os.environ.get("NEXTAIM_WARM_LINGER", LINGER))
-    process = Server(Path(path), partial(settled.difference, caller, read=read), linger).run()
+    server = Server(Path(path), partial(settled.difference, caller, read=read), linger)
+    process = server.run()
     if process:
-        _be(process)
+        own_modules.forget_changed(kit)
+        _be(process, server.streams)
     return 0
 
 
-def _import() -> None:
+def _import() -> dict[str, own_modules.State]:
+    """Import what is asked for, or all; give the kit's own of it."""
     own = os.environ.get("NEXTAIM_WARM_IMPORTS")
     for name in own.split(",") if own else HEAVY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    if own:
+        return {}
+    _make_ready()
+    return own_modules.import_modules()
+
+
+def _make_ready() -> None:
+    """Have libraries make what they make at their first use: parsers, patterns, templates."""
+    from importlib.metadata import version
+
+    from IPython.core.inputtransformer2 import TransformerManager
+    from nbconvert.filters import Highlight2HTML
+    from nbformat import v4, validator
+    from pydantic import TypeAdapter
+
+    from nextaim_kit.runs import pages
+
+    for minor in range(6):
+        validator.validate(v4.new_notebook(nbformat_minor=minor))
+    code = "@one\nclass A:\n    b = f'{1.5:g}' + \"\"  # c\n%time def\n"
+    Highlight2HTML()(code, language="ipython3")
+    TransformerManager().transform_cell(code)
+    version("numpy")
+    TypeAdapter(int)
+    pages.compile_all()
 
 
 def unfit() -> str:
@@ -131,17 +163,23 @@ class Server:
             signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
         }
         gc.collect()
+        self.streams = _streams()
+        for one in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+            one.atexit = False  # what the imports made is not a fork's to take down
         gc.freeze()  # so that a fork's collector does not copy all these pages
-        with socket.socket(socket.AF_UNIX) as self.door:
+        with socket.socket(socket.AF_UNIX) as self.door, _ended_forks() as self.bell:
             unfinished = self.path.with_suffix(".new")
             unfinished.unlink(missing_ok=True)
             self.door.bind(str(unfinished))
             self.door.listen(64)
             unfinished.replace(self.path)  # who finds it can connect
+            self.used = time.monotonic()
             while not self._over():
-                waiting = [self.door, *self.holders]
-                for one in select.select(waiting, [], [], 0.05 if self.forks else 1.0)[0]:
-                    if one is not self.door:
+                waiting = [self.door, self.bell, *self.holders]
+                for one in select.select(waiting, [], [], 1.0)[0]:
+                    if one is self.bell:
+                        self.bell.recv(4096)
+                    elif one is not self.door:
                         self._let_go(one)
                     elif process := self._answer():
                         return process
@@ -218,6 +256,21 @@ class Server:
         return lambda: _become(lease, request, files)
 
 
+@contextlib.contextmanager
+def _ended_forks() -> Iterator[socket.socket]:
+    """A socket in which something lies once a fork has ended; nothing of it stays in a fork."""
+    bell, striker = socket.socketpair()
+    with bell, striker:
+        striker.setblocking(False)
+        before = signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(striker.fileno(), warn_on_full_buffer=False)
+        try:
+            yield bell
+        finally:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, before)
+
+
 def _received(lease: socket.socket, files: list[int]) -> dict[str, Any]:
     text = b""
     while not text.endswith(b"\n"):
@@ -229,10 +282,11 @@ def _received(lease: socket.socket, files: list[int]) -> dict[str, Any]:
     return json.loads(text)
 
 
-def _be(process: Process) -> None:
+def _be(process: Process, streams: list[io.IOBase]) -> None:
     """Be what was asked for, and end as an interpreter does, but for freeing all it imported.
 
     That takes half a second, in which nothing happens that the end of the process would not do.
+    What the server imported is not looked through: of it `streams` are all that may be unwritten.
     """
     code = 0
     try:
@@ -247,12 +301,21 @@ def _be(process: Process) -> None:
     threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing's forks end
     with warnings.catch_warnings(action="ignore"):
         atexit._run_exitfuncs()
-    gc.unfreeze()  # the server's own streams are to be seen too
-    for one in gc.get_objects():
-        if isinstance(one, io.IOBase) and not one.closed and one.writable():
-            with contextlib.suppress(OSError, ValueError):
+    for one in (*streams, *_streams()):
+        with contextlib.suppress(OSError, ValueError):
+            if not one.closed and one.writable():
                 one.flush()
     os._exit(code)
+
+
+def _streams() -> list[io.IOBase]:
+    """Streams among the objects that are not frozen.
+
+    By their type: some object warns when it is asked for its class.
+    """
+    objects = gc.get_objects()
+    kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, io.IOBase)}
+    return [one for one in objects if type(one) in kinds]
 
 
 def _become(lease: socket.socket, request: dict[str, Any], files: list[int]) -> None:
@@ -266,10 +329,12 @@ def _become(lease: socket.socket, request: dict[str, Any], files: list[int]) -> 
     os.environ.clear()
     os.environ.update(request["env"])
     sys.orig_argv = request["command"]
-    _, _, module, *arguments = request["command"]
+    place = sys.orig_argv.index("-m")
+    module, *arguments = sys.orig_argv[place + 1 :]
     sys.argv = [module, *arguments]
-    if not sys.flags.safe_path:
+    if not sys.flags.safe_path and "-P" not in sys.orig_argv[:place]:
         sys.path.insert(0, str(Path.cwd()))
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty() or sys.stdout.line_buffering)  # type: ignore[union-attr]
     threading.Thread(target=_end_with, args=(lease,), daemon=True).start()
     if module == "ipykernel_launcher":
         _as_a_kernel()
@@ -285,6 +350,11 @@ def _as_a_kernel() -> None:
     # Read from the environment at import, which was the server's.
     parent = int(os.environ.get("JPY_PARENT_PID") or 0)
     application.IPKernelApp.parent_handle.default_value = parent
+    if os.environ.get("NEXTAIM_RUN"):  # nobody debugs a headless run
+        modules: dict[str, Any] = sys.modules
+        modules["debugpy"] = None
+        importlib.import_module("ipykernel.debugger")
+        del modules["debugpy"]
     # As the kernel itself will do, but before anything was plotted with.
     inline = "module://matplotlib_inline.backend_inline"
     os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND") or inline

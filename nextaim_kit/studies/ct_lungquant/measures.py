@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from nextaim_kit.studies.ct_lungquant.definitions import (
     ct_ss,
     lesion_type,
 )
-from nextaim_kit.studies.ct_lungquant.resampling import slabs
+from nextaim_kit.studies.ct_lungquant.morphology import around
+from nextaim_kit.studies.ct_lungquant.resampling import planes
 from nextaim_kit.studies.ct_lungquant.scans import Scan, save_mask
 
 AERATED_HU = -320.0  # lung and ground glass below, soft tissue above
 PLAUSIBLE_ML = (1500.0, 9000.0)  # both lungs of an adult who has breathed in [guess]
 PLAUSIBLE_RATIO = (0.7, 1.7)  # volume of the right lung over that of the left one [guess]
+_ENDS = (("below", "above"), ("in front", "behind"), ("at the right", "at the left"))
+_TIP = 0.02  # of the largest plane's area: lungs that reach an end with no more are not cut
 _UNSURE = (0.1, 0.6)  # probabilities from which an aerated voxel, and a dense one, are lung
 CONSOLIDATED_HU = -260.0  # midway between ground glass and soft tissue: where a voxel is half full
 
@@ -66,6 +70,26 @@ class Found:
     lesions: NDArray[np.uint8]
     values: dict[str, Any]
 
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Smallest box that holds the lungs, along z, y, x; of no voxels where there is none."""
+        front, top = (np.bitwise_or.reduce(self.lungs, axis=axis) for axis in (1, 0))
+        there = [np.flatnonzero(n.any(axis=a)) for n, a in ((front, 1), (top, 1), (top, 0))]
+        z, y, x = (slice(n[0], n[-1] + 1) if n.size else slice(0, 0) for n in there)
+        return z, y, x
+
+    @cached_property
+    def cut_ends(self) -> list[str]:
+        """Ends of the scan that the lungs reach with more than a tip."""
+        ends: list[str] = []
+        for axis, (span, n) in enumerate(zip(self.box, self.lungs.shape, strict=True)):
+            if span.start == 0 or span.stop == n:
+                area, others = np.zeros(n, int), tuple({0, 1, 2} - {axis})
+                area[span] = np.count_nonzero(self.lungs[self.box], axis=others)
+                reached = zip(_ENDS[axis], (area[0], area[-1]), strict=True)
+                ends += [name for name, there in reached if there > _TIP * area.max()]
+        return ends
+
     def save(self, lungs: Path, lesions: Path) -> None:
         """Write the masks in a format that the paths' suffixes name."""
         save_mask(self.lungs, self.scan.image, lungs)
@@ -73,7 +97,7 @@ class Found:
 
 
 def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU) -> Found:
-    """Put maps on the CT's own voxels, a slab at a time, and count.
+    """Put maps on the CT's own voxels, a slice at a time, and count.
 
     Parameters
     ----------
@@ -95,40 +119,18 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     """
     hu = sitk.GetArrayViewFromImage(scan.image)
     lungs, lesions = np.zeros(hu.shape, np.uint8), np.zeros(hu.shape, np.uint8)
-    total = 0.0
-    for part, (right, left, ill) in slabs((maps.right, maps.left, maps.lesions), scan.image):
+    total = 0
+    for part, (right, left, ill) in planes((maps.right, maps.left, maps.lesions), scan.image):
         lung = lung_of(right + left, hu[part])
-        lungs[part] = np.where(lung, np.where(left > right, LEFT, RIGHT), 0)
-        solid = hu[part] >= consolidated_hu
-        lesions[part] = np.where(lung & (ill >= 0.5), 1 + solid, 0)
-        total += float(hu[part][lung].sum(dtype=np.int64))
-    values = count(lungs, lesions, scan.spacing)
-    values |= kind(lesions) | _place(lungs, lesions, maps)
-    values["complete"] = not cut_ends(lungs)
-    values["mean_hu"] = total / n if (n := int(np.count_nonzero(lungs))) else np.nan
-    return Found(scan, lungs, lesions, values)
-
-
-def cut_ends(lungs: NDArray[np.uint8]) -> list[str]:
-    """Ends of a scan that lungs, shape (z, y, x), reach with more than a tip."""
-    names = (("below", "above"), ("in front", "behind"), ("at the right", "at the left"))
-    areas = _areas(lungs)
-    return [
-        name
-        for pair, area in zip(names, areas, strict=True)
-        for name, there in zip(pair, (area[0], area[-1]), strict=True)
-        if there > 0.02 * area.max()
-    ]
-
-
-def _areas(lungs: NDArray[np.uint8]) -> tuple[NDArray, NDArray, NDArray]:
-    """Voxels of the lungs in each plane along z, y and x."""
-    z, y, x = np.zeros(lungs.shape[0], int), 0, 0
-    for k, plane in enumerate(lungs):
-        there = plane > 0
-        z[k] = np.count_nonzero(there)
-        y, x = y + there.sum(axis=1), x + there.sum(axis=0)
-    return z, np.asarray(y), np.asarray(x)
+        lungs[part] = lung * (RIGHT + (left > right).view(np.uint8))
+        lesions[part] = (lung & (ill >= 0.5)) * (1 + (hu[part] >= consolidated_hu).view(np.uint8))
+        total += int(hu[part][lung].sum(dtype=np.int64))
+    found = Found(scan, lungs, lesions, {})
+    inner = lungs[found.box], lesions[found.box]
+    values = count(*inner, scan.spacing) | kind(inner[1]) | _place(*inner, maps)
+    values["complete"] = not found.cut_ends
+    values["mean_hu"] = total / n if (n := int(np.count_nonzero(inner[0]))) else np.nan
+    return replace(found, values=values)
 
 
 def lung_of(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:
@@ -140,22 +142,19 @@ def lung_of(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.boo
 def count(lungs: NDArray, lesions: NDArray, spacing: tuple[float, ...]) -> dict[str, Any]:
     """Volumes in ml, involvement in % and CT-SS of masks, shape (z, y, x); mm along x, y, z."""
     voxel = float(np.prod(spacing)) / 1000
-    # Both masks in one count: lung in the low digit, ill or not in the high one.
-    counts = np.zeros(6, np.int64)
-    for a, b in zip(lungs, lesions, strict=True):
-        counts += np.bincount((a + 3 * (b > 0)).ravel(), minlength=6)
-    ml = {"right": (counts[RIGHT], counts[3 + RIGHT]), "left": (counts[LEFT], counts[3 + LEFT])}
-    values: dict[str, Any] = {f"{s}_ml": voxel * (well + ill) for s, (well, ill) in ml.items()}
-    values |= {
-        "lungs_ml": voxel * counts[[1, 2, 4, 5]].sum(),
-        "lesions_ml": voxel * counts[3:].sum(),
-    }
-    values |= {f"lesions_{s}_ml": voxel * ill for s, (_, ill) in ml.items()}
+    counts = np.zeros(5, np.int64)
+    for sides, kinds in zip(lungs, lesions, strict=True):
+        right, left, ill = sides == RIGHT, sides == LEFT, kinds > 0
+        there = (right, left, ill, right & ill, left & ill)
+        counts += [np.count_nonzero(mask) for mask in there]
+    names = ("right", "left", "lungs", "lesions", "lesions_right", "lesions_left")
+    voxels = dict(zip(names, (*counts[:2], counts[:2].sum(), *counts[2:]), strict=True))
+    values: dict[str, Any] = {f"{name}_ml": voxel * n for name, n in voxels.items()}
     values["involvement"] = _percent(values["lesions_ml"], values["lungs_ml"])
-    for side in ml:
+    for side in ("right", "left"):
         values[f"involvement_{side}"] = _percent(values[f"lesions_{side}_ml"], values[f"{side}_ml"])
-    ill = values["involvement"]
-    return values | {"ct_ss": ct_ss(ill) if np.isfinite(ill) else None}
+    share = values["involvement"]
+    return values | {"ct_ss": ct_ss(share) if np.isfinite(share) else None}
 
 
 def _percent(part: float, whole: float) -> float:
@@ -198,9 +197,10 @@ def _peripheral(maps: Maps) -> float:
         return np.nan
     inside = lung | between(lung & (right >= left), lung & (left > right))
     spacing = maps.right.GetSpacing()[::-1]
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1), spacing)[1:-1, 1:-1, 1:-1]
+    box = around(inside, 0, spacing)
+    depth = ndimage.distance_transform_edt(np.pad(inside[box], 1), spacing)[1:-1, 1:-1, 1:-1]
     # The outermost voxel's center is half a voxel from the wall.
-    return float((depth[ill] - min(spacing) / 2 <= PERIPHERAL_MM).mean())
+    return float((depth[ill[box]] - min(spacing) / 2 <= PERIPHERAL_MM).mean())
 
 
 def between(right: NDArray[np.bool_], left: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -17,20 +17,39 @@ def ball(radius_mm: float, spacing: Spacing) -> Mask:
     return away <= radius_mm
 
 
+def grown(mask: Mask, radius_mm: float, spacing: Spacing) -> Mask:
+    """Dilation by a ball, whole rows of it at a time: many times as fast as by distances."""
+    element = ball(radius_mm, spacing)
+    halves = element.sum(axis=2) // 2
+    rows = [mask]  # grown along x by 0, 1, 2, ... voxels
+    for n in range(1, int(halves.max()) + 1):
+        rows.append(rows[-1].copy())
+        rows[n][..., n:] |= mask[..., :-n]
+        rows[n][..., :-n] |= mask[..., n:]
+    whole = np.zeros_like(mask)
+    for at in np.argwhere(element.any(axis=2)):
+        away = [int(k) - n // 2 for k, n in zip(at, halves.shape, strict=True)]
+        to = tuple(slice(max(0, n), min(0, n) or None) for n in away)
+        of = tuple(slice(max(0, -n), min(0, -n) or None) for n in away)
+        whole[to] |= rows[halves[tuple(at)]][of]
+    return whole
+
+
+def worn(mask: Mask, radius_mm: float, spacing: Spacing) -> Mask:
+    """Erosion by a ball; what reaches the field's end is not worn there."""
+    return ~grown(~mask, radius_mm, spacing)
+
+
 def opened(mask: Mask, radius_mm: float, spacing: Spacing) -> Mask:
     """Opening by a ball; what reaches the field's end is not worn there."""
-    core = ndimage.distance_transform_edt(mask, spacing) > radius_mm
-    if not core.any():
-        return core
-    return ndimage.distance_transform_edt(~core, spacing) <= radius_mm
+    return grown(worn(mask, radius_mm, spacing), radius_mm, spacing)
 
 
 def closed(mask: Mask, radius_mm: float, spacing: Spacing) -> Mask:
-    """Closing by a ball, by distances: as exact as by its voxels, and faster."""
+    """Closing by a ball."""
     pads = [int(np.ceil(radius_mm / s)) + 1 for s in spacing]
-    wide = np.pad(mask, [(n, n) for n in pads])
-    grown = ndimage.distance_transform_edt(~wide, spacing) <= radius_mm
-    whole = ndimage.distance_transform_edt(grown, spacing) > radius_mm
+    wide = grown(np.pad(mask, [(n, n) for n in pads]), radius_mm, spacing)
+    whole = worn(wide, radius_mm, spacing)
     return whole[tuple(slice(n, -n) for n in pads)]
 
 

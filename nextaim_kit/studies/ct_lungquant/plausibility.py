@@ -15,7 +15,6 @@ from nextaim_kit.studies.ct_lungquant.measures import (
     PLAUSIBLE_RATIO,
     Found,
     between,
-    cut_ends,
 )
 
 _BONE_HU, _SOFT_HU = 250, (-50, 150)
@@ -42,7 +41,7 @@ def doubts(found: Found) -> Iterator[str]:
     str
     """
     values = found.values
-    ends = cut_ends(found.lungs)
+    ends = found.cut_ends
     if ends:
         yield f"volume incomplete: the scan ends within the lungs ({' and '.join(ends)})"
     thick = max(found.scan.spacing)
@@ -63,7 +62,7 @@ def doubts(found: Found) -> Iterator[str]:
 
 def _left_out(found: Found) -> Iterator[str]:
     """Signs that lung as dense as the chest wall is not in the mask: it is small, or ends high."""
-    boxes = ndimage.find_objects(found.lungs)
+    boxes = ndimage.find_objects(found.lungs[found.box])
     x, _, z = found.scan.spacing
     rise = z * (boxes[LEFT - 1][0].start - boxes[RIGHT - 1][0].start)
     if abs(rise) > _BASES_MM:

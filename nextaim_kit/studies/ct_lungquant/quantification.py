@@ -65,11 +65,11 @@ class Software:
             If the CT cannot be used, or has no lung.
         """
         scan = read_ct(path)
-        *kept, remarks = cached(
+        at, lungs, lesions, values, remarks = cached(
             _measured_once, scan, self.segment, consolidated_hu=consolidated_hu,
             version=_version(), key=f"{self.name} {self._weights} {identity.content(path)}",
         )  # fmt: skip
-        found = Found(scan, *kept)
+        found = Found(scan, _placed(lungs, at, scan), _placed(lesions, at, scan), values)
         said = [*scan.warnings, *remarks]
         found.values["software"] = f"{self.name}, nextaim_kit {__version__}"
         found.values["seen_in_training"] = bool(self._seen) and content(str(path)) in self._seen
@@ -81,10 +81,19 @@ class Software:
 
 def _measured_once(
     scan: Scan, segment: Callable[[Scan], Maps], *, consolidated_hu: float
-) -> tuple[NDArray, NDArray, dict[str, Any], list[str]]:
+) -> tuple[list[int], NDArray, NDArray, dict[str, Any], list[str]]:
+    """The lungs' first voxel, both masks from there on to the last one, values, remarks."""
     maps = segment(scan)
     found = measure(scan, maps, consolidated_hu=consolidated_hu)
-    return found.lungs, found.lesions, found.values, [*maps.warnings, *doubts(found)]
+    at = [int(s.start) for s in found.box]
+    lungs, lesions = (np.ascontiguousarray(m[found.box]) for m in (found.lungs, found.lesions))
+    return at, lungs, lesions, found.values, [*maps.warnings, *doubts(found)]
+
+
+def _placed(part: NDArray[np.uint8], at: list[int], scan: Scan) -> NDArray[np.uint8]:
+    whole = np.zeros(scan.image.GetSize()[::-1], np.uint8)
+    whole[tuple(slice(a, a + n) for a, n in zip(at, part.shape, strict=True))] = part
+    return whole
 
 
 @cache

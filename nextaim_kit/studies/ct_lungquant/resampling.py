@@ -1,8 +1,9 @@
-"""From a CT's own voxels to those that networks see, and back, a slab at a time."""
+"""From a CT's own voxels to those that networks see, and back, a slice at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from nextaim_kit.studies.ct_lungquant.scans import AIR
 
 Spacing = tuple[float, float, float]
-_SLAB = 16  # slices that are at work at once
 
 
 def coarse(image: sitk.Image, spacing: Sequence[float]) -> sitk.Image:
@@ -82,10 +82,22 @@ def placed(values: NDArray, like: sitk.Image, start: Sequence[int] = (0, 0, 0)) 
     return image
 
 
-def slabs(
+class _Axis(NamedTuple):
+    """Voxels of an image along an axis, and which two of a map's each lies between."""
+
+    span: slice
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    share: NDArray[np.float64]  # of the higher one
+
+
+def planes(
     maps: Sequence[sitk.Image], like: sitk.Image
-) -> Iterator[tuple[tuple[slice, ...], list[NDArray[np.float32]]]]:
-    """Maps at an image's own voxels, linear between theirs, some slices at a time.
+) -> Iterator[tuple[tuple[int, slice, slice], NDArray[np.float32]]]:
+    """Maps at an image's own voxels, linear between theirs, a slice at a time.
+
+    The values are ITK's. It would look at all eight neighbors of each voxel; here each axis has
+    its turn, and what is 0 everywhere is left out.
 
     Parameters
     ----------
@@ -95,39 +107,37 @@ def slabs(
 
     Yields
     ------
-    part : (slice, slice, slice)
+    part : (int, slice, slice)
         Along z, y, x; together they hold all that is not 0.
-    values : list of array
+    values : array of shape (maps, y, x)
         Of each map in that part.
     """
-    first, last = _covered(maps[0], like)
-    for z in range(first[2], last[2], _SLAB):
-        corner = (first[0], first[1], z)
-        end = (last[0], last[1], min(z + _SLAB, last[2]))
-        grid = sitk.Image([b - a for a, b in zip(corner, end, strict=True)], sitk.sitkUInt8)
-        grid.SetSpacing(like.GetSpacing())
-        grid.SetDirection(like.GetDirection())
-        grid.SetOrigin(like.TransformIndexToPhysicalPoint(corner))
-        parts = [
-            sitk.Resample(one, grid, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-            for one in maps
-        ]
-        where = tuple(slice(a, b) for a, b in zip(corner[::-1], end[::-1], strict=True))
-        yield where, [sitk.GetArrayViewFromImage(p) for p in parts]
+    own = np.stack([sitk.GetArrayViewFromImage(one) for one in maps])
+    z, y, x = _axes(own, maps[0], like)
+    rows = y.share[:, None]
+    for k, low, high, share in zip(range(z.span.start, z.span.stop), *z[1:], strict=True):
+        plane = own[:, low] * (1 - share) + own[:, high] * share
+        plane = plane[..., x.low] * (1 - x.share) + plane[..., x.high] * x.share
+        plane = plane[:, y.low] * (1 - rows) + plane[:, y.high] * rows
+        yield (k, y.span, x.span), plane.astype(np.float32)
 
 
-def _covered(small: sitk.Image, like: sitk.Image) -> tuple[list[int], list[int]]:
-    """First voxel and the one after the last of `like` that another image's field covers."""
-    ends = [-0.5] * 3, [n - 0.5 for n in small.GetSize()]
-    low, high = (
-        like.TransformPhysicalPointToContinuousIndex(
-            small.TransformContinuousIndexToPhysicalPoint(end)
-        )
-        for end in ends
-    )
-    first = [min(n, max(0, int(np.floor(a)))) for a, n in zip(low, like.GetSize(), strict=True)]
-    last = [
-        max(a, min(n, int(np.ceil(b)) + 1))
-        for a, b, n in zip(first, high, like.GetSize(), strict=True)
-    ]
-    return first, last
+def _axes(own: NDArray[np.float32], one: sitk.Image, like: sitk.Image) -> list[_Axis]:
+    """Where the image's voxels that are not 0 lie among a map's: along z, y, x."""
+    first = one.TransformPhysicalPointToContinuousIndex(like.GetOrigin())
+    steps = [a / b for a, b in zip(like.GetSpacing(), one.GetSpacing(), strict=True)]
+    found = []
+    for axis, (n, start, step) in enumerate(
+        zip(like.GetSize()[::-1], first[::-1], steps[::-1], strict=True), 1
+    ):
+        held = np.flatnonzero(own.any(axis=tuple(a for a in range(4) if a != axis)))
+        at, last = start + step * np.arange(n), own.shape[axis] - 1
+        there = np.flatnonzero(
+            (at > held.min(initial=last) - 1) & (at < held.max(initial=0) + 1)
+            & (at >= -0.5) & (at < last + 0.5)
+        )  # fmt: skip
+        span = slice(there[0], there[-1] + 1) if there.size and held.size else slice(0, 0)
+        at = np.clip(at[span], 0, last)
+        low = at.astype(np.intp)
+        found.append(_Axis(span, low, np.minimum(low + 1, last), at - low))
+    return found

@@ -77,7 +77,7 @@ def read_ct(path: str | Path) -> Scan:
     _check_shape(image, name)
     image, padded = _whole_numbers(image, name)
     warnings += padded
-    image = sitk.DICOMOrient(image, "LPS")
+    image = _turned(image)
     _check_hu(image, name)
     return Scan(image, tuple(warnings))
 
@@ -147,15 +147,21 @@ def _whole_numbers(image: sitk.Image, name: str) -> tuple[sitk.Image, list[str]]
             filled = sitk.GetImageFromArray(np.nan_to_num(voxels, nan=AIR))
             filled.CopyInformation(image)
             image = filled
-    stats = sitk.MinimumMaximumImageFilter()
-    stats.Execute(image)
-    low, high = stats.GetMinimum(), stats.GetMaximum()
-    if low < AIR - 100:
-        warnings.append(f"voxels of {low:g} HU, as scanners pad with: taken as air")
-    clipped = sitk.Clamp(image, sitk.sitkInt16, AIR, DENSE)
+    voxels = sitk.GetArrayViewFromImage(image)
+    low, high = voxels.min(), voxels.max()
     if low >= high:
         raise DataError(f"{name} holds one value only, {low:g}", expected="a CT in HU")
-    return clipped, warnings
+    if low < AIR - 100:
+        warnings.append(f"voxels of {low:g} HU, as scanners pad with: taken as air")
+    if image.GetPixelID() == sitk.sitkInt16 and low >= AIR and high <= DENSE:
+        return image, warnings
+    return sitk.Clamp(image, sitk.sitkInt16, AIR, DENSE), warnings
+
+
+def _turned(image: sitk.Image) -> sitk.Image:
+    """The image with axes to the patient's left, back and head; itself if they are so."""
+    now = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    return image if now == "LPS" else sitk.DICOMOrient(image, "LPS")
 
 
 def _check_hu(image: sitk.Image, name: str) -> None:

@@ -46,15 +46,18 @@ def cooccurrence_features(
         _features(_Joint(met[..., start : start + block], levels))
         for start in range(0, met.shape[2], block)
     ]
-    result = {name: _mean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+    values = np.concatenate([np.stack(list(part.values())) for part in parts], axis=1)
+    result = dict(zip(parts[0], _mean(values).tolist(), strict=True))
     if "MCC" not in without:
         result["MCC"] = _maximal_correlation(_Joint(met, levels))
     return {name: value for name, value in result.items() if name not in without}
 
 
-def _mean(values: np.ndarray) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean().real) if there.size else float("nan")
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is a number; NaN where nothing is."""
+    there = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1)
 
 
 class _Joint:
@@ -157,7 +160,7 @@ def _maximal_correlation(joint: _Joint) -> float:
         q += p[k][:, None] * p[k] / (joint.px[:, None] * joint.py[k] + EPS)
     values = np.sort(np.linalg.eigvals(q.transpose(2, 0, 1)), axis=1)
     with np.errstate(invalid="ignore"):
-        return _mean(np.sqrt(values[:, -2]))
+        return float(np.real(_mean(np.sqrt(values[:, -2]))))
 
 
 _NAMES = (*_features(_Joint(np.ones((1, 1, 1)), np.ones(1, int))), "MCC")

@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 _FEW = 300  # points for which comparing all pairs is cheaper than a hull
 _ROWS = 256  # points that are compared with all others at a time
-_DIRECTIONS = 16
+_DIRECTIONS = 8
 _BLOCK = 1 << 16  # numbers of all directions that are looked at together
 _ROUNDING = 1 + 1e-12  # keeps a bound a bound when its last digits are rounded away
 

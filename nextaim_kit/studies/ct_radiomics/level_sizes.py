@@ -30,7 +30,9 @@ def run_features(counts: np.ndarray, levels: np.ndarray) -> dict[str, float]:
     lengths = np.arange(1, counts.shape[2] + 1)
     found = _features(counts[counts.any(axis=(1, 2))], levels, lengths, _RUN)
     found["RunPercentage"] = found.pop("Percentage")
-    return {name: float(v.mean()) if v.size else float("nan") for name, v in found.items()}
+    values = np.stack(list(found.values()))
+    means = values.mean(axis=1) if values.size else np.full(len(values), np.nan)
+    return dict(zip(found, means.tolist(), strict=True))
 
 
 def zone_features(counts: np.ndarray, levels: np.ndarray, sizes: np.ndarray) -> dict[str, float]:

@@ -15,6 +15,7 @@ from nextaim_kit.machine.limits import memory_available
 
 Box = tuple[slice, slice, slice]
 
+_MOST_LEVELS = 1_000_000  # more of them are no gray levels, and their edges alone fill memory
 _FEW_LEVELS = 1000  # their matrices take 0.2 GB: free memory, slow to ask for, is not asked
 
 
@@ -175,10 +176,13 @@ def _check_values(values: np.ndarray) -> None:
         )
 
 
-def check_levels(low: float, high: float, settings: Mapping[str, Any]) -> None:
+def check_levels(
+    low: float, high: float, settings: Mapping[str, Any], voxels: float = math.inf
+) -> None:
     """Refuse values whose gray levels would not fit the memory that is free.
 
-    The co-occurrence matrix has 13 directions of levels x levels, and is held twice.
+    The co-occurrence matrix has 13 directions of levels x levels and is held twice; where only
+    those that occur are kept, `voxels` says how many there can be.
 
     Raises
     ------
@@ -186,13 +190,14 @@ def check_levels(low: float, high: float, settings: Mapping[str, Any]) -> None:
     """
     count, width = settings.get("binCount"), settings.get("binWidth", 25)
     levels = count or (float(high) - float(low)) / width + 1
-    if levels <= _FEW_LEVELS:
+    if min(levels, voxels) <= _FEW_LEVELS and levels <= _MOST_LEVELS:
         return
-    needed, free = 2 * 13 * 8 * levels**2, memory_available()
-    if needed > free:
+    free = memory_available()
+    most = math.sqrt(free / (2 * 13 * 8))
+    if levels > _MOST_LEVELS or min(levels, voxels) > most:
         raise DataError(
             f"the region's values fall into {levels:,.0f} gray levels",
-            expected=f"at most {math.sqrt(free / 208):,.0f}: their matrices have to fit "
+            expected=f"at most {min(most, _MOST_LEVELS):,.0f}: their matrices have to fit "
             f"the {free / 1e9:.1f} GB that are free",
             found=f"values from {low:g} to {high:g}"
             + (f", binCount {count}" if count else f", bins of {width:g}"),

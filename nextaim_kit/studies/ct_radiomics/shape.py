@@ -17,6 +17,7 @@ from nextaim_kit.studies.ct_radiomics.diameters import diameters, runs
 
 # Corner (z, y, x) of a cell for each bit of its configuration, as in pyradiomics' cshape.c.
 _CORNERS = ((0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
+_BLOCK = 1 << 19  # cells that are looked at together
 
 
 def shape_features(mask: np.ndarray, spacing: tuple[float, float, float]) -> dict[str, float]:
@@ -61,22 +62,24 @@ def mesh_area_volume(padded: np.ndarray, spacing: np.ndarray) -> tuple[float, fl
     volumes, slopes = _cell_volumes()
     counts = np.zeros(256, dtype=np.int64)
     volume = 0.0
-    above = _plane_code(padded[0])
-    for z in range(padded.shape[0] - 1):
-        below, above = above, _plane_code(padded[z + 1])
-        code = below | above << 4
-        cell = np.flatnonzero(code - np.uint8(1) < 254)  # neither all out nor all in
-        code, (y, x) = code.reshape(-1)[cell], np.divmod(cell, code.shape[1])
+    block = max(1, _BLOCK // padded[0].size)
+    for start in range(0, len(padded) - 1, block):
+        plane = _plane_codes(padded[start : start + block + 1])
+        codes = plane[:-1] | plane[1:] << 4
+        cell = np.flatnonzero(codes - np.uint8(1) < 254)  # neither all out nor all in
+        code, (z, y, x) = codes.reshape(-1)[cell], np.unravel_index(cell, codes.shape)
         counts += np.bincount(code, minlength=256)
         slope = slopes[code]
-        volume += float((volumes[code] + z * slope[:, 0] + y * slope[:, 1] + x * slope[:, 2]).sum())
+        volume += float(
+            (volumes[code] + (z + start) * slope[:, 0] + y * slope[:, 1] + x * slope[:, 2]).sum()
+        )
     return float(counts @ areas), volume * float(spacing.prod())
 
 
-def _plane_code(plane: np.ndarray) -> np.ndarray:
+def _plane_codes(padded: np.ndarray) -> np.ndarray:
     """Return the corners of each cell that lie in one plane as the low bits of its code."""
-    m = plane.view(np.uint8)
-    return m[:-1, :-1] | m[:-1, 1:] << 1 | m[1:, 1:] << 2 | m[1:, :-1] << 3
+    m = padded.view(np.uint8)
+    return m[:, :-1, :-1] | m[:, :-1, 1:] << 1 | m[:, 1:, 1:] << 2 | m[:, 1:, :-1] << 3
 
 
 def _cell(code: int) -> np.ndarray:

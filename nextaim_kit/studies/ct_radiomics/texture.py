@@ -72,7 +72,8 @@ class Levels:
         """The same with levels by their rank among those that occur, so that none is empty."""
         if self.present.size == self.present[-1]:
             return self.grid
-        rank = np.zeros(self.present[-1] + 1, _narrow(self.present.size))
+        few = self.present.size <= np.iinfo(np.uint8).max
+        rank = np.zeros(self.present[-1] + 1, np.uint8 if few else np.int32)
         rank[self.present] = np.arange(1, self.present.size + 1)
         return Grid(rank[self.array])
 
@@ -102,17 +103,15 @@ def discretize(
     """
     inside = image[mask]
     low, high = inside.min(), inside.max()
-    check_levels(low, high, settings)
+    check_levels(low, high, settings, inside.size)
     # The edges follow from the extremes alone; pyradiomics looks at every voxel for them. Whole
     # numbers are widened first: next to the end of their range its sum would wrap around.
     kind = inside.dtype if np.issubdtype(inside.dtype, np.floating) else np.float64
     edges = imageoperations.getBinEdges(np.array([low, high], dtype=kind), **settings)
     array = np.zeros(mask.shape, _narrow(len(edges)))
     if high - float(low) < _TABLE and _whole(inside):
-        index = np.subtract(inside, low, dtype=np.int32, casting="unsafe")
-        counts = np.bincount(index)
         table = np.arange(int(low), int(high) + 1).astype(inside.dtype)
-        array[mask] = np.digitize(table, edges).astype(array.dtype)[index]
+        array[mask], counts = _looked_up(inside, np.digitize(table, edges).astype(array.dtype))
         values = table[counts > 0]
         counts = counts[counts > 0]
     else:
@@ -124,6 +123,18 @@ def discretize(
         1:
     ]
     return levels
+
+
+def _looked_up(inside: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bins of whole numbers, counted from the lowest, and how often each number occurs."""
+    low = inside.min()
+    binned, counts = np.empty(inside.size, bins.dtype), np.zeros(bins.size, np.int64)
+    for start in range(0, inside.size, _TABLE):
+        some = slice(start, start + _TABLE)
+        index = np.subtract(inside[some], low, dtype=np.int64, casting="unsafe")
+        binned[some] = bins[index]
+        counts += np.bincount(index, minlength=bins.size)
+    return binned, counts
 
 
 def _whole(values: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.studies.ct_lungquant import explain
-from nextaim_kit.studies.ct_lungquant.measures import Maps, between, measure
+from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, between, measure
 from nextaim_kit.studies.ct_lungquant.resampling import coarse
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
@@ -105,6 +105,30 @@ def test_lungs_at_a_face_of_the_scan_are_not_complete():
     wide = block((5, 35), (5, 35), (35, 60))
     maps = Maps(image(RIGHT), image(wide), image(ILL))
     assert not measure(Scan(image(np.full(SHAPE, -850, np.int16))), maps).values["complete"]
+
+
+@pytest.mark.parametrize(
+    ("spans", "ends"),
+    [
+        (((5, 35), (5, 35), (5, 55)), []),
+        (((0, 35), (5, 40), (5, 60)), ["below", "behind", "at the left"]),
+        (((5, 40), (0, 35), (0, 55)), ["above", "in front", "at the right"]),
+    ],
+)
+def test_ends_that_the_lungs_reach_are_named_and_their_box_holds_them(spans, ends):
+    lungs = block(*spans).astype(np.uint8)
+    one = Found(Scan(image(lungs)), lungs, lungs, {})
+    assert one.cut_ends == ends
+    assert one.box == tuple(slice(*s) for s in spans)
+
+
+def test_a_tip_at_the_end_of_the_scan_cuts_no_lung_and_no_lung_has_no_end():
+    lungs = block((5, 35), (5, 35), (5, 55)).astype(np.uint8)
+    lungs[35:, 20, 20] = 1
+    assert not Found(Scan(image(lungs)), lungs, lungs, {}).cut_ends
+    none = np.zeros(SHAPE, np.uint8)
+    assert not Found(Scan(image(none)), none, none, {}).cut_ends
+    assert none[Found(Scan(image(none)), none, none, {}).box].size == 0
 
 
 def test_what_lies_between_the_lungs_is_neither_lung_nor_wall():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nextaim_kit.studies.ct_lungquant.morphology import around, ball, closed, opened
+from nextaim_kit.studies.ct_lungquant.morphology import around, ball, closed, grown, opened, worn
 
 SPACING = (2.0, 1.0, 1.0)
 
@@ -24,6 +24,15 @@ def test_they_do_what_a_ball_of_voxels_does(mask):
     element = ball(3.0, SPACING)
     assert np.array_equal(closed(mask, 3.0, SPACING), ndimage.binary_closing(mask, element))
     assert np.array_equal(opened(mask, 3.0, SPACING), ndimage.binary_opening(mask, element))
+
+
+@pytest.mark.parametrize("spacing", [SPACING, (3.3, 0.7, 2.1), (9.0, 9.0, 9.0)])
+@pytest.mark.parametrize("radius", [0.5, 3.0, 7.5])
+def test_they_are_those_of_distances_to_the_end_of_the_field(spacing, radius):
+    mask = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(9, 20, 23)), 1.5) > 0.02
+    away, depth = (ndimage.distance_transform_edt(m, spacing) for m in (~mask, mask))
+    assert np.array_equal(grown(mask, radius, spacing), away <= radius)
+    assert np.array_equal(worn(mask, radius, spacing), depth > radius)
 
 
 def test_what_reaches_the_end_of_the_field_is_not_worn_there():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,6 +166,28 @@ def test_a_killed_run_goes_on_without_measuring_again_and_has_the_same_values_an
     assert len(files[0]) == 9
     for (_, one), (_, other) in zip(*files, strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_ct_goes_from_dicom_to_its_report_without_torch(ct, write_series, tmp_path):
+    write_series(ct, tmp_path / "P")
+    code = f"""
+import sys
+from pathlib import Path
+import pandas as pd
+from nextaim_kit.report import sr
+from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
+from nextaim_kit.studies.ct_lungquant.pictures import Keeper
+from nextaim_kit.studies.ct_lungquant.quantification import quantify
+out = Path({str(tmp_path)!r})
+table = pd.DataFrame([("P", "", str(out / "P"))], columns=["subject", "site", "image"])
+row = quantify(table, also=Keeper(out, masks=True))[0].iloc[0]
+sr.save_all(make_report(dict(row) | {{"picture": str(out / row["picture"])}}), out)
+print({{"torch", "monai", "lightning"}} & {{*sys.modules}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n", done.stderr
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"patient.html", "report.fhir.json", "report.sr.dcm", "qc", "masks"} <= written
 
 
 def test_other_limits_or_series_of_a_folder_are_measured_for_themselves(

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.errors import DataError
-from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels, slabs
+from nextaim_kit.studies.ct_lungquant.resampling import coarse, coarse_labels, planes
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 from nextaim_kit.studies.ct_lungquant.threshold import find_lungs, segment, split_sides
 
@@ -130,12 +130,39 @@ def test_coarse_labels_are_those_that_fill_most():
     assert small[2, 2].tolist() == [1, 1, 2, 2]
 
 
-def test_slabs_hold_all_that_is_not_zero_and_give_the_map_back():
+def test_planes_hold_all_that_is_not_zero_and_give_the_map_back():
     values = np.zeros((40, 20, 24), np.float32)
     values[3:37, 5:15, 6:18] = 1
     image = picture(values, (1.0, 1.0, 1.5))
     part = image[5:19, 4:16, 2:38]
     back = np.zeros_like(values)
-    for where, (one,) in slabs([part], image):
+    for where, (one,) in planes([part], image):
         back[where] = one
     assert np.allclose(back, values, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing", "origin"),
+    [((37, 29, 21), (1.1, 0.9, 2.5), (-3.0, -2.0, 1.0)), ((12, 9, 8), (6.0, 5.0, 7.0), (0, 0, 0))],
+)
+def test_planes_have_the_values_that_itk_has_between_voxels(size, spacing, origin):
+    values = np.random.default_rng(0).random((2, 14, 12, 11)).astype(np.float32)
+    values[:, :2], values[:, :, :, 8:] = 0, 0
+    maps = [picture(one, (4.0, 3.0, 4.5)) for one in values]
+    like = sitk.Image(size, sitk.sitkInt16)
+    like.SetSpacing(spacing)
+    like.SetOrigin([a + b for a, b in zip(maps[0].GetOrigin(), origin, strict=True)])
+    turn = [0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1]
+    for image in (like, *maps):
+        image.SetDirection(turn)
+    found = np.zeros((2, *size[::-1]), np.float32)
+    for part, here in planes(maps, like):
+        found[:, *part] = here
+    for one, ours in zip(maps, found, strict=True):
+        itks = sitk.Resample(one, like, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+        assert np.abs(sitk.GetArrayFromImage(itks) - ours).max() < 1e-6
+
+
+def test_maps_without_anything_have_no_planes():
+    assert not list(planes([picture(np.zeros((4, 5, 6), np.float32), (1.0, 1.0, 1.0))] * 2,
+                           picture(np.zeros((8, 8, 8), np.int16), (1.0, 1.0, 1.0))))  # fmt: skip

@@ -31,6 +31,38 @@ def plain():
     return _plain
 
 
+@pytest.fixture
+def whole(monkeypatch):
+    """pyradiomics under a parameter file, with what its 3-D patterns import and SciPy dropped."""
+    import sys
+    import types
+
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+    from scipy import special
+
+    from nextaim_kit.studies.ct_radiomics import lbp3d
+
+    def sph_harm(m, n, azimuth, polar):
+        return special.sph_harm_y(n, m, np.abs(polar), azimuth)
+
+    def icosphere(subdivisions, radius):
+        return types.SimpleNamespace(vertices=lbp3d.icosphere(subdivisions, radius))
+
+    old = types.SimpleNamespace(map_coordinates=ndimage.map_coordinates)
+    monkeypatch.setitem(sys.modules, "scipy.ndimage.interpolation", old)
+    monkeypatch.setitem(sys.modules, "trimesh", types.ModuleType("trimesh"))
+    monkeypatch.setitem(sys.modules, "trimesh.creation", types.SimpleNamespace(icosphere=icosphere))
+    monkeypatch.setattr(special, "sph_harm", sph_harm, raising=False)
+
+    def run(image, mask, file):
+        chosen = file if isinstance(file, dict) else str(file)
+        found = RadiomicsFeatureExtractor(chosen).execute(image, mask)
+        # Its general eigenvalue solver answers a symmetric matrix with complex numbers at times.
+        return {n: float(np.real(v)) for n, v in found.items() if not n.startswith("diagnostics")}
+
+    return run
+
+
 def _volume(array, spacing=(1.0, 1.0, 1.0), origin=(-10.5, 3.25, 7.0)) -> sitk.Image:
     image = sitk.GetImageFromArray(np.asarray(array))
     image.SetSpacing(spacing)

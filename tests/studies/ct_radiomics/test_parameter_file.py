@@ -10,45 +10,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from radiomics import imageoperations
-from radiomics.featureextractor import RadiomicsFeatureExtractor
 
 from nextaim_kit.data.images.reading import read_image, read_mask
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.ct_radiomics import lbp3d
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.parameter_file import setting_names
+from nextaim_kit.studies.ct_radiomics.region import bounding_box, grown
 from nextaim_kit.studies.ct_radiomics.settings import Settings
 
 FILES = sorted((Path(__file__).parent / "parameter_files").iterdir())
 NAMES = [file.name for file in FILES]
-
-
-@pytest.fixture
-def whole(monkeypatch):
-    """pyradiomics' extractor, with the names that its 3-D patterns import and SciPy dropped."""
-    import sys
-    import types
-
-    from scipy import ndimage, special
-
-    def sph_harm(m, n, azimuth, polar):
-        return special.sph_harm_y(n, m, np.abs(polar), azimuth)
-
-    def icosphere(subdivisions, radius):
-        return types.SimpleNamespace(vertices=lbp3d.icosphere(subdivisions, radius))
-
-    old = types.SimpleNamespace(map_coordinates=ndimage.map_coordinates)
-    monkeypatch.setitem(sys.modules, "scipy.ndimage.interpolation", old)
-    monkeypatch.setitem(sys.modules, "trimesh", types.ModuleType("trimesh"))
-    monkeypatch.setitem(sys.modules, "trimesh.creation", types.SimpleNamespace(icosphere=icosphere))
-    monkeypatch.setattr(special, "sph_harm", sph_harm, raising=False)
-
-    def run(image, mask, file):
-        found = RadiomicsFeatureExtractor(str(file)).execute(image, mask)
-        # Its general eigenvalue solver answers a symmetric matrix with complex numbers at times.
-        return {n: float(np.real(v)) for n, v in found.items() if not n.startswith("diagnostics")}
-
-    return run
 
 
 def fitting(file, image, mask):
@@ -84,16 +55,13 @@ def test_each_file_gives_the_values_and_names_of_pyradiomics(
         equal(ours, reference)
 
 
-def cropped(image, mask, margin=6):
-    """The part around a region, so that a test on a real CT stays short."""
-    shape = sitk.LabelShapeStatisticsImageFilter()
-    shape.Execute(mask)
-    x, y, z, *size = shape.GetBoundingBox(1)
-    low = [max(0, c - margin) for c in (x, y, z)]
-    high = zip((x, y, z), size, image.GetSize(), strict=True)
-    high = [min(n, c + s + margin) for c, s, n in high]
-    cut = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return image[cut], mask[cut]
+def cropped(image, mask, margin=4):
+    """The middle of a region and what is around it, so that a test on a real image stays short."""
+    box = bounding_box(sitk.GetArrayViewFromImage(mask))
+    z = (box[0].start + box[0].stop) // 2
+    box = (slice(z - 3, z + 3), *box[1:])
+    x, y, z = grown(box, (margin,) * 3, mask.GetSize()[::-1])[::-1]
+    return image[x, y, z], mask[x, y, z]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -40,3 +40,4 @@ def test_the_levels_that_fit_follow_the_free_memory(monkeypatch):
     check_levels(0, 1999, {"binWidth": 1})
     with pytest.raises(DataError, match=r"(?s)2,001 gray levels.*at most 2,000"):
         check_levels(0, 2000, {"binWidth": 1})
+    check_levels(0, 50_000, {"binWidth": 1}, 1500)  # no more of them occur than there are voxels

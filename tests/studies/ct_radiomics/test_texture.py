@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -152,3 +154,35 @@ def test_a_cache_that_others_may_write_is_not_used(monkeypatch, tmp_path):
     with pytest.warns(UserWarning, match="others may write"):
         assert compiled.kernel.__wrapped__("zone_links") is not None
     assert not list((tmp_path / "compiled").rglob("*zone_links*.nbi"))
+
+
+def measured(levels):
+    """Processor seconds of all matrices, the shortest of five."""
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        for count in (matrices.cooccurrence, matrices.run_lengths, matrices.dependence):
+            count(levels, matrices.directions())
+        matrices.zones(levels)
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def test_eight_times_the_voxels_take_nearer_eight_times_as_long_than_sixteen(tissue):
+    small, large = (tissue((n, n, n)) // 100 + 30 for n in (40, 80))
+    measured(small)
+    assert measured(large) < 16 * measured(small)
+
+
+def test_texture_needs_little_more_memory_than_its_region(tissue):
+    values = tissue((60, 120, 120))
+    levels = discretize(values, np.ones(values.shape, bool), SPACING, {})
+    texture(levels, {})  # what is compiled and cached
+    levels = discretize(values, np.ones(values.shape, bool), SPACING, {})
+    tracemalloc.start()
+    try:
+        texture(levels, {}, without=("glcm_MCC",))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * values.nbytes

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -21,7 +21,6 @@ from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.recipe import Cosine, Recipe
 from nextaim_kit.learn.segmentation import mean_dice
 from nextaim_kit.learn.task import Task
-from nextaim_kit.learn.training import Fitted, train
 from nextaim_kit.studies.ct_lungquant.measures import Maps
 from nextaim_kit.studies.ct_lungquant.networks import nets as networks
 from nextaim_kit.studies.ct_lungquant.networks import regions
@@ -47,8 +46,12 @@ from nextaim_kit.studies.ct_lungquant.resampling import coarse, placed
 from nextaim_kit.studies.ct_lungquant.scans import AIR, Scan
 from nextaim_kit.studies.ct_lungquant.threshold import split_sides
 
+if TYPE_CHECKING:
+    from nextaim_kit.learn.training import Fitted
+
 _MARGIN = 0.05  # of a box's edges, on every side
 _OVERLAP = 0.25
+_WINDOWS = 2  # at once: of a single one torch takes the slow convolution, in four times as long
 _Three = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 _CUTS = (0.2, 0.3, 0.4, 0.5, 0.6)  # few, since few patients choose
 
@@ -134,6 +137,8 @@ class LungQuantTraining:
         fitted : dict of str to Fitted
             ``box`` (v2), ``lungs``, ``lesions``.
         """
+        from nextaim_kit.learn.training import train
+
         lungs = partial(
             Patches, what="sides" if self.sided else "lungs", whole=not self.sided,
             scale=self.lung_scale,
@@ -154,6 +159,8 @@ class LungQuantTraining:
         return trained.calibrated(val), fitted
 
     def _fit_box(self, first: Sequence[Prepared], val: Sequence[Prepared], folder: Path) -> Fitted:
+        from nextaim_kit.learn.training import train
+
         task = Task(partial(self.build, "box"), networks.box_loss, BoxItems(first, augment=True),
                     BoxItems(val), metrics={"iou": networks.box_iou}, monitor="val_iou",
                     mode="max")  # fmt: skip
@@ -294,7 +301,9 @@ class LungQuant:
         at_scale = (round(z / scale) or 1, round(y / scale) or 1, round(x / scale) or 1)
         seen = resized(normalized(hu[(slice(None), *box)]), at_scale)
         shown = fill(seen, patch, float(normalized(torch.tensor(AIR))))
-        found = apply(self.nets[part], shown[None], batch_size=1, window=patch, overlap=_OVERLAP)
+        found = apply(
+            self.nets[part], shown[None], batch_size=_WINDOWS, window=patch, overlap=_OVERLAP
+        )
         starts = [(n - m) // 2 for n, m in zip(shown.shape[1:], at_scale, strict=True)]
         inner = [slice(a, a + n) for a, n in zip(starts, at_scale, strict=True)]
         return resized(found[0][(slice(None), *inner)], (z, y, x))

@@ -134,6 +134,19 @@ def test_it_refers_to_the_ct_it_was_measured_on(report, tmp_path):
         read_evidence(tmp_path, "A-002")
 
 
+def test_of_many_slices_the_first_header_and_all_uids_make_the_same_document(report, tmp_path):
+    whole = [stand_in(report)[0] for _ in range(3)]
+    for n, header in zip((3, 1, 2), whole, strict=True):
+        header.SOPInstanceUID, header.PixelSpacing = f"1.2.{n}", [1, 1]
+        header.PatientBirthDate, header.StudyID = "19500101", f"study {n}"
+        header.save_as(tmp_path / f"{n}.dcm", enforce_file_format=True)
+    headers = read_evidence(tmp_path, "A-001")
+    assert [one.SOPInstanceUID for one in headers] == ["1.2.1", "1.2.2", "1.2.3"]
+    expected = sorted(whole, key=lambda one: one.SOPInstanceUID)
+    assert sr.to_sr(report, headers) == sr.to_sr(report, expected)
+    assert len(headers[1]) == 4
+
+
 def test_a_ct_whose_header_lost_its_study_is_no_evidence(report, tmp_path):
     header = stand_in(report)[0]
     del header.StudyInstanceUID

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -198,6 +200,17 @@ def test_a_trained_lungquant_is_read_back_the_same(trained, tmp_path):
     x = torch.randn(1, 1, 32, 32, 32)
     with torch.inference_mode():
         assert torch.equal(again.nets["lesions"](x), lungquant.nets["lesions"].eval()(x))
+
+
+def test_networks_are_read_and_asked_without_what_trains_them():
+    code = """
+import sys
+from nextaim_kit.studies.ct_lungquant.networks.pipeline import LungQuantTraining
+LungQuantTraining().build("lungs")
+print({"lightning", "torchmetrics"} & {*sys.modules})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n", done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all"])
