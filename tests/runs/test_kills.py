@@ -34,12 +34,15 @@ def everything(folder: Path) -> set[str]:
 
 def test_runs_killed_at_any_moment_are_done_once_by_the_next_and_leave_no_debris(toy, capsys):
     toy("import time; time.sleep(1)")
-    assert run(0).wait() == 0
+    assert run(0).wait() == 0  # and a process is warm from now on
     (whole,) = records.runs_folder().glob("toy/draw/*")
+    began = time.monotonic()
+    assert run(1).wait() == 0
+    took = time.monotonic() - began
     usual, moment, early = everything(whole), random.Random(20), 0
-    for seed in range(1, KILLS + 1):
+    for seed in range(2, KILLS + 2):
         process = run(seed)
-        time.sleep(moment.uniform(0.2, 4.0))
+        time.sleep(moment.uniform(0.05, 1.2) * took)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         before = {path: path.stat().st_mtime_ns for path in whole.parent.glob("*/run.json")}
