@@ -1,0 +1,123 @@
+"""What of a file's texts tells a person: by where it stands, and by how it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from nextaim_kit.data.privacy.audit_readers import Said
+
+# What stands where a name or a number was: pseudonyms, hashes, marks, nothing.
+_STAND_IN = re.compile(
+    r"(?:P?[A-Z2-7]{10}|\[[a-z ]+\]|(?i:removed|anon\w*|unknown|none|n/?a|pseudo\w*)|[-_.*x ]*"
+    r"|sub-\w{1,12})$"
+)
+_PERSONAL = re.compile(
+    r"(?:^|\.)(?:Patient(?:ID|Address|BirthDate|BirthTime|BirthName|TelephoneNumbers"
+    r"|MotherBirthName"
+    r"|TelecomInformation|ReligiousPreference|InsurancePlanCodeSequence|InstitutionResidence)"
+    r"|Other(?:PatientIDs|PatientNames)|AccessionNumber|AdmissionID|StudyID|MilitaryRank"
+    r"|\w*Physician\w*|Operators?\w*Name|Institution(?:Name|Address)|\w*Telephone\w*"
+    r"|\w*Address(?:Trial)?"
+    r"|CountryOfResidence|RegionOfResidence|ResponsiblePerson\w*|MedicalRecordLocator"
+    r"|OrderEnteredBy"
+    r"|SourceApplicationEntityTitle|\w*AETitle|IssuerOf\w*ID)$"
+)
+_KEYS = re.compile(
+    r"(?i)(?:^|[._ ])(?:patient[_ ]?name|(?:sur|last|first|given|family|full)[_ ]?name|cognome"
+    r"|nome|codice[_ ]?fiscale|indirizzo|e-?mail"
+    r"|telefono|phone|birth[_ ]?date|date[_ ]?of[_ ]?birth|data[_ ]?(?:di[_ ]?)?nascita|dob|mrn"
+    r"|ssn|address|patientname|patientbirthdate"
+    r"|institutionname|institutionaddress|operatorsname|referringphysicianname)$"
+)
+_WRITTEN = {
+    "a person after a title": re.compile(
+        r"\b(?:Dott(?:\.|\.?ssa|or|oressa)?|Prof(?:\.|essor)?|Sig(?:\.ra|nora|\.)|Dr|Mr|Mrs|Ms)\.?\s+"
+        r"(?:[A-Z]\.\s*)?(?!The|This|No|Non|La|Il)[A-ZÀ-Ý][A-ZÀ-Ýa-zà-ÿ'\u2019]{2,}"
+    ),
+    "a patient by name": re.compile(
+        r"(?i:\b(?:paziente|patient(?:'s)? name|nome e cognome|nominativo)\s*[:=]\s*)"
+        r"[A-ZÀ-Ý][A-ZÀ-Ýa-zà-ÿ']{2,}"
+    ),
+    "who signed": re.compile(
+        r"(?i:\b(?:firmato|refertato|eseguito|signed|dictated|reported|reviewed)\s+(?:\w+\s+)?"
+        r"(?:da|by)\s*:?\s+)[A-ZÀ-Ý][a-zà-ÿ']+\s+[A-ZÀ-Ý][a-zà-ÿ']+"
+    ),
+    "a birth": re.compile(
+        r"(?i)\b(?:nat[oa]\s+(?:a|il)|born\s+(?:on|in)|dob|data di nascita)\b[^\[\]]{0,30}?\d{4}"
+    ),
+    "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.(?:[\w-]+\.)*[a-z]{2,}\b"),
+    "an Italian fiscal code": re.compile(
+        r"\b[A-Z]{6}[0-9L-V]{2}[A-T][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z]\b", re.IGNORECASE
+    ),
+    "a telephone number": re.compile(
+        r"(?i:\b(?:tel|telefono|cell|phone|fax)\b\.?:?\s*)\+?[\d(][\d ()./-]{6,}"
+        r"|(?<![\w.])\+\d{2}[ .-]?\d{2,4}[ .-]?\d{5,8}\b"
+    ),
+    "an address": re.compile(
+        r"\b(?:Via|Viale|Piazza|Corso)\s+(?:[A-Z]\w+|dei|del|della|di)[\w ']{0,30},?\s+\d{1,4}\b"
+        r"|\b\d{1,4}\s+[A-Z][a-z]+\s+(?:Street|Road|Avenue|Lane|Drive)\b"
+    ),
+    "a number of a record": re.compile(
+        r"(?i)\b(?:mrn|cartella(?: clinica)?|nosologico|medical record)\W{0,3}(?:n\W{0,2})?\d{4,}"
+    ),
+    "an age above 89": re.compile(
+        r"(?i)(?<![\w.,/+])(?:9\d|1[01]\d)(?:\s*anni\b|[- ]?years?[- ]old|[- ]?year-old|\s*y/?o\b)"
+    ),
+}
+_PACKED = 400  # characters without a space
+_RISKY = ("US", "SC", "XA", "RF", "ES", "XC", "OT", "GM", "OP")
+
+
+def judged(said: Said) -> Iterator[tuple[str, str]]:
+    """What a text is taken for, and the verdict: identity, or look.
+
+    Parameters
+    ----------
+    said : Said
+
+    Yields
+    ------
+    what, verdict : str
+    """
+    if said.kind in ("stamp", "moved", "burnt"):
+        yield from _stamps(said)
+        return
+    text = said.text.strip()
+    packed = len(text) > _PACKED and not re.search(r"\s", text)  # a picture within a notebook
+    if said.kind == "UI" or not text or packed:
+        return
+    if not _STAND_IN.match(text):
+        yield from _by_place(said, text)
+    for what, pattern in _WRITTEN.items():
+        if pattern.search(said.text):
+            yield what, "identity"
+
+
+def _by_place(said: Said, text: str) -> Iterator[tuple[str, str]]:
+    if said.kind == "PN":
+        yield "a person's name", "identity"
+    elif said.kind != "key" and _PERSONAL.search(said.where):
+        yield "an element that is a person's", "identity"
+    elif said.kind == "AS" and re.match(r"(?:09[1-9]|1\d\d)Y", text):
+        yield "an age above 89", "identity"
+    elif said.kind == "key" and _KEYS.search(text):
+        yield "a key or column that names a person", "look"
+    elif said.kind.startswith("private") and not re.fullmatch(r"[\d\s.eE+-]+", text):
+        if not text.upper().startswith(("SIEMENS ", "GEMS_", "PHILIPS ")):
+            yield "a private text", "look"
+    elif said.where == "preamble" and not text.startswith(("II*", "MM")):
+        yield "text before the data", "look"
+
+
+def _stamps(said: Said) -> Iterator[tuple[str, str]]:
+    if said.kind == "stamp" and said.text != "YES":
+        yield "not stamped as de-identified", "look"
+    elif said.kind == "moved" and said.text not in ("MODIFIED", "REMOVED"):
+        yield "dates are as they were", "look"
+    elif said.kind == "burnt":
+        modality, _, burnt = said.text.partition(" ")
+        if burnt == "YES":
+            yield "writing in its pixels", "identity"
+        elif burnt != "NO" and modality in _RISKY:
+            yield "pixels that nobody looked at", "look"

@@ -1,0 +1,180 @@
+"""Tables without identity: columns by their names, cells by what they hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nextaim_kit.data.privacy.folding import fold, pieces, words_of
+from nextaim_kit.data.privacy.learning import kind_of, learn_value
+from nextaim_kit.data.privacy.lexicon import Lexicon
+from nextaim_kit.data.privacy.patterns import OLDEST
+from nextaim_kit.data.privacy.scrubbing import Scrubber
+from nextaim_kit.data.privacy.suspects import known
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".parquet")
+_PATIENT = re.compile(
+    r"(?:patient|paziente|subject|participant|soggetto|mrn|pz|cartella)[\s_-]*(?:id|code|codice"
+    r"|n|number)?$|^(?:id|pid|idpaziente)[\s_-]*(?:patient|paziente|subject)?$"
+)
+_SITE = re.compile(r"\b(?:site|center|centre|centro|sede|hospital|reparto|ward)\b")
+_AGE = re.compile(r"\b(?:age|eta|anni)\b")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?$")
+_NAMELIKE = 0.6  # share of a column's cells that look like names, from which all are taken for such
+
+
+def read_tables(path: Path) -> dict[str, pd.DataFrame]:
+    """Tables of a file, as text, by the names of their sheets; one without a name otherwise."""
+    import pandas as pd
+
+    suffix = path.suffix.lower()
+    if suffix == ".xlsx":
+        sheets = pd.read_excel(
+            path, sheet_name=None, dtype=str, keep_default_na=False, na_filter=False
+        )
+        return {str(name): table.fillna("").astype(str) for name, table in sheets.items()}
+    if suffix == ".parquet":
+        table = pd.read_parquet(path).reset_index(drop=True)
+        return {"": table.astype(object).where(table.notna(), "").astype(str)}
+    text = path.read_bytes()
+    encoding = "utf-8-sig" if _is_utf8(text) else "latin-1"
+    apart = "\t" if suffix == ".tsv" else _separator(text.decode(encoding).splitlines())
+    table = pd.read_csv(path, sep=apart, dtype=str, keep_default_na=False, encoding=encoding)
+    return {"": table.fillna("")}
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _separator(lines: list[str]) -> str:
+    first = lines[0] if lines else ""
+    return max(",;\t|", key=first.count)
+
+
+def learn_table(lexicon: Lexicon, table: pd.DataFrame) -> None:
+    """Learn the people whom a table's columns tell of."""
+    own = patient_column(table)
+    names = [str(column) for column in table.columns]
+    given = [n for n in names if re.search(r"\bnome\b|first name|given name|firstname", _said(n))]
+    family = [
+        n for n in names if re.search(r"cognome|surname|last name|family name|lastname", _said(n))
+    ]
+    strange = [
+        name
+        for name in names
+        if not kind_of(name) and _full_of_names([str(cell) for cell in table[name]])
+    ]
+    for _, row in table.iterrows():
+        patient = str(row[own]).strip() if own else ""
+        if patient:
+            lexicon.patients.add(patient)
+            lexicon.add_id(patient, patient)
+        if given and family:
+            lexicon.add_name(f"{row[family[0]]}^{row[given[0]]}", patient)
+        for name in strange:
+            lexicon.add_name(str(row[name]), patient)
+        for name in names:
+            kind, text = kind_of(name), str(row[name]).strip()
+            if kind and text and name != own:
+                of_person = patient if kind in ("id", "birth") or name in given + family else ""
+                learn_value(lexicon, kind, text, of_person)
+
+
+def _said(name: str) -> str:
+    return fold(re.sub(r"[_\W]+", " ", name))
+
+
+def patient_column(table: pd.DataFrame) -> str | None:
+    """The column that tells patients apart, by its name."""
+    for column in table.columns:
+        if _PATIENT.search(_said(str(column)).replace(" ", "_")) or _PATIENT.search(
+            _said(str(column))
+        ):
+            return str(column)
+    return None
+
+
+def clean_table(table: pd.DataFrame, scrubber: Scrubber, patient: str = "") -> pd.DataFrame:
+    """A table without names, births, addresses; numbers of patients are pseudonyms.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        All of it text.
+    scrubber : Scrubber
+    patient : str
+        Whom a table without a column of patients is of.
+    """
+    import pandas as pd
+
+    own = patient_column(table)
+    owners = [_owner(row, own, scrubber) or patient for _, row in table.iterrows()]
+    clean: dict[str, list[str]] = {}
+    for column in table.columns:
+        name, cells = str(column), [str(cell) for cell in table[column]]
+        kind = "own" if name == own else kind_of(name) or ("name" if _full_of_names(cells) else "")
+        if kind in ("name", "phrase", "contact", "birth"):
+            scrubber.counts["column"] += 1
+            continue
+        clean[scrubber.key_text(name)] = [
+            _cell(cell, kind, name, owner, scrubber)
+            for cell, owner in zip(cells, owners, strict=True)
+        ]
+    return pd.DataFrame(clean, index=table.index)
+
+
+def _owner(row: pd.Series, own: str | None, scrubber: Scrubber) -> str:
+    if own and str(row[own]).strip():
+        return str(row[own]).strip()
+    return scrubber.lexicon.owner(" ; ".join(str(cell) for cell in row))
+
+
+def _cell(cell: str, kind: str, column: str, owner: str, scrubber: Scrubber) -> str:
+    text = cell.strip()
+    if not text:
+        return cell
+    if kind == "own":
+        return scrubber.key.pseudonym(owner)
+    if kind == "id":
+        return (
+            scrubber.key.uid(text)
+            if re.fullmatch(r"\d+(?:\.\d+){4,}", text)
+            else scrubber.key.code(column, text)
+        )
+    if _SITE.search(_said(column)) and _is_place(text):
+        return f"site {scrubber.key.code('site', text)[:4]}"
+    if _NUMBER.match(text) and _AGE.search(_said(column)) and float(text) > OLDEST:
+        return str(OLDEST + 1)
+    if _NUMBER.match(text) and len(text.split(".")[0]) < 8:
+        return cell
+    return scrubber.text(cell, owner)
+
+
+def _is_place(text: str) -> bool:
+    found = [piece.folded for piece in pieces(text) if piece.folded.isalpha()]
+    return any(len(word) > 3 and word not in words_of("vocabulary") for word in found)
+
+
+def _full_of_names(cells: list[str]) -> bool:
+    """Whether most cells of a column hold a capital word that nobody knows, each its own."""
+    filled = [cell.strip() for cell in cells if cell.strip()]
+    if len(filled) < 3 or len(set(filled)) < 0.8 * len(filled):
+        return False
+    alike = [cell for cell in filled if _one_name(cell)]
+    return len(alike) >= _NAMELIKE * len(filled)
+
+
+def _one_name(cell: str) -> bool:
+    row = pieces(cell)
+    letters = all(piece.folded.isalpha() and piece.text[0].isupper() for piece in row)
+    strange = any(not known(p.folded) or p.folded in words_of("given_names") for p in row)
+    return bool(row) and len(row) <= 3 and letters and strange

@@ -1,0 +1,195 @@
+"""Lines of writing in an image: strokes of one level, in shapes of one height, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_CONTRAST = 0.3  # of the image's range, by which a stroke stands out of what is around it
+_WEAK, _REACHES = (
+    0.12,
+    12,
+)  # what counts beside a line that was found, and how often it is looked for
+_LEVEL = 0.06  # of the range: how far the strokes of one line may differ
+_LIMIT, _SAME = 0.08, 0.6  # of the range, below its limit; of a line's shapes, with one value
+_RING = 0.15  # share of the pixels around a stroke that may be as it is
+_FAINT = 12  # pixels: letters up to this height are drawn in grays
+_HEIGHTS = (5, 90)  # pixels of a letter
+_WIDEST = 6.0  # widths of a shape, in its heights: letters may touch
+_LEAST = 3  # shapes of a line: L, R and AP are marks of the film and stay
+_STROKE = 11  # pixels; strokes are thinner than half of it in images up to `_SMALL`
+_SMALL = 1024
+
+
+@dataclass(frozen=True)
+class _Shape:
+    top: int
+    left: int
+    bottom: int
+    right: int
+    level: float
+    peak: float
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def turned(self) -> _Shape:
+        return _Shape(self.left, self.top, self.right, self.bottom, self.level, self.peak)
+
+
+def covered(image: np.ndarray, color: bool) -> bool:
+    """Cover lines of writing with the level around them, in place.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Rows and columns, and colors where `color`.
+    color : bool
+
+    Returns
+    -------
+    bool
+        Whether anything was covered.
+    """
+    boxes = lines_of(image, color)
+    before = image.copy() if boxes else image
+    for top, left, bottom, right in boxes:
+        ring = _ring(before, top, left, bottom, right)
+        axes = tuple(range(ring.ndim - (1 if color else 0)))
+        image[top:bottom, left:right] = np.median(ring, axis=axes).astype(image.dtype)
+    return bool(boxes)
+
+
+def lines_of(image: np.ndarray, color: bool = False) -> list[tuple[int, int, int, int]]:
+    """Boxes (top, left, bottom, right) of the lines of writing in an image, upright or turned."""
+    boxes = []
+    planes = (image.max(-1), image.min(-1)) if color else (image,)
+    for plane in planes:
+        gray = np.asarray(plane, np.float32)
+        span = float(gray.max() - gray.min()) if gray.size else 0.0
+        if span <= 0 or min(gray.shape) < _HEIGHTS[0]:
+            continue
+        for sign in (1.0, -1.0):
+            above = _above(sign * gray)
+            shapes = _shapes(sign * gray, above, span)
+            # Airways are as dark as an image gets: dark writing is told by its one value alone.
+            highest = float(gray.max()) if sign > 0 else np.inf
+            weak = above > _WEAK * span
+            boxes += [_box(line, weak) for line in _lines(shapes, highest, span)]
+            for line in _lines([shape.turned() for shape in shapes], highest, span):
+                top, left, bottom, right = _box(line, weak.T)
+                boxes.append((left, top, right, bottom))
+    return sorted(set(boxes))
+
+
+def _above(gray: np.ndarray) -> np.ndarray:
+    """How far each pixel stands out of what is around it, where that is no wider than a stroke."""
+    from scipy import ndimage
+
+    size = _STROKE * max(1, round(min(gray.shape) / _SMALL))
+    worn = ndimage.minimum_filter(gray, size, mode="nearest")
+    return gray - ndimage.maximum_filter(worn, size, mode="nearest")
+
+
+def _shapes(gray: np.ndarray, above: np.ndarray, span: float) -> list[_Shape]:
+    """Connected strokes that stand out, of the size of letters."""
+    from scipy import ndimage
+
+    strokes = above > _CONTRAST * span
+    if not strokes.any():
+        return []
+    labels, _ = ndimage.label(strokes, np.ones((3, 3)))
+    shapes = []
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if max(height, width) < _HEIGHTS[0] or min(height, width) > _HEIGHTS[1]:
+            continue
+        if max(height, width) > _WIDEST * _HEIGHTS[1]:
+            continue
+        inside = gray[rows, columns][labels[rows, columns] == number]
+        level = float(np.percentile(inside, 90))
+        # A stroke has one level; of a small one, edges that were smoothed are the most.
+        alike = np.mean(np.abs(inside - level) < _LEVEL * span) > 0.3
+        if (alike or max(height, width) <= _FAINT) and _apart(gray, labels, number, rows, columns):
+            box = (rows.start, columns.start, rows.stop, columns.stop)
+            shapes.append(_Shape(*box, level, float(inside.max())))
+    return shapes
+
+
+def _apart(gray: np.ndarray, labels: np.ndarray, number: int, rows: slice, columns: slice) -> bool:
+    """Whether what is around a shape is of another value: a gap between two is no stroke."""
+    from scipy import ndimage
+
+    around = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in (rows, columns))
+    own = labels[around] == number
+    ring = ndimage.binary_dilation(own, np.ones((3, 3))) & ~own
+    return bool(np.mean(gray[around][ring] >= gray[around][own].max()) < _RING)
+
+
+def _lines(shapes: list[_Shape], highest: float, span: float) -> list[list[_Shape]]:
+    """Shapes that stand in a row, alike in height and level."""
+    able = [
+        s
+        for s in shapes
+        if _HEIGHTS[0] <= s.height <= _HEIGHTS[1] and s.width <= _WIDEST * s.height
+    ]
+    lines: list[list[_Shape]] = []
+    for shape in sorted(able, key=lambda s: (s.left, s.top)):
+        fits = [line for line in lines if _continues(line, shape, span)]
+        if fits:
+            max(fits, key=lambda line: line[-1].right).append(shape)
+        else:
+            lines.append([shape])
+    long = [line for line in lines if len(line) >= _LEAST + (line[0].height <= _FAINT)]
+    return [line for line in long if _drawn(line, highest, span)]
+
+
+def _drawn(line: list[_Shape], highest: float, span: float) -> bool:
+    """Whether shapes were drawn: as bright as the image gets, or with one and the same value.
+
+    Vessels and bones stand in rows too; their brightest voxels differ, and are not the limit.
+    """
+    peaks = [shape.peak for shape in line]
+    most = max(peaks.count(peak) for peak in peaks)
+    limit = highest - _LIMIT * span * (1 if line[0].height > _FAINT else 2)
+    return sorted(peaks)[len(peaks) // 2] >= limit or most >= max(_LEAST, _SAME * len(peaks))
+
+
+def _continues(line: list[_Shape], shape: _Shape, span: float) -> bool:
+    last = line[-1]
+    tall = max(last.height, shape.height)
+    gap = shape.left - last.right
+    return (
+        min(last.height, shape.height) * 2 >= tall
+        and -0.5 * tall <= gap <= 1.6 * tall
+        and abs(last.bottom + last.top - shape.bottom - shape.top) <= tall
+        and abs(last.level - shape.level) <= _LEVEL * span * (4 if tall <= _FAINT else 1)
+    )
+
+
+def _box(line: list[_Shape], weak: np.ndarray) -> tuple[int, int, int, int]:
+    """Box of a line, with what stands out beside it, if less: dots, accents, faint letters."""
+    tall = max(shape.height for shape in line)
+    pad, reach = max(2, tall // 2), 2 * tall
+    rows, columns = weak.shape
+    top, bottom = min(s.top for s in line), max(s.bottom for s in line)
+    left, right = min(s.left for s in line), max(s.right for s in line)
+    top, bottom = max(0, top - pad), min(rows, bottom + pad)
+    for _ in range(_REACHES):
+        before = np.flatnonzero(weak[top:bottom, max(0, left - reach) : left].any(0))
+        after = np.flatnonzero(weak[top:bottom, right : right + reach].any(0))
+        left = max(0, left - reach) + int(before[0]) if before.size else left
+        right = right + int(after[-1]) + 1 if after.size else right
+    return top, max(0, left - pad), bottom, min(columns, right + pad)
+
+
+def _ring(image: np.ndarray, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+    """What is around a box: two rows above it or below."""
+    above = image[max(0, top - 2) : top, left:right]
+    return above if above.size else image[bottom : bottom + 2, left:right]

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from nextaim_kit.data.privacy.writing import covered, lines_of
+
+
+def body(top: int, dtype: str = "<u2") -> np.ndarray:
+    """A bright blob with noise, as a film or a slice is."""
+    y, x = np.mgrid[:256, :256] / 256
+    noise = np.random.default_rng(0).normal(0, 0.02, (256, 256))
+    image = 0.2 + 0.5 * np.exp(-((x - 0.5) ** 2 + (y - 0.5) ** 2) / 0.1) + noise
+    return np.clip(image * top, 0, top * 0.9).astype(dtype)
+
+
+def written(image: np.ndarray, text: str, at: tuple[int, int], size: int, level: int) -> np.ndarray:
+    """The strokes of a text drawn into an image: where they are."""
+    stroke = Image.new("L", image.shape[::-1])
+    ImageDraw.Draw(stroke).text(at, text, fill=255, font=ImageFont.load_default(size))
+    share = np.asarray(stroke) / 255
+    image[:] = image * (1 - share) + level * share
+    return share > 0.9
+
+
+@pytest.mark.parametrize("size", [14, 24, 40])
+@pytest.mark.parametrize("at", [(1, 1), (40, 100), (60, 200)])
+def test_a_name_is_covered_wherever_it_stands(size: int, at: tuple[int, int]) -> None:
+    image = body(4095)
+    strokes = written(image, "Zanfre OL", at, size, 4095)
+    assert covered(image, color=False)
+    assert np.mean(image[strokes] > 4000) < 0.02
+
+
+def test_a_turned_line_is_covered() -> None:
+    image = body(4095)
+    strokes = written(image, "ZANFREGAN", (20, 100), 16, 4095).T
+    image = image.T.copy()
+    assert covered(image, color=False)
+    assert np.mean(image[strokes] > 4000) < 0.02
+
+
+def test_dark_writing_of_one_value_is_covered() -> None:
+    image = body(4095)
+    strokes = written(image, "ZANFREGAN", (40, 100), 30, 0)
+    assert covered(image, color=False)
+    assert np.mean(image[strokes] < 100) < 0.02
+
+
+def test_writing_in_color_is_covered() -> None:
+    image = np.repeat(body(255, "u1")[..., None], 3, axis=2)
+    stroke = Image.fromarray(image)
+    ImageDraw.Draw(stroke).text((5, 5), "ZANFREGAN", fill=(255, 255, 0), font_size=16)
+    image = np.array(stroke)
+    assert covered(image, color=True)
+    assert (image[..., 0] == 255).sum() == 0
+
+
+@pytest.mark.parametrize("text", ["R", "L", "AP"])
+def test_marks_of_the_film_stay(text: str) -> None:
+    image = body(4095)
+    written(image, text, (200, 20), 20, 4095)
+    before = image.copy()
+    assert not covered(image, color=False)
+    assert np.array_equal(image, before)
+
+
+def test_vessels_in_a_row_are_no_writing() -> None:
+    image = np.full((128, 128), 100, "<u2")
+    y, x = np.mgrid[:128, :128]
+    for number, level in enumerate((900, 840, 1010, 950, 880)):
+        image[(y - 60) ** 2 + (x - 20 - 14 * number) ** 2 < 16] = level
+    image[:20, :20] = 2000
+    assert lines_of(image) == []
+
+
+def test_an_image_of_one_value_holds_nothing() -> None:
+    assert lines_of(np.zeros((64, 64), "<u2")) == []
