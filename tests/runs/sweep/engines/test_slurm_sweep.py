@@ -20,7 +20,7 @@ pytestmark = pytest.mark.rest
 
 BODY = """\
 import os, time
-time.sleep(1)
+time.sleep(3)
 run.metric("gpus", len(os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")))
 """
 
@@ -92,7 +92,7 @@ def test_killed_workers_and_a_killed_controller_lose_nothing_and_change_nothing(
     until(lambda: running(slurm))
     tell("jobs run; a worker is killed (SIGKILL)")
     slurm.kill_job(running(slurm)[0])
-    until(lambda: len(list(endings.glob("*.json"))) >= 2)
+    until(lambda: list(endings.glob("*.json")))
     assert len(running(slurm)) <= 2
     tell("the controller is killed (SIGKILL)")
     first.send_signal(signal.SIGKILL)
