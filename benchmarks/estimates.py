@@ -1,12 +1,12 @@
 """Minutes that are told before a run beside those that are then seen, for every notebook.
 
-    python benchmarks/estimates.py            # smoke, 8 minutes; writes results/estimates.json
-    python benchmarks/estimates.py tutorial   # over an hour
+    python benchmarks/estimates.py            # smoke, 5 minutes; writes results/estimates.json
+    python benchmarks/estimates.py tutorial   # three quarters of an hour
 
 Each notebook is run as a user types it, in a process of its own, alone, on data that nobody has
 made before: cache and folder of runs are empty at the start. One run each. Told is what the command
-tells: once three notebooks were run, at the pace that they had here. A notebook of which more than
-1.5 times as many minutes are told as seen, or the other way round, is named at the end.
+tells: once a minute of three notebooks was run, at the pace that they had here. A notebook of which
+more than 1.5 times as many minutes are told as seen, or the other way round, is named at the end.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.record import hardware, read_record, record_files
 
 _LOOKED_AT = 200  # latest records of a notebook
+_PACED_MINUTES = 1  # that those runs are to take in all: in short ones a first import counts
 _PACED = 3  # runs that tell how fast a machine is, and latest ones of a notebook looked at for it
 
 
@@ -108,7 +109,7 @@ def machine_pace(runs: Path) -> float:
     """How many times as long as declared notebooks take here, by the newest run of each.
 
     Those with other parameters or data than their profile's, and those on a GPU, do not count;
-    1.0 where there are fewer than three: one alone may have waited for a disk.
+    1.0 where there are fewer than three, or less than a minute of them.
     """
     seen, told = [], []
     for notebook in (n for study in catalog.studies() for n in study.notebooks.values()):
@@ -118,7 +119,8 @@ def machine_pace(runs: Path) -> float:
             if record := _plain_run(notebook, profile, runs):
                 seen.append(_minutes(record))
                 told.append(declared.minutes)
-    return sum(seen) / sum(told) if len(seen) >= _PACED else 1.0
+    known = len(seen) >= _PACED and sum(told) >= _PACED_MINUTES
+    return sum(seen) / sum(told) if known else 1.0
 
 
 def _plain_run(notebook: Notebook, profile: str, runs: Path) -> dict[str, Any] | None:

@@ -120,6 +120,16 @@ def test_what_was_not_run_is_told_at_the_pace_of_what_was(toy):
     assert machine_pace(runs_folder()) == pytest.approx(0.5)
 
 
+def test_short_runs_tell_no_pace(toy):
+    names = ("first", "second", "third")
+    short = {"tutorial": {"minutes": 0.3, "memory_gb": 1}}
+    first = toy(notebooks={name: DRAW | {"resources": short} for name in names})
+    for number, name in enumerate(names):
+        shutil.copy(first, first.with_name(f"{number}_{name}.ipynb"))
+        leave_run(runs_folder() / f"toy/{name}/a", stage=name, seconds=600)
+    assert machine_pace(runs_folder()) == 1
+
+
 @pytest.mark.parametrize("line", ["size = 3", "size: int = ", "size: int = (3"])
 def test_a_notebook_whose_parameters_a_reader_made_unreadable_has_its_declared_minutes(study, line):
     path = study[0].notebooks["draw"].path
