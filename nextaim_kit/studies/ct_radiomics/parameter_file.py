@@ -220,9 +220,21 @@ def check_setting(setting: Mapping[str, Any], name: str) -> None:
             )
         if isinstance(value, list) and not few <= len(value) <= many:
             raise RequestError(f"{name}: {key} has {len(value)} values", expected=expected)
+        if any(map(_number_as_text, value if isinstance(value, list) else [value])):
+            raise RequestError(
+                f"{name}: {key} is text, not a number", found=repr(value), mend="remove the quotes"
+            )
     wavelet = setting.get("wavelet")
     if wavelet is not None and wavelet not in pywt.wavelist(kind="discrete"):
         raise RequestError(
             f"{name}: wavelet {wavelet!r} is a continuous one",
             expected="a discrete one, such as coif1, haar or db4",
         )
+
+
+def _number_as_text(value: Any) -> bool:
+    """Whether a text holds a number: the schema takes it, pyradiomics cannot use it."""
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False

@@ -87,6 +87,8 @@ def test_each_file_gives_the_values_of_pyradiomics_on_a_real_tumor(real, whole, 
         ("imageType: {Wavelet: {normalize: true}}", "below imageType Wavelet", "to setting"),
         ("imageType: {Original: }", "imageType Original has no value", "Original: {}"),
         ("setting: {padDistance: }", "padDistance has no value", "remove the line"),
+        ("setting: {binWidth: '25'}", "binWidth is text, not a number", "quotes"),
+        ("imageType: {LoG: {sigma: [1, '3']}}", "LoG: sigma is text, not a number", "quotes"),
     ],
 )
 def test_what_cannot_be_honored_is_refused_with_the_files_name_and_a_remedy(
