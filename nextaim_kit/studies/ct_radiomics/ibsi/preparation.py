@@ -31,6 +31,8 @@ from nextaim_kit.studies.ct_radiomics.region import (
 )
 
 PEAK_MM = (3 / (4 * math.pi)) ** (1 / 3) * 10  # radius of a ball of 1 cm³
+# Half of a voxel, less the noise of a spacing: a CT is 0.977 mm in DICOM, 0.97699999 in NIfTI.
+_HALF = 0.5 - 1e-4
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _interpolated(
     labels[region.box] = region.mask
     mask = sitk.GetImageFromArray(labels)
     mask.CopyInformation(region.image)
-    outline = grid.interpolate(mask, reach, 1) >= 0.5
+    outline = grid.interpolate(mask, reach, 1) >= _HALF
     tight = bounding_box(outline)
     if tight is None:
         raise DataError(

@@ -31,6 +31,16 @@ def test_a_voxel_belongs_to_the_region_where_half_of_it_does(volume):
     assert found.outline.all()
 
 
+@pytest.mark.parametrize("noise", [-1e-7, 1e-7])
+def test_half_of_a_voxel_is_half_of_it_however_a_file_rounds_its_spacing(volume, ball, noise):
+    mask = ball((30, 40, 40), (15, 20, 20), (6, 7, 8))
+    values = np.arange(mask.size).reshape(mask.shape) % 700
+    setup = Configuration("x", spacing=(2, 2, 2), bin_width=25)
+    exact = prepare(made(volume, values, mask, (1.0, 1.0, 3.0)), setup)
+    noisy = prepare(made(volume, values, mask, (1.0 + noise, 1.0 - noise, 3.0 + noise)), setup)
+    assert np.array_equal(exact.outline, noisy.outline)
+
+
 def test_the_region_is_the_same_whatever_image_surrounds_it(volume, tissue, ball):
     image, mask = tissue((30, 40, 40)), ball((30, 40, 40), (15, 20, 20), (6, 7, 8))
     setup = Configuration("x", spacing=(2, 2, 2), spline=3, bin_count=8)
