@@ -103,10 +103,14 @@ def regions(folder: Path, quick: bool) -> Iterator[tuple[str, int, list[list[str
         files = [str(folder / f"{size or 'lungs'}_{part}.nii") for part in ("ct", "mask")]
         for image, file in zip((images["ct"], mask), files, strict=True):
             sitk.WriteImage(image, file)
-        title = f"lesion of {size * math.prod(SPACING) / 1000:.3g} ml" if size else "both lungs"
+        title = f"lesion of {_milliliters(size)} ml" if size else "both lungs"
         yield title, int(sitk.GetArrayViewFromImage(mask).sum()), [files]
         for file in files:
             Path(file).unlink()
+
+
+def _milliliters(voxels: int) -> str:
+    return f"{float(f'{voxels * math.prod(SPACING) / 1000:.3g}'):,g}"
 
 
 def patients(counts: tuple[int, ...]) -> Iterator[tuple[str, int, list[list[str]]]]:
@@ -250,6 +254,19 @@ def table(rows: list[dict[str, Any]], names: list[str], left_out: dict[str, str]
     return "\n".join([head, "|---" * (len(names) + 3) + "|", *body, "", note, *absent, ""])
 
 
+def summary(rows: list[dict[str, Any]], names: list[str]) -> str:
+    """Return the README's table: the kit's processor seconds by each peer's, of a few cases."""
+    head = "| processor seconds, kit / peer | this kit | " + " | ".join(names) + " |"
+    shown = [row for row in rows if row["case"].startswith(("lesion of 12", "both", "20", "80"))]
+    lines = [
+        f"| {row['case']} | {row['kit']['cpu']:.2g} s | "
+        + " | ".join(f"{row[n]['kit_to_peer_cpu']:.2g}" if n in row else "-" for n in names)
+        + " |"
+        for row in shown
+    ]
+    return "\n".join([head, "|---" * (len(names) + 2) + "|", *lines, ""])
+
+
 def main() -> None:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -283,6 +300,7 @@ def main() -> None:
             out / "radiomics.json", json.dumps({**record, "left_out": left_out}, indent=1) + "\n"
         )
         write_text(out / "radiomics.md", table(rows, list(pythons), left_out))
+        write_text(out / "radiomics_summary.md", summary(rows, list(pythons)))
     if max(row.get("largest_relative_difference", 0) for row in rows) > TOLERANCE:
         sys.exit(f"values differ by more than {TOLERANCE:g}")
 

@@ -190,10 +190,14 @@ def test_the_layers_of_the_package_are_kept():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_guide_shows_the_benchmark_that_was_measured(project):
-    guide = (project / "docs/memory_and_speed.md").read_text()
-    shown = guide.partition("<!-- benchmark -->")[2].partition("<!-- /benchmark -->")[0]
-    assert shown.strip() == (project / "benchmarks/results/radiomics.md").read_text().strip()
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [("docs/memory_and_speed.md", "radiomics.md"), ("README.md", "radiomics_summary.md")],
+)
+def test_a_page_shows_the_benchmark_that_was_measured(project, page, table):
+    text = (project / page).read_text()
+    shown = text.partition("<!-- benchmark -->")[2].partition("<!-- /benchmark -->")[0]
+    assert shown.strip() == (project / "benchmarks/results" / table).read_text().strip()
 
 
 def test_a_test_is_left_to_the_rest_by_its_own_file_alone(project):
