@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom import uid as uids
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import DT
 
-from nextaim_kit.data.images.dicom import scan
+from nextaim_kit.data.images.dicom import Instance, opened
+from nextaim_kit.data.images.headers import scan
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.report.model import Report
 
 # No day of a patient's: a stand-in has no time, and DICOM wants one.
 NO_DATE, NO_TIME = "20000101", "000000"
-_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+_NEEDED = {
+    "StudyInstanceUID": "study", "SeriesInstanceUID": "series", "SOPClassUID": "kind",
+    "SOPInstanceUID": "uid",
+}  # fmt: skip
 NO_SOURCE = "Stand-in header: no DICOM source"
 
 
@@ -78,8 +82,7 @@ def read_evidence(folder: str | Path, subject: str, *, modality: str = "CT") -> 
             found="another PatientID",
             mend="give this subject's series, or name subjects by their PatientID",
         )
-    headers = [_read(one.path, specific_tags=[*_NEEDED]) for one in found]
-    lacking = [name for name in _NEEDED for header in headers if name not in header]
+    lacking = [name for name, said in _NEEDED.items() for one in found if not getattr(one, said)]
     if lacking:
         raise DataError(
             "the CT's header does not say what it belongs to",
@@ -87,12 +90,17 @@ def read_evidence(folder: str | Path, subject: str, *, modality: str = "CT") -> 
             found=f"no {lacking[0]}",
             mend="export the series again with its UIDs; they may be pseudonyms",
         )
-    pairs = sorted(zip(headers, found, strict=True), key=lambda pair: pair[0].SOPInstanceUID)
-    return [_read(pairs[0][1].path), *(header for header, _ in pairs[1:])]
+    first, *others = sorted(found, key=lambda one: one.uid)
+    whole = opened(first.path, first.stamp, stop_before_pixels=True)
+    return [whole, *map(_identified, others)]
 
 
-def _read(path: Path, **options: Any) -> Dataset:
-    return dcmread(path, stop_before_pixels=True, **options)
+def _identified(one: Instance) -> Dataset:
+    """A header that only says what it is of."""
+    header = Dataset()
+    for name, said in _NEEDED.items():
+        setattr(header, name, getattr(one, said))
+    return header
 
 
 def stand_in(report: Report) -> list[Dataset]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from nextaim_kit.data.cohort.layouts import Subject, group
 from nextaim_kit.data.cohort.patients import patients_of, place_of_series, series_of
 from nextaim_kit.data.images import dicom
+from nextaim_kit.data.images.headers import scan
 from nextaim_kit.data.paths import files_of, is_volume, split_choice
 from nextaim_kit.files import files_below
 
@@ -44,7 +45,7 @@ def subjects_in(folder: Path, needed: Sequence[str] = ("image", "mask")) -> Foun
     """
     shut: list[Path] = []
     files = files_below(folder, shut)
-    instances, damaged = dicom.scan(folder)
+    instances, damaged = scan(folder)
     headers = {*damaged, *(i.path for i in instances)}
     volumes = [path for path in files if is_volume(path.name) and path not in headers]
     subjects, layouts = group(volumes, folder)

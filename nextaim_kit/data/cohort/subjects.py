@@ -21,6 +21,8 @@ from nextaim_kit.data.cache.step import lazy
 from nextaim_kit.data.cache.store import Entry, whole
 from nextaim_kit.data.cohort.tables import PATHS, check_columns
 from nextaim_kit.data.hashes import at_once
+from nextaim_kit.data.images.remembered import HEADERS, Held
+from nextaim_kit.data.paths import split_choice
 from nextaim_kit.errors import DataError, KitError, RequestError
 from nextaim_kit.machine import limits
 from nextaim_kit.machine.jobs import Job, WorkerKilled
@@ -204,8 +206,10 @@ def _outcomes(
             yield at, held[0]
         else:
             left.append(at)
-    jobs: list[Job] = [(work, (rows[at],), {}) for at in left]
     n_jobs = _count([rows[at] for at in left], workers, memory)
+    jobs: list[Job] = [
+        (work, (rows[at], _known(rows[at]) if n_jobs > 1 else []), {}) for at in left
+    ]
     began = time.monotonic()
     try:
         for number, outcome in isolated(jobs, n_jobs):
@@ -235,7 +239,16 @@ def _minutes() -> float:
     raise RequestError("NEXTAIM_SUBJECT_MINUTES is no time", expected=expected, found=repr(given))
 
 
-def _tried(step: Step, minutes: float, caller: int, row: Row, /, **parameters: Any) -> Any:
+def _known(row: Row) -> list[Held]:
+    """What this process knows of the headers of a row's files, so that no worker reads them."""
+    places = [value for name, value in row.items() if name in PATHS and isinstance(value, str)]
+    return [one for place in places if place for one in HEADERS.below(str(split_choice(place)[0]))]
+
+
+def _tried(
+    step: Step, minutes: float, caller: int, row: Row, headers: list[Held], /, **parameters: Any
+) -> Any:
+    HEADERS.learn(headers)
     try:
         with time_limit(60 * minutes, expendable=os.getpid() != caller):
             return step(row, **parameters)

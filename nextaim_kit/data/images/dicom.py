@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pydicom
 from pydicom import filereader
@@ -24,32 +26,62 @@ from pydicom.uid import (
 )
 
 from nextaim_kit.data.bounds import memory_free, require_room, unpacked_size
+from nextaim_kit.data.images.remembered import Stamp, stamp_of
 from nextaim_kit.errors import DataError
-from nextaim_kit.files import files_below, require_file
+from nextaim_kit.files import require_file
 
 SUFFIXES = {".dcm", ".dicom", ".ima"}
 MASKS = {"RTSTRUCT", "SEG"}
 NO_IMAGE = MASKS | {"RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG"}
 _PHASES = ["AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers"]
+_OWN = ["ImagePositionPatient", "SOPInstanceUID"]  # what no two slices share
 _TAGS = [
-    "SOPClassUID", "ImageType", "Modality", "SeriesInstanceUID", "PatientID",
-    "ImagePositionPatient", "ImageOrientationPatient", "Rows", "Columns", "SamplesPerPixel",
+    "SOPClassUID", "ImageType", "Modality", "StudyInstanceUID", "SeriesInstanceUID", "PatientID",
+    "ImageOrientationPatient", "Rows", "Columns", "SamplesPerPixel",
     "NumberOfFrames", "PixelSpacing", "SliceThickness", "RescaleSlope", "RescaleIntercept",
     *_PHASES,
 ]  # fmt: skip
-_ALIKE = {tag_for_keyword(name) for name in _TAGS if name != "ImagePositionPatient"}
+_ALIKE = {tag_for_keyword(name) for name in _TAGS}
+_SEQUENCES: list[Any] = [
+    "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+]  # fmt: skip
 # What the pixels' numbers mean; an overlay may lie in bits that they leave free.
 _OF_PIXELS: list[Any] = [
     "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleType", "ModalityLUTSequence",
-    "LossyImageCompression", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleType", "LossyImageCompression",
     *(0x60000102 + (group << 16) for group in range(0, 32, 2)),
 ]  # fmt: skip
+_MEANING = {
+    tag_for_keyword(one) if isinstance(one, str) else one
+    for one in (
+        *_OF_PIXELS, "Rows", "Columns", "SamplesPerPixel", "RescaleSlope", "RescaleIntercept"
+    )
+}  # fmt: skip
 # The start of a file without preamble: an element of group 2 or 8, its VR or a short length.
 _HEADLESS = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|.[\0-\x04]\0\0)|\0[\x02\x08]\0.[A-Z]{2}", re.S)
 
 
-@dataclass(frozen=True)
+class Stored(NamedTuple):
+    """What the numbers of a plain file mean, as it was read: the same in most slices."""
+
+    elements: tuple[RawDataElement, ...]
+    syntax: str
+    implicit: bool
+
+    @property
+    def header(self) -> Dataset:
+        """These elements, which nobody may change."""
+        return _header_of(self)
+
+
+@lru_cache(maxsize=64)
+def _header_of(stored: Stored) -> Dataset:
+    header = Dataset({element.tag: element for element in stored.elements})
+    header.set_original_encoding(stored.implicit, is_little_endian=True)
+    return header
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """What the header of one DICOM file, or of one of its frames, says; lengths in mm.
 
@@ -71,10 +103,14 @@ class Instance:
         What may part a series into several volumes, such as the number of the acquisition.
     frame, frames : int
         Which frame, from 0, and of how many.
-    header : Dataset, optional
-        Elements that say what the pixels mean, where they were to be kept.
+    study, kind, uid : str
+        UIDs of the study, of the kind of object, and of this one.
+    stored : Stored, optional
+        What the pixels of a plain file mean: one frame, not packed, no sequence that says so.
     pixels_at : int
-        Byte at which the element of the pixels begins, in a file that is not packed.
+        Byte at which the element of these pixels begins.
+    stamp : tuple of int
+        What tells that the file has changed since.
     """
 
     path: Path
@@ -91,8 +127,12 @@ class Instance:
     phase: tuple[tuple[str, str], ...] = ()
     frame: int = 0
     frames: int = 1
-    header: Dataset | None = field(default=None, repr=False, compare=False)
+    study: str = ""
+    kind: str = ""
+    uid: str = ""
+    stored: Stored | None = field(default=None, repr=False, compare=False)
     pixels_at: int = field(default=0, repr=False, compare=False)
+    stamp: Stamp = field(default=(), repr=False, compare=False)
 
     @property
     def is_mask(self) -> bool:
@@ -122,26 +162,48 @@ def is_dicom(path: Path) -> bool:
     try:
         require_file(path)
         with path.open("rb") as file:
-            start = file.read(132)
+            return _begins(file)
     except (OSError, DataError):
         return False  # the reader that takes it will say why
+
+
+def _begins(file: BinaryIO) -> bool:
+    start = file.read(132)
+    file.seek(0)
     return start[128:] == b"DICM" or bool(_HEADLESS.match(start))
 
 
-def opened(path: Path, **options: Any) -> Dataset:
+def opened(path: Path, seen: Stamp = (), **options: Any) -> Dataset:
     """Parse one DICOM file, with or without its preamble; options are those of ``dcmread``.
 
     Raises
     ------
     DataError
-        If it is no plain file, or deflated and more than memory bears: pydicom would unpack all
-        of it at once.
+        If it is no plain file, or not as it was `seen`, or deflated and more than memory bears:
+        pydicom would unpack all of it at once.
     InvalidDicomError
         If it is no DICOM.
     """
     require_file(path)
     with path.open("rb") as file:
+        require_unchanged(file, path, seen)
         return _parsed(file, path, **options)
+
+
+def require_unchanged(file: BinaryIO, path: Path, seen: Stamp) -> None:
+    """Refuse a file that is not as it was `seen`, if it was: it would be placed by another header.
+
+    Raises
+    ------
+    DataError
+        If it has changed.
+    """
+    if seen and seen != stamp_of(os.fstat(file.fileno())):
+        raise DataError(
+            f"{named(path)} has changed since its header was read",
+            expected="files that stay as they are while they are read",
+            mend="wait until what writes there has ended, then read them again",
+        )
 
 
 def _parsed(file: BinaryIO, path: Path, **options: Any) -> Dataset:
@@ -182,19 +244,8 @@ def _require_bounded(file: BinaryIO, path: Path) -> None:
     file.seek(0)
 
 
-def modality(path: Path) -> str:
-    """Modality of one DICOM file, such as CT, RTSTRUCT or SEG."""
-    return read_header(path).modality
-
-
-def read_header(path: Path, *, keep: bool = False) -> Instance:
-    """Read what places one DICOM file. Empty is like not there.
-
-    Parameters
-    ----------
-    path : Path
-    keep : bool, optional
-        Whether what the pixels mean is read too, so that they can be taken without the header.
+def read_header(path: Path) -> Instance:
+    """Read what places one DICOM file, and what its pixels mean. Empty is like not there.
 
     Raises
     ------
@@ -204,19 +255,62 @@ def read_header(path: Path, *, keep: bool = False) -> Instance:
     try:
         require_file(path)
         with path.open("rb") as file:
-            header = _parsed(
-                file, path, stop_before_pixels=True, specific_tags=_TAGS + keep * _OF_PIXELS
-            )
-            at = file.tell()
+            return _read(file, path)
+    except OSError as error:
+        raise damaged_file(path, str(error)) from error
+
+
+def header_if_dicom(path: Path) -> Instance | None:
+    """Read what places a file, as `read_header` does; None if it is no DICOM, as by `is_dicom`."""
+    if path.suffix.lower() in SUFFIXES:
+        return read_header(path)
+    with suppress(OSError):  # the reader that takes it will say why
+        if path.is_file():
+            with path.open("rb") as file:
+                return _read(file, path) if _begins(file) else None
+    return None
+
+
+def _read(file: BinaryIO, path: Path) -> Instance:
+    stamp = stamp_of(os.fstat(file.fileno()))
+    try:
+        header = _parsed(
+            file, path, stop_before_pixels=True,
+            specific_tags=[*_OWN, *_TAGS, *_OF_PIXELS, *_SEQUENCES],
+        )  # fmt: skip
+        at = file.tell()
         position = floats(header.get("ImagePositionPatient"))
         characters = tuple(_all(header.get("SpecificCharacterSet")))
         found = _said(tuple(_raw(header)), characters, bool(position))
-        found = replace(found, path=path, position=position)
-        return replace(found, header=header, pixels_at=at) if keep else found
+        return replace(
+            found, path=path, position=position, uid=str(header.get("SOPInstanceUID") or ""),
+            stored=_stored(header), pixels_at=at, stamp=stamp,
+        )  # fmt: skip
     except DataError:
         raise
     except Exception as error:  # a damaged file can make the parser raise anything
         raise damaged_file(path, str(error)) from error
+
+
+def _stored(header: Dataset) -> Stored | None:
+    """What the numbers of a plain file mean; None of any other, which is parsed as a whole."""
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        return None
+    elements: list[Any] = [header.get_item(tag) for tag in sorted(header.keys() & _MEANING)]
+    if any(name in header for name in _SEQUENCES):
+        return None
+    kept = tuple(_same(e._replace(value_tell=0)) for e in elements if isinstance(e, RawDataElement))
+    implicit, little = header.original_encoding
+    if len(kept) != len(elements) or not little:
+        return None
+    return _same(Stored(kept, str(syntax), bool(implicit)))
+
+
+@lru_cache(maxsize=4096)
+def _same(one: Any) -> Any:
+    """The one that was first seen of those that are equal: most slices have most in common."""
+    return one
 
 
 def _raw(header: Dataset) -> Iterator[RawDataElement]:
@@ -249,6 +343,8 @@ def _said(
         rescaled=present(header, "RescaleSlope") and present(header, "RescaleIntercept"),
         frames=int(header.get("NumberOfFrames") or 1),
         phase=told(header, _PHASES),
+        study=str(header.get("StudyInstanceUID") or ""),
+        kind=str(header.get("SOPClassUID") or ""),
         **place(header, header, header),
     )
     return replace(found, aside=_aside(header, found, types, placed))
@@ -314,22 +410,6 @@ def damaged_file(path: Path, found: str, expected: str = "a whole DICOM file") -
         found=" ".join(found.replace(str(path), path.name).split())[:200],
         mend="copy or export the file again",
     )
-
-
-def scan(folder: Path, *, keep: bool = False) -> tuple[list[Instance], list[Path]]:
-    """Headers of every DICOM file below a folder, sorted by path, and the damaged ones' paths.
-
-    With `keep` as `read_header` has it: what is kept of a folder of thousands is large.
-    """
-    instances, damaged = [], []
-    for path in files_below(folder):
-        if path.name == "DICOMDIR" or not is_dicom(path):
-            continue
-        try:
-            instances.append(read_header(path, keep=keep))
-        except DataError:
-            damaged.append(path)
-    return instances, damaged
 
 
 def references(path: Path) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pydicom.dataset import Dataset
 
 from nextaim_kit.data.images.dicom import Instance, damaged_file, floats, opened, place, told
+from nextaim_kit.errors import DataError
 
 _GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
 _PHASES = ["FrameAcquisitionNumber", "StackID", "TemporalPositionIndex"]
@@ -21,11 +22,13 @@ def frames_of(image: Instance) -> list[Instance]:
         If the file has several frames and does not say of each where it lies.
     """
     try:
-        header = opened(image.path, stop_before_pixels=True, specific_tags=_GROUPS)
+        header = opened(image.path, image.stamp, stop_before_pixels=True, specific_tags=_GROUPS)
         groups = header.get("PerFrameFunctionalGroupsSequence") or []
         if len(groups) != image.frames and (groups or image.frames > 1):
             raise ValueError(f"{image.frames} frames, of which {len(groups)} say where they lie")
         return [_frame(image, header, k) for k in range(len(groups))] or [image]
+    except DataError:
+        raise
     except Exception as error:  # a damaged file can make the parser raise anything
         expected = "a place, said in the header, for each frame"
         raise damaged_file(image.path, str(error), expected) from error

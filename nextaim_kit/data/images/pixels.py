@@ -16,14 +16,17 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_modality_lut, pixel_array
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-)
+from pydicom.uid import MultiFrameGrayscaleWordSecondaryCaptureImageStorage
 
 from nextaim_kit.data.bounds import require_room
-from nextaim_kit.data.images.dicom import Instance, damaged_file, named, opened, present
+from nextaim_kit.data.images.dicom import (
+    Instance,
+    damaged_file,
+    named,
+    opened,
+    present,
+    require_unchanged,
+)
 from nextaim_kit.data.images.frames import group_of
 from nextaim_kit.errors import DataError
 
@@ -42,7 +45,7 @@ def frame_values(
     Parameters
     ----------
     image : Instance
-        Of that file; where its header was kept, only the pixels are read.
+        Of that file; of a plain one only the pixels are read.
     modality : str
         CT and PT need slope and intercept; of others stored numbers may be the values.
     frames : sequence of int
@@ -58,12 +61,12 @@ def frame_values(
     Raises
     ------
     DataError
-        If the pixels are damaged, in color or in an unknown coding, or if the header does not say
-        what a stored number means.
+        If the pixels are damaged, in color or in an unknown coding, if the header does not say
+        what a stored number means, or if the file has changed since its header was read.
     """
     path = image.path
     try:
-        data, stored = _of_header(image) or _of_file(path)
+        data, stored = _of_header(image) or _of_file(image)
         doubts.update(_doubts(data))
         for frame in frames:
             numbers, padded = _numbers(stored[frame], data, doubts)
@@ -98,19 +101,17 @@ def _of_header(image: Instance) -> tuple[Dataset, np.ndarray] | None:
 
     What is not as it should be is left to the parser of the whole file, which names it.
     """
-    data = image.header
-    if data is None or image.frames != 1 or "PerFrameFunctionalGroupsSequence" in data:
+    if image.stored is None or image.frames != 1:
         return None
-    syntax = data.file_meta.get("TransferSyntaxUID")
-    if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
-        return None
+    data = image.stored.header
     if data.get("BitsAllocated") != 16 or data.get("SamplesPerPixel", 1) != 1:
         return None
     shape = (1, int(data.Rows), int(data.Columns))
     require_room(math.prod(shape) * 2 * _COPIES, image.path)
     with image.path.open("rb") as file:
+        require_unchanged(file, image.path, image.stamp)
         file.seek(image.pixels_at)
-        head = file.read(8 if data.original_encoding[0] else 12)
+        head = file.read(8 if image.stored.implicit else 12)
         size = int.from_bytes(head[-4:], "little")
         if head[:4] != _PIXELS or size != math.prod(shape) * 2:
             return None
@@ -121,10 +122,10 @@ def _of_header(image: Instance) -> tuple[Dataset, np.ndarray] | None:
     return data, stored.astype("=u2", copy=False)
 
 
-def _of_file(path: Path) -> tuple[Dataset, np.ndarray]:
-    data = opened(path)
+def _of_file(image: Instance) -> tuple[Dataset, np.ndarray]:
+    data = opened(image.path, image.stamp)
     sizes = (data.get("Rows"), data.get("Columns"), data.get("NumberOfFrames") or 1)
-    require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, path)
+    require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, image.path)
     return data, _decoded(data)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from nextaim_kit.data.images import dicom, regions, series
+from nextaim_kit.data.images.headers import modality
 from nextaim_kit.data.images.rtstruct import Reading, read_rtstruct
 from nextaim_kit.data.images.seg import read_seg
 from nextaim_kit.data.images.volumes import read_volume
@@ -93,7 +94,7 @@ def read_mask(
     if not place.exists():
         raise _missing(place)
     if is_drawn(place):
-        if dicom.modality(place) == "SEG":
+        if modality(place) == "SEG":
             return read_seg(place, like, label, roi)
         return read_rtstruct(place, like, label, roi, contours)
     if channel is not None and place.is_file() and not dicom.is_dicom(place):
@@ -124,7 +125,7 @@ def of_channel(mask: sitk.Image, channel: int) -> sitk.Image:
 def is_drawn(path: str | Path) -> bool:
     """Whether a file is an RTSTRUCT or SEG, which is drawn onto the grid of its image."""
     place, _ = split_choice(path)
-    return place.is_file() and dicom.is_dicom(place) and dicom.modality(place) in dicom.MASKS
+    return place.is_file() and dicom.is_dicom(place) and modality(place) in dicom.MASKS
 
 
 def check_geometry(

@@ -13,8 +13,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from nextaim_kit.data.images.blank import blank_image
-from nextaim_kit.data.images.dicom import Instance, named, read_header, scan
+from nextaim_kit.data.images.dicom import Instance, named, read_header
 from nextaim_kit.data.images.frames import frames_of
+from nextaim_kit.data.images.headers import header_of, scan
 from nextaim_kit.data.images.pixels import frame_values
 from nextaim_kit.errors import DataError
 
@@ -32,7 +33,7 @@ def read_single(path: Path) -> sitk.Image:
     DataError
         If the file is damaged, no image, or, with several frames, not a regular volume.
     """
-    header = read_header(path, keep=True)
+    header = header_of(path)
     if not header.is_image:
         raise DataError(
             f"{named(path)} is not an image",
@@ -62,7 +63,7 @@ def read_series(folder: Path, series: str = "") -> sitk.Image:
         If a file is damaged, if there is no series or more than one, or if slices are missing,
         doubled, unevenly spaced, of different shape or shifted against each other.
     """
-    instances, damaged = scan(folder, keep=True)
+    instances, damaged = scan(folder)
     for path in damaged:
         read_header(path)  # says what is wrong with it
     chosen = _one_series(instances, folder, series)

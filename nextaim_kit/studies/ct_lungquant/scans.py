@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from nextaim_kit.data.images import dicom
+from nextaim_kit.data.images.headers import header_of, scan
 from nextaim_kit.data.images.reading import read_image
 from nextaim_kit.data.images.volumes import stored_size
 from nextaim_kit.data.paths import split_choice
@@ -94,7 +95,7 @@ def _check_header(place: Path, series: str) -> None:
 
 
 def _check_dicom(place: Path, series: str) -> None:
-    files = dicom.scan(place)[0] if place.is_dir() else [dicom.read_header(place)]
+    files = scan(place)[0] if place.is_dir() else [header_of(place)]
     images = [item for item in files if item.is_image and item.series.endswith(series)]
     kinds = sorted({item.modality for item in images} - {"CT", ""})
     if kinds and not any(item.modality == "CT" for item in images):

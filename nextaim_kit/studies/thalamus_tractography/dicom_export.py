@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from scipy.ndimage import binary_erosion, zoom
 
-from nextaim_kit.data.images.dicom import scan
+from nextaim_kit.data.images.dicom import opened
+from nextaim_kit.data.images.headers import scan
 from nextaim_kit.data.images.series import in_order
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
@@ -93,7 +94,7 @@ def read_slices(folder: Path) -> list[Dataset]:
             mend="give the folder of the T1 series alone; export enhanced MR as classic MR",
         )
     ordered, _ = in_order(found, folder)
-    return [dcmread(one.path) for one in ordered]
+    return [opened(one.path, one.stamp) for one in ordered]
 
 
 def place_of(series: Sequence[Dataset]) -> tuple[tuple[int, int, int], NDArray[np.float64]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from nextaim_kit.data.images.dicom import is_dicom, read_header, scan
+from nextaim_kit.data.images.dicom import is_dicom, read_header
+from nextaim_kit.data.images.headers import scan
 from nextaim_kit.data.images.reading import read_image
 from nextaim_kit.errors import DataError
 
@@ -237,39 +235,6 @@ def test_the_damaged_file_s_own_reason_is_given(tmp_path, series):
     (tmp_path / "bad.dcm").write_bytes(b"not DICOM" * 40)
     with pytest.raises(DataError, match=r"bad\.dcm cannot be read(.|\n)*prefix"):
         read_image(tmp_path)
-
-
-def opens(reader, below):
-    """How often files below a folder are opened while `reader` runs."""
-    seen, counting = [], [True]
-    sys.addaudithook(lambda event, args: counting[0] and event == "open" and seen.append(args[0]))
-    reader()
-    counting[0] = False
-    return sum(isinstance(name, str | Path) and Path(name).parent == below for name in seen)
-
-
-@pytest.mark.parametrize(("suffix", "times"), [(".dcm", 2), ("", 3)])
-def test_a_slice_is_opened_for_its_header_and_for_its_pixels(
-    tmp_path, dicom_files, stored, suffix, times
-):
-    for path in dicom_files.series(tmp_path, stored):
-        path.rename(path.with_suffix(suffix))
-    read_header(next(tmp_path.iterdir()))  # what is imported at first use is opened too
-    assert opens(lambda: read_image(tmp_path), tmp_path) == times * len(stored)
-
-
-def test_what_slices_share_is_told_apart_where_it_differs(tmp_path, dicom_files, stored):
-    def change(data, z):
-        data.PatientID, data.SpecificCharacterSet = (
-            "J\u00fcrgen",
-            "ISO_IR 100" if z else "ISO_IR 192",
-        )
-
-    paths = dicom_files.series(tmp_path, stored[:2], change=change)
-    kept = [read_header(path, keep=True) for path in paths]
-    assert [one.patient for one in kept] == ["J\u00fcrgen", "J\u00fcrgen"]
-    assert kept[0].position != kept[1].position
-    assert kept[0] == read_header(paths[0])
 
 
 @pytest.mark.parametrize("cut", [1, 100])

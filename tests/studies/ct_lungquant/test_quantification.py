@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.data.hashes import below
 from nextaim_kit.errors import DataError
+from nextaim_kit.report.evidence import read_evidence
 from nextaim_kit.studies.ct_lungquant import scans, threshold
 from nextaim_kit.studies.ct_lungquant.pictures import Keeper
 from nextaim_kit.studies.ct_lungquant.quantification import (
@@ -188,6 +192,28 @@ print({{"torch", "monai", "lightning"}} & {{*sys.modules}})
     assert done.stdout == "set()\n", done.stderr
     written = {path.name for path in tmp_path.iterdir()}
     assert {"patient.html", "report.fhir.json", "report.sr.dcm", "qc", "masks"} <= written
+
+
+def test_from_cohort_to_evidence_each_slice_gives_its_header_once(
+    ct, write_series, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(tmp_path / "cache"))
+    for path in write_series(ct, tmp_path / "P").iterdir():
+        data = pydicom.dcmread(path)
+        data.StudyInstanceUID = "1.2.3"
+        data.save_as(path)
+        os.utime(path, (1e9, 1e9))  # a header that was just written may still change unseen
+    seen, counting = [], [True]
+    sys.addaudithook(lambda event, args: counting[0] and event == "open" and seen.append(args[0]))
+    cohort = load_cohort(str(tmp_path / "P"), columns=("image",))
+    _, failures = quantify(cohort)
+    evidence = read_evidence(cohort["image"][0], "P")
+    counting[0] = False
+    n = ct.GetSize()[2]
+    assert (len(failures), len(evidence)) == (0, n)
+    times = Counter(name for name in map(str, seen) if name.endswith(".dcm"))
+    # Header, content for the cache's key, pixels; and one header whole, of which the SR takes more.
+    assert sorted(times.values()) == [3] * (n - 1) + [4]
 
 
 def test_other_limits_or_series_of_a_folder_are_measured_for_themselves(
