@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,17 +40,35 @@ def share_out(notebook_ids: Sequence[str], given: Mapping[str, Any]) -> dict[str
     RequestError
         For a name that none of them has.
     """
-    own: dict[str, dict[str, Any]] = {i: {} for i in notebook_ids}
-    for name in sorted(given, key=lambda name: "." in name):
+    return sharing(notebook_ids, given)(given)
+
+
+def sharing(
+    notebook_ids: Sequence[str], names: Iterable[str]
+) -> Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]]:
+    """What `share_out` does with any values of these names: whose each is, is found out once.
+
+    Raises
+    ------
+    RequestError
+        For a name that no notebook has.
+    """
+    whose: list[tuple[str, str, str]] = []
+    for name in sorted(names, key=lambda name: "." in name):
         stage, _, bare = name.rpartition(".")
         asked = [i for i in notebook_ids if stage in ("", catalog.find(i).stage)]
         declared = {i: read_parameters(catalog.find(i).path) for i in asked or notebook_ids}
         every = list(dict.fromkeys(n for names in declared.values() for n in names))
         refuse_unknown([bare if asked else name], every, " ".join(declared))
-        for notebook_id in asked:
-            if bare in declared[notebook_id]:
-                own[notebook_id][bare] = given[name]
-    return own
+        whose += [(name, bare, i) for i in asked if bare in declared[i]]
+
+    def shared(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        own: dict[str, dict[str, Any]] = {i: {} for i in notebook_ids}
+        for name, bare, notebook_id in whose:
+            own[notebook_id][bare] = given[name]
+        return own
+
+    return shared
 
 
 def check_row(

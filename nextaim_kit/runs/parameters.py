@@ -55,7 +55,7 @@ class Parameter:
     @property
     def kind(self) -> Any:
         """The Python type that the annotation stands for."""
-        return _kind(ast.parse(self.annotation, mode="eval").body)
+        return _kind_of(self.annotation)
 
     @property
     def choices(self) -> tuple:
@@ -89,7 +89,7 @@ class Parameter:
             On a wrong type, a value that is no choice, or one out of bounds.
         """
         try:
-            value = TypeAdapter(self.kind).validate_python(value, strict=True)
+            value = _checker(self.annotation).validate_python(value, strict=True)
         except ValidationError:
             raise self._refusal(value) from None
         if value in ("", []) and self.default not in ("", [], None):
@@ -256,6 +256,16 @@ def _declaration(
     except (ValueError, RequestError) as error:
         raise DataError(f"{where}: parameter {name!r} is ill declared", found=str(error)) from error
     return parameter
+
+
+@cache
+def _checker(annotation: str) -> TypeAdapter:
+    return TypeAdapter(_kind_of(annotation))
+
+
+@cache
+def _kind_of(annotation: str) -> Any:
+    return _kind(ast.parse(annotation, mode="eval").body)
 
 
 def _kind(node: ast.expr) -> Any:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,24 @@ def run_id(notebook: Notebook, parameters: Mapping[str, Any], data: Sequence[Map
 
     Parameters that name data count by their content's fingerprint, not by where it lies.
     """
-    cells = json.loads(notebook.path.read_text(encoding="utf-8"))["cells"]
+    status = notebook.path.stat()
+    state = (status.st_mtime_ns, status.st_size, status.st_ino)
     identity = {
-        "cells": [[c["cell_type"], "".join(c["source"])] for c in cells],
-        "parameters": {k: v for k, v in sorted(parameters.items()) if k not in notebook.data},
         "data": [{**f, "name": None} if f["sha256"] else f for f in data],
         "kit": kit_version(),
+        "parameters": {k: v for k, v in sorted(parameters.items()) if k not in notebook.data},
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    digest = _of_cells(notebook.path, state).copy()
+    digest.update(json.dumps(identity, sort_keys=True)[1:].encode())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _of_cells(path: Path, _state: tuple[int, int, int]) -> Any:
+    """Digest of an identity as far as its cells, which come first in it."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    said = json.dumps([[c["cell_type"], "".join(c["source"])] for c in cells])
+    return hashlib.sha256(f'{{"cells": {said}, '.encode())
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

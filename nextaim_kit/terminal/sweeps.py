@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.runs.record import REPORT
-from nextaim_kit.runs.run_cost import minutes_text
-from nextaim_kit.runs.sweep import controller, results, scripts
+from nextaim_kit.runs.sweep import controller
 from nextaim_kit.runs.sweep.controller import Engine
 from nextaim_kit.runs.sweep.plan import (
     PLAN,
@@ -31,16 +27,16 @@ from nextaim_kit.runs.sweep.plan import (
     require_current,
     require_own,
     require_same,
+    setting_text,
     sweep_folder,
     table_text,
 )
-from nextaim_kit.runs.sweep.row import run_row
 from nextaim_kit.runs.sweep.state import LOGS, Ending, forget, progress
 from nextaim_kit.runs.sweep.state import Progress as State
-from nextaim_kit.runs.sweep.sweep_cost import estimates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.progress import Progress
 
 _SHOWN = 5  # failures told in full
 
@@ -54,7 +50,7 @@ def plan(out: Console, file: Path, folder: Path | None) -> None:
     if before is None or table_text(before) != table_text(now) or before.sweep != now.sweep:
         with controller.held(now):
             freeze(now)
-            forget(now)
+            forget(progress(now))
     _describe(out, now, anew=before is not None and before.rows != now.rows)
 
 
@@ -74,6 +70,11 @@ def _describe(out: Console, plan: Plan, *, anew: bool) -> None:
     for name, values in _understood(plan).items():
         out.print(f"{name}: {escape(values)}", soft_wrap=True)
     out.print(f"{len(plan.rows)} runs: {_counts(state)}")
+    from rich.table import Table
+
+    from nextaim_kit.runs.run_cost import minutes_text
+    from nextaim_kit.runs.sweep.sweep_cost import estimates
+
     table = Table("notebook", "left", "time each", "memory GB", "known from", box=None)
     total = 0.0
     for e in estimates(state):
@@ -144,24 +145,19 @@ class _Shown:
     """A bar in a terminal; a line for each row where output goes to a file."""
 
     def __init__(self, out: Console, plan: Plan) -> None:
-        self._out, self._plan = out, plan
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(), console=out, transient=True,
-        )  # fmt: skip
-        done = progress(plan).counts
-        self._done = done["done"] + done["failed"]
-        self._task = self._bar.add_task(plan.name, total=len(plan.rows), completed=self._done)
-        self._live = Live(self._bar, console=out, transient=True, refresh_per_second=4)
+        self._out, self._plan, self._done = out, plan, 0
+        self._bar = _bar(out) if out.is_terminal else None
+        if self._bar:
+            self._bar.add_task(plan.name, total=len(plan.rows))
 
     def __enter__(self) -> _Shown:
-        if self._out.is_terminal:
-            self._live.start()
+        if self._bar:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._live.is_started:
-            self._live.stop()
+        if self._bar:
+            self._bar.stop()
 
     def heard(self, row: Row, ending: Ending) -> None:
         """A row ended."""
@@ -180,11 +176,22 @@ class _Shown:
 
     def waited(self, state: State) -> None:
         """Nothing new, perhaps; the bar's clock goes on."""
-        self._bar.update(self._task, completed=len(state.endings))
+        self._done = len(state.endings)
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=self._done)
+
+
+def _bar(out: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), console=out, transient=True, refresh_per_second=4,
+    )  # fmt: skip
 
 
 def _short(value: object) -> str:
-    text = results.setting_text(value)
+    text = setting_text(value)
     return text if len(text) < 25 else f"{text[:22]}..."
 
 
@@ -232,7 +239,7 @@ def retry(file: Path, folder: Path | None) -> None:
     """Forget how failed rows ended."""
     plan = _frozen(file, folder)
     with controller.held(plan):
-        count = forget(plan, everything=True)
+        count = forget(progress(plan), everything=True)
     print(
         f"{count} failed rows run again with: nextaim sweep run {shlex.quote(str(file))}"
         if count
@@ -260,6 +267,8 @@ def row(
     local: bool,
 ) -> int:
     """Run one row and give its exit code, or 0 to an engine that finds its ending written."""
+    from nextaim_kit.runs.sweep.row import run_row
+
     plan = _frozen(file, folder)
     wanted = [r for r in plan.rows if r.id == row_id or r.index == index]
     if len(wanted) != 1:
@@ -280,6 +289,8 @@ def row(
 
 def report(out: Console, file: Path, folder: Path | None) -> None:
     """Write table and page."""
+    from nextaim_kit.runs.sweep import results
+
     state = progress(_frozen(file, folder))
     table, page = results.write(state, _figures(state))
     plan = state.plan
@@ -292,6 +303,7 @@ def report(out: Console, file: Path, folder: Path | None) -> None:
 
 def _figures(state: State) -> dict[str, tuple[str, str]]:
     """Figures for the page: heading -> picture as a data address, alternative text."""
+    from nextaim_kit.runs.sweep import results
     from nextaim_kit.show.style import alt_of
     from nextaim_kit.show.sweeps import marginals, parallel_coordinates
 
@@ -316,6 +328,8 @@ def _address(figure: Figure) -> str:
 
 def script(file: Path, folder: Path | None, on: str, jobs: int | None) -> None:
     """Print a submit file."""
+    from nextaim_kit.runs.sweep import scripts
+
     plan = _frozen(file, folder)
     require_current(plan, plan.rows)
     (plan.folder / LOGS).mkdir(exist_ok=True)  # Slurm drops a job whose log has no folder

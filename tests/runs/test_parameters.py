@@ -9,7 +9,7 @@ import pytest
 from nextaim_kit import catalog
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.runs.parameters import parse_cell, read_parameters, resolve
-from nextaim_kit.runs.sweep.results import setting_text
+from nextaim_kit.runs.sweep.plan import setting_text
 
 
 def parameter(line: str):

@@ -20,10 +20,10 @@ from nextaim_kit.machine.limits import cpu_count, memory_available
 from nextaim_kit.places import placed, plain
 from nextaim_kit.runs.record import locked_file
 from nextaim_kit.runs.sweep.plan import Plan, Row, require_current
-from nextaim_kit.runs.sweep.row import SLOTS
 from nextaim_kit.runs.sweep.state import (
     CANCELED,
     LOGS,
+    SLOTS,
     Ending,
     Progress,
     ending_path,
@@ -117,7 +117,7 @@ def run(plan: Plan, engine: Engine, heard: Heard, waited: Callable[[Progress], N
     heard : callable
         Called with a row and its ending, once for each, as they come.
     waited : callable
-        Called twice a second with what is known so far.
+        Called with what is known so far: at once, then twice a second.
 
     Raises
     ------
@@ -127,8 +127,9 @@ def run(plan: Plan, engine: Engine, heard: Heard, waited: Callable[[Progress], N
         If a row takes more than this machine has.
     """
     with held(plan):
-        forget(plan)
         before = progress(plan)
+        forget(before)
+        waited(before)
         if before.over:
             return before
         require_current(plan, [row for row in plan.rows if row.id not in before.endings])

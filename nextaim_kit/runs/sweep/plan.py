@@ -22,7 +22,7 @@ from nextaim_kit.files import read_json, write_json, write_text
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.places import plain
 from nextaim_kit.runs import record as records
-from nextaim_kit.runs.chain import feeders, share_out
+from nextaim_kit.runs.chain import feeders, sharing
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.schema import checked
 from nextaim_kit.runs.sweep.spec import Sweep, read_sweep
@@ -123,6 +123,11 @@ class Plan:
         return bare in row.parameters and stage in ("", own) and not hidden
 
 
+def setting_text(value: Any) -> str:
+    """A setting as a person would write it."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def expand(file: Path, out: str | Path | None = None) -> Plan:
     """All rows that a sweep file asks for, checked, without writing or starting anything.
 
@@ -142,16 +147,21 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
     rows: dict[str, Row] = {}
     final: dict[str, dict[str, Any]] = {}
     fingerprint = _fingerprints()
-    share_out(sweep.notebooks, dict.fromkeys([*sweep.parameters, *sweep.varied()]))
+    shared = sharing(sweep.notebooks, [*sweep.parameters, *sweep.varied()])
+    fed_by = {i: feeders(i, sweep.notebooks[:place]) for place, i in enumerate(sweep.notebooks)}
+    beside = file.resolve().parent
     for combination in sweep.combinations(_first_seed(sweep)):
-        given = {**sweep.parameters, **combination}
-        own = share_out(sweep.notebooks, given)
+        own = shared({**sweep.parameters, **combination})
         if sweep.where and not sweep.holds(_names(sweep, own)):
             continue
         made: dict[str, Row] = {}
         for notebook in notebooks:
-            mine = _placed(notebook, own[notebook.id], file.resolve().parent)
-            fed = _fed(notebook, mine, made)
+            mine = _placed(notebook, own[notebook.id], beside)
+            fed = {
+                parameter: (made[feeder].id, output)
+                for parameter, (feeder, output) in fed_by[notebook.id].items()
+                if parameter not in mine
+            }
             row_id = identify(notebook, sweep.profile, mine, fed, fingerprint)
             made[notebook.id] = row = Row(len(rows), row_id, notebook.id, sweep.profile, mine, fed)
             rows.setdefault(row.id, row)
@@ -238,16 +248,6 @@ def _place(name: str, value: str, beside: Path) -> str:
             mend="a sweep's rows may run elsewhere: write the path as it is from the file",
         )
     return str(beside / value)
-
-
-def _fed(
-    notebook: catalog.Notebook, own: Mapping[str, Any], made: Mapping[str, Row]
-) -> dict[str, tuple[str, str]]:
-    return {
-        parameter: (made[feeder].id, file)
-        for parameter, (feeder, file) in feeders(notebook.id, made).items()
-        if parameter not in own
-    }
 
 
 def _fingerprints() -> Callable[[str], dict[str, Any]]:
@@ -390,9 +390,9 @@ def require_current(plan: Plan, rows: Iterable[Row]) -> None:
     RequestError
         Naming what changed.
     """
-    fingerprint = _fingerprints()
+    fingerprint, find = _fingerprints(), cache(catalog.find)
     for row in rows:
-        notebook = catalog.find(row.notebook)
+        notebook = find(row.notebook)
         if identify(notebook, row.profile, row.parameters, row.needs, fingerprint) != row.id:
             raise changed(plan, sources_now(plan))
 

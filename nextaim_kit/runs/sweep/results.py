@@ -16,7 +16,7 @@ from nextaim_kit.runs.compare import in_words, is_synthetic, measured_interval, 
 from nextaim_kit.runs.record import REPORT, read_record
 from nextaim_kit.runs.request import data_name
 from nextaim_kit.runs.schema import Metric
-from nextaim_kit.runs.sweep.plan import Plan, Row
+from nextaim_kit.runs.sweep.plan import Plan, Row, setting_text
 from nextaim_kit.runs.sweep.state import Ending, Progress
 
 if TYPE_CHECKING:
@@ -58,11 +58,6 @@ class Result:
     @property
     def outcome(self) -> str:
         return self.ending.outcome if self.ending else "not run yet"
-
-
-def setting_text(value: Any) -> str:
-    """A setting as a person would write it."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def results(state: Progress) -> list[Result]:

@@ -27,12 +27,12 @@ from nextaim_kit.runs.sweep.state import (
     BEAT,
     CANCELED,
     ENDED,
+    SLOTS,
     Ending,
     read_ending,
     write_ending,
 )  # fmt: skip
 
-SLOTS = "NEXTAIM_GPU_SLOTS"  # devices that rows may take, one number for each run that fits
 _TRACEBACK = 12  # lines of it that a report shows
 
 

@@ -21,6 +21,7 @@ from nextaim_kit.runs.schema import Inside, Metric, Text, checked, printable
 from nextaim_kit.runs.sweep.plan import Plan, Row
 
 ENDED, ALIVE, LOGS, CANCELED = "rows", "alive", "logs", "canceled"
+SLOTS = "NEXTAIM_GPU_SLOTS"  # devices that rows may take, one number for each run that fits
 # What a job elsewhere has to know of this process's environment.
 PASSED_ON = (
     "NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_NOTEBOOKS",
@@ -149,18 +150,19 @@ def _alive(folder: Path) -> set[str]:
     return {row_id for row_id, last in beats.items() if now - last < _DEAD}
 
 
-def forget(plan: Plan, *, everything: bool = False) -> int:
+def forget(state: Progress, *, everything: bool = False) -> int:
     """Forget how rows ended whose runs are gone or changed, and that the sweep was canceled.
 
     With `everything` also how failed ones ended, so that they run again; gives how many.
     """
-    (plan.folder / CANCELED).unlink(missing_ok=True)
-    known = progress(plan).endings
-    count = 0
-    for row in plan.rows:
-        ending = known.get(row.id)
-        path = ending_path(plan.folder, row.id)
-        if path.exists() and (ending is None or (everything and not ending.good)):
+    folder, count = state.plan.folder, 0
+    (folder / CANCELED).unlink(missing_ok=True)
+    for row in state.plan.rows:
+        ending = state.endings.get(row.id)
+        if ending and (ending.good or not everything):
+            continue
+        path = ending_path(folder, row.id)
+        if path.exists():
             path.unlink()
             path.with_suffix(".killed").unlink(missing_ok=True)
             count += ending is not None

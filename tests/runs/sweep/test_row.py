@@ -16,8 +16,8 @@ from nextaim_kit.cli import main
 from nextaim_kit.errors import KernelDied, RequestError, RunError
 from nextaim_kit.runs.sweep import row as rows
 from nextaim_kit.runs.sweep.plan import expand, freeze
-from nextaim_kit.runs.sweep.row import SLOTS, run_row
-from nextaim_kit.runs.sweep.state import CANCELED, forget, progress, read_ending
+from nextaim_kit.runs.sweep.row import run_row
+from nextaim_kit.runs.sweep.state import CANCELED, SLOTS, forget, progress, read_ending
 from tests.runs.sweep.conftest import command, folder, records
 
 pytestmark = pytest.mark.rest
@@ -107,7 +107,7 @@ def test_a_row_whose_feeder_failed_is_skipped_and_both_are_tried_again(chain, sw
     assert "row 0 (toy/draw), which feeds it, failed" in ending.error
     assert [e.outcome for _, e in progress(plan).failures()] == ["failed", "skipped"]
     flag.touch()
-    assert forget(plan, everything=True) == 2
+    assert forget(progress(plan), everything=True) == 2
     assert run_row(plan, plan.last[0]).outcome == "complete"
 
 
