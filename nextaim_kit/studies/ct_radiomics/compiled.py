@@ -1,4 +1,4 @@
-"""Machine code of `kernels`: made once by Numba, kept where Python keeps its bytecode.
+"""Machine code of `kernels` and `passes`: made once by Numba, kept where Python keeps its bytecode.
 
 Run as a program it makes all of it: ``python -m nextaim_kit.studies.ct_radiomics.compiled``, as
 the installation does, so that nobody waits for it later.
@@ -17,7 +17,7 @@ from typing import Any
 
 from nextaim_kit.errors import KitError, warn_once
 from nextaim_kit.files import cache_folder, private_folder, strangers_hand
-from nextaim_kit.studies.ct_radiomics import kernels
+from nextaim_kit.studies.ct_radiomics import kernels, passes
 
 _REGION = "{0}[::1], int64[:, ::1], int64[::1]"
 _SIGNATURES = {
@@ -28,19 +28,22 @@ _SIGNATURES = {
     "zones": f"Tuple((int32[::1], {{0}}[::1]))"
     f"({_REGION}, uint16[::1], boolean[::1], int64, int64[::1])",
     "zone_links": "int64[::1](int64[::1])",
+    "recursive": f"void({{0}}[:, ::1]{', {0}[::1]' * 4}{', {0}[:, ::1]' * 2}, float32[:, ::1])",
+    "convolve": "void({0}[:, ::1], {0}[::1], int64[::1], {0}[:, ::1])",
 }
+_KINDS = {"zone_links": ("uint8",), "recursive": ("float64",), "convolve": ("float32", "float64")}
 
 
 @cache
 def kernel(name: str, kind: str = "uint8") -> Callable[..., Any] | None:
-    """A function of `kernels` as machine code for levels of one type, uint8 or uint16.
+    """A loop as machine code for numbers of one type: levels in uint8 or uint16, values in floats.
 
     None where there can be none; why is said in a warning.
     """
     try:
         return _compiled(name, kind)
     except (ImportError, OSError, RuntimeError) as error:
-        warn_once(f"texture is counted without machine code, which takes longer: {error}")
+        warn_once(f"radiomics are measured without machine code, which takes longer: {error}")
         return None
 
 
@@ -51,15 +54,15 @@ def _compiled(name: str, kind: str) -> Any:
         with _kept() as kept:
             signature = _SIGNATURES[name].format(kind)
             make = numba.njit(signature, cache=kept, nogil=True, error_model="numpy")
-            return make(getattr(kernels, name))
+            return make(getattr(passes if hasattr(passes, name) else kernels, name))
     except numba.core.errors.NumbaError as error:
         raise RuntimeError(f"it cannot be compiled: {error}") from error
 
 
 def compile_all() -> None:
     """Make the machine code of all functions, or find it made."""
-    for name, signature in _SIGNATURES.items():
-        for kind in ("uint8", "uint16") if "{" in signature else ("uint8",):
+    for name in _SIGNATURES:
+        for kind in _KINDS.get(name, ("uint8", "uint16")):
             kernel(name, kind)
 
 
@@ -103,7 +106,7 @@ def _own_folder(beside: Path) -> Path | None:
         if not doubt:
             within = UserProvidedCacheLocator.get_suitable_cache_subpath(kernels.__file__)
             place = private_folder(folder / within)
-            for file in beside.glob("kernels.*.nb?"):
+            for file in beside.glob("*.nb?"):
                 if not (place / file.name).exists():
                     shutil.copyfile(file, place / file.name)
     except (OSError, KitError) as error:

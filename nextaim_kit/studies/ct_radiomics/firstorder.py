@@ -32,11 +32,14 @@ def first_order(
         Added to the values in the energies and the root mean square.
     """
     total = int(counts.sum())
-    mean = float(values @ counts / total)
+    times = counts.astype(float)
+    mean = float(values @ times / total)
     centered = values - mean
-    m2, m3, m4 = (float(centered**k @ counts / total) for k in (2, 3, 4))
+    square = centered * centered
+    m2, m4 = float(square @ times / total), float(square * square @ times / total)
+    m3 = float(np.multiply(square, centered, out=square) @ times / total)
     p10, p25, median, p75, p90 = percentiles(values, counts, (10, 25, 50, 75, 90))
-    energy = float((values + shift) ** 2 @ counts)
+    energy = float((values + shift) ** 2 @ times)
     share = level_counts / total
     return {
         "10Percentile": p10,
@@ -46,12 +49,12 @@ def first_order(
         "InterquartileRange": p75 - p25,
         "Kurtosis": m4 / m2**2 if m2 else 0.0,
         "Maximum": float(values[-1]),
-        "MeanAbsoluteDeviation": float(np.abs(centered) @ counts / total),
+        "MeanAbsoluteDeviation": float(np.abs(centered) @ times / total),
         "Mean": mean,
         "Median": median,
         "Minimum": float(values[0]),
         "Range": float(values[-1] - values[0]),
-        "RobustMeanAbsoluteDeviation": _robust_deviation(values, counts, p10, p90),
+        "RobustMeanAbsoluteDeviation": _robust_deviation(values, times, p10, p90),
         "RootMeanSquared": float(np.sqrt(energy / total)),
         "Skewness": m3 / m2**1.5 if m2 else 0.0,
         "TotalEnergy": energy * voxel_volume,
@@ -75,8 +78,8 @@ def percentiles(
     return tuple(float(v) for v in found)
 
 
-def _robust_deviation(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
-    kept = (values >= low) & (values <= high)
-    inner, times = values[kept], counts[kept]
+def _robust_deviation(values: np.ndarray, times: np.ndarray, low: float, high: float) -> float:
+    kept = slice(np.searchsorted(values, low), np.searchsorted(values, high, side="right"))
+    inner, times = values[kept], times[kept]
     mean = inner @ times / times.sum()
     return float(np.abs(inner - mean) @ times / times.sum())

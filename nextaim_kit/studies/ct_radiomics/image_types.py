@@ -13,7 +13,9 @@ from radiomics import imageoperations
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_radiomics import lbp3d
+from nextaim_kit.studies.ct_radiomics.laplacian import laplacian
 from nextaim_kit.studies.ct_radiomics.region import Box, Region, as_box, cut, grown, seen_from
+from nextaim_kit.studies.ct_radiomics.wavelets import wavelets
 
 _GAUSS_MARGIN = 20  # widths of the Gaussian
 _BY_EXTREME = ("Square", "SquareRoot", "Logarithm", "Exponential")  # scaled by the image's largest
@@ -38,7 +40,8 @@ def images(
     ------
     name : str
         As pyradiomics calls it, such as ``wavelet-LLH``.
-    values : ndarray, shape of the region's mask
+    values : ndarray, shape (voxels of the region,)
+        In the order of the mask.
     options : dict
         Settings of gray levels and texture for this image.
 
@@ -49,16 +52,10 @@ def images(
     """
     for kind, own in types.items():
         merged = {**options, **own}
-        if kind in _BY_EXTREME:
-            made = _by_extreme(region, kind, merged)
-        elif kind == "LBP3D":
-            made = _lbp_3d(region, merged)
-        else:
-            made = _by_margin(region, kind, merged)
         count = 0
-        for name, values in made:
+        for name, values in _WAYS.get(kind, _by_margin)(region, kind, merged):
             count += 1
-            _check_finite(values[region.mask], name)
+            _check_finite(values, name)
             yield name, values, merged
         if kind == "LoG":
             _check_laplacians(count, merged)
@@ -89,7 +86,27 @@ def _by_margin(region: Region, kind: str, options: Options) -> Iterator[tuple[st
     inner = seen_from(around, region.box)
     make = getattr(imageoperations, f"get{kind}Image")
     for filtered, name, _ in make(cut(region.image, around), None, **options):
-        yield name, sitk.GetArrayViewFromImage(filtered)[inner]
+        yield name, sitk.GetArrayViewFromImage(filtered)[inner][region.mask]
+
+
+def _laplacians(region: Region, kind: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
+    """By passes in machine code; by ITK where there is none, and for a size it would refuse."""
+    image = sitk.GetArrayViewFromImage(region.image)
+    for sigma in options.get("sigma") or ():
+        least = [max(3, math.ceil(sigma / step)) for step in region.spacing]
+        made = None
+        if sigma > 0 and all(n > few for n, few in zip(image.shape, least, strict=True)):
+            made = laplacian(image, region.spacing, region.box, sigma)
+        if made is None:
+            yield from _by_margin(region, kind, {**options, "sigma": [sigma]})
+        else:
+            yield f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", made[region.mask]
+
+
+def _wavelets(region: Region, kind: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
+    image = sitk.GetArrayViewFromImage(region.image)
+    bands = wavelets(image, region.box, region.mask, options)
+    yield from _by_margin(region, kind, options) if bands is None else bands
 
 
 def _needed(region: Region, kind: str, options: Options) -> Box:
@@ -134,7 +151,7 @@ def _lbp_2d_box(box: Box, size: Iterable[int], options: Options) -> Box:
     )
 
 
-def _lbp_3d(region: Region, options: Options) -> Iterator[tuple[str, np.ndarray]]:
+def _lbp_3d(region: Region, _: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
     """From the image's first voxel on, for the same roundings (see `_lbp_2d_box`)."""
     if options.get("force2D"):
         warnings.warn("LBP3D looks across slices, though force2D is on", stacklevel=3)
@@ -147,13 +164,20 @@ def _lbp_3d(region: Region, options: Options) -> Iterator[tuple[str, np.ndarray]
 
 
 def _by_extreme(region: Region, kind: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
-    """Filter the region's box beside the image's largest voxel, which sets the scale."""
+    """Filter the region's voxels beside the image's largest one, which sets the scale."""
     whole = sitk.GetArrayViewFromImage(region.image)
     low, high = np.nanmin(whole), np.nanmax(whole)
     largest = max(low, high, key=lambda value: abs(float(value)))
     _check_finite(np.array([largest]), kind)
-    box = whole[region.box]
-    line = np.append(box.ravel(), largest).astype(box.dtype)[None, None]
+    line = np.append(region.values, largest).astype(whole.dtype)[None, None]
     make = getattr(imageoperations, f"get{kind}Image")
     for filtered, name, _ in make(sitk.GetImageFromArray(line), None, **options):
-        yield name, sitk.GetArrayViewFromImage(filtered)[0, 0, :-1].reshape(box.shape)
+        yield name, sitk.GetArrayViewFromImage(filtered)[0, 0, :-1]
+
+
+_WAYS = {
+    **dict.fromkeys(_BY_EXTREME, _by_extreme),
+    "LBP3D": _lbp_3d,
+    "LoG": _laplacians,
+    "Wavelet": _wavelets,
+}

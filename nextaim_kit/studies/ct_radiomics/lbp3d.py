@@ -41,10 +41,10 @@ def lbp_3d(
 
     Returns
     -------
-    dict of str to ndarray of float, shape of the mask
-        ``lbp-3D-m1`` and so on, one for each level, and ``lbp-3D-k``, the kurtosis on the sphere;
-        0 outside the region. Where all samples are alike its kurtosis is -3, as pyradiomics had
-        it with the SciPy of its day; later ones have no number for it.
+    dict of str to ndarray of float, shape (voxels of the region,)
+        ``lbp-3D-m1`` and so on, one for each level, and ``lbp-3D-k``, the kurtosis on the sphere.
+        Where all samples are alike its kurtosis is -3, as pyradiomics had it with the SciPy of its
+        day; later ones have no number for it.
     """
     radius = settings.get("lbp3DIcosphereRadius", 1)
     levels = settings.get("lbp3DLevels", 2)
@@ -64,18 +64,12 @@ def lbp_3d(
         found[:-1, first : first + step] = _norms(above, harmonics)
         found[-1, first : first + step] = _kurtosis(samples)
     names = [f"lbp-3D-m{level}" for level in range(1, levels + 1)] + ["lbp-3D-k"]
-    return {name: _placed(values, mask) for name, values in zip(names, found, strict=True)}
+    return dict(zip(names, found, strict=True))
 
 
 def margin(settings: Mapping[str, Any]) -> int:
     """Voxels around a region that its patterns depend on."""
     return _MARGIN + 2 + int(np.ceil(settings.get("lbp3DIcosphereRadius", 1)))
-
-
-def _placed(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    placed = np.zeros(mask.shape)
-    placed[mask] = values
-    return placed
 
 
 def _harmonics(sphere: np.ndarray, radius: float, levels: int) -> tuple[np.ndarray, np.ndarray]:

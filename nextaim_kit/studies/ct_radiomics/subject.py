@@ -194,9 +194,10 @@ def version() -> list[str]:
     here = Path(__file__).parent
     files = sorted((here.parents[1] / "data/images").glob("[!_]*.py"))
     measures = (
-        "cooccurrence", "diameters", "engine", "firstorder", "image_types", "kernels", "lbp3d",
-        "level_sizes", "matrices", "parameter_file", "plain_counts", "region", "selection",
-        "settings", "shape", "shape2d", "subject", "texture",
+        "cooccurrence", "diameters", "engine", "firstorder", "image_types", "kernels",
+        "laplacian", "lbp3d", "level_sizes", "matrices", "parameter_file", "passes",
+        "plain_counts", "region", "selection", "settings", "shape", "shape2d", "subject",
+        "texture", "wavelets",
     )  # fmt: skip
     files += [here / f"{name}.py" for name in measures]
     files += [here / "ibsi" / f"{name}.py" for name in _IBSI]

@@ -84,24 +84,23 @@ def _narrow(top: int) -> type[np.signedinteger[Any]]:
 
 
 def discretize(
-    image: np.ndarray,
+    inside: np.ndarray,
     mask: np.ndarray,
     spacing: tuple[float, float, float],
     settings: Mapping[str, Any],
 ) -> Levels:
-    """Bin the values under a mask, into pyradiomics' own bins.
+    """Bin a region's values, into pyradiomics' own bins.
 
     Parameters
     ----------
-    image : ndarray, shape (z, y, x)
-        Values, cropped to the region's box.
+    inside : ndarray, shape (voxels of the region,)
+        Values, in the order of the mask.
     mask : ndarray of bool, shape (z, y, x)
     spacing : tuple of float
         Voxel size (z, y, x) in mm.
     settings : mapping
         pyradiomics settings; ``binWidth`` or ``binCount`` counts here.
     """
-    inside = image[mask]
     low, high = inside.min(), inside.max()
     check_levels(low, high, settings, inside.size)
     # The edges follow from the extremes alone; pyradiomics looks at every voxel for them. Whole
@@ -117,11 +116,10 @@ def discretize(
     else:
         array[mask] = np.digitize(inside, edges)
         values, counts = np.unique(inside, return_counts=True)
-    levels = Levels(values.astype(float), counts, array, mask, spacing)
+    levels = Levels(values.astype(float, copy=False), counts, array, mask, spacing)
     # Known already, and dear to count again: the levels of the distinct values.
-    levels.__dict__["level_counts"] = np.bincount(np.digitize(values, edges), counts).astype(int)[
-        1:
-    ]
+    below = np.append(0, np.cumsum(counts))[np.searchsorted(values, edges)]
+    levels.__dict__["level_counts"] = np.append(np.diff(below), inside.size - below[-1])
     return levels
 
 
@@ -138,7 +136,10 @@ def _looked_up(inside: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _whole(values: np.ndarray) -> bool:
-    return np.issubdtype(values.dtype, np.integer) or np.array_equal(values, np.rint(values))
+    if np.issubdtype(values.dtype, np.integer):
+        return True
+    parts = (values[start : start + _TABLE] for start in range(0, values.size, _TABLE))
+    return all(np.array_equal(part, np.rint(part)) for part in parts)
 
 
 def texture(

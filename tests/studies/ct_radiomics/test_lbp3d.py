@@ -50,7 +50,7 @@ def test_patterns_are_those_of_pyradiomics(volume, kind, levels):
     values, marked = arithmetic()
     region = find_region(volume(values.astype(kind)), volume(marked.astype(np.uint8)))
     chosen = FINER if levels == 3 else {}
-    made = {n: v[region.mask] for n, v, _ in image_types.images(region, {"LBP3D": chosen}, {})}
+    made = {n: v for n, v, _ in image_types.images(region, {"LBP3D": chosen}, {})}
     assert list(made) == [f"lbp-3D-m{n + 1}" for n in range(levels)] + ["lbp-3D-k"]
     found = [(v.mean(), v.std()) for v in made.values()]
     # Which of two single-precision neighbors is larger can hang on the processor's last digit.
@@ -81,7 +81,7 @@ def test_samples_that_are_all_alike_have_the_kurtosis_of_pyradiomics_day():
     values, marked = np.zeros((9, 9, 9)), np.zeros((9, 9, 9), bool)
     marked[4, 4, 4] = True
     kurtosis = lbp3d.lbp_3d(values, marked, (0, 0, 0), {})["lbp-3D-k"]
-    assert kurtosis[4, 4, 4] == -3
+    assert kurtosis.tolist() == [-3]
 
 
 @pytest.mark.parametrize("kind", ["LBP3D", "LBP2D", "Gradient", "LoG", "Square"])
