@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -91,7 +92,7 @@ class Found:
         return ends
 
     def save(self, lungs: Path, lesions: Path) -> None:
-        """Write the masks in a format that the paths' suffixes name."""
+        """Write the masks as NIfTI, packed where a path ends in ``.gz``."""
         save_mask(self.lungs, self.scan.image, lungs)
         save_mask(self.lesions, self.scan.image, lesions)
 
@@ -118,7 +119,7 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
         the lungs. Of a lung that was not found, the involvement is NaN.
     """
     hu = sitk.GetArrayViewFromImage(scan.image)
-    lungs, lesions = np.zeros(hu.shape, np.uint8), np.zeros(hu.shape, np.uint8)
+    lungs, lesions = blank_mask(hu.shape), blank_mask(hu.shape)
     total = 0
     for part, (right, left, ill) in planes((maps.right, maps.left, maps.lesions), scan.image):
         lung = lung_of(right + left, hu[part])
@@ -131,6 +132,12 @@ def measure(scan: Scan, maps: Maps, *, consolidated_hu: float = CONSOLIDATED_HU)
     values["complete"] = not found.cut_ends
     values["mean_hu"] = total / n if (n := int(np.count_nonzero(inner[0]))) else np.nan
     return replace(found, values=values)
+
+
+def blank_mask(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Zeros, of which a page takes memory only once it is written to; NumPy's pages are of 2 MB."""
+    pages = mmap.mmap(-1, max(1, int(np.prod(shape))), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, np.uint8, int(np.prod(shape))).reshape(shape)
 
 
 def lung_of(share: NDArray[np.float32], hu: NDArray[np.int16]) -> NDArray[np.bool_]:

@@ -19,7 +19,13 @@ from nextaim_kit.errors import DataError, KitError
 from nextaim_kit.files import sha256_of
 from nextaim_kit.progress import Progress
 from nextaim_kit.studies.ct_lungquant import threshold
-from nextaim_kit.studies.ct_lungquant.measures import CONSOLIDATED_HU, Found, Maps, measure
+from nextaim_kit.studies.ct_lungquant.measures import (
+    CONSOLIDATED_HU,
+    Found,
+    Maps,
+    blank_mask,
+    measure,
+)
 from nextaim_kit.studies.ct_lungquant.networks.preparing import content
 from nextaim_kit.studies.ct_lungquant.plausibility import doubts
 from nextaim_kit.studies.ct_lungquant.scans import Scan, read_ct
@@ -91,7 +97,7 @@ def _measured_once(
 
 
 def _placed(part: NDArray[np.uint8], at: list[int], scan: Scan) -> NDArray[np.uint8]:
-    whole = np.zeros(scan.image.GetSize()[::-1], np.uint8)
+    whole = blank_mask(scan.image.GetSize()[::-1])
     whole[tuple(slice(a, a + n) for a, n in zip(at, part.shape, strict=True))] = part
     return whole
 

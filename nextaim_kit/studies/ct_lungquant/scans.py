@@ -188,10 +188,20 @@ def sample(image: sitk.Image) -> NDArray[np.int16]:
 
 
 def save_mask(mask: NDArray[np.uint8], like: sitk.Image, path: Path) -> None:
-    """Write a label volume of shape (z, y, x) on the grid of an image, whole or not at all."""
+    """Write labels, shape (z, y, x), as NIfTI on the grid of an image, whole or not at all.
+
+    A slice at a time: SimpleITK would hold a copy.
+    """
+    import nibabel
+
     from nextaim_kit.files import atomic_path
 
-    image = sitk.GetImageFromArray(mask)
-    image.CopyInformation(like)
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(like.GetDirection(), (3, 3)) * like.GetSpacing()
+    affine[:3, 3] = like.GetOrigin()
+    image = nibabel.Nifti1Image(mask.T, np.diag([-1, -1, 1, 1]) @ affine)  # from LPS to RAS
+    for place in (image.set_qform, image.set_sform):
+        place(image.affine, "scanner")
+    image.header.set_xyzt_units("mm")
     with atomic_path(path) as unfinished:
-        sitk.WriteImage(image, str(unfinished), useCompression=True)
+        image.to_filename(unfinished)

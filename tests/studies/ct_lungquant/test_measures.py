@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from nextaim_kit.studies.ct_lungquant import explain
-from nextaim_kit.studies.ct_lungquant.measures import Found, Maps, between, measure
+from nextaim_kit.studies.ct_lungquant.measures import (
+    Found,
+    Maps,
+    between,
+    blank_mask,
+    measure,
+)
 from nextaim_kit.studies.ct_lungquant.resampling import coarse
 from nextaim_kit.studies.ct_lungquant.scans import Scan
 
@@ -149,3 +158,15 @@ def test_the_profile_and_the_histogram_add_up_to_the_values():
 
 def test_the_way_to_the_nearest_border_is_counted():
     assert explain.to_border([0, 5, 30, 49, 100]).tolist() == [5, 0, 5, 1, 25]
+
+
+def test_a_blank_mask_takes_memory_only_where_it_is_written():
+    def held():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = held()
+    mask = blank_mask((400, 512, 512))
+    mask[:, 200:240] = 1  # 8 MB of 105
+    assert held() - before < 20e6
+    assert (mask[7, 199:241].min(axis=1) == [0, *[1] * 40, 0]).all()
+    assert not mask[:, :200].any()

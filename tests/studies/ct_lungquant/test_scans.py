@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from nextaim_kit.data.images.reading import check_geometry, read_image
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_lungquant import scans
 from nextaim_kit.studies.ct_lungquant.scans import AIR, DENSE, read_ct, save_mask
@@ -123,3 +124,18 @@ def test_masks_lie_on_the_ct(ct, tmp_path):
     back = sitk.ReadImage(str(tmp_path / "mask.nii.gz"))
     assert np.array_equal(hu(sitk.DICOMOrient(back, "LPS")), mask)
     assert back.GetOrigin() == pytest.approx(ct.GetOrigin(), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mask.nii", "mask.nii.gz"])
+def test_a_mask_of_a_turned_grid_lies_on_that_grid(tmp_path, name):
+    like = sitk.Image([5, 4, 3], sitk.sitkInt16)
+    like.SetSpacing((0.7, 0.8, 2.5))
+    like.SetOrigin((-120.5, 33.25, 1000.0))
+    turn = sitk.VersorTransform((1.0, 2.0, 3.0), 0.4)
+    like.SetDirection(turn.GetMatrix())
+    mask = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    save_mask(mask, like, tmp_path / name)
+    for back in (read_image(tmp_path / name), sitk.ReadImage(str(tmp_path / name))):
+        check_geometry(like, back)
+        assert np.array_equal(hu(back), mask)
+        assert back.GetPixelID() == sitk.sitkUInt8

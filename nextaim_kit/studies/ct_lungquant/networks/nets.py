@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,15 +45,37 @@ def segmenter(outputs: int, architecture: Architecture = "unet", width: int = 8)
     """
     widths = [width, width, 2 * width, 4 * width, 8 * width]
     if architecture == "unet":
-        from monai.networks.nets import BasicUNet
+        with without_transformers():
+            from monai.networks.nets import BasicUNet
 
         return BasicUNet(3, 1, outputs, (*widths, width), act="relu", norm="batch")
     if architecture == "dynunet":
-        from monai.networks.nets import DynUNet
+        with without_transformers():
+            from monai.networks.nets import DynUNet
 
         kernels, steps = [3] * 5, [1, 2, 2, 2, 2]
         return DynUNet(3, 1, outputs, kernels, steps, steps[1:], filters=widths, norm_name="batch")
     raise RequestError(f"no network {architecture!r}", expected="unet or dynunet")
+
+
+@contextmanager
+def without_transformers() -> Iterator[None]:
+    """Within, MONAI is imported as where its optional package transformers is not installed.
+
+    It would import that for a single network, Transchex: 2 s of processor time and 110 MB of every
+    process. In a process that has imported neither before, Transchex says that transformers is
+    missing; who wants it imports monai first. All else of MONAI, and transformers itself, are as
+    ever.
+    """
+    modules: dict[str, Any] = sys.modules
+    hidden = "transformers" not in modules
+    if hidden:
+        modules["transformers"] = None  # Python's own sign for what cannot be imported
+    try:
+        yield
+    finally:
+        if hidden:
+            del modules["transformers"]
 
 
 class BoxNet(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -206,6 +207,7 @@ class LungQuant:
         image = coarse(scan.image, self.recipe.spacing)
         hu = torch.from_numpy(sitk.GetArrayFromImage(image))[None]
         right, left, lesions = self._decided(self.look(hu), self.cut)
+        _give_back()
         one = [] if min((right > 0.5).sum(), (left > 0.5).sum()) else ["only one lung was found"]
         sides = placed(right, image), placed(left, image)
         return Maps(*sides, placed(lesions, image), tuple(one))
@@ -345,3 +347,10 @@ class LungQuant:
                 mend="run that notebook, or leave the parameter empty",
             ) from error
         return cls(recipe, {name: net.eval() for name, net in nets.items()}, seen, cut)
+
+
+def _give_back() -> None:
+    """Let the system have what the networks have freed: up to 80 MB, which glibc would keep."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
