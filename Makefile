@@ -94,6 +94,8 @@ bench: environment ## measure speed, memory and storage beside what one would ru
 	@$(BIN)/python benchmarks/dask_workers.py
 	@echo "==> benchmarks/reading.py"
 	@$(BIN)/python benchmarks/reading.py
+	@echo "==> benchmarks/store.py (10 minutes)"
+	@$(BIN)/python benchmarks/store.py
 	@echo "==> benchmarks/sweep.py (20 minutes)"
 	@$(BIN)/python benchmarks/sweep.py
 

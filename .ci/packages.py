@@ -22,6 +22,7 @@ READ = {
     "conda-inject": "MIT",  # LICENSE
     "docutils": "Public Domain AND BSD",  # COPYING: the GPL is that of an Emacs mode, not packaged
     "jupyterhub-idle-culler": "BSD",  # COPYING.md
+    "pyrage": "MIT",  # LICENSE
     "snakemake-executor-plugin-htcondor": "MIT",  # LICENSE
     "snakemake-interface-common": "MIT",  # LICENSE
     "snakemake-interface-logger-plugins": "MIT",  # LICENSE

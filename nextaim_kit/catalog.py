@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import pkgutil
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -129,6 +132,7 @@ class Study(_Declared):
     thumbnail: Thumbnail | None = None
     papers: list[str] = []  # of the method, to be cited, such as "Fanni et al. 2023, doi:10...."
     published: list[Published] = []
+    task: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")] = ""  # "module:function", see `task_of`
     notebooks: dict[str, Notebook] = Field(default_factory=dict)
 
 
@@ -183,6 +187,58 @@ def find(notebook_id: str) -> Notebook:
         f"no notebook {notebook_id!r}",
         expected=f"one of {', '.join(sorted(known))}",
         mend=f"did you mean {near}?" if near else "see `nextaim list`",
+    )
+
+
+def with_task() -> list[str]:
+    """Studies that offer their data for questions that cut across, in the order of the path."""
+    return [study.id for study in studies() if study.task]
+
+
+def task_of(study_id: str) -> Callable[..., Any]:
+    """The function by which a study offers its data: its ``task``, imported when it is asked for.
+
+    Raises
+    ------
+    RequestError
+        If there is no such study, or it offers none; names the nearest one that does.
+    DataError
+        If the module or the function that its ``study.yaml`` names is not there.
+    """
+    task = next((study.task for study in studies() if study.id == study_id), "")
+    if not task:
+        near = near_miss(study_id, with_task())
+        raise RequestError(
+            f"no study {study_id!r} offers its data",
+            expected=f"one of {', '.join(with_task())}",
+            mend=f"did you mean {near}?" if near else "name a task in its study.yaml",
+        )
+    module, _, name = task.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and lacks a package
+        raise _no_task(study_id, task, module, _beside(str(error.name))) from error
+    if not callable(getattr(found, name, None)):
+        raise _no_task(study_id, task, name, [n for n, one in vars(found).items() if callable(one)])
+    return getattr(found, name)
+
+
+def _beside(module: str) -> list[str]:
+    """Modules of the package that this one would be in."""
+    package = module.rpartition(".")[0]
+    paths = importlib.import_module(package).__path__ if package else None
+    return [f"{package}.{one.name}".lstrip(".") for one in pkgutil.iter_modules(paths)]
+
+
+def _no_task(study: str, task: str, absent: str, known: list[str]) -> DataError:
+    near = near_miss(absent, known)
+    return DataError(
+        f"study file {study}/study.yaml names a task that is not there",
+        expected="module:function, which can be imported",
+        found=f"{task}, without {absent}",
+        mend=f"did you mean {near}?" if near else "correct its line `task:`",
     )
 
 

@@ -20,7 +20,7 @@ from nextaim_kit import __version__, catalog
 from nextaim_kit.errors import KitError, RequestError, RunError
 from nextaim_kit.places import absolute, placed
 from nextaim_kit.runs.typed import Unreadable, read_value
-from nextaim_kit.terminal import privacy
+from nextaim_kit.terminal import archives, privacy, store
 from nextaim_kit.yaml_text import parse_yaml
 
 app = typer.Typer(
@@ -38,6 +38,8 @@ cache_app = typer.Typer(
 )
 data_app.add_typer(cache_app, name="cache", no_args_is_help=True)
 privacy.register(data_app)
+store.register(data_app)
+archives.register(data_app)
 
 sweep_app = typer.Typer(help="Sweeps: many runs, planned in a file, on this machine or a cluster.")
 app.add_typer(sweep_app, name="sweep", no_args_is_help=True)

@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +205,14 @@ def _is_data(name: str) -> bool:
     return not name.startswith((".", "~$")) and name not in _SYSTEM
 
 
+_first: list[Callable[[str | Path], None]] = []
+
+
+def before_reading(work: Callable[[str | Path], None]) -> None:
+    """Call this with each path that `require_file` is asked for, before it is looked at."""
+    _first.append(work)
+
+
 def require_file(path: str | Path) -> None:
     """Refuse what is there but no plain file, before it is opened: a pipe may never answer.
 
@@ -214,6 +222,8 @@ def require_file(path: str | Path) -> None:
         If it is a folder, pipe, socket or device, also behind a link.
     """
     kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    for work in _first:
+        work(path)
     with contextlib.suppress(OSError):  # who opens it says what is wrong
         kind = stat.S_IFMT(os.stat(path).st_mode)
         if kind != stat.S_IFREG:

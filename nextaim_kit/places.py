@@ -8,10 +8,10 @@ from pathlib import Path
 
 from nextaim_kit.errors import RequestError
 
-# Variables that name folders; the mirror may be an address as well.
+# Variables that name folders, and one a file; the mirror may be an address as well.
 VARIABLES = (
     "NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_MIRROR", "NEXTAIM_NOTEBOOKS",
-    "NEXTAIM_PROGRESS", "NEXTAIM_REAL", "NEXTAIM_RUNS",
+    "NEXTAIM_PROGRESS", "NEXTAIM_REAL", "NEXTAIM_RUNS", "NEXTAIM_STORE_PASSPHRASE_FILE",
 )  # fmt: skip
 
 # Characters that end a line of a script, or that a terminal obeys.

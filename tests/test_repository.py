@@ -149,7 +149,7 @@ def test_the_citation_and_the_changelog_have_this_version():
 
 
 def test_every_package_that_the_kit_imports_is_declared():
-    own = {canonicalize_name(r.name) for r in declared("deep", "dask")}
+    own = {canonicalize_name(r.name) for r in declared("deep", "dask", "keyring")}
     owners = packages_distributions()
     known = set(sys.stdlib_module_names) | {"nextaim_kit"}
     names = {n for path in (PROJECT / "nextaim_kit").rglob("*.py") for n in imported(path)} - known

@@ -30,6 +30,8 @@ from .splits import external_split as external_split
 from .splits import leave_one_site_out as leave_one_site_out
 from .splits import patient_folds as patient_folds
 from .splits import rotations as rotations
+from .study_task import StudyTask as StudyTask
+from .study_task import load_task as load_task
 from .task import Task as Task
 from .training import in_stages as in_stages
 from .training import train as train

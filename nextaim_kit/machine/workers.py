@@ -88,7 +88,7 @@ def parallel(
     how: dict[str, Any] = {"return_as": return_as, "batch_size": batch_size}
     n_jobs = n_jobs or process_count()
     share = max(1, thread_count() // abs(n_jobs))
-    how |= {"initializer": _begin_under, "initargs": (os.getpid(), share)}
+    how |= {"initializer": begin_under, "initargs": (os.getpid(), share)}
     pool = Parallel(n_jobs=n_jobs, **how)
     results = _here(pool, jobs)
     return list(results) if return_as == "list" else results
@@ -174,7 +174,7 @@ def scheduler() -> str:
     return address
 
 
-def _begin_under(parent: int, threads: int) -> None:
+def begin_under(parent: int, threads: int) -> None:
     """Compute in so many threads, and end soon after the parent, which may be killed untold.
 
     Pools of as many threads as there are cores, in each of several processes, wait for one another

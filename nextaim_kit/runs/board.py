@@ -11,7 +11,7 @@ from typing import Any
 
 from nextaim_kit.catalog import Notebook, Study
 from nextaim_kit.files import write_text
-from nextaim_kit.runs.compare import Comparison, compare, data_text, is_synthetic
+from nextaim_kit.runs.compare import Comparison, compare, data_text, is_synthetic, terms_text
 from nextaim_kit.runs.record import (
     RECORD,
     REPORT,
@@ -51,6 +51,11 @@ class Row:
         if not self.synthetic:
             return f"real: {name}" if self.record["data"] else name
         return "SYNTHETIC" if name == "synthetic" else f"SYNTHETIC: {name}"
+
+    @property
+    def terms(self) -> str:
+        """On which terms real data were used, where these are known."""
+        return terms_text(self.record) if self.record else ""
 
     @property
     def run(self) -> str:

@@ -224,3 +224,14 @@ def is_synthetic(record: Mapping[str, Any]) -> bool:
 def data_text(record: Mapping[str, Any]) -> str:
     """Names of the data that a run used."""
     return ", ".join(str(d["name"]) for d in record["data"]) or "none"
+
+
+def terms_text(record: Mapping[str, Any]) -> str:
+    """License, agreement and last day of the real data that a run used, where they are known."""
+    lines = []
+    for one in record["data"]:
+        named = [one.get("licence")] * (one.get("licence") != "unknown")
+        named += [one.get("agreement")] + [f"until {one['until']}"] * ("until" in one)
+        if not one.get("synthetic") and any(named):
+            lines.append(f"{one['name']}: {'; '.join(map(str, filter(None, named)))}")
+    return ", ".join(lines)

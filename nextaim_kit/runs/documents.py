@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
+from nextaim_kit.data.store.view import without_places
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
 from nextaim_kit.runs import record as records
@@ -81,6 +82,7 @@ def without_paths(text: str, paths: Collection[Path], places: Mapping[str, str])
     places : mapping
         Folders and what stands in their place.
     """
+    text = without_places(text)
     own = {str(p): p.name for p in paths} | {f"{p.parent}/": "" for p in paths} | dict(places)
     own |= {str(catalog.project_folder()): "<kit>", str(Path.home()): "~"}
     for path, name in sorted(own.items(), key=lambda item: -len(item[0])):

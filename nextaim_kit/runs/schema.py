@@ -56,6 +56,8 @@ class Metric(TypedDict):
 class _Data(TypedDict):
     name: Text
     synthetic: NotRequired[bool]
+    agreement: NotRequired[Text]
+    until: NotRequired[Text]
 
 
 @_with(_STRICT)

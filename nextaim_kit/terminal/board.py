@@ -46,6 +46,7 @@ def terminal_table(rows: Sequence[Row]) -> Group:
         every = list(group)
         first = every[0]
         lines += [Text.assemble((first.notebook.id, "bold"), f"  {first.data}  {first.run}")]
+        lines += [Text(f"  terms of {first.terms}", "dim")] if first.terms else []
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True, padding=(0, 1))
         for title, ratio in (("metric", 5), ("this kit [interval]", 4), ("published", 4),
                              ("difference", 5)):  # fmt: skip

@@ -14,7 +14,7 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.files import read_text
 from nextaim_kit.places import placed
 
-_KEY = "de-identification.key"
+KEY = "de-identification.key"
 
 
 def register(app: typer.Typer) -> None:
@@ -54,10 +54,9 @@ def deidentify_folder(
     from nextaim_kit.data.privacy.deidentify import deidentify
     from nextaim_kit.progress import ProgressLine
 
-    chosen = {name.strip() for name in keep.split(",") if name.strip()}
-    key = key or source.parent / _KEY
+    key = key or source.parent / KEY
     report = deidentify(
-        source, out, key, _profile(chosen, k), ProgressLine("de-identifying", "files")
+        source, out, key, profile_of(keep, k), ProgressLine("de-identifying", "files")
     )
     console = Console(highlight=False, soft_wrap=True)
     for kind, count in sorted(report.written.items()):
@@ -83,9 +82,17 @@ def deidentify_folder(
     raise typer.Exit(1 if report.left_out else 0)
 
 
-def _profile(chosen: set[str], k: int):  # type: ignore[no-untyped-def]  # its module is loaded when it is used
+def profile_of(keep: str, k: int = 0):  # type: ignore[no-untyped-def]  # its module is loaded when it is used
+    """The profile that ``--keep`` and ``--k`` ask for.
+
+    Raises
+    ------
+    RequestError
+        If something is to be kept that is not known.
+    """
     from nextaim_kit.data.privacy.profile import OPTIONS, Profile
 
+    chosen = {name.strip() for name in keep.split(",") if name.strip()}
     if strange := sorted(chosen - set(OPTIONS)):
         raise RequestError(f"--keep does not know {strange[0]!r}", expected=", ".join(OPTIONS))
     return Profile(**{name: name in chosen for name in OPTIONS}, k=k)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nextaim_kit.data.store import view
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import cache_folder
 
@@ -43,8 +44,10 @@ def steps_folder() -> Path:
 def quota() -> int:
     """Bytes that kept values may take: ``NEXTAIM_CACHE_GB``, else a tenth of the disk, <= 50 GB.
 
-    Zero keeps nothing.
+    Zero keeps nothing; so does a process that reads an encrypted store.
     """
+    if view.in_use():
+        return 0
     given = os.environ.get("NEXTAIM_CACHE_GB", "").strip()
     if not given:
         return min(disk()[0] // _SHARE or _MOST, _MOST)

@@ -32,9 +32,9 @@ def fingerprint(spec: str | Source) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``name``; ``sha256`` of all content, None for the synthetic twin; ``licence``;
-        ``synthetic``, which a table made from a twin says in the column
-        ``provenance_synthetic``.
+        ``name``; ``sha256`` of all content, None for the synthetic twin; ``licence``, and of an
+        encrypted store ``agreement`` and ``until`` where they are given; ``synthetic``, which a
+        table made from a twin says in the column ``provenance_synthetic``.
         No absolute path enters it.
 
     Raises
@@ -46,6 +46,7 @@ def fingerprint(spec: str | Source) -> dict[str, Any]:
     if source.synthetic:
         return {"name": source.name, "sha256": None, "licence": "Apache-2.0", "synthetic": True}
     licence = source.manifest.licence if source.manifest else "unknown"
+    terms = {"licence": licence, **source.terms}
     digest = _of_path(source.path)
     if source.manifest and (outside := _outside(source.path, source.manifest.layout.get("cohort"))):
         digest = hashlib.sha256(f"{digest} {_of_files(outside)}".encode()).hexdigest()
@@ -53,7 +54,7 @@ def fingerprint(spec: str | Source) -> dict[str, Any]:
         layout = json.dumps(source.manifest.layout, sort_keys=True, default=str)
         digest = hashlib.sha256(f"{digest} {layout}".encode()).hexdigest()
     synthetic = _made_from_a_twin(source.path)
-    return {"name": source.name, "sha256": digest, "licence": licence, "synthetic": synthetic}
+    return {"name": source.name, "sha256": digest, "synthetic": synthetic, **terms}
 
 
 def _made_from_a_twin(path: Path) -> bool:

@@ -25,6 +25,7 @@ from nextaim_kit.data.bounds import (
 )
 from nextaim_kit.data.cohort.cells import unguarded
 from nextaim_kit.errors import DataError
+from nextaim_kit.files import require_file
 
 TEXTS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SHEETS = (*TEXTS, ".xlsx", ".parquet")
@@ -63,6 +64,7 @@ def read_sheet(path: Path, text: Collection[str], names: Collection[str]) -> pd.
         If it is damaged, a row is longer or shorter than the header, or two columns have one
         name.
     """
+    require_file(path)
     kind = kind_of(path)
     if kind == ".parquet":
         import pyarrow.parquet as pq

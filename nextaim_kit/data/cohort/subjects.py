@@ -23,6 +23,7 @@ from nextaim_kit.data.cohort.tables import PATHS, check_columns
 from nextaim_kit.data.hashes import at_once
 from nextaim_kit.data.images.remembered import HEADERS, Held
 from nextaim_kit.data.paths import split_choice
+from nextaim_kit.data.store import view
 from nextaim_kit.errors import DataError, KitError, RequestError
 from nextaim_kit.machine import limits
 from nextaim_kit.machine.jobs import Job, WorkerKilled
@@ -250,6 +251,7 @@ def _tried(
 ) -> Any:
     HEADERS.learn(headers)
     try:
+        view.attend(row.values())
         with time_limit(60 * minutes, expendable=os.getpid() != caller):
             return step(row, **parameters)
     except OutOfTime:

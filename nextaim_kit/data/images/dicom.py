@@ -187,7 +187,7 @@ def opened(path: Path, seen: Stamp = (), **options: Any) -> Dataset:
     require_file(path)
     with path.open("rb") as file:
         require_unchanged(file, path, seen)
-        return _parsed(file, path, **options)
+        return parsed(file, path, **options)
 
 
 def require_unchanged(file: BinaryIO, path: Path, seen: Stamp) -> None:
@@ -206,8 +206,11 @@ def require_unchanged(file: BinaryIO, path: Path, seen: Stamp) -> None:
         )
 
 
-def _parsed(file: BinaryIO, path: Path, **options: Any) -> Dataset:
-    """Parse a file from its start; with ``stop_before_pixels`` it is then before its pixels."""
+def parsed(file: BinaryIO, path: Path, **options: Any) -> Dataset:
+    """Parse a file, which may lie in memory, as `opened` does; `path` is its name in errors.
+
+    With ``stop_before_pixels`` the file is then before its pixels.
+    """
     start = file.read(4096)
     file.seek(0)
     if DeflatedExplicitVRLittleEndian.encode() in start:
@@ -274,7 +277,7 @@ def header_if_dicom(path: Path) -> Instance | None:
 def _read(file: BinaryIO, path: Path) -> Instance:
     stamp = stamp_of(os.fstat(file.fileno()))
     try:
-        header = _parsed(
+        header = parsed(
             file, path, stop_before_pixels=True,
             specific_tags=[*_OWN, *_TAGS, *_OF_PIXELS, *_SEQUENCES],
         )  # fmt: skip

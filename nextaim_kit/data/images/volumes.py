@@ -92,6 +92,8 @@ def _itks(path: Path) -> sitk.ImageFileReader:
     head = _head(path)
     if _PACKED.search(head) and _SKIP.search(head):
         raise ValueError("bytes or lines to be skipped in what is packed")
+    for part in files_of(path):
+        require_file(part)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_ITKS.get(path.suffix.lower(), ""))

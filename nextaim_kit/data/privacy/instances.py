@@ -58,7 +58,20 @@ def write_instance(path: Path, out: Path, scrubber: Scrubber, profile: Profile) 
     DataError
         If it is of a kind that cannot be cleaned, or its pixels cannot be looked at.
     """
-    data = opened(path)
+    return write_dataset(opened(path), path, out, scrubber, profile)
+
+
+def write_dataset(
+    data: Dataset, path: Path, out: Path, scrubber: Scrubber, profile: Profile
+) -> Written:
+    """Write a data set without identity, as `write_instance` does; `path` is its name in errors.
+
+    The data set is changed: it may have come from anywhere, and need not lie on a disk.
+
+    Raises
+    ------
+    DataError
+    """
     refuse_kind(data, path)
     patient = str(data.get("PatientID") or "").strip() or _stand_in(data)
     cleaner = ElementCleaner(scrubber, profile)

@@ -26,6 +26,7 @@ SLOTS = "NEXTAIM_GPU_SLOTS"  # devices that rows may take, one number for each r
 PASSED_ON = (
     "NEXTAIM_CACHE", "NEXTAIM_DATA", "NEXTAIM_MANIFESTS", "NEXTAIM_NOTEBOOKS",
     "NEXTAIM_DASK", "NEXTAIM_DASK_WAIT", "NEXTAIM_MIRROR", "NEXTAIM_SHARED",
+    "NEXTAIM_STORE_PASSPHRASE_FILE",
 )  # fmt: skip
 BEAT = 5.0  # seconds between two signs of life of a running row
 _DEAD = 90.0  # seconds without one after which it does not run; file systems in a network lag

@@ -132,10 +132,11 @@ def feature_columns(table: pd.DataFrame) -> list[str]:
 def _bytes(row: Row, per_voxel: int = _BYTES_PER_VOXEL) -> int:
     """What a worker needs for a subject, by the header of its image or the bytes of its folder."""
     from nextaim_kit.data.images.volumes import stored_size
+    from nextaim_kit.data.store.view import size_of
 
     place, _ = split_choice(str(row["image"]))
     if place.is_dir():
-        voxels = sum(file.stat().st_size for file in place.rglob("*") if file.is_file()) // 2
+        voxels = sum(size_of(file) for file in place.rglob("*") if file.is_file()) // 2
     else:
         voxels, _ = stored_size(place)
     return int(_PROCESS_BYTES + per_voxel * voxels)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nextaim_kit.data.cohort.fingerprint import MARK
 from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.data.cohort.tables import PATHS, read_table
-from nextaim_kit.data.datasets.source import SYNTHETIC
+from nextaim_kit.data.datasets.source import SYNTHETIC, shown
 from nextaim_kit.data.images.films import film_table
 from nextaim_kit.errors import DataError
 
@@ -72,7 +72,7 @@ def load_films(spec: str, *, twin: Callable[[], pd.DataFrame]) -> tuple[pd.DataF
     DataError
         If no film of the table is there, or the outcome has another word.
     """
-    folder = Path(spec).expanduser()
+    folder = shown(Path(spec).expanduser())[0]
     if spec != SYNTHETIC and folder.is_dir() and not (folder / "cohort.csv").is_file():
         table = _folder(folder)
     else:

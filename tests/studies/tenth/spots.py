@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.images.films import read_film
 from nextaim_kit.files import atomic_path
+from nextaim_kit.learn.study_task import StudyTask
 from nextaim_kit.report import codes
 from nextaim_kit.report.codes import Code, OwnSystem
 from nextaim_kit.report.model import Template
@@ -78,6 +80,15 @@ def predictions(table, rows, p, fold):
     found = table.iloc[rows][["subject", "site"]].reset_index(drop=True)
     y = table["label"].to_numpy(int)[rows]
     return found.assign(fold=fold, repeat=0, y=y, p=p, threshold=0.5)
+
+
+def task(cohort, n, seed):
+    """What it offers for questions that cut across."""
+    table = load_cohort(cohort, twin=lambda: make_twin(n, seed=seed), columns=("image",))
+    pictures, rows, failures = load(table)
+    return StudyTask("spots", "image", pictures, rows["label"], rows["subject"], rows["site"],
+                     rows[["size"]], lambda seed: torch.manual_seed(seed) and network(),
+                     synthetic=cohort == "synthetic", failures=failures)  # fmt: skip
 
 
 TEMPLATE = Template(

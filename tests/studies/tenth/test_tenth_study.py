@@ -10,7 +10,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
+from nextaim_kit.catalog import task_of, with_task
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.learn.inference import apply
+from nextaim_kit.learn.study_task import load_task
 from nextaim_kit.report import fhir_reading
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.runner import execute
@@ -71,6 +76,32 @@ def test_it_runs_learns_reports_and_is_tested_on_another_cohort(study, tmp_path)
     assert "Spot of the skin" in (request.folder / "files" / "patient.html").read_text()
     printed = (request.folder / "notebook.ipynb").read_text()
     assert printed.count("Not answered yet.") == 2
+
+
+def test_it_offers_its_data_by_its_task_alone(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("NEXTAIM_CACHE", str(tmp_path / "cache"))
+    assert with_task() == ["spots"]
+    task = load_task("spots", "synthetic", 24, 1)
+    assert (task.x.shape, task.names, task.patients) == ((24, 1, 32, 32), ("size",), 24)
+    logits = apply(task.build(0), task.x)
+    assert logits.shape == (24, 1)
+    assert torch.equal(logits, apply(task.build(0), task.x))
+    assert not torch.equal(logits, apply(task.build(1), task.x))
+
+
+@pytest.mark.parametrize(
+    ("task", "near"), [("spot:task", "spots"), ("spots:tsk", "mean task"), ("spots:EDGE", "task:")]
+)
+def test_a_task_that_is_not_there_is_refused_with_the_near_miss(study, tmp_path, task, near):
+    file = tmp_path / "notebooks" / "spots" / "study.yaml"
+    file.write_text(file.read_text().replace("task: spots:task", f"task: {task}"))
+    with pytest.raises(DataError, match=f"(?s)names a task that is not there.*{near}"):
+        load_task("spots", "synthetic", 24, 1)
+
+
+def test_a_study_without_a_task_names_those_that_have_one(study):
+    with pytest.raises(RequestError, match="did you mean spots"):
+        task_of("spot")
 
 
 def test_a_study_with_twin_training_exercises_and_report_is_short():

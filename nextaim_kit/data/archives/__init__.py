@@ -1,0 +1,1 @@
+"""Archives of images: DICOMweb and XNAT, pulled without identity, results pushed back."""

@@ -1,0 +1,65 @@
+"""Whose labels are used counts, larger sizes hold the smaller, nobody tested is learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nextaim_kit.errors import DataError, RequestError
+from nextaim_kit.studies.challenges.limited.patients import Split, require_untested
+
+
+@pytest.fixture(scope="module")
+def split(images):
+    return Split.of(images, 3, 0)
+
+
+def who(task, rows):
+    return set(task.groups[rows])
+
+
+def test_patients_are_tested_or_in_the_pool_with_all_their_images(images, split):
+    assert not who(images, split.test) & who(images, split.pool)
+    assert len(split.test) + len(split.pool) == len(images)
+    assert split.patients == len(who(images, split.pool))
+
+
+def test_the_patients_of_a_size_are_those_whose_labels_train_or_choose_the_epoch(images, split):
+    known = split.draw(24, 0)
+    assert len(who(images, known.rows)) == known.patients == 24
+    assert not who(images, known.train) & who(images, known.val)
+    assert who(images, known.rows) <= who(images, split.pool)
+    assert len(who(images, known.val)) == 6
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_larger_size_holds_the_smaller_and_both_outcomes_keep_their_share(images, split, number):
+    small, large = (split.draw(n, number) for n in (16, 40))
+    assert who(images, small.rows) < who(images, large.rows)
+    assert who(images, small.val) < who(images, large.val)
+    share = images.y[split.pool].mean()
+    for known in (small, large):
+        assert abs(images.y[known.rows].mean() - share) < 0.12
+        assert set(images.y[known.val]) == {0, 1}
+
+
+def test_draws_differ_and_one_draw_is_the_same_again(images, split):
+    first, second = (who(images, split.draw(16, k).rows) for k in (0, 1))
+    assert first != second
+    assert first == who(images, split.draw(16, 0).rows)
+
+
+def test_sizes_are_shares_of_the_pool_and_too_few_patients_are_refused(split):
+    assert split.sizes([1.0, 0.5]) == [round(0.5 * split.patients), split.patients]
+    with pytest.raises(DataError, match="2 patients are too few"):
+        split.sizes([0.04, 1.0])
+    with pytest.raises(RequestError, match="above 0"):
+        split.sizes([0.0, 1.0])
+
+
+def test_a_patient_planted_among_those_learned_from_is_seen(images, split):
+    require_untested(images, split.pool, split.test)
+    twin = np.flatnonzero(images.groups == "P0")
+    tested, other = twin[:1], np.concatenate([split.pool, twin[1:]])
+    with pytest.raises(DataError, match=r"(?s)1 patients who are tested would be learned.*P0"):
+        require_untested(images, other, tested)
