@@ -6,7 +6,7 @@ import os
 import sys
 
 _WARM = "run"  # takes longer to import than to begin
-_COMMANDS = "nextaim_kit.commands"
+_COMMANDS = "nextaim_kit"  # its __main__: it hands nothing over
 
 
 def main(arguments: list[str] | None = None) -> int:

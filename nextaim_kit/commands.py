@@ -94,7 +94,7 @@ def obey(arguments: list[str] | None = None) -> int:
         os.environ["PWD"] = os.getcwd()
     try:
         os.environ.update(absolute())
-        code = app(arguments, prog_name="nextaim", standalone_mode=False)
+        code = _command(arguments, prog_name="nextaim", standalone_mode=False)
     except KitError as error:
         _errors().print(f"[bold red]error:[/] {escape(str(error))}")
         return error.exit_code
@@ -178,6 +178,20 @@ def _show(notebook_id: str) -> None:
         spread = f" ± {number.spread:g}" if number.spread is not None else ""
         source = escape(f"[{number.tag}] {number.where}  {number.link}".rstrip())
         out.print(f"published: {number.metric} {number.value:g}{spread}  {source}")
+
+
+@app.command()
+def plan(
+    name: Annotated[str, typer.Argument(metavar="ID", help="A notebook, or a study.")],
+    on: Annotated[
+        str, typer.Option(metavar="CARD,...", help="Cards, such as v100-16,mig-10; else all.")
+    ] = "",
+) -> None:
+    """Tell on which cards a notebook's training fits, and about how long it takes there."""
+    from nextaim_kit.terminal.cards import print_plan
+
+    names = [one.strip() for one in on.split(",") if one.strip()]
+    print_plan(console(), [catalog.find(one) for one in catalog.expand(name)], names)
 
 
 @app.command()
@@ -625,5 +639,4 @@ def sweep_script(
     sweeps.script(file, out, on, jobs)
 
 
-if __name__ == "__main__":
-    sys.exit(obey())
+_command = typer.main.get_command(app)  # made once, in a warm server before it is forked

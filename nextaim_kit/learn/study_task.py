@@ -210,6 +210,12 @@ def load_task(study: str, cohort: str, n: int, seed: int, **settings: Any) -> St
         If there is no such study, or it offers none.
     DataError
         If what its ``study.yaml`` names is not there, or makes something else.
+
+    Examples
+    --------
+    >>> task = load_task("asd_fusion", "synthetic", 80, seed=1)
+    >>> task.x.shape, task.truth[0] in task.names
+    ((80, 5253), True)
     """
     made = task_of(study)(cohort, n, seed, **settings)
     if not isinstance(made, StudyTask):

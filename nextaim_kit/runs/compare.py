@@ -230,8 +230,9 @@ def terms_text(record: Mapping[str, Any]) -> str:
     """License, agreement and last day of the real data that a run used, where they are known."""
     lines = []
     for one in record["data"]:
-        named = [one.get("licence")] * (one.get("licence") != "unknown")
-        named += [one.get("agreement")] + [f"until {one['until']}"] * ("until" in one)
-        if not one.get("synthetic") and any(named):
-            lines.append(f"{one['name']}: {'; '.join(map(str, filter(None, named)))}")
+        known = one.get("licence") if one.get("licence") != "unknown" else ""
+        until = f"until {one['until']}" if one.get("until") else ""
+        named = [str(part) for part in (known, one.get("agreement"), until) if part]
+        if named and not one.get("synthetic"):
+            lines.append(f"{one['name']}: {'; '.join(named)}")
     return ", ".join(lines)

@@ -21,6 +21,7 @@ from nextaim_kit.errors import RunError
 from nextaim_kit.runs.warm.place import own_folder
 
 _PREFIX, _LOCK = "kernel-", "in use"
+_CLIENT = "nextaim_kit.runs.kernel_client.ReadyClient"
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def kernel_connection() -> Iterator[Any]:
             folder = stack.enter_context(_folder())
             _try_socket(folder)
             chosen = {"transport": "ipc", "connection_file": str(folder / "kernel.json")}
-        yield Config(KernelManager=chosen)
+        yield Config(KernelManager=chosen, AsyncKernelManager={"client_class": _CLIENT})
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nextaim_kit import catalog
-from nextaim_kit.data.store.view import without_places
+from nextaim_kit.data.store.memory import without_places
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
 from nextaim_kit.runs import record as records

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ UNHEARD_IS_KEPT = (
     "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
     "(get_ipython().kernel.iopub_thread))"
 )
+_SAVED = 10.0  # seconds between two writings of a notebook that runs
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -43,7 +46,7 @@ def execute_cells(
     Parameters
     ----------
     source, target : Path
-        The notebook, and where it is written with its outputs after every cell.
+        The notebook, and where it is written with its outputs, now and then and at its end.
     parameters : mapping
         Values of its cell of parameters.
     observer : Observer
@@ -127,7 +130,7 @@ def _engine() -> str:
             nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
             del kwargs["input_path"]
             startup = kwargs.pop("start_timeout")
-            with kernel_connection() as config:
+            with kernel_connection() as config, _saved_seldom(nb_man):
                 return client(
                     nb_man,
                     kernel_name=kernel_name,
@@ -138,6 +141,27 @@ def _engine() -> str:
 
     papermill_engines.register("nextaim", KitEngine)
     return "nextaim"
+
+
+@contextlib.contextmanager
+def _saved_seldom(manager: Any) -> Iterator[None]:
+    """Write the notebook now and then while it runs, not twice a cell; papermill does at its end.
+
+    Of a run that is killed nothing stays anyway, and each writing takes longer than the last.
+    """
+    save, last = manager.save, time.monotonic()
+
+    def seldom(**options: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > _SAVED:
+            save(**options)
+            last = time.monotonic()
+
+    manager.save = seldom
+    try:
+        yield
+    finally:
+        del manager.save
 
 
 def _client() -> type:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -166,6 +167,28 @@ def environment() -> dict[str, str]:
 
 def packages() -> dict[str, str]:
     """Installed versions of the packages that the kit declares as its own needs."""
+    return dict(_packages(tuple(filter(None, map(_installed, sys.path)))))
+
+
+def _installed(folder: str) -> tuple[str, int] | None:
+    """A folder to import from and when it changed; None where nothing is installed in it."""
+    try:
+        changed = os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return None
+    folder = os.path.abspath(folder)
+    return (folder, changed) if _holds_packages(folder, changed) else None
+
+
+@cache
+def _holds_packages(folder: str, _changed: int) -> bool:
+    kinds = (".dist-info", ".egg-info", ".egg-link")
+    return not os.path.isdir(folder) or any(n.endswith(kinds) for n in os.listdir(folder))
+
+
+@cache
+def _packages(_installed: tuple[tuple[str, int], ...]) -> dict[str, str]:
+    """Those found in such folders; whoever installs a package changes its folder."""
     from importlib.metadata import PackageNotFoundError, requires
 
     found = {}

@@ -95,7 +95,9 @@ class _Warned(TypedDict):
 
 
 @_with(_STRICT)
-class _Record(TypedDict):
+class Record(TypedDict):
+    """What of a record others rely on."""
+
     schema: Literal[1]
     id: Text
     notebook: Text
@@ -117,7 +119,8 @@ class _Record(TypedDict):
 
 
 @cache
-def _checker(form: Any) -> TypeAdapter:
+def checker(form: Any) -> TypeAdapter:
+    """Checks values of a form; made once."""
     return TypeAdapter(form)
 
 
@@ -137,7 +140,7 @@ def read_record_file(path: Path) -> dict[str, Any]:
     now = _state(path)  # before it is read: what is written meanwhile is checked next time
     record = read_json(path)
     if _sound.get(path) != now:
-        checked(record, _Record)
+        checked(record, Record)
         _sound[path] = now
     return record
 
@@ -161,7 +164,7 @@ def checked(value: Any, form: Any) -> Any:
         Naming the first field that is otherwise, in a line.
     """
     try:
-        return _checker(form).validate_python(value)
+        return checker(form).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:80]

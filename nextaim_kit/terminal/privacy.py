@@ -15,6 +15,7 @@ from nextaim_kit.files import read_text
 from nextaim_kit.places import placed
 
 KEY = "de-identification.key"
+_SHOWN = 20  # of images that may show a face
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +40,9 @@ def deidentify_folder(
     ] = None,
     keep: Annotated[
         str,
-        typer.Option(help="What stays, of: dates (moved), patient, device, descriptors (cleaned)."),
+        typer.Option(
+            help="What stays, of: dates (moved), patient, device, descriptors (cleaned), faces."
+        ),
     ] = "dates,patient,descriptors",
     k: Annotated[
         int, typer.Option("--k", min=0, help="Rows of a table to be alike in age, sex, and so on.")
@@ -47,7 +50,8 @@ def deidentify_folder(
 ) -> None:
     """Write a copy of a folder without identity: images, sidecars, reports, tables.
 
-    DICOM by the Basic Profile of PS3.15 with the options of --keep. The key lies outside of both
+    DICOM by the Basic Profile of PS3.15 with the options of --keep. Faces are cut off heads of CT
+    and MR. The key lies outside of both
     folders; who has it can tell who is who, and without it nobody can. What cannot be cleaned is
     left out and named.
     """
@@ -66,8 +70,10 @@ def deidentify_folder(
         console.print(f"[yellow]writing covered, look at it:[/] {escape(name)}")
     for name, why in report.left_out:
         console.print(f"[yellow]left out:[/] {escape(name)}: {escape(why)}")
-    if heads := report.written["of a head, not defaced"]:
-        console.print(f"[yellow]{heads} images may show a face: none was defaced[/]")
+    for name in report.faces[:_SHOWN]:
+        console.print(f"[yellow]may show a face, not cut off:[/] {escape(name)}")
+    if len(report.faces) > _SHOWN:
+        console.print(f"[yellow]and {len(report.faces) - _SHOWN} more that may show a face[/]")
     for one in report.tables:
         console.print(
             f"a table of {len(one.table)} rows: at least {one.after} alike in "

@@ -45,7 +45,8 @@ def make(
     NEXTAIM_STORE_PASSPHRASE_FILE names, or asked for. Nobody can read the store without it. A call
     that was killed goes on when it is repeated.
     """
-    from nextaim_kit.data.store.making import fingerprint_of, make_store
+    from nextaim_kit.data.store.checking import fingerprint_of
+    from nextaim_kit.data.store.making import make_store
     from nextaim_kit.progress import ProgressLine
 
     terms = {"license": license, "agreement": agreement, "until": until}
@@ -61,7 +62,7 @@ def make(
 
 def show(store: Annotated[Path, _STORE]) -> None:
     """Say what a store is, on which terms it may be read, and name its files."""
-    from nextaim_kit.data.store.making import fingerprint_of
+    from nextaim_kit.data.store.checking import fingerprint_of
     from nextaim_kit.data.store.sealed import open_store, read_head
 
     out, head = _console(), read_head(store)
@@ -80,7 +81,7 @@ def check(store: Annotated[Path, _STORE]) -> None:
 
     Ends with 1 if there is any. A whole store in an earlier state has another state's digits.
     """
-    from nextaim_kit.data.store.making import fingerprint_of, verify
+    from nextaim_kit.data.store.checking import fingerprint_of, verify
     from nextaim_kit.data.store.sealed import open_store
     from nextaim_kit.progress import ProgressLine
 
@@ -98,7 +99,7 @@ def write_clear(
     folder: Annotated[Path, typer.Argument(parser=placed, metavar="FOLDER", help="New folder.")],
 ) -> None:
     """Write a store's files in the clear. Runs need no such copy: they take the store itself."""
-    from nextaim_kit.data.store.making import write_out
+    from nextaim_kit.data.store.checking import write_out
     from nextaim_kit.data.store.sealed import open_store
     from nextaim_kit.progress import ProgressLine
 
@@ -118,7 +119,7 @@ def expire(
     No proof of deletion: copies of the key, in backups or in what a disk keeps of itself, still
     open the store with the pass-phrase.
     """
-    from nextaim_kit.data.store.making import destroy_key
+    from nextaim_kit.data.store.checking import destroy_key
 
     for store in stores:
         day = destroy_key(store, now)

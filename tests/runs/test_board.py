@@ -139,6 +139,19 @@ def test_synthetic_and_real_data_have_rows_of_their_own(tmp_path, study, run):
     assert measured(rows) == [("SYNTHETIC", 0.8), ("real: mine", 0.7)]
 
 
+def test_the_terms_of_real_data_stand_on_the_board(tmp_path, study, run):
+    data = {"name": "ward", "sha256": "0" * 64, "licence": "research only", "synthetic": False}
+    run("a", data=[data | {"agreement": "DTA 7 <b>", "until": "2999-12-31"}])
+    rows = collect(tmp_path / "runs", [study])
+    said = "terms of ward: research only; DTA 7 <b>; until 2999-12-31"
+    assert said in shown(rows)
+    render_board(rows, tmp_path / "board.html", tmp_path / "runs")
+    assert said.replace("<b>", "&lt;b&gt;") in (tmp_path / "board.html").read_text()
+    run("b")
+    synthetic = [row.terms for row in collect(tmp_path / "runs", [study]) if row.synthetic]
+    assert set(synthetic) == {""}
+
+
 def test_a_failed_run_does_not_hide_an_earlier_one(tmp_path, study, run):
     run("a", value=0.7)
     run("b", value=0.8, outcome="failed")

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from jupyter_client import KernelManager
 from matplotlib.figure import Figure
+from papermill.iorw import write_ipynb
 
 from nextaim_kit.errors import DataError, KernelDied, RequestError, RunError
 from nextaim_kit.files import write_json
@@ -438,6 +439,21 @@ def test_a_cell_that_prints_faster_than_it_is_heard_runs_to_its_end_and_is_whole
     outputs = nbformat.read(request.folder / "notebook.ipynb", 4).cells[-3].outputs
     printed = "".join(one["text"] for one in outputs).splitlines()
     assert printed == [f"line {number}" for number in range(500)]
+
+
+def test_a_notebook_is_not_written_anew_at_every_cell(toy, monkeypatch):
+    written = []
+
+    def write(document, path):
+        written.append(len(document.cells))
+        write_ipynb(document, path)
+
+    monkeypatch.setattr("papermill.engines.write_ipynb", write)
+    toy("print('here')")
+    _, fresh = execute(request := ask())
+    assert fresh
+    assert 1 <= len(written) <= 2
+    assert "here" in (request.folder / "notebook.ipynb").read_text()
 
 
 @contextmanager

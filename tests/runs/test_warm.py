@@ -20,7 +20,7 @@ from nextaim_kit.cli import main
 from nextaim_kit.errors import RunError
 from nextaim_kit.runs.execution import Observer, execute_cells
 from nextaim_kit.runs.warm import place, server, settled
-from nextaim_kit.runs.warm.client import Fork, hold, stop
+from nextaim_kit.runs.warm.client import PARENT, Fork, hold, stop
 
 pytestmark = pytest.mark.rest
 
@@ -207,6 +207,42 @@ def test_a_process_ends_with_the_parent_of_its_client(module, tmp_path):
     parent.wait()
     parent.stdout.close()
     until(lambda: (tmp_path / "kept").read_text() == "whole")  # it was asked, and could close
+
+
+AT_ONCE = """\
+import os, signal, socket, sys, time
+from pathlib import Path
+from nextaim_kit.runs.warm.server import Server
+path = Path(sys.argv[1])
+path.touch()
+server = Server(path, lambda *_: "", 1.0)
+server.door = socket.socket()
+server.signals = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: server._stop())}
+os.register_at_fork(after_in_child=lambda: time.sleep(0.5))
+lease, user = socket.socketpair()
+if server._fork(lease, {}, []):
+    time.sleep(20)
+    os._exit(3)
+lease.close()
+pid = int(eval(user.recv(100))["pid"])
+os.killpg(pid, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), path.exists())
+"""
+
+
+def test_a_signal_ends_a_fork_that_has_just_begun_and_leaves_the_server_alone(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", AT_ONCE, str(tmp_path / "door")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "-15 True\n", ran.stderr
+
+
+def test_it_ends_too_when_its_parent_was_gone_before_it_knew(module, tmp_path):
+    parent = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
+                            capture_output=True, text=True, check=True)  # fmt: skip
+    environment = os.environ | {PARENT: parent.stdout.strip()}
+    ran = subprocess.run([*module, "kept", "wait"], cwd=tmp_path, env=environment, timeout=60)
+    assert ran.returncode == 1
+    assert not (tmp_path / "kept").exists() or (tmp_path / "kept").read_text() == "whole"
 
 
 def test_without_a_server_a_module_runs_cold(module, warm, tmp_path):

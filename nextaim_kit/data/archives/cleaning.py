@@ -15,6 +15,7 @@ from pathlib import Path
 
 from nextaim_kit.data.archives.ledger import Arrived
 from nextaim_kit.data.images.dicom import parsed
+from nextaim_kit.data.privacy.faces import Faces
 from nextaim_kit.data.privacy.instances import write_dataset
 from nextaim_kit.data.privacy.learning import learn_dataset
 from nextaim_kit.data.privacy.profile import Profile
@@ -58,7 +59,7 @@ class Cleaner:
                 warnings.simplefilter("ignore")  # of damaged values, which go or stay as they are
                 data = parsed(io.BytesIO(content), name)
                 learn_dataset(self.scrubber.lexicon, data)
-                done = write_dataset(data, name, self.out, self.scrubber, self.profile)
+                done = write_dataset(data, name, self.out, self.scrubber, self.profile, Faces())
         except DataError as error:
             if isinstance(error.__cause__, OSError) and error.what.startswith("cannot write"):
                 raise
@@ -68,7 +69,7 @@ class Cleaner:
             return Arrived(item, left_out=f"it cannot be read ({type(error).__name__})")
         path = str(done.path.relative_to(self.out))
         size = done.path.stat().st_size
-        return Arrived(item, path, sha256_of(done.path), size, done.masked, done.head)
+        return Arrived(item, path, sha256_of(done.path), size, done.masked, done.face)
 
     def all(self, arriving: Iterable[tuple[str, bytes]], count: int) -> Iterator[Arrived]:
         """Clean what arrives, in its order; no more is held than what the processes work on.

@@ -65,7 +65,7 @@ class Connection:
         self._session.auth = credentials(address)
         self._verify = trusted(trust)
 
-    def json(self, path: str, params: dict[str, str] | None = None, accept: str = "") -> Any:
+    def json(self, path: str, params: str | dict[str, str] = "", accept: str = "") -> Any:
         """What the archive answers, as JSON; an empty list where it says that there is nothing.
 
         Raises

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -28,6 +29,8 @@ _DICOM = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _PAGE = 1000  # rows that are asked for at once
 _TOLD = {"PN", "LO", "SH", "ST", "LT", "UT", "UC", "DA", "SQ"}  # what may tell of people
 _OF_PATIENT = "00100020"
+# Asked for as any character, and matched here: some servers do not decode what stands for them.
+_ODD = re.compile(r"[^A-Za-z0-9._*?-]")
 Row = Mapping[str, Any]
 
 
@@ -68,10 +71,11 @@ class DicomWeb:
         self, path: str, filters: Mapping[str, str], name: str
     ) -> tuple[dict[str, Row], int, int]:
         """Rows by UID, how many do not match though they came, and how many came again."""
-        asked = {"includefield": ",".join([*filters, name])} if filters else {}
+        told = {"includefield": ",".join([*filters, name])} if filters else {}
+        asked = {one: _ODD.sub("?", value) for one, value in filters.items()} | told
         rows: dict[str, Row] = {}
         others = repeated = 0
-        for row in self._rows(path, {**filters, **asked}, name):
+        for row in self._rows(path, asked, name):
             uid = _value(row, name)
             repeated += uid in rows
             if uid and all(_matches(row, n, v) for n, v in filters.items()):
@@ -86,7 +90,8 @@ class DicomWeb:
         at = 0
         while True:
             page = {"limit": str(_PAGE), "offset": str(at)}
-            rows = self.connection.json(path, {**asked, **page}, _JSON)
+            query = "&".join(f"{one}={value}" for one, value in {**asked, **page}.items())
+            rows = self.connection.json(path, query, _JSON)
             if not isinstance(rows, list):
                 raise DataError(f"{self.address.host} answers no list", expected="PS3.18, QIDO-RS")
             fresh = {_value(row, name) for row in rows} - seen

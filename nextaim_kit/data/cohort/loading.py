@@ -260,6 +260,12 @@ def _from_path(
         table = pd.DataFrame(found.subjects).fillna("")
         table.attrs["seen"] = found.seen
         return table, found.problems
+    if path.name == "DICOMDIR":
+        raise RequestError(
+            f"{path.parent.name}/DICOMDIR is the index of a medium, no cohort",
+            expected="the folder that it lies in",
+            mend=f"give {path.parent}",
+        )
     file = path / "cohort.csv" if path.is_dir() else path
     table = adapt(read_table(file))
     check_columns(list(table.columns), columns, file)

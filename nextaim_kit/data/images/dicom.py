@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -78,7 +79,23 @@ class Stored(NamedTuple):
 def _header_of(stored: Stored) -> Dataset:
     header = Dataset({element.tag: element for element in stored.elements})
     header.set_original_encoding(stored.implicit, is_little_endian=True)
+    with _unwarned():
+        for tag in header.keys():  # noqa: SIM118 - iterating would stop at the first that fails
+            with suppress(Exception):  # raised again where the value is used, which names the file
+                header[tag]
     return header
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Without pydicom's warnings of how a value is written.
+
+    What matters is checked where it is used. They would come only with the first reading of what
+    many slices share, and they repeat values, such as a patient's name.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom")
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,18 +294,19 @@ def header_if_dicom(path: Path) -> Instance | None:
 def _read(file: BinaryIO, path: Path) -> Instance:
     stamp = stamp_of(os.fstat(file.fileno()))
     try:
-        header = parsed(
-            file, path, stop_before_pixels=True,
-            specific_tags=[*_OWN, *_TAGS, *_OF_PIXELS, *_SEQUENCES],
-        )  # fmt: skip
-        at = file.tell()
-        position = floats(header.get("ImagePositionPatient"))
-        characters = tuple(_all(header.get("SpecificCharacterSet")))
-        found = _said(tuple(_raw(header)), characters, bool(position))
-        return replace(
-            found, path=path, position=position, uid=str(header.get("SOPInstanceUID") or ""),
-            stored=_stored(header), pixels_at=at, stamp=stamp,
-        )  # fmt: skip
+        with _unwarned():
+            header = parsed(
+                file, path, stop_before_pixels=True,
+                specific_tags=[*_OWN, *_TAGS, *_OF_PIXELS, *_SEQUENCES],
+            )  # fmt: skip
+            at = file.tell()
+            position = floats(header.get("ImagePositionPatient"))
+            characters = tuple(_all(header.get("SpecificCharacterSet")))
+            found = _said(tuple(_raw(header)), characters, bool(position))
+            return replace(
+                found, path=path, position=position, uid=str(header.get("SOPInstanceUID") or ""),
+                stored=_stored(header), pixels_at=at, stamp=stamp,
+            )  # fmt: skip
     except DataError:
         raise
     except Exception as error:  # a damaged file can make the parser raise anything

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,8 @@ from nextaim_kit.errors import DataError
 
 # Slices may be this far, in units of the step between slices, from an even spacing.
 UNEVEN = 0.05
+_SAME = 1e-4  # relative: spacings that differ by less are one, as some programs round them
+_GAP = 1.5  # steps between slices, in units of their thickness, from which it is said
 # No tissue and no metal has so many HU; a sign or an intercept that was lost gives them.
 _TOO_DENSE, _TOO_MANY = 10_000, 0.05
 
@@ -97,7 +99,7 @@ def _one_series(instances: list[Instance], folder: Path, series: str) -> list[In
         raise DataError(
             f"{folder.name} holds no DICOM image",
             expected="the slices of one series",
-            found=", ".join(sorted({i.aside for i in instances})),
+            found=", ".join(sorted({i.aside for i in instances})) or "no DICOM file",
             mend="give the folder of the series itself",
         )
     wanted = f"one series whose UID ends in {series}" if series else "one series"
@@ -113,7 +115,7 @@ def _volume(images: list[Instance], where: Path) -> sitk.Image:
     """Read images of one series, or the frames of one file, as a volume."""
     slices = [s for i in images for s in ([i] if i.position and i.frames == 1 else frames_of(i))]
     slices, step = in_order(_without_strays(slices, where), where)
-    doubts: set[str] = set()
+    doubts = set(_gap(slices[0], step))
     image, voxels = _voxels(slices, doubts)
     if slices[0].modality == "CT":
         _check_hu(voxels, where, doubts)
@@ -124,6 +126,15 @@ def _volume(images: list[Instance], where: Path) -> sitk.Image:
     image.SetSpacing((slices[0].grid[3], slices[0].grid[2], step))
     image.SetOrigin(slices[0].position)
     return image
+
+
+def _gap(one: Instance, step: float) -> Iterator[str]:
+    """Evenly spaced slices may lie apart: scanned so, or every other one is missing."""
+    if one.thickness and 0 < _GAP * one.thickness[0] < step:
+        yield (
+            f"slices of {one.thickness[0]:g} mm lie {step:g} mm apart: what is between them was "
+            "not scanned, or slices are missing"
+        )
 
 
 def _voxels(slices: list[Instance], doubts: set[str]) -> tuple[sitk.Image, np.ndarray]:
@@ -189,6 +200,7 @@ def _normal(orientation: tuple[float, ...]) -> np.ndarray:
 
 def in_order(slices: list[Instance], where: Path) -> tuple[list[Instance], float]:
     """Slices sorted along their normal, and the step between them in mm; DataError if uneven."""
+    _check_of_one(slices, where)
     _check_alike(slices, where)
     _check_rescaled(slices)
     if len(slices) == 1:
@@ -204,15 +216,37 @@ def in_order(slices: list[Instance], where: Path) -> tuple[list[Instance], float
     _check_one(slices, where)
     shift = np.array([s.position for s in slices]) - np.outer(depth, normal)
     if np.ptp(shift, axis=0).max() > UNEVEN * min(slices[0].grid[2:]):
-        raise _broken(where, "slices shifted against each other", "a tilted gantry, maybe")
+        raise _broken(
+            where,
+            "slices shifted against each other, as with a tilted gantry",
+            "resample the series onto an upright grid (dcm2niix does so for a tilted CT)",
+        )
     return slices, float((depth[-1] - depth[0]) / (len(slices) - 1))
+
+
+def _check_of_one(slices: list[Instance], where: Path) -> None:
+    """Refuse slices of several patients or modalities, which lie in a row by chance."""
+    for what, of in (("patient", "patient"), ("kind of scan", "modality")):
+        said = [str(getattr(one, of)) for one in slices]
+        (usual, count), *others = Counter(filter(None, said)).most_common() or [("", 0)]
+        if others:
+            first = next(s for s, own in zip(slices, said, strict=True) if own not in ("", usual))
+            raise DataError(
+                f"the DICOM series in {where.name} is not of one {what}",
+                expected=f"one {what} in all slices",
+                found=f"{len(others) + 1} in {len(slices)} slices; {first.name} is of another than "
+                f"{count} others",
+                mend="put the files of each into a folder of their own, or export the series again",
+            )
 
 
 def _check_alike(slices: list[Instance], where: Path) -> None:
     first = slices[0]
     for other in slices:
         _check_placed(other, where)
-        if other.grid != first.grid:
+        if other.grid[:2] != first.grid[:2] or not np.allclose(
+            other.grid[2:], first.grid[2:], rtol=_SAME, atol=0
+        ):
             found = f"{other.name} differs from {first.name} in size or pixel spacing"
             raise _broken(where, found)
         if not np.allclose(other.orientation, first.orientation, atol=1e-3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,8 +28,14 @@ class Looked:
     masked: bool
 
 
-def clean_pixels(data: Dataset) -> Looked:
+def clean_pixels(data: Dataset, cut: Callable[[np.ndarray], bool] | None = None) -> Looked:
     """Cover writing in the pixels of an instance, in place; other pixels stay byte for byte.
+
+    Parameters
+    ----------
+    data : Dataset
+    cut : callable, optional
+        Takes a face out of the frames, and says if it changed any.
 
     Raises
     ------
@@ -49,9 +56,10 @@ def clean_pixels(data: Dataset) -> Looked:
     masked = False
     for frame in frames:
         masked |= covered(frame, color)
-    if masked:
+    defaced = bool(cut and cut(frames))
+    if masked or defaced:
         _put_back(data, pixels)
-    elif said:
+    if said and not masked:
         raise CannotLook("its header says that its pixels hold writing, and none was found")
     return Looked(looked=True, masked=masked)
 

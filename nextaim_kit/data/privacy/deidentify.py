@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nextaim_kit import __version__
 from nextaim_kit.data.images.dicom import is_dicom, opened
-from nextaim_kit.data.privacy import files_of_text, instances, volumes
+from nextaim_kit.data.privacy import files_of_text, head_volumes, instances, volumes
+from nextaim_kit.data.privacy.faces import Faces
 from nextaim_kit.data.privacy.folding import words
 from nextaim_kit.data.privacy.kanonymity import Generalized
 from nextaim_kit.data.privacy.learning import learn_dataset
@@ -47,6 +49,8 @@ class Report:
         Names of files as they are in the input, and why.
     covered : list of str
         Names, as they are in the input, of images in which writing was covered.
+    faces : list of str
+        Names, as they are in the input, of images that may still show a face.
     tables : list of Generalized
         How alike the rows of each table are, and what it took.
     found : Counter
@@ -57,6 +61,7 @@ class Report:
     written: Counter[str] = field(default_factory=Counter)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     covered: list[str] = field(default_factory=list)
+    faces: list[str] = field(default_factory=list)
     tables: list[Generalized] = field(default_factory=list)
     found: Counter[str] = field(default_factory=Counter)
     key_made: bool = False
@@ -101,12 +106,14 @@ def deidentify(
     report.left_out += [
         (str(path.relative_to(source)), "a folder that cannot be opened") for path in shut
     ]
-    scrubber = Scrubber(made[0], _learned(paths, source))
+    faces = Faces(keep=profile.faces)
+    scrubber = Scrubber(made[0], _learned(paths, faces))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out.parent))
     try:
+        cleaning = _Cleaning(source, partial, scrubber, profile, faces, report)
         for done, path in enumerate(paths, 1):
-            _one(path, source, partial, scrubber, profile, report)
+            cleaning.one(path)
             if progress:
                 progress(done, len(paths), f"file {done}")
         report.found = scrubber.counts
@@ -140,13 +147,15 @@ def _refuse_folders(source: Path, out: Path) -> None:
         out.rmdir()
 
 
-def _learned(paths: list[Path], source: Path) -> Lexicon:
+def _learned(paths: list[Path], faces: Faces) -> Lexicon:
     """The people that headers, sidecars and tables tell of."""
     lexicon = Lexicon()
     for path in paths:
         try:
             if is_dicom(path):
-                learn_dataset(lexicon, opened(path, stop_before_pixels=True))
+                header = opened(path, stop_before_pixels=True)
+                faces.see(path, header)
+                learn_dataset(lexicon, header)
             elif not volumes.is_volume(path):
                 files_of_text.learn(lexicon, path)
         except Exception:  # what cannot be read teaches nothing, and is left out by name below
@@ -154,57 +163,111 @@ def _learned(paths: list[Path], source: Path) -> Lexicon:
     return lexicon
 
 
-def _one(
-    path: Path, source: Path, out: Path, scrubber: Scrubber, profile: Profile, report: Report
-) -> None:
-    """Clean one file, or say why it is left out; a fault of the disk ends it all."""
-    name = str(path.relative_to(source))
-    try:
-        report.written[_cleaned(path, source, out, scrubber, profile, report)] += 1
-    except DataError as error:
-        if isinstance(error.__cause__, OSError) and error.what.startswith("cannot write"):
-            raise error.__cause__ from error
-        report.left_out.append((name, error.what + (f": {error.found}" if error.found else "")))
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file may raise anything; it is never passed on
-        report.left_out.append((name, f"it cannot be read ({type(error).__name__})"))
+@dataclass
+class _Cleaning:
+    """What is done with one file after the other."""
+
+    source: Path
+    out: Path
+    scrubber: Scrubber
+    profile: Profile
+    faces: Faces
+    report: Report
+    numbers: dict[Path, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+    def one(self, path: Path) -> None:
+        """Clean one file, or say why it is left out; a fault of the disk ends it all."""
+        try:
+            self.report.written[self._cleaned(path)] += 1
+        except DataError as error:
+            if isinstance(error.__cause__, OSError) and error.what.startswith("cannot write"):
+                raise error.__cause__ from error
+            why = error.what + (f": {error.found}" if error.found else "")
+            self.report.left_out.append((self._name(path), why))
+        except OSError:
+            raise
+        except Exception as error:  # a damaged file may raise anything; it is never passed on
+            why = f"it cannot be read ({type(error).__name__})"
+            self.report.left_out.append((self._name(path), why))
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.source))
+
+    def _cleaned(self, path: Path) -> str:
+        report, scrubber = self.report, self.scrubber
+        if is_dicom(path):
+            done = instances.write_instance(path, self.out, scrubber, self.profile, self.faces)
+            report.written["with writing covered"] += done.masked
+            report.covered += [self._name(path)] * done.masked
+            report.written["without its face"] += done.defaced
+            report.faces += [self._name(path)] * done.face
+            return "DICOM"
+        patient = scrubber.lexicon.owner(self._name(path)) or files_of_text.owner_of(path, scrubber)
+        target = self._target(path, patient)
+        if volumes.is_volume(path):
+            self._volume(path, target, patient)
+            return "volume"
+        kind, tables = files_of_text.write(path, target, scrubber, patient, self.profile.k)
+        report.tables += tables
+        return kind
+
+    def _target(self, path: Path, patient: str) -> Path:
+        """Where a file is written: names that are one without identity are told by a number.
+
+        Files that had one name but for their suffix, as an image and its sidecar, have one number.
+        """
+        folder, stem, suffix = _named(path.relative_to(self.source), self.scrubber, patient)
+        before = path.with_name(path.name.split(".")[0])
+        same = self.numbers[folder / stem]
+        if before not in same:
+            same.append(before)
+        number = same.index(before) + 1
+        while True:
+            name = stem + (f"_{number}" if number > 1 else "") + suffix
+            if not (self.out / folder / name).exists():
+                return self.out / folder / name
+            number += 1
+
+    def _volume(self, path: Path, target: Path, patient: str) -> None:
+        """A volume, its face cut off where it is a head; not where regions are drawn in it."""
+        change = None
+        report = self.report
+        if volumes.has_header(path) and not self.profile.faces:
+            change, face = head_volumes.change_of(path, self._said(path))
+            report.written["without its face"] += change is not None
+            report.faces += [self._name(path)] * face
+        elif any(self._beside(path, name) for name, _ in report.left_out):
+            raise DataError("the header of these voxels is left out")
+
+        def said(text: str) -> str:
+            return self.scrubber.text(text, patient, short=True)
+
+        def named(name: str) -> str:
+            beside = path.with_name(name)
+            return self._target(beside, self.scrubber.lexicon.owner(self._name(beside))).name
+
+        volumes.write_volume(path, target, said, named, *([change] if change else []))
+
+    def _beside(self, path: Path, name: str) -> bool:
+        detached = name.lower().endswith((".nhdr", ".mhd"))
+        return detached and (self.source / name).parent == path.parent and ".bv" not in path.name
+
+    def _said(self, path: Path) -> str:
+        """What names and a sidecar say of a volume."""
+        beside = path.with_name(path.name.split(".")[0] + ".json")
+        sidecar = beside.read_text("utf-8", "replace")[:20_000] if beside.is_file() else ""
+        told = re.findall(r'"(?:BodyPart\w*|ProtocolName|\w*Description)"\s*:\s*"([^"]*)"', sidecar)
+        return " ".join([self._name(path), *told])
 
 
-def _cleaned(
-    path: Path, source: Path, out: Path, scrubber: Scrubber, profile: Profile, report: Report
-) -> str:
-    if is_dicom(path):
-        done = instances.write_instance(path, out, scrubber, profile)
-        report.written["with writing covered"] += done.masked
-        report.covered += [str(path.relative_to(source))] * done.masked
-        if done.head:
-            report.written["of a head, not defaced"] += 1
-        return "DICOM"
-    patient = scrubber.lexicon.owner(str(path.relative_to(source))) or files_of_text.owner_of(
-        path, scrubber
-    )
-    target = out / _named(path.relative_to(source), scrubber, patient)
-    if target.exists():
-        raise DataError("another file has the same name once names are taken out")
-    if volumes.is_volume(path):
-        volumes.write_volume(path, target, scrubber, patient)
-        return "volume"
-    kind, tables = files_of_text.write(path, target, scrubber, patient, profile.k)
-    report.tables += tables
-    return kind
-
-
-def _named(path: Path, scrubber: Scrubber, patient: str) -> Path:
-    """Path of a file without identity, its suffixes as they are."""
-    suffix = (
-        "".join(path.suffixes[-2:])
-        if path.name.endswith((".nii.gz", ".img.gz", ".hdr.gz"))
-        else path.suffix
-    )
+def _named(path: Path, scrubber: Scrubber, patient: str) -> tuple[Path, str, str]:
+    """Folder, name and suffix of a file without identity; pictures become PNG."""
+    packed = path.name.lower().endswith((".nii.gz", ".img.gz", ".hdr.gz", ".raw.gz"))
+    suffix = "".join(path.suffixes[-2:]) if packed else path.suffix
     stem = path.name[: len(path.name) - len(suffix)]
     folders = [scrubber.name(part, patient) for part in path.parent.parts]
-    return Path(*folders, scrubber.name(stem, patient) + suffix.lower())
+    suffix = ".png" if suffix.lower() in files_of_text.PICTURES else suffix.lower()
+    return Path(*folders), scrubber.name(stem, patient), suffix
 
 
 def _write_log(path: Path, report: Report, profile: Profile) -> None:
@@ -219,6 +282,7 @@ def _write_log(path: Path, report: Report, profile: Profile) -> None:
             "said": _SAID,
             "options": [name for name in OPTIONS if getattr(profile, name)],
             "written": dict(sorted((k, v) for k, v in report.written.items() if v)),
+            "may_show_a_face": len(report.faces),
             "left_out": dict(sorted(left_out.items())),
             "tables": [
                 {"rows": len(t.table), "k_before": t.before, "k": t.after}

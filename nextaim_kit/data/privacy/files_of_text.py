@@ -20,7 +20,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path, require_file, write_text
 
 _TEXTS, _PAGES = (".txt", ".md", ".rst"), (".html", ".htm")
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _KEPT = re.compile(
     r"patient_?(?:sex|age|weight|size)$|.*(?:seriesinstance|studyinstance|sopinstance"
     r"|frameofreference)_?uid$",
@@ -75,7 +75,7 @@ def write(
         (".json",): ("sidecar", _write_json),
         _TEXTS: ("report", _write_text),
         _PAGES: ("report", _write_page),
-        _PICTURES: ("picture", _write_picture),
+        PICTURES: ("picture", _write_picture),
     }
     for suffixes, (kind, writer) in kinds.items():
         if suffix in suffixes:
@@ -113,7 +113,9 @@ def _write_tables(
             continue
         place = target
         if path.suffix.lower() == ".xlsx":
-            place = target.with_name(f"{target.stem}_{scrubber.name(sheet, patient)}.csv")
+            name, number = f"{target.stem}_{scrubber.name(sheet, patient)}", 1
+            while (place := target.with_name(f"{name}{f'_{number}' * (number > 1)}.csv")).exists():
+                number += 1
         apart = "\t" if path.suffix.lower() == ".tsv" else ","
         write_text(place, clean.to_csv(index=False, sep=apart, lineterminator="\n"))
     return done
@@ -219,5 +221,5 @@ def _write_picture(path: Path, target: Path, scrubber: Scrubber, patient: str) -
         plain = picture if picture.mode in ("L", "RGB", "I;16", "I") else picture.convert("RGB")
         pixels = np.array(plain)
     scrubber.counts["writing in pixels"] += covered(pixels, pixels.ndim == 3)
-    with atomic_path(target.with_suffix(".png")) as partial:
+    with atomic_path(target) as partial:
         Image.fromarray(pixels).save(partial, format="PNG")

@@ -17,8 +17,9 @@ from pydicom.uid import (
 )
 
 from nextaim_kit.data.images.dicom import opened
-from nextaim_kit.data.privacy.burnt_in import CannotLook, clean_pixels
+from nextaim_kit.data.privacy.burnt_in import CannotLook, Looked, clean_pixels
 from nextaim_kit.data.privacy.elements import ElementCleaner
+from nextaim_kit.data.privacy.faces import Faces, cutter
 from nextaim_kit.data.privacy.profile import Profile
 from nextaim_kit.data.privacy.scrubbing import Scrubber
 from nextaim_kit.errors import DataError
@@ -27,7 +28,6 @@ from nextaim_kit.files import atomic_path
 _METHOD = "DICOM PS3.15 Basic Profile, nextaim_kit"
 _DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."  # encapsulated PDF, CDA and models
 _STANDARD = "1.2.840.10008."
-_HEADS = ("HEAD", "BRAIN", "SKULL", "FACE", "CRANIUM", "ENCEFALO")
 _HEADER_OF_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -41,32 +41,39 @@ class Written:
         Where it lies, below the output.
     masked : bool
         Whether writing in its pixels was covered.
-    head : bool
-        Whether a face may be seen in it: nothing is defaced.
+    defaced : bool
+        Whether a face was cut off.
+    face : bool
+        Whether one may still be seen.
     """
 
     path: Path
     masked: bool
-    head: bool
+    defaced: bool
+    face: bool
 
 
-def write_instance(path: Path, out: Path, scrubber: Scrubber, profile: Profile) -> Written:
+def write_instance(
+    path: Path, out: Path, scrubber: Scrubber, profile: Profile, faces: Faces
+) -> Written:
     """Write a DICOM file without identity, below `out`, named by its new UIDs.
 
     Raises
     ------
     DataError
-        If it is of a kind that cannot be cleaned, or its pixels cannot be looked at.
+        If it is of a kind that cannot be cleaned, its pixels cannot be looked at, or it is of a
+        head whose face cannot be cut off.
     """
-    return write_dataset(opened(path), path, out, scrubber, profile)
+    return write_dataset(opened(path), path, out, scrubber, profile, faces)
 
 
 def write_dataset(
-    data: Dataset, path: Path, out: Path, scrubber: Scrubber, profile: Profile
+    data: Dataset, path: Path, out: Path, scrubber: Scrubber, profile: Profile, faces: Faces
 ) -> Written:
     """Write a data set without identity, as `write_instance` does; `path` is its name in errors.
 
-    The data set is changed: it may have come from anywhere, and need not lie on a disk.
+    The data set is changed. It may have come from anywhere, and need not lie on a disk if `faces`
+    has seen no series of it: then no face is cut off.
 
     Raises
     ------
@@ -75,9 +82,9 @@ def write_dataset(
     refuse_kind(data, path)
     patient = str(data.get("PatientID") or "").strip() or _stand_in(data)
     cleaner = ElementCleaner(scrubber, profile)
-    head = _is_head(data)
+    cut, face = faces.of(data)
     try:
-        looked = clean_pixels(data)
+        looked = clean_pixels(data, cutter(path, cut) if cut else None)
     except CannotLook as error:
         raise DataError(
             f"{path.name} is left out: {error}", mend="see its pixels by hand"
@@ -87,18 +94,11 @@ def write_dataset(
             "ignore"
         )  # of values against the standard, which go or stay as they are
         cleaner.clean(data, patient)
-    stamp(
-        data,
-        scrubber.key.pseudonym(patient),
-        profile,
-        looked.masked,
-        looked.looked,
-        cleaner.private,
-    )
+    stamp(data, scrubber.key.pseudonym(patient), profile, looked, cleaner.private, bool(cut))
     target = out / _place(data)
     _write(data, target)
     scrubber.counts.update(cleaner.removed)
-    return Written(target, looked.masked, head)
+    return Written(target, looked.masked, cut is not None, face)
 
 
 def refuse_kind(data: Dataset, path: Path) -> None:
@@ -129,16 +129,8 @@ def _stand_in(data: Dataset) -> str:
     return name if len(name) > 1 else str(data.get("StudyInstanceUID") or "")
 
 
-def _is_head(data: Dataset) -> bool:
-    said = " ".join(
-        str(data.get(k) or "")
-        for k in ("BodyPartExamined", "StudyDescription", "SeriesDescription")
-    )
-    return any(word in said.upper() for word in _HEADS)
-
-
 def stamp(
-    data: Dataset, pseudonym: str, profile: Profile, masked: bool, looked: bool, private: bool
+    data: Dataset, pseudonym: str, profile: Profile, looked: Looked, private: bool, defaced: bool
 ) -> None:
     """Set who it is now, and what was done (PS3.15 E.1.1, codes of CID 7050)."""
     if data.get("SpecificCharacterSet") or not _is_ascii(data):
@@ -147,14 +139,16 @@ def stamp(
     data.PatientIdentityRemoved = "YES"
     data.DeidentificationMethod = _METHOD
     items = []
-    for code, meaning in profile.codes(pixels=masked, private=private):
+    for code, meaning in profile.codes(pixels=looked.masked, private=private, faces=defaced):
         item = Dataset()
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", meaning
         items.append(item)
     data.DeidentificationMethodCodeSequence = Sequence(items)
     data.LongitudinalTemporalInformationModified = "MODIFIED" if profile.dates else "REMOVED"
-    if looked:
+    if looked.looked:
         data.BurnedInAnnotation = "NO"
+    if defaced:
+        data.RecognizableVisualFeatures = "NO"
 
 
 def _is_ascii(data: Dataset) -> bool:

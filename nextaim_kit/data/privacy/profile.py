@@ -10,6 +10,7 @@ from importlib.resources import files
 _CODES = {
     "basic": ("113100", "Basic Application Confidentiality Profile"),
     "pixels": ("113101", "Clean Pixel Data Option"),
+    "faces": ("113102", "Clean Recognizable Visual Features Option"),
     "structured": ("113104", "Clean Structured Content Option"),
     "descriptors": ("113105", "Clean Descriptors Option"),
     "dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
@@ -18,7 +19,7 @@ _CODES = {
     "private": ("113111", "Retain Safe Private Option"),
 }
 _BIRTH = (0x00100030, 0x00100032)  # no option keeps them
-OPTIONS = ("dates", "patient", "device", "descriptors")
+OPTIONS = ("dates", "patient", "device", "descriptors", "faces")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Profile:
         Keep serial numbers and names of devices.
     descriptors : bool
         Keep descriptions, labels and comments, cleaned; else they are removed.
+    faces : bool
+        Leave faces in images of heads; else they are cut off.
     k : int
         Rows of a table that have to be alike in age, sex and the like; 0 leaves tables so.
     """
@@ -43,6 +46,7 @@ class Profile:
     patient: bool = True
     device: bool = False
     descriptors: bool = True
+    faces: bool = False
     k: int = 0
 
     def action(self, tag: int, vr: str) -> str:
@@ -64,10 +68,10 @@ class Profile:
             return "C"
         return basic.rsplit("/", 1)[-1]
 
-    def codes(self, *, pixels: bool, private: bool) -> list[tuple[str, str]]:
+    def codes(self, *, pixels: bool, private: bool, faces: bool = False) -> list[tuple[str, str]]:
         """Codes of CID 7050 and their meanings, for what was done."""
-        done = ["basic", "structured"] + [name for name in OPTIONS if getattr(self, name)]
-        done += ["pixels"] * pixels + ["private"] * private
+        done = ["basic", "structured"] + [name for name in OPTIONS[:4] if getattr(self, name)]
+        done += ["faces"] * faces + ["pixels"] * pixels + ["private"] * private
         return sorted(_CODES[name] for name in done)
 
 

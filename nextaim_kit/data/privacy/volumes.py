@@ -6,10 +6,10 @@ import gzip
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from nextaim_kit.data.privacy.folding import words
-from nextaim_kit.data.privacy.scrubbing import Scrubber
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import atomic_path
 
@@ -39,13 +39,36 @@ _KEYS = words("""
 """)
 
 
+Change = Callable[[bytes], bytes]
+Named = Callable[[str], str]
+
+
+def _same(voxels: bytes) -> bytes:
+    return voxels
+
+
 def is_volume(path: Path) -> bool:
     """Whether a file is a volume or what lies beside one, by its name."""
     return path.name.lower().endswith((*_NIFTI, *_NRRD, *_META, *_LOOSE))
 
 
-def write_volume(path: Path, target: Path, scrubber: Scrubber, patient: str) -> None:
+def has_header(path: Path) -> bool:
+    """Whether a file is a volume that says where it lies, by its name."""
+    return path.name.lower().endswith((*_NIFTI, *_NRRD, *_META))
+
+
+def write_volume(
+    path: Path, target: Path, said: Named, named: Named, change: Change = _same
+) -> None:
     """Write a volume whose header says nothing of a person.
+
+    Parameters
+    ----------
+    path, target : Path
+    said, named : callable
+        Give a text without identity, and the new name of a file that lies beside.
+    change : callable
+        Gives the bytes of the voxels, in the order of the file, without a face.
 
     Raises
     ------
@@ -55,19 +78,25 @@ def write_volume(path: Path, target: Path, scrubber: Scrubber, patient: str) -> 
     name = path.name.lower()
     raw = path.read_bytes()
     if name.endswith(_NIFTI):
-        clean = (
-            _zipped(_nifti(_unzipped(raw, path), path))
-            if raw[:2] == b"\x1f\x8b"
-            else _nifti(raw, path)
-        )
+        packed = raw[:2] == b"\x1f\x8b"
+        head, voxels = _nifti(_unzipped(raw, path) if packed else raw, path)
+        clean = head + change(voxels)
+        clean = _zipped(clean) if packed else clean
     elif name.endswith(_NRRD):
-        clean = _nrrd(raw, path, scrubber, patient)
+        clean = _nrrd(raw, path, change, named, said)
     elif name.endswith(_META):
-        clean = _meta(raw, path, scrubber, patient)
+        clean = _meta(raw, path, change, named)
     else:
         clean = _loose(raw, path)
     with atomic_path(target) as partial:
         partial.write_bytes(clean)
+
+
+def _apart(path: Path) -> DataError:
+    return DataError(
+        f"{path.name} is left out: a head whose voxels lie in a file of their own",
+        mend="save it as one file (.nii.gz, .nrrd, .mha), so that its face can be cut off",
+    )
 
 
 def _unzipped(raw: bytes, path: Path) -> bytes:
@@ -81,8 +110,8 @@ def _zipped(raw: bytes) -> bytes:
     return gzip.compress(raw, compresslevel=6, mtime=0)
 
 
-def _nifti(raw: bytes, path: Path) -> bytes:
-    """A NIfTI file whose texts and extensions are zeros, without bytes after its voxels."""
+def _nifti(raw: bytes, path: Path) -> tuple[bytes, bytes]:
+    """Header of a NIfTI file, its texts and extensions zeros, and its voxels alone."""
     for order in "<>":
         size = struct.unpack(f"{order}i", raw[:4])[0] if len(raw) >= 4 else 0
         if size in _TEXTS and len(raw) >= size:
@@ -108,10 +137,10 @@ def _nifti(raw: bytes, path: Path) -> bytes:
     for start, length in _TEXTS[size]:
         head[start : start + length] = bytes(length)
     head[size:] = bytes(begin - size)
-    return bytes(head) + raw[begin:end]
+    return bytes(head), raw[begin:end]
 
 
-def _nrrd(raw: bytes, path: Path, scrubber: Scrubber, patient: str) -> bytes:
+def _nrrd(raw: bytes, path: Path, change: Change, named: Named, said: Named) -> bytes:
     text, data = _parted(raw)
     lines = text.split("\n")
     if not lines[0].startswith("NRRD000"):
@@ -122,9 +151,9 @@ def _nrrd(raw: bytes, path: Path, scrubber: Scrubber, patient: str) -> bytes:
         key, pair, value = line.partition(":=")
         if pair:
             if _PAIRS.match(key):
-                named = key.endswith("_Name") or key == "modality"
-                value = scrubber.text(value, patient, short=True) if named else value
-                kept += [f"{key}:={value}"] if named or _NUMBERS.match(value) else []
+                words = key.endswith("_Name") or key == "modality"
+                value = said(value) if words else value
+                kept += [f"{key}:={value}"] if words or _NUMBERS.match(value) else []
             continue
         key, _, value = line.partition(":")
         if (
@@ -134,9 +163,12 @@ def _nrrd(raw: bytes, path: Path, scrubber: Scrubber, patient: str) -> bytes:
             continue
         packed |= key.strip().lower() == "encoding" and value.strip() in ("gzip", "gz")
         if key.replace(" ", "").lower() == "datafile":
-            line = f"data file: {_named(value.strip(), scrubber, patient, path)}"
+            line = f"data file: {_beside(value.strip(), path, named)}"
         kept.append(line)
-    data = _zipped(_unzipped(data, path)) if packed and data else data
+    if data:
+        data = _zipped(change(_unzipped(data, path))) if packed else change(data)
+    elif change is not _same:
+        raise _apart(path)
     return ("\n".join(kept) + "\n\n").encode() + data
 
 
@@ -149,16 +181,14 @@ def _parted(raw: bytes) -> tuple[str, bytes]:
     return raw.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n"), b""
 
 
-def _named(name: str, scrubber: Scrubber, patient: str, path: Path) -> str:
+def _beside(name: str, path: Path, named: Named) -> str:
     """Name of the file that holds the voxels, as that file is named now."""
     if "/" in name or "%" in name or name == "LIST":
         raise DataError(f"{path.name} names its voxels' file in a way that is not followed")
-    plain = Path(name)
-    owner = scrubber.lexicon.owner(name) or patient
-    return scrubber.name(plain.stem, owner) + plain.suffix.lower()
+    return named(name)
 
 
-def _meta(raw: bytes, path: Path, scrubber: Scrubber, patient: str) -> bytes:
+def _meta(raw: bytes, path: Path, change: Change, named: Named) -> bytes:
     kept, at = [], 0
     while at < len(raw):
         end = raw.find(b"\n", at)
@@ -170,8 +200,14 @@ def _meta(raw: bytes, path: Path, scrubber: Scrubber, patient: str) -> bytes:
             raise DataError(f"{path.name} is no MetaImage", expected="lines of Key = value")
         if key == "ElementDataFile":
             local = value == "LOCAL"
-            kept.append(f"{key} = {value if local else _named(value, scrubber, patient, path)}")
-            return ("\n".join(kept) + "\n").encode() + (raw[at:] if local else b"")
+            if change is not _same and not local:
+                raise _apart(path)
+            kept.append(f"{key} = {value if local else _beside(value, path, named)}")
+            data = raw[at:] if local else b""
+            if change is not _same and "CompressedData = True" in kept:
+                kept = [row for row in kept if not row.startswith("CompressedData")]
+                data = zlib.decompress(data)
+            return ("\n".join(kept) + "\n").encode() + (change(data) if data else b"")
         if key in _KEYS:
             kept.append(f"{key} = {value}")
     raise DataError(f"{path.name} is no whole MetaImage", expected="ElementDataFile at its end")

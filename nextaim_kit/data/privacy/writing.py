@@ -190,6 +190,7 @@ def _box(line: list[_Shape], weak: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _ring(image: np.ndarray, top: int, left: int, bottom: int, right: int) -> np.ndarray:
-    """What is around a box: two rows above it or below."""
-    above = image[max(0, top - 2) : top, left:right]
-    return above if above.size else image[bottom : bottom + 2, left:right]
+    """What is around a box: two rows above it or below, else columns beside it, else the image."""
+    above, below = image[max(0, top - 2) : top, left:right], image[bottom : bottom + 2, left:right]
+    before, after = image[top:bottom, max(0, left - 2) : left], image[top:bottom, right : right + 2]
+    return next((one for one in (above, below, before, after) if one.size), image)

@@ -22,24 +22,18 @@ import hashlib
 import hmac
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nextaim_kit.data.store.passphrase import passphrase
+from nextaim_kit.data.store import keys
+from nextaim_kit.data.store.keys import KEY, keyed, stored
 from nextaim_kit.errors import DataError, RequestError, refused_if_damaged
 from nextaim_kit.files import atomic_path, read_json, require_file, write_json
 
 FORMAT = "nextaim store 1"
-HEAD, KEY, MANIFEST, FILES, GONE = (
-    "store.json", "key.age", "manifest.age", "files", "key_destroyed.json"
-)  # fmt: skip
-
-
-_WORK = 17  # scrypt's rounds as a power of two: the least that OWASP asks for
-_TRIES = 20  # age takes as many as it thinks are done in a second, on a busy machine too few
+HEAD, MANIFEST, FILES, GONE = "store.json", "manifest.age", "files", "key_destroyed.json"
 
 
 @dataclass(frozen=True)
@@ -138,8 +132,8 @@ def open_store(folder: Path, key: str = "") -> Store:
     """
     head = read_head(folder)
     refuse_gone(folder)
-    key = key or unlock(folder, head.id)
-    sealed = _bytes(folder / MANIFEST)
+    key = key or keys.unlock(folder, head.id)
+    sealed = stored(folder / MANIFEST)
     if not hmac.compare_digest(head.seal, seal_of(head, key, sealed)):
         raise DataError(
             f"{HEAD} or {MANIFEST} of the store {folder.name} is not what was sealed",
@@ -167,54 +161,6 @@ def refuse_gone(folder: Path) -> None:
         )
 
 
-def unlock(folder: Path, identity: str = "", given: str = "") -> str:
-    """The key of a store, by its pass-phrase, which is looked for if it is not given.
-
-    Raises
-    ------
-    RequestError
-        If there is no pass-phrase, or it is wrong.
-    DataError
-        If the key is not there.
-    """
-    import pyrage
-
-    locked = _bytes(folder / KEY)
-    given = given or passphrase(folder.name, identity)
-    for _ in range(_TRIES):
-        try:
-            return pyrage.passphrase.decrypt(locked, given).decode()
-        except pyrage.DecryptError as error:
-            if not str(error).startswith("Excessive work"):
-                raise RequestError(
-                    f"the pass-phrase does not open the store {folder.name}",
-                    expected="that by which it was made",
-                    mend=f"give the right one; if it is, take {KEY} from another copy of the store",
-                ) from error
-    raise DataError(  # age measures how fast the machine is, each time
-        f"this machine is too slow, or too busy, to open the store {folder.name}",
-        mend="try again when less runs on it",
-    )
-
-
-def lock(key: str, given: str) -> bytes:
-    """A key under a pass-phrase, with the work that guessing it has to cost.
-
-    Raises
-    ------
-    DataError
-        If age takes this machine for too slow for that.
-    """
-    import pyrage
-
-    for _ in range(_TRIES):
-        locked = pyrage.passphrase.encrypt(key.encode(), given)
-        work = re.search(rb"^-> scrypt \S+ (\d+)$", locked, re.MULTILINE)
-        if work and int(work[1]) >= _WORK:
-            return locked
-    raise DataError("this machine is too busy to lock a key well", mend="try again later")
-
-
 def seal(store: Store) -> Head:
     """Write the manifest, then the head: a store is finished when the head is there."""
     import pyrage
@@ -232,12 +178,6 @@ def seal_of(head: Head, key: str, manifest: bytes) -> str:
     """HMAC of a head and of the manifest that goes with it."""
     said = [*asdict(replace(head, seal="")).items(), hashlib.sha256(manifest).hexdigest()]
     return keyed(key, "seal", json.dumps(said).encode())
-
-
-def keyed(key: str, use: str, said: bytes) -> str:
-    """HMAC-SHA256 by a key that is derived from the store's for one use."""
-    derived = hmac.digest(key.encode(), f"nextaim store {use}".encode(), "sha256")
-    return hmac.new(derived, said, hashlib.sha256).hexdigest()
 
 
 def encrypt(source: Path, to: Path, key: str) -> Sealed:
@@ -331,17 +271,6 @@ def _opened(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise DataError(f"{path.name} cannot be read", found=error.strerror or "") from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path.name} of the store {path.parent.name} cannot be read",
-            found=error.strerror or str(error),
-            mend="take it from another copy of the store; without its key nobody reads a store",
-        ) from error
 
 
 class _Read:

@@ -14,31 +14,26 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.data.store import sealed
+from nextaim_kit.data.store import memory, sealed
 from nextaim_kit.data.store.sealed import Head, Sealed, Store
 from nextaim_kit.errors import DataError, RequestError, warn_once
 from nextaim_kit.files import before_reading
 from nextaim_kit.machine.limits import memory_available
 
-_PLACES = [p for p in ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR"), "/run/shm") if p]
-_ROOTS = tuple(f"{os.path.realpath(place)}/nextaim-store-{os.getuid()}/" for place in _PLACES)
 _SHARE = 4  # of the memory that is free, one part holds contents
 _GRACE, _LEAST = 10.0, 1.0  # seconds a file stays that was asked for, as it is about to be opened
 _NOTE = 2.0  # seconds for which the note of that may lag behind
 _SELF = "view.json"
-_REAPER = 'cat >/dev/null; exec rm -rf -- "$0"'  # its input ends when this process does
 
 
 @dataclass
@@ -105,8 +100,8 @@ def view_of(folder: Path) -> View:
             found="NEXTAIM_DASK, which leaves work to others",
             mend="unset NEXTAIM_DASK",
         )
-    root = _root()
-    with _turn(root):
+    root = memory.root()
+    with memory.turn(root):
         store = sealed.open_store(folder.resolve(), _key_in_use(root, head))
         made = Path(tempfile.mkdtemp(dir=root))
         room = min(memory_available() // _SHARE, shutil.disk_usage(root).free // 2)
@@ -114,10 +109,12 @@ def view_of(folder: Path) -> View:
         lock = os.open(made / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         _kept_open.append(lock)
-        _watch_over(made)
+        _kept_open.append(memory.watch_over(made))
+        owner = os.getpid()
+        atexit.register(lambda: close() if os.getpid() == owner else None)
         _lay_out(view)
     _settle(view)
-    if _swaps():
+    if memory.swaps():
         warn_once("this machine swaps: what is read of a store may be written to its swap space")
     return view
 
@@ -161,58 +158,16 @@ def size_of(path: Path) -> int:
     return found[0].store.files[found[1]].size if found else path.stat().st_size
 
 
-def without_places(text: str) -> str:
-    """A text whose paths of views begin with the store's name."""
-    for root in _ROOTS:
-        text = re.sub(rf"{re.escape(root)}\w+/data/", "", text)
-    return text
-
-
 def close() -> None:
     """Take away the views of this process; their paths lead nowhere then."""
     for held in _kept_open:
-        os.close(held) if isinstance(held, int) else _end(held)
+        os.close(held) if isinstance(held, int) else memory.let_go(held)
     _kept_open.clear()
-    if tempfile.tempdir and tempfile.tempdir.startswith(_ROOTS):
+    if tempfile.tempdir and tempfile.tempdir.startswith(memory.ROOTS):
         tempfile.tempdir = None
     for view in _views.values():
         shutil.rmtree(view.folder, ignore_errors=True)
     _views.clear()
-
-
-def _end(reaper: subprocess.Popen) -> None:
-    if reaper.stdin:
-        reaper.stdin.close()
-    reaper.wait()
-
-
-def _root() -> Path:
-    """Folder for views of this user, in a file system that lies in memory."""
-    with contextlib.suppress(OSError):
-        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-        memory = {place for _, place, kind, *_ in mounts if kind in ("tmpfs", "ramfs")}
-        for root in map(Path, _ROOTS):
-            if str(root.parent) in memory and os.access(root.parent, os.W_OK):
-                root.mkdir(mode=0o700, exist_ok=True)
-                status = root.lstat()
-                if status.st_uid == os.getuid() and not status.st_mode & 0o077:
-                    return root
-    raise DataError(
-        "this machine has no folder in memory for what is read of a store",
-        expected="a tmpfs that this user may write to, such as /dev/shm",
-        mend="run on Linux with /dev/shm; `nextaim data store open` writes the files in the clear",
-    )
-
-
-@contextlib.contextmanager
-def _turn(root: Path) -> Iterator[None]:
-    """One process at a time makes and takes away views."""
-    turn = os.open(root / ".turn", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(turn)
 
 
 def _key_in_use(root: Path, head: Head) -> str:
@@ -236,15 +191,6 @@ def _key_in_use(root: Path, head: Head) -> str:
         finally:
             os.close(lock)
     return ""
-
-
-def _watch_over(folder: Path) -> None:
-    """Let the folder go when this process does, however it ends."""
-    command = ["/bin/sh", "-c", _REAPER, str(folder)]
-    reaper = subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/", start_new_session=True)
-    _kept_open.append(reaper)
-    owner = os.getpid()
-    atexit.register(lambda: close() if os.getpid() == owner else None)
 
 
 def _lay_out(view: View) -> None:
@@ -298,17 +244,17 @@ def _hear_of_opens() -> None:
 def _heard(event: str, args: tuple) -> None:
     if event == "open" and isinstance(args[0], str | bytes):
         path = os.fsdecode(args[0])
-        if path.startswith(_ROOTS):
+        if path.startswith(memory.ROOTS):
             fill(path)
 
 
 def _of(path: str | Path) -> tuple[View, str] | None:
     """View and name of a file that is shown; None for all others."""
     text = os.fspath(path)
-    if not text.startswith(_ROOTS):
+    if not text.startswith(memory.ROOTS):
         return None
     text = os.path.normpath(text)
-    root = next(root for root in _ROOTS if text.startswith(root))
+    root = next(root for root in memory.ROOTS if text.startswith(root))
     name, _, within = text[len(root) :].partition("/")
     if not within.startswith("data/"):
         return None
@@ -385,12 +331,6 @@ def _no_room(view: View, name: str, error: OSError) -> DataError:
         found=error.strerror or str(error),
         mend="give the machine or container more of it (docker --shm-size), or take fewer workers",
     )
-
-
-def _swaps() -> bool:
-    with contextlib.suppress(OSError):
-        return any("zram" not in line for line in Path("/proc/swaps").read_text().split("\n")[1:-1])
-    return False
 
 
 before_reading(fill)

@@ -25,6 +25,8 @@ from nextaim_kit.errors import KitError
 from nextaim_kit.runs.warm.place import say, socket_paths
 from nextaim_kit.runs.warm.settled import inherited
 
+# Number of the process whose end is to be this one's, which may have ended before this one knew.
+PARENT = "NEXTAIM_PARENT"
 _ANSWER = 30.0  # seconds within which a server answers
 _LOOK = 0.1  # seconds between two looks whether the parent is still there
 _POLITE = 10.0  # seconds to end in, before it is killed
@@ -33,16 +35,16 @@ _START = 180.0  # seconds within which a server has to have imported everything
 
 def main() -> int:
     """Run a module in a warm process, or in a cold one where that is not possible."""
+    parent = int(os.environ.pop(PARENT, 0)) or os.getppid()
     command = [sys.executable, "-m", *sys.argv[1:]]
     if os.environ.get("NEXTAIM_WARM") != "0":
         try:
-            return _seen_to_its_end(Fork(command))
+            return _seen_to_its_end(Fork(command), parent)
         except (OSError, KitError) as error:
             why = error.what if isinstance(error, KitError) else str(error)
             print(f"no warm process ({why}): a cold one is started", file=sys.stderr, flush=True)
-    return _seen_to_its_end(
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    )
+    cold = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    return _seen_to_its_end(cold, parent)
 
 
 def hand_over(command: list[str]) -> int | None:
@@ -53,16 +55,16 @@ def hand_over(command: list[str]) -> int | None:
     command : list of str
         As `Fork` takes it.
     """
+    parent = os.getppid()
     try:
         fork = Fork(command, start=False)
     except (OSError, KitError):  # who does it by itself says what is wrong
         return None
-    return _seen_to_its_end(fork)
+    return _seen_to_its_end(fork, parent)
 
 
-def _seen_to_its_end(process: Fork | subprocess.Popen[bytes]) -> int:
+def _seen_to_its_end(process: Fork | subprocess.Popen[bytes], parent: int) -> int:
     """Exit status of a process that hears and stops as this one does, and ends with its parent."""
-    parent = os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.terminate())
     if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
@@ -215,7 +217,7 @@ def _granted(
             connection.sendall(request[sent:])
         with connection.makefile("rb", buffering=0) as lines:  # no byte of the next line is taken
             answer = json.loads(lines.readline() or "{}")
-        if not answer:
+        if not answer or "status" in answer:  # it ended before it could say what it is
             connection.close()
             raise ConnectionError("the warm server closed the connection")
         if "differs" not in answer:

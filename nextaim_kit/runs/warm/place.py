@@ -10,7 +10,6 @@ import socket
 import stat
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,12 @@ def say(connection: socket.socket, **words: Any) -> None:
     connection.sendall(json.dumps(words).encode() + b"\n")
 
 
+def _temporary() -> str:
+    import tempfile  # takes as long as all else that a client imports
+
+    return tempfile.gettempdir()
+
+
 def own_folder() -> Path:
     """A folder for sockets that nobody else enters.
 
@@ -57,8 +62,7 @@ def own_folder() -> Path:
     RunError
         If it is another user's, or open to others.
     """
-    root = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    folder = root / f"nextaim-{os.getuid()}"
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or _temporary()) / f"nextaim-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:

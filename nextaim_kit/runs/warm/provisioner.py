@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import subprocess
 import sys
 from functools import partial
 from typing import Any
@@ -14,6 +16,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from nextaim_kit.errors import KitError
 from nextaim_kit.runs.warm.client import Fork
 
+_AT_ONCE = 0.5  # seconds in which a kernel ends that does nothing
 _TAKEN = {"cwd", "env", "kernel_id", "extra_arguments", "start_new_session"}
 
 
@@ -43,3 +46,9 @@ class WarmProvisioner(LocalProvisioner):
         self.pid = self.pgid = self.process.pid  # it leads a session of its own
         self.cwd = kwargs.get("cwd", "")
         return self.connection_info
+
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """Wait for a kernel that was asked to end: its manager would look ten times a second."""
+        if isinstance(self.process, Fork):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self.process.wait, _AT_ONCE)

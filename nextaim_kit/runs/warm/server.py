@@ -4,7 +4,7 @@ It runs in one thread, and makes no CUDA context, thread pool or random state be
 ends by itself when nobody has used it for a while. It speaks lines of JSON over its socket:
 
 - ``{"command", "env", "state"}`` with four file descriptors, input, output, errors and folder: a
-  process that does what ``python -m MODULE`` would, most often a kernel. It answers ``{"pid"}``
+  process that does what ``python -m MODULE`` would, most often a kernel. That answers ``{"pid"}``
   and, when that ended, ``{"status"}``. The connection is its lease: closed, it ends.
 - ``{"hold": true, "env", "state"}``: the server stays until this connection is closed. It
   answers ``{"held"}``.
@@ -38,7 +38,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,12 @@ from nextaim_kit.runs.warm.place import say
 # Not pyplot, which chooses a backend.
 HEAVY = (
     # a kernel, and what runs one
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython", "jinja2",
-    "nbconvert", "papermill", "pydantic.main", "pydantic.type_adapter", "pydantic.types",
-    "rich.live", "rich.progress", "rich.table", "typer",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython",
+    "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger",
+    "IPython.core.oinspect", "IPython.extensions.storemagic", "jinja2",
+    "nbconvert", "papermill", "pydantic.dataclasses", "pydantic.main", "pydantic.type_adapter",
+    "pydantic.types", "rich.emoji", "rich.live", "rich.progress", "rich.table", "sqlite3",
+    "tornado.platform.asyncio", "tornado.queues", "typer",
     # what notebooks import
     "matplotlib.backends.backend_agg", "numpy", "pandas", "scipy.ndimage", "scipy.optimize",
     "scipy.stats", "skimage.filters", "sklearn.linear_model", "sklearn.model_selection",
@@ -59,10 +62,12 @@ HEAVY = (
     "tabulate",  # which torch imports at a process's end
 )  # fmt: skip
 LINGER = 300.0  # seconds without a user after which it ends
+_BEGAN = time.time_ns()
 _PATIENCE = 5.0  # seconds within which a request has to be whole
 # Threads do not live on in a fork: none of BLAS, none of the Arrow library's memory; and CUDA is
 # asked without a context. The other pools start with their first use, as large as each fork says.
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_INLINE = "module://matplotlib_inline.backend_inline"
 _BEFORE_IMPORTS = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
@@ -80,6 +85,7 @@ def main(path: str) -> int:
     os.environ.update(_BEFORE_IMPORTS)
     kit: dict[str, own_modules.State] = {}
     read = settled.read_by(lambda: kit.update(_import()))
+    _pools(), _plotting()
     why = unfit()
     if why:
         print(why, file=sys.stderr)
@@ -110,6 +116,8 @@ def _make_ready() -> None:
     from importlib.metadata import version
 
     from IPython.core.inputtransformer2 import TransformerManager
+    from jupyter_client.provisioning import KernelProvisionerFactory
+    from matplotlib.rcsetup import validate_backend
     from nbconvert.filters import Highlight2HTML
     from nbformat import v4, validator
     from pydantic import TypeAdapter
@@ -122,8 +130,10 @@ def _make_ready() -> None:
     Highlight2HTML()(code, language="ipython3")
     TransformerManager().transform_cell(code)
     version("numpy")
+    validate_backend(_INLINE)  # which looks for what is installed
     TypeAdapter(int)
     pages.compile_all()
+    KernelProvisionerFactory.instance()  # so does this
 
 
 def unfit() -> str:
@@ -239,13 +249,13 @@ class Server:
     def _fork(
         self, lease: socket.socket, request: dict[str, Any], files: list[int]
     ) -> Process | None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)  # not for these handlers
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             while files:
                 os.close(files.pop())
             self.forks[pid] = lease
-            with contextlib.suppress(OSError):
-                say(lease, pid=pid)
             return None
         # Other users' leases must not be kept open by this fork.
         for one in (self.door, *self.forks.values(), *self.holders):
@@ -253,6 +263,10 @@ class Server:
         lease.settimeout(None)
         for number, handler in self.signals.items():
             signal.signal(number, handler)
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with contextlib.suppress(OSError):  # the user may be gone
+            say(lease, pid=os.getpid())  # from here on, a signal finds it
         return lambda: _become(lease, request, files)
 
 
@@ -320,7 +334,6 @@ def _streams() -> list[io.IOBase]:
 
 def _become(lease: socket.socket, request: dict[str, Any], files: list[int]) -> None:
     """From here on, be a process like one that was started cold."""
-    os.setsid()
     os.fchdir(files[3])
     for number, file in enumerate(files):
         if number < 3:
@@ -356,8 +369,7 @@ def _as_a_kernel() -> None:
         importlib.import_module("ipykernel.debugger")
         del modules["debugpy"]
     # As the kernel itself will do, but before anything was plotted with.
-    inline = "module://matplotlib_inline.backend_inline"
-    os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND") or inline
+    os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND") or _INLINE
 
 
 def _fresh_chance() -> None:
@@ -376,15 +388,38 @@ def _as_the_environment_says() -> None:
     blas = _said("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
     cores = len(os.sched_getaffinity(0))
     limits = {"blas": min(blas or cores, cores)} | ({"openmp": pools} if pools else {})
-    importlib.import_module("threadpoolctl").threadpool_limits(limits)
+    _pools().limit(limits=limits)
     if "torch" in sys.modules and (pools := pools or _said("MKL_NUM_THREADS")):
         sys.modules["torch"].set_num_threads(pools)
     if plotting := sys.modules.get("matplotlib"):
-        read = plotting.rc_params()  # of a file that may lie in this folder
-        plotting.rcParamsOrig.update(read)
-        plotting.rcParams.update(read)
+        if _plotting_file() != _plotting():  # it may lie in this folder
+            read = plotting.rc_params()
+            plotting.rcParamsOrig.update(read)
+            plotting.rcParams.update(read)
         if backend := os.environ.get("MPLBACKEND"):
             plotting.rcParams["backend"] = backend
+
+
+@cache
+def _pools() -> Any:
+    """The thread pools of what is imported, found before a fork: that takes 10 ms."""
+    return importlib.import_module("threadpoolctl").ThreadpoolController()
+
+
+@cache
+def _plotting() -> tuple[Any, ...]:
+    """The file that matplotlib read its settings from before a fork; none if it changed since."""
+    file = _plotting_file()
+    return file if file and file[1] < _BEGAN else ()
+
+
+def _plotting_file() -> tuple[Any, ...]:
+    """That in force here: path, time of change, size, number; none without matplotlib."""
+    if "matplotlib" not in sys.modules:
+        return ()
+    path = os.path.abspath(sys.modules["matplotlib"].matplotlib_fname())
+    status = os.stat(path)
+    return (path, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _said(*names: str) -> int:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
+from nextaim_kit.studies.ct_radiomics.region import spans
+
 _FEW = 300  # points for which comparing all pairs is cheaper than a hull
-_ROWS = 256  # points that are compared with all others at a time
 _DIRECTIONS = 8
-_BLOCK = 1 << 16  # numbers of all directions that are looked at together
+_BLOCK = 1 << 14  # numbers of all directions, or pairs of points, that are looked at together
 _ROUNDING = 1 + 1e-12  # keeps a bound a bound when its last digits are rounded away
 
 
 def runs(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """z, y, first x and length of the runs of voxels along x; `padded` has a border of zeros."""
-    flat = padded.reshape(-1)
-    start, stop = (np.flatnonzero(flat[1:] != flat[:-1]) + 1).reshape(-1, 2).T
+    start, stop = spans(padded.reshape(-1)).T
     row, x = np.divmod(start, padded.shape[2])
     return *np.divmod(row, padded.shape[1]), x, stop - start
 
@@ -154,9 +154,9 @@ def _largest_distance(points: np.ndarray, step: np.ndarray, *, half: bool) -> fl
         places = _far_out(places, room)
     if len(places) > _FEW:
         places = _hull_corners(places)
-    best = 0.0
-    for start in range(0, len(places), _ROWS):
-        some = places[start : start + _ROWS]
+    best, rows = 0.0, max(1, _BLOCK // max(1, len(places)))
+    for start in range(0, len(places), rows):
+        some = places[start : start + rows]
         apart = np.stack(
             [np.abs(np.subtract.outer(*axis)) for axis in zip(some.T, places.T, strict=True)]
         )

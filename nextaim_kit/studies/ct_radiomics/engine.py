@@ -38,7 +38,7 @@ from nextaim_kit.studies.ct_radiomics.selection import Features, computed, with_
 from nextaim_kit.studies.ct_radiomics.settings import Settings, as_settings
 from nextaim_kit.studies.ct_radiomics.shape import shape_features
 from nextaim_kit.studies.ct_radiomics.shape2d import shape_2d
-from nextaim_kit.studies.ct_radiomics.texture import discretize, texture
+from nextaim_kit.studies.ct_radiomics.texture import Levels, discretize, texture
 
 _SPLINE_MARGIN = 40  # voxels: the B-spline prefilter decays by 0.27 a voxel
 
@@ -163,8 +163,13 @@ def features_of(region: Region, settings: Settings) -> dict[str, float]:
     kept = _resegmented(region, options)
     outline = kept if options.get("resegmentShape") else _within(region, kept)
     result = _outline(outline, wanted, settings, options)
+    if all(kind.startswith("shape") for kind in wanted):
+        return result
     for name, values, merged in images(kept, settings.image_types(), options):
-        found = _intensity_and_texture(values, kept, wanted, merged)
+        levels = discretize(values, kept.mask, kept.spacing, merged)
+        del values  # makes room: texture looks at levels alone, the next filter at neither
+        found = _intensity_and_texture(levels, wanted, merged)
+        del levels
         result.update((f"{name}_{feature}", value) for feature, value in found.items())
     return result
 
@@ -183,18 +188,15 @@ def _outline(
 
 
 def _intensity_and_texture(
-    values: np.ndarray, region: Region, wanted: Features, options: dict[str, Any]
+    levels: Levels, wanted: Features, options: dict[str, Any]
 ) -> dict[str, float]:
     """Features of the classes other than shape, in the order of `wanted`."""
     kinds = [kind for kind in wanted if not kind.startswith("shape")]
-    if not kinds:
-        return {}
-    levels = discretize(values, region.mask, region.spacing, options)
     if levels.present.size == 1:
         warnings.warn("all voxels fall into one gray level: texture says nothing", stacklevel=2)
     found = {}
     if "firstorder" in kinds:
-        volume, shift = math.prod(region.spacing), options.get("voxelArrayShift", 0)
+        volume, shift = math.prod(levels.spacing), options.get("voxelArrayShift", 0)
         order = first_order(levels.values, levels.counts, levels.level_counts, volume, shift)
         order = with_deprecated("firstorder", order)
         found = {f"firstorder_{name}": value for name, value in order.items()}

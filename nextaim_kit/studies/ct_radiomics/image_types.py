@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from radiomics import imageoperations
 
 from nextaim_kit.errors import DataError
 from nextaim_kit.studies.ct_radiomics import lbp3d
+from nextaim_kit.studies.ct_radiomics.compiled import kernel
 from nextaim_kit.studies.ct_radiomics.laplacian import laplacian
 from nextaim_kit.studies.ct_radiomics.region import Box, Region, as_box, cut, grown, seen_from
-from nextaim_kit.studies.ct_radiomics.wavelets import wavelets
+from nextaim_kit.studies.ct_radiomics.wavelets import kind_of, wavelets
 
 _GAUSS_MARGIN = 20  # widths of the Gaussian
 _BY_EXTREME = ("Square", "SquareRoot", "Logarithm", "Exponential")  # scaled by the image's largest
@@ -52,13 +54,16 @@ def images(
     """
     for kind, own in types.items():
         merged = {**options, **own}
-        count = 0
-        for name, values in _WAYS.get(kind, _by_margin)(region, kind, merged):
-            count += 1
-            _check_finite(values, name)
-            yield name, values, merged
-        if kind == "LoG":
-            _check_laplacians(count, merged)
+        made = _WAYS.get(kind, _by_margin)(region, kind, merged)
+        # No name here for the values: who takes them makes room by letting go of them.
+        yield from map(partial(_checked, merged), made)
+
+
+def _checked(
+    options: dict[str, Any], made: tuple[str, np.ndarray]
+) -> tuple[str, np.ndarray, dict[str, Any]]:
+    _check_finite(made[1], made[0])
+    return *made, options
 
 
 def _check_finite(values: np.ndarray, what: str) -> None:
@@ -71,11 +76,8 @@ def _check_finite(values: np.ndarray, what: str) -> None:
         )
 
 
-def _check_laplacians(made: int, options: Options) -> None:
-    if not options.get("sigma"):
-        warnings.warn("imageType LoG has no sigma, hence no features", stacklevel=3)
-    elif made < len(options["sigma"]):
-        warnings.warn("the image is too small for a Laplacian of Gaussian", stacklevel=3)
+def _original(region: Region, *_: Any) -> Iterator[tuple[str, np.ndarray]]:
+    yield "original", region.values
 
 
 def _by_margin(region: Region, kind: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
@@ -90,23 +92,27 @@ def _by_margin(region: Region, kind: str, options: Options) -> Iterator[tuple[st
 
 
 def _laplacians(region: Region, kind: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
-    """By passes in machine code; by ITK where there is none, and for a size it would refuse."""
+    """By passes in machine code; by ITK's own where there is none."""
     image = sitk.GetArrayViewFromImage(region.image)
+    if not options.get("sigma"):
+        warnings.warn("imageType LoG has no sigma, hence no features", stacklevel=4)
     for sigma in options.get("sigma") or ():
         least = [max(3, math.ceil(sigma / step)) for step in region.spacing]
-        made = None
-        if sigma > 0 and all(n > few for n, few in zip(image.shape, least, strict=True)):
-            made = laplacian(image, region.spacing, region.box, sigma)
-        if made is None:
+        if sigma <= 0 or any(n <= few for n, few in zip(image.shape, least, strict=True)):
+            warnings.warn("the image is too small for a Laplacian of Gaussian", stacklevel=4)
+        elif kernel("recursive", "float64") is None:
             yield from _by_margin(region, kind, {**options, "sigma": [sigma]})
         else:
-            yield f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", made[region.mask]
+            name = f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D"
+            yield name, laplacian(image, region.spacing, region.box, sigma)[region.mask]
 
 
 def _wavelets(region: Region, kind: str, options: Options) -> Iterator[tuple[str, np.ndarray]]:
     image = sitk.GetArrayViewFromImage(region.image)
-    bands = wavelets(image, region.box, region.mask, options)
-    yield from _by_margin(region, kind, options) if bands is None else bands
+    if kernel("convolve", kind_of(image).name) is None or options.get("level", 1) < 1:
+        yield from _by_margin(region, kind, options)
+    else:
+        yield from wavelets(image, region.box, region.mask, options)
 
 
 def _needed(region: Region, kind: str, options: Options) -> Box:
@@ -177,6 +183,7 @@ def _by_extreme(region: Region, kind: str, options: Options) -> Iterator[tuple[s
 
 _WAYS = {
     **dict.fromkeys(_BY_EXTREME, _by_extreme),
+    "Original": _original,
     "LBP3D": _lbp_3d,
     "LoG": _laplacians,
     "Wavelet": _wavelets,

@@ -133,7 +133,7 @@ def zones(
         here_from = first + start // plane % 2 * plane
         there_from = first + (start // plane + 1) % 2 * plane
         if used + count > leader.size:
-            more = np.zeros(used + count, np.int32)
+            more = np.zeros(used // 4 + count, np.int32)  # little: memory is dear
             leader, size = np.concatenate((leader, more)), np.concatenate((size, more))
             level = np.concatenate((level, more.astype(levels.dtype)))
         here = levels[start : start + count]

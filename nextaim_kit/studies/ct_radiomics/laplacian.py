@@ -6,6 +6,7 @@ A pass keeps of its axis what the region's box needs, so that the next one has l
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from nextaim_kit.studies.ct_radiomics.compiled import kernel
 from nextaim_kit.studies.ct_radiomics.passes import Rows, along
 from nextaim_kit.studies.ct_radiomics.region import Box, grown, seen_from
 
+_SLAB = 64  # planes that are worked on together
 _MARGIN = 20  # widths of the Gaussian: what lies farther away counts less than 1e-11
 # Deriche's two damped waves for order 0 and 2: weights of cosine and sine, frequency, damping.
 _WAVES = {
@@ -24,8 +26,10 @@ _WAVES = {
 
 def laplacian(
     image: np.ndarray, spacing: tuple[float, float, float], box: Box, sigma: float
-) -> np.ndarray | None:
-    """Scale-normalized Laplacian of Gaussian, as of ITK's recursive filter, in float32.
+) -> np.ndarray:
+    """Scale-normalized Laplacian of Gaussian, as of ITK's recursive filter.
+
+    There has to be machine code for it.
 
     Parameters
     ----------
@@ -39,29 +43,47 @@ def laplacian(
 
     Returns
     -------
-    ndarray of float32, shape of the box, or None
-        None where there is no machine code.
+    ndarray of float32, shape of the box
 
     References
     ----------
     Deriche, INRIA report 1893, 1993; scaled to exact moments as in Farnebäck and Westin, J. Math.
     Imaging Vis. 2006, doi:10.1007/s10851-006-8464-z
     """
-    if kernel("recursive", "float64") is None:
-        return None
     margins = [4 + math.ceil(_MARGIN * sigma / step) for step in spacing]
     around = grown(box, margins, image.shape)
-    inner = seen_from(around, box)
+    part, inner = image[around], seen_from(around, box)
     total = np.zeros([b.stop - b.start for b in box], np.float32)
     for axis in (2, 1, 0):
-        made = image[around]
-        for k in (axis, *(other for other in (2, 1, 0) if other != axis)):
-            rows = _recursive(sigma, spacing[k], 2 if k == axis else 0, inner[k])
-            made = along(made, k, rows, total.shape[k], np.float32)
         with np.errstate(invalid="ignore"):  # infinite values of the image; the caller says so
-            for plane, more in zip(total, made, strict=True):
-                plane[...] = plane + more.astype(float) * (1 / spacing[axis] ** 2)
+            for some, made in _derivative(part, inner, spacing, sigma, axis):
+                for plane, more in zip(total[some], made, strict=True):
+                    plane[...] = plane + more.astype(float) * (1 / spacing[axis] ** 2)
     return total
+
+
+def _derivative(
+    part: np.ndarray, inner: Box, spacing: tuple[float, float, float], sigma: float, axis: int
+) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Second derivative along an axis, smoothed along the others: slabs of the inner box."""
+    one, two, last = (axis, *(other for other in (2, 1, 0) if other != axis))
+    shape = [b.stop - b.start for b in inner]
+
+    def passed(array: np.ndarray, k: int) -> np.ndarray:
+        rows = _recursive(sigma, spacing[k], 2 if k == axis else 0, inner[k])
+        return along(array, k, rows, shape[k], np.float32)
+
+    half = np.empty([part.shape[k] if k == last else n for k, n in enumerate(shape)], np.float32)
+    for some in _slabs(last, half.shape[last]):
+        half[some] = passed(passed(part[some], one), two)
+    across = 1 if last == 0 else 0
+    for some in _slabs(across, shape[across]):
+        yield some, passed(half[some], last)
+
+
+def _slabs(axis: int, size: int) -> Iterator[tuple[slice, ...]]:
+    for start in range(0, size, _SLAB):
+        yield (slice(None),) * axis + (slice(start, min(start + _SLAB, size)),)
 
 
 def _recursive(sigma: float, step: float, order: int, kept: slice) -> Rows:

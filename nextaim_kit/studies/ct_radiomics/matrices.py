@@ -17,8 +17,16 @@ import numpy as np
 
 from nextaim_kit.studies.ct_radiomics import plain_counts
 from nextaim_kit.studies.ct_radiomics.compiled import kernel
+from nextaim_kit.studies.ct_radiomics.region import spans
 
+_BLOCK = 1 << 16  # zones that are looked at together
 _WORD = np.iinfo(np.uint16).max  # the highest level that machine code counts
+
+
+def narrow(top: int) -> type[np.integer[Any]]:
+    """The narrowest type for levels up to `top`."""
+    kinds: tuple[type[np.integer[Any]], ...] = (np.uint8, np.uint16)
+    return next((kind for kind in kinds if top <= np.iinfo(kind).max), np.int32)
 
 
 @dataclass(frozen=True)
@@ -27,38 +35,48 @@ class Grid:
 
     Parameters
     ----------
-    levels : ndarray of int, shape (z, y, x)
-        From 1 up; 0 outside the region.
+    padded : ndarray of int, shape (z, y, x)
+        Levels from 1 up, of the type that `narrow` tells; 0 outside the region, and in a border
+        around all.
     reach : int, optional
-        Largest distance of the neighbors that will be looked at.
+        Width of the border: largest distance of the neighbors that can be looked at.
     """
 
-    levels: np.ndarray
+    padded: np.ndarray
     reach: int = 1
+
+    @staticmethod
+    def of(levels: np.ndarray, reach: int = 1) -> Grid:
+        """Grid of levels without a border."""
+        padded = np.zeros([n + 2 * reach for n in levels.shape], narrow(levels.max(initial=0)))
+        grid = Grid(padded, reach)
+        grid.levels[...] = levels
+        return grid
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Levels without the border."""
+        return self.padded[(slice(self.reach, -self.reach),) * 3]
 
     @cached_property
     def top(self) -> int:
         """Highest level."""
-        return int(self.levels.max(initial=0))
+        return int(self.padded.max(initial=0))
 
-    @cached_property
+    @property
     def size(self) -> np.ndarray:
         """Voxels along each axis, border included."""
-        return np.array(self.levels.shape, np.int64) + 2 * self.reach
+        return np.array(self.padded.shape, np.int64)
 
-    @cached_property
+    @property
     def row(self) -> np.ndarray:
-        """Levels and a border of zeros, in one row of the narrowest type."""
-        kind = np.uint8 if self.top <= np.iinfo(np.uint8).max else np.uint16
-        padded = np.zeros(self.size, kind)
-        padded[(slice(self.reach, -self.reach),) * 3] = self.levels
-        return padded.reshape(-1)
+        """Levels and border in one row."""
+        return self.padded.reshape(-1)
 
     @cached_property
     def spans(self) -> np.ndarray:
         """Start and stop in `row` of voxels of the region side by side, shape (n, 2)."""
-        inside = self.row != 0
-        return (np.flatnonzero(inside[1:] != inside[:-1]) + 1).reshape(-1, 2)
+        return spans(self.row)
 
     @cached_property
     def near(self) -> np.ndarray:
@@ -78,7 +96,7 @@ def _grid(levels: np.ndarray | Grid, offsets: np.ndarray) -> Grid:
     reach = int(np.abs(offsets).max(initial=1))
     if isinstance(levels, Grid) and levels.reach >= reach:
         return levels
-    return Grid(levels.levels if isinstance(levels, Grid) else levels, reach)
+    return Grid.of(levels.levels if isinstance(levels, Grid) else levels, reach)
 
 
 def directions(distances: Sequence[int] = (1,), planar: int | None = None) -> np.ndarray:
@@ -177,9 +195,14 @@ def zones(levels: np.ndarray | Grid, planar: int | None = None) -> tuple[np.ndar
     grid = _grid(levels, np.zeros((1, 3), int))
     level, size = _zones(grid, planar)
     sizes = np.unique(size)
-    cell = (level.astype(np.int64) - 1) * sizes.size + np.searchsorted(sizes, size)
-    shape = (grid.top, sizes.size)
-    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape), sizes
+    counts = np.zeros((grid.top, sizes.size), np.int64)
+    block = max(_BLOCK, counts.size)
+    for start in range(0, size.size, block):
+        some = slice(start, start + block)
+        row, column = level[some].astype(np.int64) - 1, np.searchsorted(sizes, size[some])
+        cell = row * sizes.size + column
+        counts += np.bincount(cell, minlength=counts.size).reshape(counts.shape)
+    return counts, sizes
 
 
 def _zones(grid: Grid, planar: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +211,7 @@ def _zones(grid: Grid, planar: int | None) -> tuple[np.ndarray, np.ndarray]:
     if find is None or links is None:
         return plain_counts.zones(grid.levels, planar)
     if planar:
-        grid = Grid(np.moveaxis(grid.levels, planar, 0))
+        grid = Grid.of(np.moveaxis(grid.levels, planar, 0))
     offsets = directions(planar=None if planar is None else 0)
     plane = int(grid.size[1] * grid.size[2])
     steps = grid.steps(offsets)

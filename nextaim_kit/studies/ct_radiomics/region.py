@@ -16,6 +16,7 @@ from nextaim_kit.machine.limits import memory_available
 Box = tuple[slice, slice, slice]
 
 _MOST_LEVELS = 1_000_000  # more of them are no gray levels, and their edges alone fill memory
+_BLOCK = 1 << 18  # voxels that are looked at together
 _FEW_LEVELS = 1000  # their matrices take 0.2 GB: free memory, slow to ask for, is not asked
 
 
@@ -107,6 +108,15 @@ def bounding_box(array: np.ndarray) -> Box | None:
     assert y is not None
     assert x is not None
     return (z, y, x)
+
+
+def spans(row: np.ndarray) -> np.ndarray:
+    """Start and stop of what is not 0 in a row that begins and ends with 0, shape (n, 2)."""
+    found = []
+    for start in range(0, row.size, _BLOCK):
+        marked = row[start : start + _BLOCK + 1] != 0
+        found.append(np.flatnonzero(marked[1:] != marked[:-1]) + (start + 1))
+    return np.concatenate(found).reshape(-1, 2)
 
 
 def _span(marked: Any) -> slice | None:

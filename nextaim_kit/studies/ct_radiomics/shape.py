@@ -17,7 +17,7 @@ from nextaim_kit.studies.ct_radiomics.diameters import diameters, runs
 
 # Corner (z, y, x) of a cell for each bit of its configuration, as in pyradiomics' cshape.c.
 _CORNERS = ((0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0))
-_BLOCK = 1 << 19  # cells that are looked at together
+_BLOCK = 1 << 17  # cells that are looked at together
 
 
 def shape_features(mask: np.ndarray, spacing: tuple[float, float, float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,11 @@ from nextaim_kit.studies.ct_radiomics.level_sizes import (
     tone_features,
     zone_features,
 )
-from nextaim_kit.studies.ct_radiomics.matrices import Grid
+from nextaim_kit.studies.ct_radiomics.matrices import Grid, narrow
 from nextaim_kit.studies.ct_radiomics.region import check_levels
 
 _TABLE = 1 << 20  # whole-number values are counted by look-up when they span less than this
+_BLOCK = 1 << 17  # values that are looked at together
 
 
 @dataclass(frozen=True)
@@ -34,53 +34,36 @@ class Levels:
 
     Parameters
     ----------
-    values, counts : ndarray
-        Distinct values (float) and the number of voxels with each.
-    array : ndarray of int32, shape (z, y, x)
-        Gray level of each voxel, 1 for the lowest bin; 0 outside the region.
-    mask : ndarray of bool, shape (z, y, x)
-        The region.
+    values : ndarray
+        Values, ascending.
+    counts : ndarray of int, or None
+        Voxels with each value; None where each value stands for one voxel.
+    level_counts : ndarray of int
+        Voxels in each gray level from 1 up, the lowest bin; empty ones included.
+    ranks : Grid
+        Each voxel's level by its rank among those that occur, so that none is empty.
     spacing : tuple of float
         Voxel size (z, y, x) in mm.
     """
 
     values: np.ndarray
-    counts: np.ndarray
-    array: np.ndarray
-    mask: np.ndarray
+    counts: np.ndarray | None
+    level_counts: np.ndarray
+    ranks: Grid
     spacing: tuple[float, float, float]
 
-    @cached_property
-    def level_counts(self) -> np.ndarray:
-        """Voxels in each gray level from 1 up, empty ones included."""
-        top = int(self.array.max())
-        planes = [np.bincount(plane.ravel(), minlength=top + 1) for plane in self.array]
-        return np.sum(planes, axis=0)[1:]
-
-    @cached_property
+    @property
     def present(self) -> np.ndarray:
         """Gray levels that occur, ascending."""
         return np.flatnonzero(self.level_counts) + 1
 
-    @cached_property
+    @property
     def grid(self) -> Grid:
-        """The levels laid out for counting."""
-        return Grid(self.array)
-
-    @cached_property
-    def ranks(self) -> Grid:
-        """The same with levels by their rank among those that occur, so that none is empty."""
+        """The levels themselves; not kept, for the room it takes where some do not occur."""
         if self.present.size == self.present[-1]:
-            return self.grid
-        few = self.present.size <= np.iinfo(np.uint8).max
-        rank = np.zeros(self.present[-1] + 1, np.uint8 if few else np.int32)
-        rank[self.present] = np.arange(1, self.present.size + 1)
-        return Grid(rank[self.array])
-
-
-def _narrow(top: int) -> type[np.signedinteger[Any]]:
-    """Whole numbers up to `top`, in few bytes."""
-    return np.int16 if top <= np.iinfo(np.int16).max else np.int32
+            return self.ranks
+        level = np.append(0, self.present).astype(narrow(int(self.present[-1])))
+        return Grid(level[self.ranks.padded])
 
 
 def discretize(
@@ -107,38 +90,63 @@ def discretize(
     # numbers are widened first: next to the end of their range its sum would wrap around.
     kind = inside.dtype if np.issubdtype(inside.dtype, np.floating) else np.float64
     edges = imageoperations.getBinEdges(np.array([low, high], dtype=kind), **settings)
-    array = np.zeros(mask.shape, _narrow(len(edges)))
-    if high - float(low) < _TABLE and _whole(inside):
-        table = np.arange(int(low), int(high) + 1).astype(inside.dtype)
-        array[mask], counts = _looked_up(inside, np.digitize(table, edges).astype(array.dtype))
-        values = table[counts > 0]
-        counts = counts[counts > 0]
+    by_number = high - float(low) < _TABLE and _whole(inside)
+    values, counts = _counted(inside) if by_number else (np.sort(inside), None)
+    # How many voxels lie below each edge tells how many each level has.
+    below = np.append(np.searchsorted(values, edges), values.size)
+    if counts is not None:
+        below = np.append(0, np.cumsum(counts))[below]
+    level_counts = np.diff(below)
+    rank = ranks_of(level_counts)
+    if by_number:
+        table = rank[np.digitize(_numbers(low, high, inside.dtype), edges)]
+        padded = _laid_out(inside, mask, lambda some: table[_from(low, some)], rank.dtype)
     else:
-        array[mask] = np.digitize(inside, edges)
-        values, counts = np.unique(inside, return_counts=True)
-    levels = Levels(values.astype(float, copy=False), counts, array, mask, spacing)
-    # Known already, and dear to count again: the levels of the distinct values.
-    below = np.append(0, np.cumsum(counts))[np.searchsorted(values, edges)]
-    levels.__dict__["level_counts"] = np.append(np.diff(below), inside.size - below[-1])
-    return levels
+        padded = _laid_out(inside, mask, lambda some: rank[np.digitize(some, edges)], rank.dtype)
+    return Levels(values, counts, level_counts, Grid(padded), spacing)
 
 
-def _looked_up(inside: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bins of whole numbers, counted from the lowest, and how often each number occurs."""
-    low = inside.min()
-    binned, counts = np.empty(inside.size, bins.dtype), np.zeros(bins.size, np.int64)
-    for start in range(0, inside.size, _TABLE):
-        some = slice(start, start + _TABLE)
-        index = np.subtract(inside[some], low, dtype=np.int64, casting="unsafe")
-        binned[some] = bins[index]
-        counts += np.bincount(index, minlength=bins.size)
-    return binned, counts
+def ranks_of(level_counts: np.ndarray) -> np.ndarray:
+    """Rank of each level from 0 up among those that occur; 0 for the others."""
+    there = level_counts > 0
+    return np.append(0, np.cumsum(there) * there).astype(narrow(int(there.sum())))
+
+
+def _laid_out(
+    inside: np.ndarray, mask: np.ndarray, rank_of: Callable[[np.ndarray], np.ndarray], kind: Any
+) -> np.ndarray:
+    """Ranks of the region's values where they lie, plane by plane, with a border of zeros."""
+    padded = np.zeros([n + 2 for n in mask.shape], kind)
+    start = 0
+    for plane, marked in zip(padded[1:-1, 1:-1, 1:-1], mask, strict=True):
+        stop = start + int(np.count_nonzero(marked))
+        plane[marked] = rank_of(inside[start:stop])
+        start = stop
+    return padded
+
+
+def _counted(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct whole numbers, ascending, and how often each occurs."""
+    numbers = _numbers(inside.min(), inside.max(), inside.dtype)
+    counts = np.zeros(numbers.size, np.int64)
+    for start in range(0, inside.size, _BLOCK):
+        index = _from(numbers[0], inside[start : start + _BLOCK])
+        counts += np.bincount(index, minlength=counts.size)
+    return numbers[counts > 0], counts[counts > 0]
+
+
+def _numbers(low: Any, high: Any, kind: Any) -> np.ndarray:
+    return np.arange(int(low), int(high) + 1).astype(kind)
+
+
+def _from(low: Any, some: np.ndarray) -> np.ndarray:
+    return np.subtract(some, low, dtype=np.int64, casting="unsafe")
 
 
 def _whole(values: np.ndarray) -> bool:
     if np.issubdtype(values.dtype, np.integer):
         return True
-    parts = (values[start : start + _TABLE] for start in range(0, values.size, _TABLE))
+    parts = (values[start : start + _BLOCK] for start in range(0, values.size, _BLOCK))
     return all(np.array_equal(part, np.rint(part)) for part in parts)
 
 
@@ -189,7 +197,7 @@ def _glrlm(levels: Levels, settings: Mapping[str, Any], _: Sequence[str]) -> dic
     offsets = _directions(settings)
     counts = matrices.run_lengths(levels.ranks, offsets)
     for k, offset in enumerate(offsets):
-        if not counts[k, :, 1:].any() and not matrices.crosses(levels.array, offset):
+        if not counts[k, :, 1:].any() and not matrices.crosses(levels.ranks.levels, offset):
             counts[k] = 0  # runs of one voxel, since there is no further one: not a direction
     weights = _weights(offsets, levels, settings, lambda length: length)
     if weights is not None:

@@ -21,8 +21,10 @@ _SLAB = 16  # planes of a band that are made together
 
 def wavelets(
     image: np.ndarray, box: Box, mask: np.ndarray, options: Mapping[str, Any]
-) -> Iterator[tuple[str, np.ndarray]] | None:
+) -> Iterator[tuple[str, np.ndarray]]:
     """Bands of the stationary wavelet transform, which goes around the image as `pywt.swtn` does.
+
+    There has to be machine code for it.
 
     Parameters
     ----------
@@ -33,25 +35,18 @@ def wavelets(
     options : mapping
         pyradiomics settings: ``wavelet``, ``level``, ``start_level``, ``force2D``.
 
-    Returns
-    -------
-    iterator of (str, ndarray), or None
-        pyradiomics' name of each band, and the values under the mask, in float32 where the image
-        is, else in float64. None where there is no machine code, or no level is asked for.
+    Yields
+    ------
+    name : str
+        As pyradiomics calls the band.
+    values : ndarray, shape (voxels under the mask,)
+        Of the type that `kind_of` tells. Each level's band of all L is what the next one starts
+        from.
     """
-    kind = np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
-    if kernel("convolve", kind.name) is None or options.get("level", 1) < 1:
-        return None
-    return _bands(image, box, mask, options, kind)
-
-
-def _bands(
-    image: np.ndarray, box: Box, mask: np.ndarray, options: Mapping[str, Any], kind: np.dtype[Any]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """See `wavelets`; each level's band of all L is what the next level starts from."""
     flat = options.get("force2Ddimension", 0) if options.get("force2D", False) else None
     axes = [axis for axis in (2, 1, 0) if axis != flat]
     first, levels = max(0, options.get("start_level", 0)), options.get("level", 1)
+    kind = kind_of(image)
     bank = _Bank.of(options.get("wavelet", "coif1"), kind, image.shape)
     wanted = [range(b.start, b.stop) for b in box]
     part, at = image, [0, 0, 0]
@@ -64,22 +59,29 @@ def _bands(
         for letters in product("LH", repeat=len(axes)) if level > 0 else ():
             if "H" in letters:
                 slabs = bank.slabs(part, at, wanted, dict(zip(axes, letters, strict=True)))
-                yield name + "".join(letters), _marked(slabs, mask)
+                yield name + "".join(letters), _marked(slabs, mask, kind)
         smooth = dict.fromkeys(axes, "L")
         if after:
             wider = bank.needed(wanted, axes, after)
             part = np.concatenate(list(bank.slabs(part, at, wider, smooth)))
             at = [r.start for r in wider]
-    yield name + "L" * len(axes), _marked(bank.slabs(part, at, wanted, smooth), mask)
+    yield name + "L" * len(axes), _marked(bank.slabs(part, at, wanted, smooth), mask, kind)
 
 
-def _marked(slabs: Iterator[np.ndarray], mask: np.ndarray) -> np.ndarray:
+def kind_of(image: np.ndarray) -> np.dtype[Any]:
+    """Type of an image's bands: float32 of a float32 image, else float64."""
+    return np.dtype(np.float32 if image.dtype == np.float32 else np.float64)
+
+
+def _marked(slabs: Iterator[np.ndarray], mask: np.ndarray, kind: np.dtype[Any]) -> np.ndarray:
     """Values under the mask of slabs that follow each other."""
-    found, start = [], 0
+    found = np.empty(np.count_nonzero(mask), kind)
+    plane = filled = 0
     for slab in slabs:
-        found.append(slab[mask[start : start + len(slab)]])
-        start += len(slab)
-    return np.concatenate(found)
+        some = slab[mask[plane : plane + len(slab)]]
+        found[filled : filled + some.size] = some
+        plane, filled = plane + len(slab), filled + some.size
+    return found
 
 
 def _around(image: np.ndarray, whole: list[range]) -> np.ndarray:

@@ -599,3 +599,9 @@ def test_a_packed_volume_keeps_its_whole_suffix_and_a_folder_is_refused(tmp_path
     assert (tmp_path / "c" / "image" / "P1.nii.gz").read_bytes() == b"packed"
     with pytest.raises(RequestError, match="series is a folder"):
         save_cohort(table, tmp_path / "d", {"image": [tmp_path / "series"]}, synthetic=False)
+
+
+def test_the_index_of_a_medium_is_no_cohort_and_its_folder_is_named(tmp_path):
+    (tmp_path / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(RequestError, match=rf"index of a medium(.|\n)*give {tmp_path}"):
+        load_cohort(str(tmp_path / "DICOMDIR"), columns=("image",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from nextaim_kit.data.images.headers import header_of, scan
 from nextaim_kit.data.images.pixels import frame_values
 from nextaim_kit.data.images.reading import read_image
 from nextaim_kit.data.images.remembered import HEADERS, Remembered
-from nextaim_kit.errors import DataError
+from nextaim_kit.errors import DataError, gathered_warnings
 
 register_pickle_by_value(sys.modules[__name__])  # tests are no package that a worker could import
 
@@ -143,6 +144,23 @@ def test_what_slices_share_is_told_apart_where_it_differs(tmp_path, dicom_files,
     assert kept[0].position != kept[1].position
     assert kept[0].uid != kept[1].uid
     assert kept[0].stored is kept[1].stored
+
+
+def test_every_reading_warns_alike_and_repeats_no_patient_s_name(tmp_path, dicom_files, stored):
+    def change(data, z):
+        data.SpecificCharacterSet, data.PhotometricInterpretation = "NONSENSE", "MONOCHROME1"
+        data.PatientID = "R" * 65  # longer than it may be
+
+    with warnings.catch_warnings(action="ignore"):
+        aged(dicom_files.series(tmp_path, stored, change=change))
+    said = []
+    for _ in range(2):
+        with gathered_warnings() as found:
+            read_image(tmp_path)
+        said.append(found)
+    assert said[0] == said[1]
+    assert len(said[0]) == 1
+    assert "MONOCHROME1 says how to show" in said[0][0]
 
 
 def test_a_header_is_remembered_in_less_than_4_kb(tmp_path, dicom_files):

@@ -243,3 +243,62 @@ def test_a_slice_whose_pixels_end_too_soon_is_refused(tmp_path, dicom_files, sto
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(DataError, match=rf"{path.name} cannot be read"):
         read_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "says"),
+    [("PatientID", "Bruni^Eva", "of one patient"), ("Modality", "PT", "of one kind of scan")],
+)
+def test_slices_of_several_patients_or_modalities_are_no_volume(
+    tmp_path, dicom_files, stored, name, other, says
+):
+    def change(data, z):
+        if z in (2, 4):
+            setattr(data, name, other)
+
+    paths = dicom_files.series(tmp_path, stored, change=change)
+    named = rf"not {says}(.|\n)*2 in 6 slices; ({paths[2].name}|{paths[4].name}) is of another"
+    with pytest.raises(DataError, match=named) as caught:
+        read_image(tmp_path)
+    assert "Rossi" not in str(caught.value)
+    assert "Bruni" not in str(caught.value)
+
+
+def test_a_patient_who_is_not_named_everywhere_is_one(tmp_path, dicom_files, stored):
+    def change(data, z):
+        data.PatientID = "" if z == 3 else "P"
+
+    dicom_files.series(tmp_path, stored, change=change)
+    assert np.array_equal(values(read_image(tmp_path)), stored - 1000.0)
+
+
+@pytest.mark.parametrize(("every", "warned"), [(1, False), (2, True)])
+def test_gaps_between_slices_are_said(tmp_path, dicom_files, stored, every, warned, recwarn):
+    for z, path in enumerate(dicom_files.series(tmp_path, stored)):
+        if z % every:
+            path.unlink()
+    image = read_image(tmp_path)
+    assert np.array_equal(values(image), stored[::every] - 1000.0)
+    said = [str(one.message) for one in recwarn]
+    assert any("slices of 3 mm lie 6 mm apart" in one for one in said) == warned
+
+
+@pytest.mark.parametrize(("off", "sound"), [(1e-6, True), (1e-2, False)])
+def test_a_pixel_spacing_that_is_rounded_otherwise_is_the_same(
+    tmp_path, dicom_files, stored, off, sound
+):
+    def change(data, z):
+        data.PixelSpacing = [1.5 + off * (z % 2), 2.0]
+
+    dicom_files.series(tmp_path, stored, change=change)
+    if sound:
+        assert np.array_equal(values(read_image(tmp_path)), stored - 1000.0)
+    else:
+        with pytest.raises(DataError, match=r"differs from .* in size or pixel spacing"):
+            read_image(tmp_path)
+
+
+def test_a_folder_without_dicom_is_said_to_be(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(DataError, match=r"holds no DICOM image(.|\n)*no DICOM file"):
+        read_image(tmp_path)

@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate
@@ -340,3 +342,39 @@ def test_tables_are_made_coarser_until_k_are_alike(tmp_path: Path) -> None:
     table = report.tables[0]
     assert (table.before, table.after >= 3, 0 < table.lost < 1) == (1, True, True)
     assert json.loads((tmp_path / "out" / LOG).read_text())["tables"][0]["k"] == table.after
+
+
+def test_files_that_have_one_name_without_identity_are_told_by_a_number(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("Zanfregan", "Pestalozzini"):
+        (tmp_path / "in" / f"{name}.txt").write_text(f"Torace di {name}.")
+        (tmp_path / "in" / f"{name}.json").write_text('{"EchoTime": 0.01}')
+    Image.new("L", (9, 9)).save(tmp_path / "in" / "Zanfregan.png")
+    Image.new("L", (9, 9)).save(tmp_path / "in" / "Zanfregan.jpg")
+    report = deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.name != LOG)
+    assert report.left_out == []
+    assert names == [
+        "name.json", "name.txt", "name_2.json", "name_2.png", "name_2.txt", "name_3.png",
+    ]  # fmt: skip
+
+
+def test_a_header_names_its_voxels_file_as_it_is_numbered(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate(("Pestalozzini", "Zanfregan")):
+        image = sitk.GetImageFromArray(np.full((2, 2, 2), number, np.uint8))
+        sitk.WriteImage(image, str(tmp_path / "in" / f"{name}.mhd"))
+    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    values = [sitk.GetArrayFromImage(sitk.ReadImage(str(p))).max()
+              for p in sorted((tmp_path / "out").glob("*.mhd"))]  # fmt: skip
+    assert values == [0, 1]
+
+
+def test_sheets_that_have_one_name_without_identity_stay_apart(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pd.ExcelWriter(tmp_path / "in" / "t.xlsx") as book:
+        for number, name in enumerate(("Zanfregan", "Pestalozzini")):
+            pd.DataFrame({"stage": [number]}).to_excel(book, sheet_name=name, index=False)
+    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    cells = [path.read_text() for path in sorted((tmp_path / "out").glob("*.csv"))]
+    assert cells == ["stage\n0\n", "stage\n1\n"]

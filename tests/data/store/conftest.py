@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from nextaim_kit.data.store import making, sealed, view
+from nextaim_kit.data.store import keys, making, view
 from nextaim_kit.data.store.passphrase import FILE, VALUE
 from tests.data.conftest import volume, write_series
 
@@ -70,6 +70,7 @@ def sealed_once(ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VALUE, PHRASE)
         patch.delenv(FILE, raising=False)
+        patch.setattr(keys, "_WORK", 0)  # one try is enough here
         terms = {"license": "research only", "agreement": "DTA 7", "until": "2999-12-31"}
         making.make_store(ward, folder, **terms)
     return folder
@@ -77,12 +78,12 @@ def sealed_once(ward: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def its_key(sealed_once: Path) -> str:
-    return pyrage.passphrase.decrypt((sealed_once / sealed.KEY).read_bytes(), PHRASE).decode()
+    return pyrage.passphrase.decrypt((sealed_once / keys.KEY).read_bytes(), PHRASE).decode()
 
 
 @pytest.fixture
 def store(sealed_once: Path, tmp_path: Path, its_key: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the sealed ward that a test may damage; its pass-phrase is tried in no time."""
     copy = shutil.copytree(sealed_once, tmp_path / "ward")
-    monkeypatch.setattr(sealed, "unlock", lambda *args, **kwargs: its_key)
+    monkeypatch.setattr(keys, "unlock", lambda *args, **kwargs: its_key)
     return copy

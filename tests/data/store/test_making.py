@@ -10,14 +10,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pyrage
 import pytest
 
-from nextaim_kit.data.store import making, sealed
-from nextaim_kit.data.store.making import destroy_key, make_store, verify, write_out
+from nextaim_kit.data.store import keys, making, sealed
+from nextaim_kit.data.store.checking import destroy_key, verify, write_out
+from nextaim_kit.data.store.keys import KEY
+from nextaim_kit.data.store.making import make_store
 from nextaim_kit.data.store.passphrase import FILE, VALUE, passphrase
-from nextaim_kit.data.store.sealed import GONE, HEAD, KEY, MANIFEST, open_store
+from nextaim_kit.data.store.sealed import GONE, HEAD, MANIFEST, open_store
 from nextaim_kit.errors import DataError, KitError, RequestError
 from tests.data.store.conftest import NAME, PHRASE
 
@@ -103,7 +106,7 @@ def test_a_head_or_manifest_that_was_changed_is_refused(store: Path, part: str, 
         said = json.loads((store / HEAD).read_text())
         (store / HEAD).write_text(json.dumps(said | {"until": ""}))
     else:
-        recipient = pyrage.x25519.Identity.from_str(sealed.unlock(store)).to_public()
+        recipient = pyrage.x25519.Identity.from_str(keys.unlock(store)).to_public()
         (store / MANIFEST).write_bytes(pyrage.encrypt(b"{}", [recipient]))
     with pytest.raises(DataError, match="is not what was sealed"):
         open_store(store)
@@ -135,12 +138,56 @@ def test_a_pass_phrase_comes_from_a_file_that_others_may_not_read(
     assert passphrase("ward") == PHRASE
 
 
+def test_a_keyring_is_asked_by_the_stores_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    known = {("nextaim_kit", "a1"): PHRASE}
+    ring.get_password = lambda *asked: known.get(asked)  # type: ignore[attr-defined]
+    errors.KeyringError = RuntimeError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115
+    monkeypatch.delenv(VALUE)
+    assert passphrase("ward", "a1") == PHRASE
+    with pytest.raises(RequestError, match="is locked"):
+        passphrase("ward", "b2")
+
+
 def test_a_short_pass_phrase_makes_no_store(
     ward: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VALUE, "short")
     with pytest.raises(RequestError, match="too short"):
         make_store(ward, tmp_path / "store")
+
+
+def test_a_key_is_locked_with_work_that_a_busy_machine_does_not_lessen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works = [15, 16, 18, 20]
+    encrypt = lambda *given: b"age-encryption.org/v1\n-> scrypt c2FsdA %d\n" % works.pop(0)  # noqa: E731
+    monkeypatch.setattr(pyrage.passphrase, "encrypt", encrypt)
+    assert keys.lock("key", PHRASE).endswith(b" 18\n")
+    works[:] = [16] * 100
+    with pytest.raises(DataError, match="too busy to lock a key well"):
+        keys.lock("key", PHRASE)
+
+
+def test_a_busy_machine_is_not_taken_for_a_wrong_pass_phrase(
+    sealed_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [3]
+
+    def busy(*given: object) -> bytes:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise pyrage.DecryptError("Excessive work parameter for passphrase.\n")
+        return b"the key"
+
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", busy)
+    assert keys.unlock(sealed_once) == "the key"
+    left[0] = 1000
+    with pytest.raises(DataError, match="too slow, or too busy"):
+        keys.unlock(sealed_once)
 
 
 _KILLED = """

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 from cloudpickle import register_pickle_by_value
+from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 from nextaim_kit.data.cache import cached
@@ -25,7 +26,7 @@ from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.data.images.films import read_film
 from nextaim_kit.data.images.reading import read_image, read_mask
-from nextaim_kit.data.store import sealed, view
+from nextaim_kit.data.store import memory, sealed, view
 from nextaim_kit.errors import DataError, RequestError
 from tests.data.store.conftest import KINDS, NAME, PHRASE, pattern
 
@@ -60,6 +61,7 @@ def test_a_sealed_cohort_gives_the_numbers_of_the_plain_one(
 
 
 def test_workers_that_were_there_before_read_a_store_too(store: Path, ward: Path) -> None:
+    get_reusable_executor().shutdown(wait=True)  # those of an earlier test know of stores
     before = each(load_cohort(str(ward)), first_bytes, workers=2)
     after = each(load_cohort(str(store)), first_bytes, workers=2)
     assert len(after.results) == len(KINDS)
@@ -166,8 +168,8 @@ def test_what_is_open_outlives_being_emptied(store: Path, monkeypatch: pytest.Mo
 
 _READER = """
 import sys, time
-from nextaim_kit.data.store import sealed
-sealed.unlock = lambda *args: sys.argv[2]
+from nextaim_kit.data.store import keys
+keys.unlock = lambda *args: sys.argv[2]
 from nextaim_kit.data.datasets.source import find_source
 path = find_source(sys.argv[1]).path / "cohort.csv"
 print(path, len(path.read_text()), flush=True)
@@ -222,7 +224,7 @@ def test_other_machines_are_not_asked_to_read_a_store(
 def test_a_machine_without_a_folder_in_memory_says_so(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view, "_ROOTS", (f"{tmp_path}/nextaim-store-0/",))
+    monkeypatch.setattr(memory, "ROOTS", (f"{tmp_path}/nextaim-store-0/",))
     with pytest.raises(DataError, match="no folder in memory"):
         load_cohort(str(store))
     assert not (tmp_path / "nextaim-store-0").exists()
@@ -230,7 +232,7 @@ def test_a_machine_without_a_folder_in_memory_says_so(
 
 def test_where_a_view_lies_stands_in_no_page(store: Path) -> None:
     shown = view.view_of(store)
-    text = view.without_places(f"read {shown.data}/film.png")
+    text = memory.without_places(f"read {shown.data}/film.png")
     assert text == "read ward/film.png"
 
 

@@ -7,8 +7,6 @@ import pytest
 import SimpleITK as sitk
 from radiomics import imageoperations
 
-from nextaim_kit.studies.ct_radiomics import laplacian as laplacian_of
-from nextaim_kit.studies.ct_radiomics import wavelets as wavelets_of
 from nextaim_kit.studies.ct_radiomics.laplacian import laplacian
 from nextaim_kit.studies.ct_radiomics.region import as_box
 from nextaim_kit.studies.ct_radiomics.wavelets import wavelets
@@ -89,11 +87,3 @@ def test_a_band_of_a_part_looks_no_farther_than_its_taps(values):
     far[around] = values[around]
     for name, band in wavelets(far, box, mask, {}):
         np.testing.assert_array_equal(band, whole[name])
-
-
-def test_without_machine_code_there_are_no_passes(values, monkeypatch):
-    monkeypatch.setattr(wavelets_of, "kernel", lambda *_: None)
-    monkeypatch.setattr(laplacian_of, "kernel", lambda *_: None)
-    box, mask = BOXES["inside"], np.ones((3, 6, 3), bool)
-    assert wavelets(values, box, mask, {}) is None
-    assert laplacian(values, (1.0, 1.0, 1.0), box, 1.0) is None

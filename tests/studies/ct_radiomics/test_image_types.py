@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from radiomics import imageoperations
 
-from nextaim_kit.studies.ct_radiomics import laplacian, wavelets
+from nextaim_kit.studies.ct_radiomics import image_types
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.image_types import images
 from nextaim_kit.studies.ct_radiomics.region import find_region
@@ -33,12 +33,6 @@ def small_in_large(volume, tissue, ball):
     return volume(tissue(SHAPE, 5), spacing), volume(ball(SHAPE, CENTER, RADII), spacing)
 
 
-def plainly(monkeypatch):
-    """Filter as where there is no machine code."""
-    for module in (laplacian, wavelets):
-        monkeypatch.setattr(module, "kernel", lambda *_: None)
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("machine_code", [True, False])
 @pytest.mark.parametrize("kind", TYPES)
@@ -46,7 +40,7 @@ def test_a_small_region_in_a_large_image_has_the_whole_images_values(
     small_in_large, whole, equal, monkeypatch, kind, machine_code
 ):
     if not machine_code:
-        plainly(monkeypatch)
+        monkeypatch.setattr(image_types, "kernel", lambda *_: None)
     chosen = {"imageType": TYPES[kind], "featureClass": CLASSES}
     equal(extract(*small_in_large, Settings(file=chosen)), whole(*small_in_large, chosen))
 
@@ -58,7 +52,7 @@ def test_a_small_region_in_a_large_image_has_the_whole_images_values(
 def test_pyradiomics_filters_are_handed_a_part_of_a_large_image(
     small_in_large, monkeypatch, kind, share
 ):
-    plainly(monkeypatch)
+    monkeypatch.setattr(image_types, "kernel", lambda *_: None)
     make, seen = getattr(imageoperations, f"get{kind}Image"), []
 
     def watched(image, *rest, **options):

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import torch
 
-from nextaim_kit.catalog import task_of, with_task
+from nextaim_kit.catalog import project_folder, task_of, with_task
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.study_task import load_task
@@ -87,6 +87,18 @@ def test_it_offers_its_data_by_its_task_alone(study, tmp_path, monkeypatch):
     assert logits.shape == (24, 1)
     assert torch.equal(logits, apply(task.build(0), task.x))
     assert not torch.equal(logits, apply(task.build(1), task.x))
+
+
+@pytest.mark.rest
+def test_it_takes_part_in_the_challenges_by_its_task_alone(study, tmp_path, monkeypatch):
+    theirs = project_folder() / "notebooks" / "challenges"
+    shutil.copytree(theirs, tmp_path / "notebooks" / "challenges")
+    asked = {"study": "spots", "shares": "[0.4, 0.5, 1.0]"}
+    record, _ = execute(prepare("challenges/limited_data", "smoke", asked))
+    assert record["outcome"] == "complete"
+    found = {m["name"]: m for m in record["metrics"]}
+    assert {"auc_simple", "auc_scratch", "auc_contrastive", "probe_masked"} <= found.keys()
+    assert all(d["synthetic"] for d in record["data"])
 
 
 @pytest.mark.parametrize(

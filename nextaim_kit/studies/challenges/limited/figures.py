@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nextaim_kit.learn.study_task import StudyTask
-from nextaim_kit.show.distributions import distribution_by_site
+from nextaim_kit.show.distributions import histograms
 from nextaim_kit.show.picture_grid import gallery
 from nextaim_kit.show.style import (
     CYCLE,
@@ -20,7 +20,8 @@ from nextaim_kit.show.style import (
     new_figure,
     styled,
 )
-from nextaim_kit.studies.challenges.limited.law import FURTHEST, Law
+from nextaim_kit.studies.challenges.limited.law import Law
+from nextaim_kit.studies.challenges.limited.patients import FURTHEST
 
 _APART = 1.035  # of the patients, so that intervals of one size do not hide each other
 
@@ -76,9 +77,10 @@ def draws_of_one(table: pd.DataFrame, *, title: str = "") -> Figure:
     """
     figure, axes = new_figure(5.4, 3.6)
     axis = axes[0, 0]
-    for k, (draw, one) in enumerate(table.sort_values("patients").groupby("draw")):
+    for k, draw in enumerate(table["draw"].unique().tolist()):
+        one = table[table["draw"] == draw].sort_values("patients")
         axis.plot(one["patients"], one["auc"], color=CYCLE[k % len(CYCLE)], marker="o",
-                  linestyle=DASHES[k % len(DASHES)], label=f"draw {draw}")  # fmt: skip
+                  linestyle=DASHES[k % len(DASHES)], label=f"draw {draw + 1}")  # fmt: skip
     axis.set(xlabel="labeled patients", ylabel="AUC", title=title)
     _sizes(axis, table["patients"].unique().tolist())
     if table["draw"].nunique() <= len(CYCLE):
@@ -89,7 +91,7 @@ def draws_of_one(table: pd.DataFrame, *, title: str = "") -> Figure:
 
 
 def looked_at(task: StudyTask, each: int = 5) -> Figure:
-    """Some items of both outcomes: pictures with what decides outlined, or a column by site.
+    """Some items of both outcomes: pictures with what decides, or one column of a table.
 
     Parameters
     ----------
@@ -100,8 +102,10 @@ def looked_at(task: StudyTask, each: int = 5) -> Figure:
     if task.modality == "table":
         known = [name for name in task.truth or () if isinstance(name, str)] or task.names
         name = next((n for n in known if n not in task.missing.index), known[0])
-        table = task.cohort.assign(**{name: task.features[name].to_numpy()})
-        return distribution_by_site(table, name)
+        values = task.features[name].to_numpy(float)
+        edges = np.histogram_bin_edges(values[~np.isnan(values)], 24)
+        counts = {f"outcome {k}": np.histogram(values[task.y == k], edges)[0] for k in (0, 1)}
+        return histograms(counts, edges, xlabel=name, ylabel="items")
     rows = np.concatenate([np.flatnonzero(task.y == of)[:each] for of in (0, 1)])
     truth = task.truth
     return gallery(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.intervals import Interval, verdict, with_interval
 from nextaim_kit.studies.challenges.limited.measuring import Curve
+from nextaim_kit.studies.challenges.limited.patients import FURTHEST
 
-FURTHEST = 2.0  # times the largest size that was learned from
 _LEAST = 1e-3  # what an AUC is short of the limit at least, so that its logarithm exists
 
 
@@ -56,7 +56,7 @@ class Law:
         if len(curve.sizes) < 2:
             raise DataError("a law needs a curve of several sizes", expected="at least 2",
                             found=str(len(curve.sizes)))  # fmt: skip
-        if (curve.auc[0] >= limit).any():
+        if limit < 1 and (curve.auc[0] >= limit).any():
             raise DataError(
                 f"the curve lies above a limit of {limit:g}",
                 found=f"{curve.auc[0].max():.3f}", mend="give a higher limit, at most 1",
@@ -79,14 +79,14 @@ class Law:
         RequestError
             If that is more than twice as many as were learned from.
         """
-        if not 0 < patients <= FURTHEST * self.sizes.max() * (1 + 1e-9):
+        if not 0 < patients <= FURTHEST * self.sizes.max() + 1:  # half of them may be rounded
             raise RequestError(
                 f"{patients:g} patients are beyond what the law may tell",
                 expected=f"at most {FURTHEST:g} times the {self.sizes.max():g} it was fitted to",
                 found=f"{patients / self.sizes.max():.1f} times",
                 mend="learn from more patients",
             )
-        return self.limit - self.a * patients**-self.b
+        return np.maximum(self.limit - self.a * patients**-self.b, 0.0)
 
     def at(self, patients: float) -> Interval:
         """AUC of so many patients, at most twice as many as were learned from: value, low, high."""
@@ -114,8 +114,8 @@ def judged(curves: Sequence[Curve], *, limit: float = 1.0) -> pd.DataFrame:
     -------
     DataFrame
         ``method``, ``used`` (sizes), ``patients``, ``further`` (times the largest size used),
-        ``predicted``, ``low``, ``high``, ``measured``, ``off`` (predicted less measured) and
-        ``off_low``, ``off_high``, both from the same resamples.
+        ``predicted``, ``predicted_low``, ``predicted_high``, ``measured``, ``off`` (predicted less
+        measured) and ``off_low``, ``off_high``, both from the same resamples.
 
     Raises
     ------
@@ -128,8 +128,9 @@ def judged(curves: Sequence[Curve], *, limit: float = 1.0) -> pd.DataFrame:
         said, measured = law.resampled_at(at), curve.auc[:, -1]
         where = (curve.method, len(law.sizes), int(at), at / law.sizes.max())
         rows.append((*where, *with_interval(said), measured[0], *with_interval(said - measured)))
-    names = ["method", "used", "patients", "further", "predicted", "low", "high", "measured"]
-    return pd.DataFrame(rows, columns=[*names, "off", "off_low", "off_high"])
+    names = ["method", "used", "patients", "further", "predicted", "predicted_low"]
+    names += ["predicted_high", "measured", "off", "off_low", "off_high"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def promised(curves: Sequence[Curve], gain: float, *, limit: float = 1.0) -> pd.DataFrame:
@@ -153,6 +154,26 @@ def promised(curves: Sequence[Curve], gain: float, *, limit: float = 1.0) -> pd.
     return pd.DataFrame(rows, columns=names)
 
 
+def overtaken(against: pd.DataFrame) -> pd.DataFrame:
+    """Which methods stay above the baseline, and from how many patients on, the fewest first.
+
+    A single size is no proof among so many: all larger ones must show it too.
+
+    Parameters
+    ----------
+    against : DataFrame
+        Of `measuring.compared`.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `against`, one for each such method: its first size of those.
+    """
+    table = against.sort_values("patients", kind="stable")
+    stays = (table["low"] > 0)[::-1].groupby(table["method"][::-1]).cummin()[::-1]
+    return table[stays.astype(bool)].drop_duplicates("method").reset_index(drop=True)
+
+
 def three_sentences(
     table: pd.DataFrame, against: pd.DataFrame, held: pd.DataFrame, promise: pd.DataFrame
 ) -> list[str]:
@@ -167,16 +188,15 @@ def three_sentences(
     best = table[table["patients"] == most].sort_values("value").iloc[-1]
     first = f"Of {most} labeled patients {best['method']} makes the most: an AUC of "
     first += f"{verdict((best['value'], best['low'], best['high']), 0.5)}."
-    shown = against[against["low"] > 0].sort_values("patients", kind="stable")
-    if len(shown):
-        one = shown.iloc[0]
-        second = f"With {one['patients']} patients {one['method']} is above the simple model, by "
-        second += f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]; "
+    over = overtaken(against)
+    if len(over):
+        one = over.iloc[0]
+        second = f"From {one['patients']} patients on {one['method']} is above the simple model, "
+        second += f"there by {one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]; "
         second += "with fewer that is not shown: begin with the simple one."
     else:
-        second = (
-            f"Up to {most} patients nothing is shown to be above the simple model: begin with it."
-        )
+        second = f"Up to {most} patients nothing is shown to stay above the simple model: "
+        second += "begin with it."
     row, off = (t.set_index("method").loc[best["method"]] for t in (promise, held))
     third = f"Twice as many patients promise {best['method']} an AUC of {row['auc']:.3f} "
     third += f"[{row['auc_low']:.3f}, {row['auc_high']:.3f}], by a law that was off by "

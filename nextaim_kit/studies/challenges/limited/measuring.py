@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +35,7 @@ def learn_all(
     steps = [(d, n, name) for d in range(draws) for n in sizes for name in names]
     for done, (draw, size, name) in enumerate(steps, 1):
         known = learner.split.draw(size, draw, learner.seed)
-        with redirect_stdout(io.StringIO()):  # each training's own line
-            score = learner.scores(name, known, draw)
+        score = learner.scores(name, known, draw)
         rows = {"method": name, "patients": size, "draw": draw, "row": learner.split.test}
         parts.append(pd.DataFrame(rows | {"score": score}))
         bar.show("learning", done, len(steps), f"{done} of {len(steps)}, last {name} from {size}")
@@ -57,7 +54,7 @@ def learning_curves(told: pd.DataFrame, task: StudyTask) -> pd.DataFrame:
         ``method``, ``patients``, ``value``, ``low``, ``high``, ``error``, ``draws``.
     """
     rows = []
-    for (method, size), one in told.groupby(["method", "patients"], sort=False):
+    for method, size, one in _each(told):
         y, score, who = _scores(one, task)
         rows.append((method, size, *_interval(y, score, None, who), score.shape[1]))
     names = ["method", "patients", "value", "low", "high", "error", "draws"]
@@ -80,9 +77,7 @@ def compared(told: pd.DataFrame, task: StudyTask, baseline: str) -> pd.DataFrame
         As `learning_curves` has it, without the baseline, whose rows are in none.
     """
     rows = []
-    for (method, size), one in told[told["method"] != baseline].groupby(
-        ["method", "patients"], sort=False
-    ):
+    for method, size, one in _each(told[told["method"] != baseline]):
         same = told[(told["method"] == baseline) & (told["patients"] == size)]
         y, score, who = _scores(one, task)
         rows.append((method, size, *_interval(y, score, _scores(same, task)[1], who)))
@@ -167,7 +162,7 @@ def resampled(
             np.stack([table[(method, size)].to_numpy() for size in one["patients"]], 1),
             one["error"].to_numpy(),
         )
-        for method, one in errors.sort_values("patients").groupby("method", sort=False)
+        for method, one in errors.groupby("method", sort=False)
     ]
 
 
@@ -182,6 +177,13 @@ def aucs(y: NDArray, scores: NDArray) -> NDArray[np.float64]:
     one = y == 1
     above, positive = rankdata(scores, axis=0)[one].sum(axis=0), int(one.sum())
     return (above - positive * (positive + 1) / 2) / (positive * (len(y) - positive))
+
+
+def _each(told: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """Rows of each method, in the order of the methods, and of each size, ascending."""
+    for method, rows in told.groupby("method", sort=False):
+        for size in sorted(rows["patients"].unique().tolist()):
+            yield str(method), size, rows[rows["patients"] == size]
 
 
 def _scores(one: pd.DataFrame, task: StudyTask) -> tuple[NDArray, NDArray, NDArray]:

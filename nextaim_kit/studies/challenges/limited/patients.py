@@ -15,6 +15,7 @@ from nextaim_kit.learn.study_task import StudyTask
 
 _ONE_IN = 4  # labeled patients of an outcome, of whom one validates
 LEAST = 2 * _ONE_IN  # patients that a size has at least
+FURTHEST = 2.0  # times a size up to which a law may be asked
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Split:
         Raises
         ------
         RequestError
-            If a share is not above 0 and at most 1.
+            If a share is not above 0 and at most 1, sizes are fewer than three, or the largest is
+            more than twice the next: no law of the others could be held to it.
         DataError
             If a share is of fewer than eight patients: nothing could be validated.
         """
@@ -91,6 +93,13 @@ class Split:
                 expected=f"at least {LEAST}, some of whom validate",
                 found=f"a share of {min(shares):g} of {self.patients} patients",
                 mend="leave out the smallest share, or take more patients",
+            )
+        if len(found) < 3 or found[-1] > FURTHEST * found[-2] + 1:
+            raise RequestError(
+                "a law cannot be held to the largest of these sizes",
+                expected=f"three sizes or more, the largest at most {FURTHEST:g} times the next",
+                found=", ".join(map(str, found)),
+                mend="give more shares, such as 0.25, 0.5, 1",
             )
         return found
 
@@ -124,7 +133,7 @@ def require_untested(task: StudyTask, rows: NDArray, test: NDArray) -> None:
     both = np.intersect1d(task.groups[rows], task.groups[test])
     if len(both):
         raise DataError(
-            f"{len(both)} patients who are tested would be learned from",
+            f"{len(both)} of the patients to be tested would be learned from",
             expected="pre-training and training on other patients",
             found=", ".join(both[:5]),
             mend="pre-train on the pool alone: split.pool",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ def fit(
     """
     learned = Again(parts[0], budget.batch_size * _EVERY)
     task = Task(make, nn.BCEWithLogitsLoss(), learned, parts[1], start=start)
-    return train(task, budget.recipe, folder=to, seed=seed).net
+    return _quietly(task, budget, to, seed)
 
 
 def fit_unlabeled(
@@ -110,4 +112,10 @@ def fit_unlabeled(
     learned = Again(items, budget.batch_size * _EVERY)
     looked_at = TensorDataset(*items[: budget.batch_size])
     task = Task(make, loss, learned, looked_at, monitor="epoch", mode="max")
-    return train(task, budget.recipe, folder=to, seed=seed).net
+    return _quietly(task, budget, to, seed)
+
+
+def _quietly(task: Task, budget: Budget, to: Path, seed: int) -> Any:
+    """Without a line for each of so many trainings."""
+    with redirect_stdout(io.StringIO()):
+        return train(task, budget.recipe, folder=to, seed=seed).net

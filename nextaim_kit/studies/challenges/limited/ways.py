@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,6 +65,11 @@ class Learner:
     def task(self) -> StudyTask:
         """Whose patients are tested."""
         return self.split.task
+
+    @cached_property
+    def frozen(self) -> Scores:
+        """Features of all items by the foundation model, shape (n, p)."""
+        return frozen_features(self.task.x, self.weights or Path())
 
     def seed_of(self, draw: int) -> int:
         """Of first weights and order in one draw."""
@@ -182,8 +187,7 @@ def _simple(learner: Learner, known: Labeled, draw: int) -> Scores:
 
 
 def _foundation(learner: Learner, known: Labeled, draw: int) -> Scores:
-    folder = learner.weights or Path()
-    return linear_scores(learner, frozen_features(learner.task.x, folder), known)
+    return linear_scores(learner, learner.frozen, known)
 
 
 def _study(learner: Learner, known: Labeled, draw: int) -> Scores:

@@ -35,9 +35,10 @@ from nextaim_kit.studies.ct_radiomics.ibsi.reference import (
     read_consensus,
 )
 from nextaim_kit.studies.ct_radiomics.ibsi.tags import NOT_IBSI, in_ibsi_convention, tag_of
+from nextaim_kit.studies.ct_radiomics.matrices import Grid
 from nextaim_kit.studies.ct_radiomics.region import find_region
 from nextaim_kit.studies.ct_radiomics.shape import shape_features
-from nextaim_kit.studies.ct_radiomics.texture import Levels, texture
+from nextaim_kit.studies.ct_radiomics.texture import Levels, ranks_of, texture
 
 Consensus = Mapping[str, tuple[float, float] | None]
 _COLUMNS = [
@@ -161,7 +162,10 @@ def _converted(
 def _pyradiomics(region: Prepared, setup: Configuration) -> dict[str, float]:
     """Features of the study by pyradiomics' definition, of IBSI's pre-processing."""
     values, counts = np.unique(region.inside, return_counts=True)
-    levels = Levels(values, counts, levels_of(region, setup), region.kept, region.spacing)
+    array = levels_of(region, setup)
+    level_counts = np.bincount(array.ravel())[1:]
+    ranks = Grid.of(ranks_of(level_counts)[array])
+    levels = Levels(values, counts, level_counts, ranks, region.spacing)
     # The levels are binned already; a width is what the classes ask for.
     options: dict[str, Any] = {"binWidth": 1, "force2D": "3D" not in setup.texture}
     volume = float(np.prod(region.spacing))

@@ -114,7 +114,7 @@ def _blocks(levels: np.ndarray, outline: np.ndarray, planar: bool) -> list[dict[
 def _matrices(levels: np.ndarray, outline: np.ndarray, highest: int) -> dict[str, list[Any]]:
     """Matrices of each family for one plane or volume; `highest` level of the whole region."""
     offsets = matrices.directions(planar=0 if levels.shape[0] == 1 else None)
-    grid = matrices.Grid(levels)
+    grid = matrices.Grid.of(levels)
     voxels = int(np.count_nonzero(levels))
     rest = highest - grid.top
     pairs = np.pad(matrices.cooccurrence(grid, offsets), ((0, 0), (0, rest), (0, rest)))

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
-from nextaim_kit.studies.challenges.limited.law import Law, judged, promised
+from nextaim_kit.studies.challenges.limited.law import (
+    Law,
+    judged,
+    overtaken,
+    promised,
+    three_sentences,
+)
 from nextaim_kit.studies.challenges.limited.measuring import Curve
 
 SIZES = np.array([25.0, 50, 100, 200])
@@ -84,3 +91,39 @@ def test_a_lower_limit_promises_less():
     assert high["twice"] == 400
     with pytest.raises(DataError, match=r"above a limit of 0\.8"):
         Law.of(curve(), limit=0.8)
+
+
+def test_a_perfect_auc_has_a_law_too():
+    perfect = Curve("made", SIZES[:3], np.vstack([[0.9, 1.0, 1.0]] * 5), ERROR[:3])
+    assert 0.9 < Law.of(perfect).at(200)[0] <= 1
+
+
+def test_three_sentences_name_the_best_method_and_say_when_nothing_beats_the_simple_model():
+    curves = pd.DataFrame({"method": ["simple", "net"], "patients": 200, "value": [0.86, 0.80],
+                           "low": 0.7, "high": 0.9})  # fmt: skip
+    against = pd.DataFrame({"method": ["net"], "patients": [200], "value": [-0.06],
+                            "low": [-0.1], "high": [0.02]})  # fmt: skip
+    of = [Curve(name, SIZES, curve().auc, ERROR) for name in ("simple", "net")]
+    asked = (judged(of), promised(of, 0.02))
+    first, second, third = three_sentences(curves, against, *asked)
+    assert first.startswith("Of 200 labeled patients simple makes the most")
+    assert "0.860 [0.700, 0.900], above 0.5" in first
+    assert second.startswith("Up to 200 patients nothing is shown to stay above the simple model")
+    assert third.startswith("Twice as many patients promise simple an AUC of 0.8")
+    shown = against.assign(value=0.05, low=0.01, high=0.09)
+    said = three_sentences(curves, shown, *asked)[1]
+    assert said.startswith("From 200 patients on net is above the simple model, there by 0.050 [")
+
+
+def test_a_network_has_overtaken_where_all_larger_sizes_show_it_too():
+    against = pd.DataFrame({
+        "method": ["net"] * 3 + ["once"] * 3 + ["late"] * 3, "patients": [20, 40, 80] * 3,
+        "value": 0.1, "low": [-0.1, 0.1, 0.1, 0.1, 0.1, -0.1, -0.1, -0.1, 0.1], "high": 0.3,
+    })  # fmt: skip
+    found = overtaken(against)[["method", "patients"]].to_numpy().tolist()
+    assert found == [["net", 40], ["late", 80]]
+
+
+def test_nothing_has_overtaken_where_nothing_was_compared():
+    nothing = pd.DataFrame(columns=["method", "patients", "value", "low", "high"])
+    assert overtaken(nothing).empty

@@ -33,4 +33,6 @@ def test_draws_of_one_method_tell_their_range():
 
 def test_items_are_shown_whatever_the_modality(images, table):
     assert "P0" in alt_of(figures.looked_at(images))
-    assert "f" in alt_of(figures.looked_at(table))
+    said = alt_of(figures.looked_at(table))
+    assert "outcome 0" in said
+    assert "outcome 1" in said

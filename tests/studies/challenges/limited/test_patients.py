@@ -50,16 +50,19 @@ def test_draws_differ_and_one_draw_is_the_same_again(images, split):
 
 
 def test_sizes_are_shares_of_the_pool_and_too_few_patients_are_refused(split):
-    assert split.sizes([1.0, 0.5]) == [round(0.5 * split.patients), split.patients]
+    assert split.sizes([1.0, 0.5, 0.3])[1:] == [round(0.5 * split.patients), split.patients]
     with pytest.raises(DataError, match="2 patients are too few"):
-        split.sizes([0.04, 1.0])
+        split.sizes([0.04, 0.5, 1.0])
     with pytest.raises(RequestError, match="above 0"):
         split.sizes([0.0, 1.0])
+    for shares in ([0.5, 1.0], [0.2, 0.4, 1.0]):
+        with pytest.raises(RequestError, match="cannot be held to the largest"):
+            split.sizes(shares)
 
 
 def test_a_patient_planted_among_those_learned_from_is_seen(images, split):
     require_untested(images, split.pool, split.test)
     twin = np.flatnonzero(images.groups == "P0")
     tested, other = twin[:1], np.concatenate([split.pool, twin[1:]])
-    with pytest.raises(DataError, match=r"(?s)1 patients who are tested would be learned.*P0"):
+    with pytest.raises(DataError, match=r"(?s)1 of the patients to be tested would be learned.*P0"):
         require_untested(images, other, tested)

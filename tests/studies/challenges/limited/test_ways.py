@@ -72,7 +72,7 @@ def test_the_pool_is_pre_trained_on_once_a_draw_whatever_the_sizes(images, learn
 def test_pre_training_on_a_patient_who_is_tested_is_refused(images, learner):
     one = learner(images)
     planted = np.append(one.split.pool, one.split.test[0])
-    with pytest.raises(DataError, match="1 patients who are tested would be learned from"):
+    with pytest.raises(DataError, match="1 of the patients to be tested would be learned from"):
         one.pretrained(Contrastive, planted, 0)
     known = replace(one.split.draw(16, 0), val=one.split.test[:3])
     with pytest.raises(DataError, match="would be learned from"):
