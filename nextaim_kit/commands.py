@@ -470,22 +470,26 @@ def data_fetch(name: str) -> None:
     """Download an open data set, or say how to get another; then verify it."""
     from nextaim_kit.data.datasets.fetch import fetch
     from nextaim_kit.terminal.listings import download_progress, print_states
+    from nextaim_kit.terminal.privacy import look_at
 
     with download_progress() as progress:
         report = fetch(name, progress=progress)
     print_states(console(), report.states)
+    look_at(console(), name)
     for note in report.notes:
         print(note)
 
 
 @data_app.command("verify")
 def data_verify(name: str) -> None:
-    """Check the files that are here against the manifest."""
+    """Check the files that are here against the manifest, and for identity that is left."""
     from nextaim_kit.data.datasets.fetch import verify
     from nextaim_kit.terminal.listings import print_states
+    from nextaim_kit.terminal.privacy import look_at
 
     states = verify(name)
     print_states(console(), states)
+    look_at(console(), name)
     raise typer.Exit(1 if any(s.bad for s in states) else 0)
 
 

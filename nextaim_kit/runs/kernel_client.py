@@ -6,8 +6,10 @@ import math
 import time
 from queue import Empty
 
+import zmq
 from jupyter_client.asynchronous import AsyncKernelClient
 
+_TRY = 10  # ms between two tries to reach a socket that is not bound yet
 _REPLY, _TELL = 1.0, 0.2  # seconds to reply in, and to tell listeners in, before it is asked again
 
 
@@ -17,6 +19,11 @@ class ReadyClient(AsyncKernelClient):
     Jupyter's own hears what a new kernel prints until it is silent for 0.2 s. That the kernel has
     replied, and has told all listeners that it is idle, says the same.
     """
+
+    def start_channels(self, *given: bool, **more: bool) -> None:
+        """Connect; a kernel that does not listen yet is tried again soon, not in 0.1 s."""
+        self.context.setsockopt(zmq.RECONNECT_IVL, _TRY)
+        super().start_channels(*given, **more)
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Wait until the kernel answers; what it said before is not heard later.

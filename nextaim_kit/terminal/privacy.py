@@ -15,6 +15,7 @@ from nextaim_kit.files import read_text
 from nextaim_kit.places import placed
 
 KEY = "de-identification.key"
+_LOOKED_AT = 500  # files of a data set that is fetched or verified
 _SHOWN = 20  # of images that may show a face
 
 
@@ -133,6 +134,24 @@ def audit_folder(
     told = sum(one.verdict == "identity" for one in findings)
     out.print(_verdict(told, len(findings) - told))
     raise typer.Exit(1 if findings else 0)
+
+
+def look_at(console: Console, name: str) -> None:
+    """Say what identity is left in a data set here that is told to be de-identified."""
+    from nextaim_kit.data.datasets.fetch import where
+    from nextaim_kit.data.datasets.manifest import load_manifest
+    from nextaim_kit.data.privacy.audit import audit
+    from nextaim_kit.progress import ProgressLine
+
+    folder = where(name)
+    if load_manifest(name).deidentified is not True or not folder.is_dir():
+        return
+    findings = audit(folder, progress=ProgressLine("looking", "files"), most=_LOOKED_AT)
+    told = sum(one.verdict == "identity" for one in findings)
+    console.print(f"told to be de-identified; of {_LOOKED_AT} files at most:", end=" ")
+    console.print(_verdict(told, len(findings) - told))
+    if findings:
+        console.print(f"which they are: nextaim data audit {escape(str(folder))}")
 
 
 def _verdict(told: int, open_: int) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from nextaim_kit import catalog
+from nextaim_kit.data.privacy.audit import audit
 from nextaim_kit.learn import verdict
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.parameters import read_parameters, resolve
@@ -78,6 +79,7 @@ def test_it_runs_at_smoke_and_leaves_what_it_declared(
     _its_sentence_holds_its_number(record, folder)
     assert all(d["synthetic"] for d in record["data"])
     assert all(f["alt"] for f in record["figures"])
+    assert [one for one in audit(folder) if not one.file.startswith("checkpoints/")] == []
     _its_exercises_are_worth_it(notebook, recorded(kept))
     moved = [numbers_said(control) for control in recorded(kept.with_name("controls.pickle"))]
     assert any(least and least != most for least, most in moved), moved

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ TRIES = 4
 WAIT_SECONDS = 1.0  # before the second try, doubled before each further one
 _TIMEOUT = (10, 120)
 _CHUNK = 1 << 18
+_MEMBER = re.compile(r"[\s,\[]*(?={)")
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -80,11 +83,29 @@ class Connection:
                     return json.loads(content) if content else []
             except Cut:
                 if attempt == TRIES - 1:
-                    raise self._down("an answer that ends too soon") from None
+                    raise self.down("an answer that ends too soon") from None
                 self._wait(attempt)
             except ValueError as error:
                 raise DataError(f"{self.address.host} answers no JSON", expected="JSON") from error
         raise AssertionError
+
+    def rows(self, path: str, accept: str) -> Iterator[Any]:
+        """Members of a list of JSON, one after the other: the list may be longer than memory bears.
+
+        Raises
+        ------
+        ArchiveDown, NotThere, Refused, DataError
+        Cut
+            If it ends too soon.
+        """
+        decoder, held = codecs.getincrementaldecoder("utf-8")(), ""
+        with self.answer("GET", path, headers={"Accept": accept}) as answer:
+            for chunk in self.chunks(answer):
+                held += decoder.decode(chunk)
+                found, held = _whole(held)
+                yield from found
+        if held.strip() not in ("]", ""):
+            raise Cut("a list ends before its last member does")
 
     @contextmanager
     def answer(self, method: str, path: str, **request: Any) -> Iterator[Response]:
@@ -128,7 +149,7 @@ class Connection:
                 return found
             said = f"HTTP {found.status_code}"
             found.close()
-        raise self._down(said)
+        raise self.down(said)
 
     @staticmethod
     def _wait(attempt: int) -> None:
@@ -179,7 +200,8 @@ class Connection:
             raise NotThere(f"{host} has no such thing", found=f"HTTP {code}")
         raise DataError(f"{host} cannot answer", expected="HTTP 200", found=f"HTTP {code}")
 
-    def _down(self, said: str) -> ArchiveDown:
+    def down(self, said: str) -> ArchiveDown:
+        """The error for an archive that was asked often enough."""
         return ArchiveDown(
             f"{self.address.host} does not answer",
             found=f"{said}, after {TRIES} tries",
@@ -196,3 +218,16 @@ class Connection:
             "compare its fingerprint with what who runs the archive says, then --trust archive.pem "
             f"or {TRUST}=archive.pem",
         )
+
+
+def _whole(text: str) -> tuple[list[Any], str]:
+    """Members that stand whole in the begin of a list, or in what is left of one, and the rest."""
+    found: list[Any] = []
+    at = 0
+    while start := _MEMBER.match(text, at):
+        try:
+            member, at = json.JSONDecoder().raw_decode(text, start.end())
+        except ValueError:  # its end has not come
+            break
+        found.append(member)
+    return found, text[at:]

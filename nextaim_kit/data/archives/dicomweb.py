@@ -20,7 +20,7 @@ from pydicom.datadict import tag_for_keyword
 
 from nextaim_kit.data.addresses import OF_SERIES, Address
 from nextaim_kit.data.archives.archive import Offer, Series
-from nextaim_kit.data.archives.connection import Connection, NotThere, largest
+from nextaim_kit.data.archives.connection import TRIES, Connection, NotThere, largest
 from nextaim_kit.data.archives.multipart import Cut, TooLarge, boundary_of, packed, parts
 from nextaim_kit.errors import DataError
 
@@ -45,7 +45,7 @@ class DicomWeb:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.address: Address = connection.address
-        self._seen: set[str] = set()
+        self._seen: set[int] = set()
 
     def offer(self) -> Offer:
         """Studies and series that match the address, with what the archive says they hold.
@@ -109,7 +109,11 @@ class DicomWeb:
     def items(self, series: Series) -> list[str]:
         """SOP instance UIDs of a series, each once, sorted."""
         path = f"/studies/{series.study}/series/{series.name}/instances"
-        return sorted(self._matching(path, {}, "SOPInstanceUID")[0])
+        return sorted(self._names(path))
+
+    def _names(self, path: str) -> set[str]:
+        name = "SOPInstanceUID"
+        return {_value(row, name) for row in self._rows(path, {}, name)} - {""}
 
     def headers(self, series: Series) -> Iterator[Dataset]:
         """What the archive's metadata of a series say that may tell of people, each thing once."""
@@ -124,17 +128,21 @@ class DicomWeb:
         for series in self.offer().series:
             yield from map(_dataset, self._metadata(series))
 
-    def _metadata(self, series: Series) -> list[Row]:
+    def _metadata(self, series: Series) -> Iterator[Row]:
+        """Headers of a series; some come again where an answer ended too soon."""
         path = f"/studies/{series.study}/series/{series.name}/metadata"
-        try:
-            return self.connection.json(path, accept=_JSON)
-        except NotThere:  # a service that not all have: each instance's own header has to do
-            return []
+        for _ in range(TRIES):
+            with contextlib.suppress(Cut):
+                # Not all have this service: each instance's own header has to do then.
+                with contextlib.suppress(NotThere):
+                    yield from self.connection.rows(path, _JSON)
+                return
+        raise self.connection.down("headers that end too soon")
 
     def _is_fresh(self, tag: str, element: Mapping[str, Any]) -> bool:
         if element.get("vr") not in _TOLD or "Value" not in element:
             return False
-        said = f"{tag}{json.dumps(element['Value'], sort_keys=True)}"
+        said = hash(f"{tag}{json.dumps(element['Value'], sort_keys=True)}")
         known = said in self._seen
         self._seen.add(said)
         return not known
@@ -179,7 +187,7 @@ class DicomWeb:
 
     def instances_of(self, study: str) -> set[str]:
         """SOP instance UIDs of a study."""
-        return set(self._matching(f"/studies/{study}/instances", {}, "SOPInstanceUID")[0])
+        return self._names(f"/studies/{study}/instances")
 
     def store(self, study: str, content: bytes) -> None:
         """Store one instance.

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nextaim_kit.data.hashes import SETTLED_NS
+from nextaim_kit.data.store import view
 
 Stamp = tuple[int, ...]
 Held = tuple[str, Stamp, Any]  # a file by its absolute path, as it was, and what was learned of it
@@ -16,6 +17,8 @@ Held = tuple[str, Stamp, Any]  # a file by its absolute path, as it was, and wha
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """What changes when a file does, on any machine that sees it."""
+    if view.shows(status):  # it comes and goes in memory, and its time tells what it holds
+        return (status.st_mtime_ns,)
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import io
 import json
 import re
 import warnings
@@ -18,6 +20,12 @@ _STRINGS = re.compile(rb"[\x20-\x7e\xa0-\xff]{5,}")
 _STREAM = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
 _TITLED = re.compile(r"\b(?:Dott|Dr|Prof|Sig|Sig\.ra|Dott\.ssa|Mr|Mrs|Ms)\.?\s*$")
 _TAG = re.compile(r"<[^>]*>")
+_EMBEDDED = re.compile(
+    r"data:(?P<kind>[\w/+.-]+)[^,\s\"']{0,80};base64,(?P<bytes>[A-Za-z0-9+/=\r\n]+)"
+)
+_LITERAL = re.compile(r"\"((?:[^\"\\\n]|\\.){4,2000})\"")
+_IMAGE = re.compile(r"image/(?:png|jpeg|gif|webp)$")
+_FONTS = ("font/", "application/font", "application/x-font", "application/wasm")
 _LINES = (".txt", ".md", ".rst", ".csv", ".tsv", ".log", ".py", ".yaml", ".yml", ".bval", ".bvec")
 
 
@@ -110,16 +118,28 @@ def _json(value: Any, key: str) -> Iterator[Said]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield Said(f"{key}.{name}".strip("."), "key", str(name))
-            yield from _json(inner, f"{key}.{name}".strip("."))
+            letters = "".join(inner) if isinstance(inner, list) and _IMAGE.match(name) else inner
+            if isinstance(letters, str) and _IMAGE.match(str(name)):
+                yield from _embedded(str(name), letters)
+            else:
+                yield from _json(inner, f"{key}.{name}".strip("."))
     elif isinstance(value, list):
         for inner in value:
             yield from _json(inner, key)
+    elif isinstance(value, str) and (_TAG.search(value) or _EMBEDDED.search(value)):
+        yield from (one._replace(where=f"{key}: {one.where}") for one in _page(value))
     elif value not in (None, "") and not isinstance(value, bool):
         yield Said(key, "", str(value))
 
 
 def _page(text: str) -> Iterator[Said]:
     """A page's texts line by line, then what its tags and comments hold."""
+    for match in _EMBEDDED.finditer(text):
+        yield from _embedded(match["kind"], match["bytes"])
+    text = _EMBEDDED.sub(" ", text)
+    for script in re.findall(r"(?is)<script\b[^>]*>(.*?)</script>", text):
+        for literal in _LITERAL.findall(script):
+            yield Said("a text of a script", "", literal)
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
     for number, row in enumerate(unescape(_TAG.sub("\n", text)).splitlines(), 1):
         if row.strip():
@@ -127,6 +147,23 @@ def _page(text: str) -> Iterator[Said]:
     for tag in _TAG.findall(text):
         if "content=" in tag or "title=" in tag or "alt=" in tag or tag.startswith("<!--"):
             yield Said("a tag of the page", "", unescape(tag))
+
+
+def _embedded(kind: str, packed: str) -> Iterator[Said]:
+    """What a picture or a file says that lies within a page or a notebook as letters."""
+    if kind.startswith(_FONTS):
+        return
+    try:
+        raw = base64.b64decode(packed)
+    except ValueError:
+        yield Said(f"{kind} within it", "", packed)
+        return
+    if kind.startswith("image/") and "svg" not in kind:
+        yield from _picture(io.BytesIO(raw))
+    elif kind.endswith("svg+xml"):
+        yield from _page(raw.decode("utf-8", "replace"))
+    else:
+        yield from _strings(raw, f"{kind} within it")
 
 
 def _zip(path: Path) -> Iterator[Said]:
@@ -168,7 +205,7 @@ def _pdf(raw: bytes) -> Iterator[Said]:
         yield from (Said("a page", "", text.decode("latin-1")) for text in texts if len(text) > 2)
 
 
-def _picture(path: Path) -> Iterator[Said]:
+def _picture(path: Path | io.BytesIO) -> Iterator[Said]:
     from PIL import Image
 
     with Image.open(path) as picture:

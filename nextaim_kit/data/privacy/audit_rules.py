@@ -48,7 +48,8 @@ _WRITTEN = {
     ),
     "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.(?:[\w-]+\.)*[a-z]{2,}\b"),
     "an Italian fiscal code": re.compile(
-        r"\b[A-Z]{6}[0-9L-V]{2}[A-T][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z]\b", re.IGNORECASE
+        r"(?<![\w+/=])[A-Z]{6}[0-9L-V]{2}[A-T][0-9L-V]{2}[A-Z][0-9L-V]{3}[A-Z](?![\w+/=])",
+        re.IGNORECASE,
     ),
     "a telephone number": re.compile(
         r"(?i:\b(?:tel|telefono|cell|phone|fax)\b\.?:?\s*)\+?[\d(][\d ()./-]{6,}"
@@ -85,13 +86,20 @@ def judged(said: Said) -> Iterator[tuple[str, str]]:
         return
     text = said.text.strip()
     packed = len(text) > _PACKED and not re.search(r"\s", text)  # a picture within a notebook
-    if said.kind == "UI" or not text or packed:
+    chance = said.kind == "bytes" and not _written(text)
+    if said.kind == "UI" or not text or packed or chance:
         return
     if not _STAND_IN.match(text):
         yield from _by_place(said, text)
     for what, pattern in _WRITTEN.items():
         if pattern.search(said.text):
             yield what, "identity"
+
+
+def _written(text: str) -> bool:
+    """Whether characters among bytes are words: weights of a network spell anything by chance."""
+    plain = sum(one.isalnum() or one in " .,@'_-:" for one in text)
+    return len(text) > 8 and plain > 0.85 * len(text)
 
 
 def _by_place(said: Said, text: str) -> Iterator[tuple[str, str]]:

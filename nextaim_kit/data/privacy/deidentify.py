@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nextaim_kit import __version__
 from nextaim_kit.data.images.dicom import is_dicom, opened
-from nextaim_kit.data.privacy import files_of_text, head_volumes, instances, volumes
+from nextaim_kit.data.privacy import files_of_text, head_volumes, instances, packed, volumes
 from nextaim_kit.data.privacy.faces import Faces
 from nextaim_kit.data.privacy.folding import words
 from nextaim_kit.data.privacy.kanonymity import Generalized
@@ -106,12 +106,14 @@ def deidentify(
     report.left_out += [
         (str(path.relative_to(source)), "a folder that cannot be opened") for path in shut
     ]
-    faces = Faces(keep=profile.faces)
-    scrubber = Scrubber(made[0], _learned(paths, faces))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=out.parent))
+    inside = Path(tempfile.mkdtemp(prefix=".unpacked-", dir=out.parent))
     try:
-        cleaning = _Cleaning(source, partial, scrubber, profile, faces, report)
+        paths = _unpacked(paths, source, inside, report)
+        faces = Faces(keep=profile.faces)
+        scrubber = Scrubber(made[0], _learned(paths, faces))
+        cleaning = _Cleaning((inside, source), partial, scrubber, profile, faces, report)
         for done, path in enumerate(paths, 1):
             cleaning.one(path)
             if progress:
@@ -126,6 +128,7 @@ def deidentify(
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(inside, ignore_errors=True)
     return report
 
 
@@ -145,6 +148,23 @@ def _refuse_folders(source: Path, out: Path) -> None:
         )
     if out.is_dir():
         out.rmdir()
+
+
+def _unpacked(paths: list[Path], source: Path, inside: Path, report: Report) -> list[Path]:
+    """The files of a folder, archives opened: they are unpacked to where nobody else reads."""
+    plain = []
+    for path in paths:
+        if not packed.is_archive(path):
+            plain.append(path)
+            continue
+        place = inside / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            failed = packed.unpack(path, place)
+        except DataError as error:
+            failed = [(place, f"{error.what}: {error.found}")]
+        report.left_out += [(str(one.relative_to(inside)), why) for one, why in failed]
+    return sorted(plain) + files_below(inside)
 
 
 def _learned(paths: list[Path], faces: Faces) -> Lexicon:
@@ -167,7 +187,7 @@ def _learned(paths: list[Path], faces: Faces) -> Lexicon:
 class _Cleaning:
     """What is done with one file after the other."""
 
-    source: Path
+    sources: tuple[Path, ...]
     out: Path
     scrubber: Scrubber
     profile: Profile
@@ -191,7 +211,10 @@ class _Cleaning:
             self.report.left_out.append((self._name(path), why))
 
     def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.source))
+        return str(self._below(path))
+
+    def _below(self, path: Path) -> Path:
+        return next(path.relative_to(one) for one in self.sources if path.is_relative_to(one))
 
     def _cleaned(self, path: Path) -> str:
         report, scrubber = self.report, self.scrubber
@@ -216,7 +239,7 @@ class _Cleaning:
 
         Files that had one name but for their suffix, as an image and its sidecar, have one number.
         """
-        folder, stem, suffix = _named(path.relative_to(self.source), self.scrubber, patient)
+        folder, stem, suffix = _named(self._below(path), self.scrubber, patient)
         before = path.with_name(path.name.split(".")[0])
         same = self.numbers[folder / stem]
         if before not in same:
@@ -250,7 +273,7 @@ class _Cleaning:
 
     def _beside(self, path: Path, name: str) -> bool:
         detached = name.lower().endswith((".nhdr", ".mhd"))
-        return detached and (self.source / name).parent == path.parent and ".bv" not in path.name
+        return detached and Path(name).parent == self._below(path).parent and ".bv" not in path.name
 
     def _said(self, path: Path) -> str:
         """What names and a sidecar say of a volume."""
@@ -262,12 +285,18 @@ class _Cleaning:
 
 def _named(path: Path, scrubber: Scrubber, patient: str) -> tuple[Path, str, str]:
     """Folder, name and suffix of a file without identity; pictures become PNG."""
-    packed = path.name.lower().endswith((".nii.gz", ".img.gz", ".hdr.gz", ".raw.gz"))
-    suffix = "".join(path.suffixes[-2:]) if packed else path.suffix
+    double = path.name.lower().endswith((".nii.gz", ".img.gz", ".hdr.gz", ".raw.gz"))
+    suffix = "".join(path.suffixes[-2:]) if double else path.suffix
     stem = path.name[: len(path.name) - len(suffix)]
-    folders = [scrubber.name(part, patient) for part in path.parent.parts]
+    folders = [scrubber.name(_stem(part), patient) for part in path.parent.parts]
+    if suffix.lower() in packed.DOCUMENTS:
+        suffix = ".txt"
     suffix = ".png" if suffix.lower() in files_of_text.PICTURES else suffix.lower()
     return Path(*folders), scrubber.name(stem, patient), suffix
+
+
+def _stem(folder: str) -> str:
+    return folder.removesuffix(".d").removesuffix(".zip").removesuffix(".ZIP") or folder
 
 
 def _write_log(path: Path, report: Report, profile: Profile) -> None:

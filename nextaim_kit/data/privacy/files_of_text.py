@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from nextaim_kit.data.privacy import tables
+from nextaim_kit.data.privacy import packed, tables
 from nextaim_kit.data.privacy.kanonymity import Generalized, coarser
 from nextaim_kit.data.privacy.learning import kind_of, learn_mapping
 from nextaim_kit.data.privacy.lexicon import Lexicon
@@ -43,7 +43,7 @@ def learn(lexicon: Lexicon, path: Path) -> None:
 
 def owner_of(path: Path, scrubber: Scrubber) -> str:
     """The one patient whom a report or a sidecar names, else nothing."""
-    if path.suffix.lower() not in (*_TEXTS, *_PAGES, ".json"):
+    if path.suffix.lower() not in (*_TEXTS, *_PAGES, *packed.DOCUMENTS, ".json"):
         return ""
     return scrubber.lexicon.owner(_decoded(path))
 
@@ -73,7 +73,7 @@ def write(
         return "table", _write_tables(path, target, scrubber, patient, k)
     kinds: dict[tuple[str, ...], tuple[str, Callable[[Path, Path, Scrubber, str], None]]] = {
         (".json",): ("sidecar", _write_json),
-        _TEXTS: ("report", _write_text),
+        (*_TEXTS, *packed.DOCUMENTS): ("report", _write_text),
         _PAGES: ("report", _write_page),
         PICTURES: ("picture", _write_picture),
     }
@@ -85,6 +85,8 @@ def write(
 
 
 def _decoded(path: Path) -> str:
+    if path.suffix.lower() in packed.DOCUMENTS:
+        return packed.text_of(path)
     raw = path.read_bytes()
     for encoding in ("utf-8-sig", "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252"):
         try:

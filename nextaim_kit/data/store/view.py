@@ -67,6 +67,7 @@ class View:
         return {name: value for name, value in named.items() if value}
 
 
+_devices: set[int] = set()  # file systems that views lie in
 _views: dict[str, View] = {}  # by folder, in this process
 _kept_open: list[Any] = []  # locks and pipes of the views that are this process's own
 
@@ -74,6 +75,11 @@ _kept_open: list[Any] = []  # locks and pipes of the views that are this process
 def in_use() -> bool:
     """Whether this process reads a store: then it keeps nothing of what it makes on disk."""
     return bool(_views)
+
+
+def shows(status: os.stat_result) -> bool:
+    """Whether a file is one of a view: its time of change is made of its content's hash."""
+    return status.st_dev in _devices and status.st_mode & 0o777 in (0o000, 0o400)
 
 
 def view_of(folder: Path) -> View:
@@ -168,6 +174,7 @@ def close() -> None:
     for view in _views.values():
         shutil.rmtree(view.folder, ignore_errors=True)
     _views.clear()
+    _devices.clear()
 
 
 def _key_in_use(root: Path, head: Head) -> str:
@@ -206,7 +213,7 @@ def _lay_out(view: View) -> None:
         for name, of in _files(view):
             path = view.data / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _empty(path, 0o000 if of.size else 0o400)
+            _empty(path, of)
     except OSError as error:
         raise _no_room(view, view.store.name, error) from error
 
@@ -215,9 +222,15 @@ def _files(view: View) -> list[tuple[str, Sealed]]:
     return sorted(view.store.files.items())
 
 
-def _empty(path: Path, mode: int = 0o000) -> None:
+def _empty(path: Path, of: Sealed) -> None:
     """Nobody may read it: who opens it without a word to `fill` is refused, but for root."""
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, mode))
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o000 if of.size else 0o400))
+    _note(path, of)
+
+
+def _note(path: str | Path, of: Sealed) -> None:
+    """Note when a file was asked for; its time of change says what it holds, filled or not."""
+    os.utime(path, ns=(time.time_ns(), int(of.sha256[:14], 16)))
 
 
 def _settle(view: View) -> None:
@@ -228,6 +241,7 @@ def _settle(view: View) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # a core dump holds what was read
         tempfile.tempdir = str(view.folder / "work")
     _views[str(view.folder)] = view
+    _devices.add(os.stat(view.folder).st_dev)
 
 
 _hears = False
@@ -283,8 +297,8 @@ def _filled(view: View, name: str) -> None:
     except OSError:  # who opens it says so
         return
     if status.st_size == known.size:
-        if time.time() - status.st_mtime > _NOTE:
-            os.utime(path)
+        if time.time() - status.st_atime > _NOTE:
+            _note(path, known)
         return
     _make_room(view, known.size)
     handle, partial = tempfile.mkstemp(dir=view.folder / "work")
@@ -292,6 +306,7 @@ def _filled(view: View, name: str) -> None:
         with open(handle, "wb") as out:
             sealed.decrypt(view.store, name, out)
         os.chmod(partial, 0o400)
+        _note(partial, known)
         os.replace(partial, path)
     except OSError as error:
         raise _no_room(view, name, error) from error
@@ -312,14 +327,14 @@ def _make_room(view: View, size: int) -> None:
         for path in (os.path.join(place, name) for name in names):
             status = os.stat(path)
             if status.st_size:
-                there.append((status.st_mtime, status.st_size, path))
+                there.append((status.st_atime, status.st_size, path))
     total, most = sum(one[1] for one in there), max(0, view.budget - size)
     for asked, held, path in sorted(there):
         if total <= most or time.time() - asked < grace:
             return
         blank = Path(view.folder / "work" / f"blank-{os.getpid()}")
         blank.unlink(missing_ok=True)
-        _empty(blank)
+        _empty(blank, view.store.files[os.path.relpath(path, view.data)])
         os.replace(blank, path)  # who has it open keeps what it was
         total -= held
 

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,7 @@ _SIGNATURES = {
     "recursive": f"void({{0}}[:, ::1]{', {0}[::1]' * 4}{', {0}[:, ::1]' * 2}, float32[:, ::1])",
     "convolve": "void({0}[:, ::1], {0}[::1], int64[::1], {0}[:, ::1])",
 }
+_ONE = threading.Lock()  # for threads what `_kept` is for processes
 _KINDS = {"zone_links": ("uint8",), "recursive": ("float64",), "convolve": ("float32", "float64")}
 
 
@@ -51,7 +53,7 @@ def _compiled(name: str, kind: str) -> Any:
     import numba
 
     try:
-        with _kept() as kept:
+        with _ONE, _kept() as kept:
             signature = _SIGNATURES[name].format(kind)
             make = numba.njit(signature, cache=kept, nogil=True, error_model="numpy")
             return make(getattr(passes if hasattr(passes, name) else kernels, name))

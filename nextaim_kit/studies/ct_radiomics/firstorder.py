@@ -105,6 +105,8 @@ def _robust_deviation(
 ) -> float:
     kept = slice(np.searchsorted(values, low), np.searchsorted(values, high, side="right"))
     inner, times = values[kept], None if counts is None else counts[kept]
+    if not inner.size:  # two voxels: neither lies between the percentiles
+        return float("nan")
     total = inner.size if times is None else times.sum()
     mean = _sums(inner, times, lambda x: [x])[0] / total
     return float(_sums(inner, times, lambda x: [np.abs(x - mean)])[0] / total)

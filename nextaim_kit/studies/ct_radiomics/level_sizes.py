@@ -1,8 +1,9 @@
 """Features of counts by gray level and size: runs, zones, dependence; and of neighborhood tone.
 
-Three of pyradiomics' classes are one set of formulas, on matrices of levels and of lengths, areas
-or dependent neighbors; only their names differ. pyradiomics 3.0.1 defines names and values: van
-Griethuysen et al., Cancer Research 2017, doi:10.1158/0008-5472.CAN-17-0339.
+Runs, zones and dependence are one set of formulas, on matrices of levels and of lengths, areas or
+dependent neighbors; only their names differ. IBSI's are the same (`ibsi.formulas`). Names and
+values are those of pyradiomics 3.0.1: van Griethuysen et al., Cancer Research 2017,
+doi:10.1158/0008-5472.CAN-17-0339.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def run_features(counts: np.ndarray, levels: np.ndarray) -> dict[str, float]:
         The gray levels of the rows.
     """
     lengths = np.arange(1, counts.shape[2] + 1)
-    found = _features(counts[counts.any(axis=(1, 2))], levels, lengths, _RUN)
+    found = size_features(counts[counts.any(axis=(1, 2))], levels, lengths, _RUN)
     found["RunPercentage"] = found.pop("Percentage")
     values = np.stack(list(found.values()))
     means = values.mean(axis=1) if values.size else np.full(len(values), np.nan)
@@ -37,7 +38,7 @@ def run_features(counts: np.ndarray, levels: np.ndarray) -> dict[str, float]:
 
 def zone_features(counts: np.ndarray, levels: np.ndarray, sizes: np.ndarray) -> dict[str, float]:
     """Compute 16 features of zones, by level and size: counts of shape (n, sizes)."""
-    found = _features(counts[None], levels, sizes, _ZONE)
+    found = size_features(counts[None], levels, sizes, _ZONE)
     found["ZonePercentage"] = found.pop("Percentage")
     return {name: float(value[0]) for name, value in found.items()}
 
@@ -45,15 +46,31 @@ def zone_features(counts: np.ndarray, levels: np.ndarray, sizes: np.ndarray) -> 
 def dependence_features(counts: np.ndarray, levels: np.ndarray) -> dict[str, float]:
     """Compute 14 features of dependence, by level and neighbors from 0: counts (n, neighbors)."""
     sizes = np.arange(1, counts.shape[1] + 1)  # a voxel depends on itself
-    found = _features(counts[None], levels, sizes, _DEPENDENCE)
+    found = size_features(counts[None], levels, sizes, _DEPENDENCE)
     # Always 1, and the uniformity of the first order.
     left_out = ("Percentage", "GrayLevelNonUniformityNormalized")
     return {name: float(value[0]) for name, value in found.items() if name not in left_out}
 
 
-def _features(
-    counts: np.ndarray, levels: np.ndarray, sizes: np.ndarray, words: tuple[str, str, str, str]
+def size_features(
+    counts: np.ndarray,
+    levels: np.ndarray,
+    sizes: np.ndarray,
+    words: tuple[str, str, str, str],
+    eps: float = EPS,
 ) -> dict[str, np.ndarray]:
+    """Compute the 16 features that all such matrices have, one value of each per matrix.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (matrices, n, sizes)
+    levels, sizes : ndarray of int
+        Of rows and columns.
+    words : tuple of str
+        What the names call a size, a small and a large one, and an element.
+    eps : float, optional
+        Added below logarithms, as pyradiomics does; 0 for IBSI.
+    """
     size, small, large, element = words
     there = counts.any(axis=(0, 1))
     counts, j = counts[..., there].astype(float), sizes[there].astype(float)
@@ -73,7 +90,7 @@ def _features(
         "Percentage": n / (by_size @ j),
         "GrayLevelVariance": _variance(by_level / n[:, None], i),
         f"{element}Variance": _variance(by_size / n[:, None], j),
-        f"{element}Entropy": -(p * np.log2(p + EPS)).sum(axis=(1, 2)),
+        f"{element}Entropy": -(p * np.log2(np.where(p > 0, p, 1) + eps)).sum(axis=(1, 2)),
         **{f"{side}{level}Emphasis": by_level @ weight / n for side, weight in emphasis.items()},
         **{
             f"{name}{side}GrayLevelEmphasis": part @ weight / n

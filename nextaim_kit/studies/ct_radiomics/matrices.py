@@ -78,10 +78,14 @@ class Grid:
         """Start and stop in `row` of voxels of the region side by side, shape (n, 2)."""
         return spans(self.row)
 
-    @cached_property
+    @property
     def near(self) -> np.ndarray:
-        """Room for a number for each voxel of a span."""
-        return np.empty(np.diff(self.spans).max(initial=0), np.uint16)
+        """Room for a number for each voxel of a span; of its own for each thread that counts."""
+        return np.empty(self._longest, np.uint16)
+
+    @cached_property
+    def _longest(self) -> int:
+        return int(np.diff(self.spans).max(initial=0))
 
     def steps(self, offsets: np.ndarray) -> np.ndarray:
         """How far the neighbors at each offset are away in `row`; below 0: before."""

@@ -7,12 +7,14 @@ What is counted, and how fast, is `matrices`' affair; the formulas are in `coocc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from radiomics import imageoperations
 
+from nextaim_kit.machine.seeds import thread_count
 from nextaim_kit.studies.ct_radiomics import matrices
 from nextaim_kit.studies.ct_radiomics.cooccurrence import cooccurrence_features
 from nextaim_kit.studies.ct_radiomics.level_sizes import (
@@ -26,6 +28,7 @@ from nextaim_kit.studies.ct_radiomics.region import check_levels
 
 _TABLE = 1 << 20  # whole-number values are counted by look-up when they span less than this
 _BLOCK = 1 << 17  # values that are looked at together
+_LARGE = 500_000  # voxels from which on classes are counted at once, where there are cores for it
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,8 @@ def texture(
 ) -> dict[str, float]:
     """Features of co-occurrence, run length, size zone, dependence and neighborhood tone.
 
+    Where this process may have several threads, the classes of a large region are counted at once.
+
     Parameters
     ----------
     levels : Levels
@@ -173,13 +178,21 @@ def texture(
     dict of str to float
         Named ``<class>_<Feature>`` as pyradiomics has them, in its order.
     """
-    result: dict[str, float] = {}
-    for name in classes:
+
+    def of_class(name: str) -> dict[str, float]:
         left_out = [f.removeprefix(f"{name}_") for f in without if f.startswith(f"{name}_")]
         found = _CLASSES[name](levels, settings, left_out)
-        kept = sorted(found.keys() - set(left_out))
-        result.update((f"{name}_{feature}", found[feature]) for feature in kept)
-    return result
+        return {
+            f"{name}_{feature}": found[feature] for feature in sorted(found.keys() - set(left_out))
+        }
+
+    threads = min(len(classes), thread_count())
+    if threads < 2 or levels.level_counts.sum() < _LARGE:
+        parts = [of_class(name) for name in classes]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(of_class, classes))
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _glcm(levels: Levels, settings: Mapping[str, Any], without: Sequence[str]) -> dict[str, float]:

@@ -1,7 +1,9 @@
+import json
 import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 from nextaim_kit.data.addresses import read_address
 from nextaim_kit.data.archives.connection import ArchiveDown, Connection
 from nextaim_kit.data.archives.credentials import credentials, trusted
+from nextaim_kit.data.archives.multipart import Cut
 from nextaim_kit.errors import RequestError
 from tests.data.archives import stand_in
 from tests.data.archives.orthanc import make_certificate
@@ -102,3 +105,30 @@ def test_a_run_that_is_given_an_address_with_a_password_repeats_it_nowhere(tmp_p
     assert done.returncode == 2
     assert "NEXTAIM_ARCHIVE_USER" in done.stderr
     assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_members_of_a_list_come_whole_however_it_is_cut_into_chunks(
+    ward: StandIn, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [{"a": "è]},{"}, {"b": [1, {"c": None}]}, {}]
+    raw = json.dumps(wanted, indent=1, ensure_ascii=False).encode()
+    connection = Connection(read_address(ward.address))
+
+    def rows(content: bytes) -> Iterator[dict]:
+        chunks = [content[at : at + size] for at in range(0, len(content), size)]
+        monkeypatch.setattr(connection, "chunks", lambda _: iter(chunks))
+        return connection.rows("/studies", "application/json")
+
+    assert list(rows(raw)) == wanted
+    with pytest.raises(Cut, match="before its last member"):
+        list(rows(raw[:-3]))
+
+
+def test_headers_that_never_come_whole_end_a_pull_before_anything_is_written(
+    ward: StandIn, pulled, tmp_path: Path
+) -> None:
+    ward.cut_headers = True
+    with pytest.raises(ArchiveDown, match="headers that end too soon"):
+        pulled(ward)
+    assert list(tmp_path.rglob("*.dcm")) == []

@@ -1,8 +1,13 @@
+import base64
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from rich.console import Console
 from typer.testing import CliRunner
 
 from nextaim_kit.commands import app
@@ -11,7 +16,9 @@ from nextaim_kit.data.privacy import audit_readers, audit_rules
 from nextaim_kit.data.privacy.audit import audit
 from nextaim_kit.data.privacy.deidentify import deidentify
 from nextaim_kit.errors import RequestError
-from tests.data.privacy.planted import base, plant
+from nextaim_kit.terminal.privacy import look_at
+from tests.data.privacy.planted import base as instance
+from tests.data.privacy.planted import plant
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length", "ignore:The pixel data is")
 
@@ -41,7 +48,7 @@ def test_each_kind_of_file_with_identity_is_found(folders: tuple[Path, Path, lis
 
 
 def test_an_instance_nobody_stamped_has_to_be_looked_at(tmp_path: Path) -> None:
-    data = base("1.2.3")
+    data = instance("1.2.3")
     data.PatientName = data.PatientID = data.PatientBirthDate = data.PatientAge = ""
     data.Modality = "US"
     data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
@@ -126,3 +133,54 @@ def test_the_command_says_what_stays_personal(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "still personal data" in result.output
     assert (tmp_path / "de-identification.key").is_file()
+
+
+def _picture(author: str) -> str:
+    info, raw = PngImagePlugin.PngInfo(), io.BytesIO()
+    info.add_text("Author", author)
+    Image.new("L", (4, 4)).save(raw, format="PNG", pnginfo=info)
+    return base64.b64encode(raw.getvalue()).decode()
+
+
+def test_a_name_is_found_in_what_lies_within_pages_and_notebooks(tmp_path: Path) -> None:
+    picture = _picture("Dr. Brughetti")
+    output = {"output_type": "display_data", "data": {"image/png": picture}}
+    cell = {"cell_type": "code", "source": [], "outputs": [output]}
+    drawn = '{"cells": [{"outputs": [{"data": {"text/html": ["<b>Dr. Brughetti</b>"]}}]}]}'
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell]}))
+    (tmp_path / "b.html").write_text(f'<img src="data:image/png;base64,{picture}">')
+    (tmp_path / "c.html").write_text('<script>var cases = [{"who": "Dr. Brughetti"}]</script>')
+    (tmp_path / "d.ipynb").write_text(drawn)
+    assert {one.file for one in audit(tmp_path)} == {"a.ipynb", "b.html", "c.html", "d.ipynb"}
+
+
+def test_a_picture_within_a_page_is_no_code_of_a_person(tmp_path: Path) -> None:
+    letters = "RSSMRA80A01H501U" * 4  # would be a fiscal code, were it text
+    (tmp_path / "a.html").write_text(f'<img alt="x" src="data:font/woff2;base64,{letters}">')
+    assert audit(tmp_path) == []
+
+
+def test_no_more_files_than_asked_are_looked_at(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number:02d}.txt").write_text("Gentile Dott. Brughetti,")
+    assert [one.file for one in audit(tmp_path, most=2)] == ["00.txt", "10.txt"]
+
+
+@pytest.mark.parametrize(("told", "lines"), [("true", 1), ("unknown", 0)])
+def test_a_data_set_told_to_be_de_identified_is_looked_at_as_it_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, lines: int
+) -> None:
+    manifest = SimpleNamespace(deidentified=True if told == "true" else told)
+    monkeypatch.setattr("nextaim_kit.data.datasets.fetch.where", lambda _: tmp_path)
+    monkeypatch.setattr("nextaim_kit.data.datasets.manifest.load_manifest", lambda _: manifest)
+    (tmp_path / "a.txt").write_text("Gentile Dott. Brughetti,")
+    out = io.StringIO()
+    look_at(Console(file=out, width=200), "some")
+    assert out.getvalue().count("identity is left in 1 places") == lines
+
+
+def test_weights_spell_nothing_and_a_name_among_bytes_is_found(tmp_path: Path) -> None:
+    noise = bytes(np.random.default_rng(0).integers(0, 256, 1 << 16, np.uint8))
+    (tmp_path / "a.bin").write_bytes(noise + b"\0a@b.cd\0x}y@z.it{\0")
+    (tmp_path / "b.bin").write_bytes(noise + b"\0Gentile Dott. Brughetti\0" + noise)
+    assert {one.file for one in audit(tmp_path)} == {"b.bin"}

@@ -43,6 +43,10 @@ def first_bytes(row: dict) -> bytes:
         return file.read(64)
 
 
+def of_series(row: dict) -> np.ndarray:
+    return voxels(row["image"])
+
+
 def voxels(path: str) -> np.ndarray:
     return sitk.GetArrayFromImage(read_image(path))
 
@@ -83,6 +87,21 @@ def test_a_folder_without_a_table_is_found_in_a_store_as_on_disk(store: Path, wa
     opened = load_cohort(f"{store}/series", columns=("image",))
     assert opened["subject"].tolist() == plain["subject"].tolist()
     assert opened.attrs["seen"] == plain.attrs["seen"]
+
+
+def test_headers_that_were_read_once_hold_while_files_come_and_go(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, shown = load_cohort(f"{store}/series", columns=("image",)), view.view_of(store)
+    assert (shown.data / "series").is_dir()
+    monkeypatch.setattr(view, "_GRACE", 0.0)
+    monkeypatch.setattr(view, "_NOTE", 0.0)
+    shown.budget = 1  # each file goes when the next one comes
+    for workers in (1, 2):
+        twice = pd.concat([cohort, cohort.assign(subject="again")], ignore_index=True)
+        found = each(twice, of_series, columns=["image"], workers=workers)
+        assert found.failures["problem"].tolist() == []
+        assert [np.array_equal(one, pattern(9)) for one in found.results] == [True, True]
 
 
 def test_a_store_has_its_folders_fingerprint_and_its_own_terms(store: Path, ward: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from radiomics import glcm, gldm, glrlm, glszm, ngtdm
 from scipy import stats
 
 from nextaim_kit.studies.ct_radiomics import compiled, cooccurrence, matrices
+from nextaim_kit.studies.ct_radiomics import texture as texture_of
 from nextaim_kit.studies.ct_radiomics.engine import extract
 from nextaim_kit.studies.ct_radiomics.firstorder import first_order
 from nextaim_kit.studies.ct_radiomics.texture import discretize, texture
@@ -133,6 +135,25 @@ def test_without_machine_code_the_values_are_the_same(tissue, monkeypatch):
     assert plainly == pytest.approx(by_machine, rel=1e-13)
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_several_threads_give_the_same_values_to_the_last_bit(tissue, monkeypatch, threads):
+    values = tissue((20, 30, 31))
+    levels = discretize(values.ravel(), np.ones(values.shape, bool), SPACING, {})
+    alone = texture(levels, {}, tuple(CLASSES))
+    used = set()
+
+    def pool(number):
+        used.add(number)
+        return ThreadPoolExecutor(number)
+
+    monkeypatch.setattr(texture_of, "thread_count", lambda: threads)
+    monkeypatch.setattr(texture_of, "_LARGE", 1)
+    monkeypatch.setattr(texture_of, "ThreadPoolExecutor", pool)
+    together = texture(levels, {}, tuple(CLASSES))
+    assert list(together.items()) == list(alone.items())
+    assert used == {threads}
+
+
 def test_a_kernel_that_cannot_be_compiled_is_said_and_done_without(monkeypatch):
     monkeypatch.setattr(compiled.kernels, "zone_links", lambda touching: touching.no_such_thing())
     with pytest.warns(UserWarning, match="without machine code"):
@@ -211,3 +232,12 @@ def test_values_that_are_all_different_are_summed_as_those_that_repeat():
     assert first_order(distinct, counts, *rest) == pytest.approx(single)
     assert single["Kurtosis"] == pytest.approx(stats.kurtosis(values, fisher=False))
     assert single["Median"] == np.median(values)
+
+
+@pytest.mark.parametrize("counts", [None, np.array([1, 1])])
+def test_two_voxels_have_no_robust_deviation_but_all_else(counts):
+    found = first_order(np.array([-300.0, 20.0]), counts, np.array([1, 1]), 1.0)
+    assert [name for name, value in found.items() if np.isnan(value)] == [
+        "RobustMeanAbsoluteDeviation"
+    ]
+    assert found["Median"] == found["Mean"] == -140

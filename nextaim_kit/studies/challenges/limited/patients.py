@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,35 @@ class Split:
                 mend="give more shares, such as 0.25, 0.5, 1",
             )
         return found
+
+    def elsewhere(self, other: StudyTask) -> Split:
+        """The same pool, tested on another cohort of the study; patients of both are left out.
+
+        Raises
+        ------
+        DataError
+            If its items are of another kind, or nobody is left to be tested.
+        """
+        here = self.task
+        kinds = [(one.x.shape[1:], one.names) for one in (here, other)]
+        if kinds[0] != kinds[1]:
+            raise DataError(
+                "the other cohort's items are of another kind",
+                expected=f"{kinds[0][0]} with {len(here.names)} features of the same names",
+                found=f"{kinds[1][0]} with {len(other.names)}",
+            )
+        new = ~np.isin(other.groups, here.groups)
+        if not len(set(other.y[new])) == 2:
+            raise DataError("nobody of both outcomes is left to be tested in the other cohort",
+                            found=f"{(~new).sum()} items of patients who are here too")  # fmt: skip
+        columns = ("x", "y", "groups", "sites")
+        both: dict[str, Any] = {
+            n: np.concatenate([getattr(here, n), getattr(other, n)[new]]) for n in columns
+        }
+        features = pd.concat([here.features, other.features[new]], ignore_index=True)
+        synthetic = here.synthetic or other.synthetic
+        whole = replace(here, **both, features=features, truth=None, synthetic=synthetic)
+        return Split(whole, np.arange(len(here), len(whole)), self.pool)
 
     def draw(self, patients: int, number: int, seed: int = 0) -> Labeled:
         """Label so many patients of the pool; in one draw a larger size holds the smaller ones.

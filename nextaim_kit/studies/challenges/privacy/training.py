@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from nextaim_kit.errors import DataError, RequestError, RunError
 
-Build = Callable[[], nn.Module]
+Build = Callable[[int], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ class OnePerPatient(Dataset):
         return self.x[row], self.y[row]
 
 
-def film_network(width: int = 16) -> nn.Module:
+def film_network(seed: int, width: int = 16) -> nn.Module:
     """Four convolutions with batch normalization, for films of one channel; gives one logit."""
+    torch.manual_seed(seed)
     layers: list[nn.Module] = []
     for before, after in ((1, width), (width, width), (width, 2 * width), (2 * width, 2 * width)):
         step = 2 if after == 2 * width or before == 1 else 1
@@ -111,7 +112,13 @@ def film_network(width: int = 16) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(18 * width, 1))
 
 
-def private_network(build: Build) -> nn.Module:
+def linear_network(features: int, seed: int) -> nn.Module:
+    """A logistic regression, before training."""
+    torch.manual_seed(seed)
+    return nn.Linear(features, 1)
+
+
+def private_network(net: nn.Module) -> nn.Module:
     """A network as differential privacy can train it: group in place of batch normalization.
 
     Batch normalization mixes the patients of a batch, so that what one of them adds has no bound.
@@ -120,7 +127,7 @@ def private_network(build: Build) -> nn.Module:
     """
     from opacus.validators import ModuleValidator
 
-    net = ModuleValidator.fix(build())
+    net = ModuleValidator.fix(net)
     for parent in [*net.modules()]:
         for name, layer in [*parent.named_children()]:
             if isinstance(layer, nn.GroupNorm):
@@ -143,7 +150,7 @@ def fit(
     Parameters
     ----------
     build : callable
-        Makes the network; its first weights are drawn from `seed`.
+        ``build(seed)`` makes the network with its first weights.
     x : array of shape (n, ...)
     y : array of shape (n,)
         Outcomes 0 or 1.
@@ -169,9 +176,9 @@ def fit(
     arXiv:2109.12298).
     """
     with torch.random.fork_rng(devices=[]), _quiet():
+        net, data = build(seed), OnePerPatient(x, y, groups)
         torch.manual_seed(seed)
-        data = OnePerPatient(x, y, groups)
-        net = build() if training.epsilon is None else private_network(build)
+        net = net if training.epsilon is None else private_network(net)
         optimizer = torch.optim.SGD(
             net.parameters(), training.learning_rate, 0.9, weight_decay=training.weight_decay
         )

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nextaim_kit.studies.ct_radiomics.level_sizes import size_features, tone_features
+
 # The 16 (17) features that runs, zones, distances and dependences have in common, in one order.
 EMPHASES = {
     "rlm": "sre lre lgre hgre srlge srhge lrlge lrhge glnu glnu_norm rlnu rlnu_norm r_perc gl_var "
@@ -24,7 +26,15 @@ EMPHASES = {
     "dc_var dc_entr dc_energy",
 }
 _TONE = ("coarseness", "contrast", "busyness", "complexity", "strength")
-_COARSEST = 1e6  # coarseness of a region without any difference between neighbors
+# The same features as `level_sizes` calls them, and the words that make these names.
+_WORDS = ("Size", "Small", "Large", "Element")
+_NAMES = (
+    "SmallEmphasis", "LargeEmphasis", "LowGrayLevelElementEmphasis", "HighGrayLevelElementEmphasis",
+    "SmallLowGrayLevelEmphasis", "SmallHighGrayLevelEmphasis", "LargeLowGrayLevelEmphasis",
+    "LargeHighGrayLevelEmphasis", "GrayLevelNonUniformity", "GrayLevelNonUniformityNormalized",
+    "SizeNonUniformity", "SizeNonUniformityNormalized", "Percentage", "GrayLevelVariance",
+    "ElementVariance", "ElementEntropy", "Energy",
+)  # fmt: skip
 
 
 class Counts(NamedTuple):
@@ -55,22 +65,15 @@ def merged(parts: Sequence[Counts]) -> Counts:
 
 def emphases(family: str, matrix: Counts) -> dict[str, float]:
     """Features of a matrix of runs, zones, distances or dependences, by IBSI's short names."""
-    i, j, n = (x.astype(float) for x in matrix[:3])
-    total = n.sum()
-    p = n / total
-    by_level = np.bincount(matrix.level, weights=n)
-    by_size = np.bincount(np.unique(j, return_inverse=True)[1], weights=n)
-    found = [float((p * x).sum()) for x in (
-        j**-2.0, j**2, i**-2.0, i**2, (i * j) ** -2.0, (i / j) ** 2, (j / i) ** 2, (i * j) ** 2,
-    )]  # fmt: skip
-    for counts in (by_level, by_size):
-        squares = float((counts**2).sum())
-        found += [squares / total, squares / total**2]
-    found.append(total / matrix.voxels)
-    found += [float((p * (x - (p * x).sum()) ** 2).sum()) for x in (i, j)]
-    found += [_entropy(p), float((p**2).sum())]
-    names = EMPHASES[family].split()
-    return dict(zip(names, found, strict=False))
+    levels, row = np.unique(matrix.level, return_inverse=True)
+    sizes, column = np.unique(matrix.size, return_inverse=True)
+    counts = np.zeros((1, levels.size, sizes.size))
+    counts[0, row, column] = matrix.often
+    found = size_features(counts, levels, sizes, _WORDS, eps=0.0)
+    total = counts.sum()
+    values = {name: float(value[0]) for name, value in found.items()}
+    values |= {"Percentage": total / matrix.voxels, "Energy": float(((counts / total) ** 2).sum())}
+    return dict(zip(EMPHASES[family].split(), (values[name] for name in _NAMES), strict=False))
 
 
 def cooccurrence(counts: np.ndarray) -> dict[str, float]:
@@ -133,26 +136,14 @@ def tone(counts: np.ndarray) -> dict[str, float]:
     dict of str to float
         5 features; NaN where no voxel has a neighbor.
     """
-    if not counts[0].any():
-        return dict.fromkeys(
-            ("coarseness", "contrast", "busyness", "complexity", "strength"), np.nan
-        )
-    i = np.flatnonzero(counts[0]) + 1.0
-    n, s = counts[:, counts[0] > 0]
-    total, levels = n.sum(), i.size
-    p = n / total
-    weighted, apart, both = p @ s, (i[:, None] - i) ** 2, p[:, None] + p
-    with np.errstate(divide="ignore", invalid="ignore"):
-        contrast = (p @ apart @ p) * s.sum() / (levels * (levels - 1) * total)
-        busyness = weighted / np.abs((i * p)[:, None] - i * p).sum()
-    found = (
-        1 / weighted if weighted else _COARSEST,
-        contrast if levels > 1 else 0.0,
-        busyness if levels > 1 else 0.0,
-        (np.sqrt(apart) * ((p * s)[:, None] + p * s) / both).sum() / total,
-        (both * apart).sum() / s.sum() if s.sum() else 0.0,
-    )
-    return dict(zip(_TONE, found, strict=True))
+    there = np.flatnonzero(counts[0])
+    if not there.size:
+        return dict.fromkeys(_TONE, np.nan)
+    found = tone_features(counts[0, there], counts[1, there], there + 1)
+    p = (there + 1) * counts[0, there]
+    if there.size > 1 and np.ptp(p) == 0:
+        found["Busyness"] = np.nan  # where pyradiomics has 0
+    return {name: found[name.title()] for name in _TONE}
 
 
 def _entropy(p: np.ndarray) -> float:

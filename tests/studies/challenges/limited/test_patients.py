@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.studies.challenges.limited.patients import Split, require_untested
+from tests.studies.challenges.limited.conftest import made_images
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +69,23 @@ def test_a_patient_planted_among_those_learned_from_is_seen(images, split):
     tested, other = twin[:1], np.concatenate([split.pool, twin[1:]])
     with pytest.raises(DataError, match=r"(?s)1 of the patients to be tested would be learned.*P0"):
         require_untested(images, other, tested)
+
+
+def test_another_cohort_is_tested_by_what_learned_here_and_shared_patients_are_left_out(
+    images, split
+):
+    other = made_images(40, seed=9)
+    renamed = replace(
+        other, groups=np.where(other.y, "N" + other.groups.astype(object), other.groups)
+    )
+    with pytest.raises(DataError, match="nobody of both outcomes is left"):
+        split.elsewhere(renamed)
+    names = [f"N{name}" if k > 5 else "P0" for k, name in enumerate(other.groups)]
+    new = replace(other, groups=np.array(names), sites=np.array(["S0"] * 40))
+    there = split.elsewhere(new)
+    assert len(there.test) == 34
+    assert not who(there.task, there.test) & who(images, split.pool)
+    assert np.array_equal(there.task.x[there.test], other.x[6:])
+    assert np.array_equal(there.draw(24, 0).rows, split.draw(24, 0).rows)
+    with pytest.raises(DataError, match="of another kind"):
+        split.elsewhere(replace(other, x=other.x[:, :, :8, :8]))

@@ -101,6 +101,19 @@ def test_few_and_many_patients_make_as_many_updates():
     assert Budget(100).half.recipe.epochs == 2
 
 
+def test_another_cohort_is_measured_without_another_training(learner, monkeypatch):
+    one = learner(made_images(), 80)
+    measuring.learn_all(one, ["scratch", "contrastive"], [40], 1)
+    other = made_images(60, seed=4)
+    other = replace(other, groups=np.array([f"N{name}" for name in other.groups]))
+    there = replace(one, split=one.split.elsewhere(other))
+    written = {p: p.stat().st_mtime_ns for p in one.folder.rglob("*") if p.is_file()}
+    told = measuring.learn_all(there, ["scratch", "contrastive"], [40], 1)
+    assert {p: p.stat().st_mtime_ns for p in one.folder.rglob("*") if p.is_file()} == written
+    found = measuring.learning_curves(told, there.task)
+    assert (found["value"] > 0.8).all()
+
+
 def test_same_seed_same_scores(table, learner, tmp_path):
     one = learner(table)
     told = [

@@ -21,7 +21,8 @@ def lots():
     return rng.normal(size=(60, 30)).astype(np.float32), rng.permutation(np.arange(60) % 2)
 
 
-def wide():
+def wide(seed):
+    torch.manual_seed(seed)
     return nn.Sequential(nn.Linear(30, 64), nn.ReLU(), nn.Linear(64, 1))
 
 
@@ -84,7 +85,7 @@ def test_the_promise_to_a_patient_does_not_depend_on_how_many_films_there_are(lo
 
 
 def test_a_private_film_network_has_no_batch_normalization():
-    net = training.private_network(lambda: training.film_network(8))
+    net = training.private_network(training.film_network(0, 8))
     kinds = {type(layer) for layer in net.modules()}
     assert nn.BatchNorm2d not in kinds
     assert nn.GroupNorm in kinds
@@ -94,7 +95,7 @@ def test_a_private_film_network_has_no_batch_normalization():
 def test_a_residual_network_that_adds_in_place_can_be_trained_privately():
     from monai.networks.nets import ResNet
 
-    def build():
+    def build(seed):
         return ResNet("basic", [1] * 4, [4] * 4, spatial_dims=2, n_input_channels=1, num_classes=1)
 
     x = np.random.default_rng(0).normal(size=(12, 1, 32, 32))
@@ -132,6 +133,6 @@ def test_the_learning_rate_is_chosen_by_other_patients():
     names = np.arange(80)
     train, val = (x[:40], y[:40], names[:40]), (x[40:], y[40:])
     how = Training(5, 10)
-    found, rate = training.best_rate(lambda: nn.Linear(1, 1), train, val, how, (1e-6, 0.5))
+    found, rate = training.best_rate(lambda _: nn.Linear(1, 1), train, val, how, (1e-6, 0.5))
     assert rate == 0.5
     assert ((found.predict(x) > 0.5) == y).mean() > 0.9
