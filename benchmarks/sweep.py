@@ -111,7 +111,13 @@ def sweep(folder: Path, name: str, stage: str, runs: int, first: int = 0) -> lis
 
 def commands(folder: Path, stage: str) -> dict[str, list[str]]:
     """The commands that run a notebook, by their names; SEED stands for a seed."""
-    plain = [sys.executable, "-m", "papermill", str(folder / f"{stage}.ipynb"), str(folder / "out")]
+    plain = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(folder / f"{stage}.ipynb"),
+        str(folder / "alone.ipynb"),
+    ]
     plain += ["-p", "seed", "SEED", "--no-progress-bar", "-k"]
     kit = [sys.executable, "-m", "nextaim_kit.cli", "run", f"bench/{stage}", "-p", "seed=SEED"]
     return {"nextaim": kit, "papermill": [*plain, "python3"], "papermill_warm": [*plain, KERNEL]}
@@ -221,8 +227,8 @@ def main() -> None:
         result = {"hardware": f"{cpu_count()} cores", "turns": options.turns}
         for stage in ("nothing", "short"):
             result[f"command_{stage}"] = starts(folder, stage, options.turns)
+            print(stage, result[f"command_{stage}"], flush=True)
         if options.commands:
-            print(json.dumps(result, indent=1))
             return
         result["short"] = short_runs(folder, options.short)
         result["many"] = many_runs(folder, options.many)

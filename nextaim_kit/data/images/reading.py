@@ -214,4 +214,7 @@ def _binary(labels: sitk.Image, label: int | None, path: Path) -> sitk.Image:
     if there.size == 0:
         raise regions.empty(path)
     names = {int(value): "" for value in there}
-    return sitk.Equal(labels, float(regions.choose(names, label, "", path, kind="label")))
+    chosen = regions.choose(names, label, "", path, kind="label")
+    if labels.GetPixelID() == sitk.sitkUInt8 and there.tolist() == [chosen] == [1]:
+        return labels  # is one already
+    return sitk.Equal(labels, float(chosen))

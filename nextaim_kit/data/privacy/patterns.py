@@ -34,7 +34,7 @@ _NUMBERED = (
     r"\s+(?:paziente"
     r"|sanitario|fiscale|regionale))?|c\.?f\.?|tessera(?:\s+sanitaria)?|team|ssn|nhs|passport"
     r"|passaporto"
-    r"|carta\s+d[']identit[àa]|impegnativa|nre|ricetta|prot(?:ocollo)?\.|pratica|verbale"
+    r"|carta\s+d[']identit[àa]|impegnativa|nre|ricetta|prot(?:ocollo)?\.|pratica|verbale|targat?[ao]?|(?:license|number|licence)\s*plate"
     r"|polizza|policy"
     r"|insurance|account|hospital|badge|matricola|serial|s/n|ricovero|episodio|admission|visit"
     r"|referto|exam|esame)"
@@ -63,12 +63,13 @@ _TOWN = rf"(?<![\d.,-])\d{{5}}\s+{_CAP}(?:\s{_CAP}){{0,2}}\s*\([A-Z]{{2}}\)"
 _LIVING = (
     r"(?:nat[oa]\s+(?:a|in)|residente\s+(?:a|in|ad)|domiciliat[oa]\s+(?:a|in|ad)|abita(?:nte)?"
     r"\s+(?:a|in|ad)"
-    r"|proveniente\s+da|(?:was\s+)?born\s+in|resid(?:es|ing|ent)\s+(?:in|at|of)|lives\s+(?:in"
+    r"|proveniente\s+da|presso|c/o|(?:sindac[oa]|parroco|comune|paese|frazione|provincia|citt[àa])"
+    r"\s+di|(?:was\s+)?born\s+in|resid(?:es|ing|ent)\s+(?:in|at|of)|lives\s+(?:in"
     r"|at)|living\s+in)\s+"
     rf"(?P<v>{_RUN}(?:\s*\([A-Za-z]{{2}}\))?)"
 )
 _HOUSE = (
-    r"(?<!\w)(?P<k>Ospedale|Ospedali|Policlinico|Clinica|Casa\s+di\s+[Cc]ura|Istituto|Azienda"
+    r"(?<!\w)(?P<k>[Oo]spedale|[Oo]spedali|Policlinico|Clinica|Casa\s+di\s+[Cc]ura|Istituto|Azienda"
     r"\s+Ospedaliera|Presidio|A\.?S\.?L\.?"
     r"|ASST|AOU|A\.O\.U?\.?|IRCCS|RSA|Hospital\s+of|Poliambulatorio|Università(?:\s+degli"
     r"\s+[Ss]tudi)?\s+di|University\s+of)\s+"
@@ -102,7 +103,22 @@ _FORMS: list[tuple[str, str, str, int]] = [  # kind, mark, form, flags
         0,
     ),
     ("code", "[code]", _FISCAL, re.I),
-    ("code", "[code]", r"(?<!\w)[A-Z]{2}\d{2}\s?[A-Z]\d{3}(?:\s?[\dA-Z]{4}){4,6}\b", 0),
+    (
+        "code",
+        "[code]",
+        r"(?<!\w)(?=[A-Z]{2}\d{2}(?:[A-Z\s]{0,2}\d){8})[A-Z]{2}\d{2}(?:\s?[\dA-Z]{4}){2,7}"
+        r"(?:\s?[\dA-Z]{1,3})?(?!\w)",
+        0,
+    ),
+    ("contact", "[contact]", r"(?<![\w.+-])[A-Za-z][\w.+'-]{2,}@[A-Za-z][\w-]{2,}(?!\w)", 0),
+    (
+        "date",
+        "[date]",
+        r"(?<![\w/.])\d{1,2}(?:[./-](?:X?I{1,3}|I[VX]|VI{0,3}|X)[./-](?:\d{4}|\d{2})(?!\w)"
+        r"|/\d{1,2}(?=\s*(?:u\.?\s?s|c\.?\s?a|p\.?\s?v)\.))",
+        0,
+    ),
+    ("date", "[date]", r"(?<!\w)[Cc]lasse\s+(?:di\s+)?(?P<v>(?:19|20)\d\d)(?!\w)", 0),
     ("code", "[code]", r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])", 0),
     ("contact", "[contact]", _CALLED, re.I),
     ("contact", "[contact]", _PHONE, 0),

@@ -42,8 +42,12 @@ def read_tables(path: Path) -> dict[str, pd.DataFrame]:
         return {"": table.astype(object).where(table.notna(), "").astype(str)}
     text = path.read_bytes()
     encoding = "utf-8-sig" if _is_utf8(text) else "latin-1"
-    apart = "\t" if suffix == ".tsv" else _separator(text.decode(encoding).splitlines())
-    table = pd.read_csv(path, sep=apart, dtype=str, keep_default_na=False, encoding=encoding)
+    rows = text.decode(encoding).splitlines()
+    comments = _comments(rows)
+    apart = "\t" if suffix == ".tsv" else _separator(rows[comments:])
+    table = pd.read_csv(
+        path, sep=apart, dtype=str, keep_default_na=False, encoding=encoding, skiprows=comments
+    )
     return {"": table.fillna("")}
 
 
@@ -53,6 +57,14 @@ def _is_utf8(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _comments(rows: list[str]) -> int:
+    """How many lines before the columns' names are comments, which are not kept."""
+    count = next((at for at, row in enumerate(rows) if not row.startswith("#")), 0)
+    apart = _separator(rows[count:])
+    named = count and rows[count - 1].count(apart) == rows[count].count(apart) > 0
+    return count - 1 if named else count
 
 
 def _separator(lines: list[str]) -> str:

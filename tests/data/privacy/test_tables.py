@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -5,7 +7,7 @@ from nextaim_kit.data.privacy.learning import kind_of
 from nextaim_kit.data.privacy.lexicon import Lexicon
 from nextaim_kit.data.privacy.scrubbing import Scrubber
 from nextaim_kit.data.privacy.secret import Key
-from nextaim_kit.data.privacy.tables import clean_table, learn_table
+from nextaim_kit.data.privacy.tables import clean_table, learn_table, read_tables
 
 
 def table() -> pd.DataFrame:
@@ -72,3 +74,10 @@ def test_numbers_of_patients_are_their_pseudonyms(scrubber: Scrubber) -> None:
 )
 def test_what_a_column_holds_is_told_by_its_name(label: str, kind: str) -> None:
     assert kind_of(label) == kind
+
+
+def test_comments_above_a_table_go_and_its_columns_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("# di Malvestitelli, Ada\n# 2019\nstage,arm\nT1,A\n")
+    (tmp_path / "b.tsv").write_text("#stage\tarm\nT1\tA\n")
+    tables = [list(read_tables(tmp_path / name)[""].columns) for name in ("a.csv", "b.tsv")]
+    assert tables == [["stage", "arm"], ["#stage", "arm"]]
