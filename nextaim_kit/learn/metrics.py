@@ -120,7 +120,7 @@ def evaluate(
     called = (p.T >= np.asarray(threshold, float).T).T
     who = np.arange(len(y)) if groups is None else np.asarray(groups)
     once = p.shape[1] == 1 and len(np.unique(who)) == len(y)
-    repeats = [_measures(y, *pc, act_at) for pc in zip(p.T, called.T, strict=True)]
+    repeats = [measures(y, *pc, act_at) for pc in zip(p.T, called.T, strict=True)]
     how: dict[str, Any] = {"groups": groups, "classes": y, "n_boot": n_boot, "seed": seed}
     drawn = resampled(_columns(repeats), len(y), **how)
     rows = []
@@ -178,8 +178,19 @@ def evaluate_by(
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
-def _measures(y: NDArray, p: NDArray, called: NDArray, act_at: float | None) -> dict[str, Measure]:
-    measures: dict[str, Measure] = {
+def measures(
+    y: NDArray, p: NDArray, called: NDArray, act_at: float | None = None
+) -> dict[str, Measure]:
+    """What `evaluate` takes of one prediction, each as a function of weighted patients.
+
+    Parameters
+    ----------
+    y, p : array of shape (n,)
+    called : array of bool, shape (n,)
+        Who is called positive.
+    act_at : float, optional
+    """
+    found: dict[str, Measure] = {
         "auc": _auc_of(y, p),
         "average_precision": _average_precision_of(y, p),
         **_counted(y, called),
@@ -190,8 +201,8 @@ def _measures(y: NDArray, p: NDArray, called: NDArray, act_at: float | None) -> 
     }
     if act_at is not None:
         gain = (p >= act_at) * (y - (1 - y) * act_at / (1 - act_at))
-        measures["net_benefit"] = lambda w: w @ gain / w.sum(1)
-    return measures
+        found["net_benefit"] = lambda w: w @ gain / w.sum(1)
+    return found
 
 
 def _columns(repeats: Sequence[Mapping[str, Measure]]) -> Measure:

@@ -93,6 +93,30 @@ def pointing_hits(maps: ArrayLike, region: ArrayLike) -> NDArray[np.float64]:
     return _ratio((most & region).sum((1, 2)), most.sum((1, 2)))
 
 
+def precision_inside(maps: ArrayLike, region: ArrayLike) -> NDArray[np.float64]:
+    """Share of each map's k largest values that lie in its region of k pixels.
+
+    NaN for a map that is 0 all over, or no region; of equal values those that come first count.
+
+    Parameters
+    ----------
+    maps : array-like of shape (n, h, w)
+        At least 0.
+    region : array-like of bool, shape (n, h, w)
+
+    Examples
+    --------
+    >>> precision_inside([[[0.1, 0.9, 0.8]]], [[[True, True, False]]]).tolist()
+    [0.5]
+    """
+    maps, region = _like(maps, region)
+    flat, inside = maps.reshape(len(maps), -1), region.reshape(len(maps), -1)
+    k = inside.sum(1)
+    order = np.argsort(-flat, axis=1, kind="stable")
+    hits = np.take_along_axis(inside, order, 1) & (np.arange(flat.shape[1]) < k[:, None])
+    return _ratio(hits.sum(1), np.where(flat.any(1), k, 0))
+
+
 def by_chance(region: ArrayLike, within: ArrayLike) -> NDArray[np.float64]:
     """What energy and pointing would be for maps without any knowledge: the region's share.
 
@@ -112,7 +136,7 @@ def faithfulness(
     *,
     kind: str = "deletion",
     steps: int = 20,
-    fill: float = 0.0,
+    fill: float | Tensor = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Take away pixels, the most salient first, or bring them in, and watch the prediction.
 
@@ -126,8 +150,9 @@ def faithfulness(
         From the whole film to nothing, or from nothing to the whole film.
     steps : int
         Of equally many pixels each.
-    fill : float
-        What "nothing" is.
+    fill : float, or Tensor of shape (n, c, h, w)
+        What "nothing" is: a gray level, or each film without what it says, such as blurred. The
+        outline of pixels that are set to one level may itself be an image to the network.
 
     Returns
     -------

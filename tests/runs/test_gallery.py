@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 
 from nextaim_kit import catalog
 from nextaim_kit.cli import main
+from nextaim_kit.data.privacy.audit import audit
 from nextaim_kit.errors import DataError, KitError, RequestError, RunError
 from nextaim_kit.runs import gallery
 from nextaim_kit.runs.chain import Ending
@@ -177,3 +179,34 @@ def test_the_command_runs_every_study_and_exits_with_1_where_one_failed(toy, tmp
     assert found == {"other/draw": "complete", "toy/draw": "failed"}
     assert "torn" in (tmp_path / "g" / "toy/draw/report.html").read_text()
     assert str(tmp_path) not in (tmp_path / "g" / "index.html").read_text()
+
+
+@pytest.mark.rest
+@pytest.mark.notebook
+def test_the_audit_finds_nothing_in_a_gallery_and_its_runs_and_finds_a_name_put_into_them(
+    tmp_path, monkeypatch, capsys
+):
+    lessons = tmp_path / "notebooks" / "lessons"
+    shutil.copytree(catalog.notebooks_folder() / "lessons", lessons)
+    study = yaml.safe_load((lessons / "study.yaml").read_text())
+    kept = {name: study["notebooks"][name] for name in ("image", "few_patients")}
+    (lessons / "study.yaml").write_text(yaml.safe_dump(study | {"notebooks": kept}))
+    (lessons / "3_network.ipynb").unlink()
+    monkeypatch.setenv("NEXTAIM_NOTEBOOKS", str(lessons.parent))
+    monkeypatch.setenv("NEXTAIM_RUNS", str(tmp_path / "made" / "runs"))
+    made = tmp_path / "made"
+    assert main(["gallery", "--out", str(made / "gallery"), "--profile", "smoke"]) == 0
+    assert len(list(made.glob("gallery/lessons/*/report.html"))) == 2
+    assert len(list(made.glob("runs/lessons/*/*/run.json"))) == 2
+    assert main(["data", "audit", str(made)]) == 0
+
+    page = made / "gallery" / "lessons" / "image" / "report.html"
+    page.write_text(page.read_text().replace("</body>", "<p>Dr. Brughetti</p></body>"))
+    record = next(made.glob("runs/lessons/few_patients/*/run.json"))
+    said = json.loads(record.read_text())
+    record.write_text(json.dumps(said | {"note": "Paziente: Zanfregan"}))
+    capsys.readouterr()
+    assert main(["data", "audit", str(made)]) == 1
+    wrong = {page.relative_to(made).as_posix(), record.relative_to(made).as_posix()}
+    assert {one.file for one in audit(made) if one.verdict == "identity"} == wrong
+    assert "identity is left in 2 places" in " ".join(capsys.readouterr().out.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import gzip
 import io
 import json
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _LARGEST = 1 << 28  # bytes of a file that is looked at whole
+_ROWS = 100  # of a table that are looked at to tell what its first one is
+_ARRAY = b"\x93NUMPY"
 _STRINGS = re.compile(rb"[\x20-\x7e\xa0-\xff]{5,}")
 _STREAM = re.compile(rb"stream\r?\n(.*?)endstream", re.DOTALL)
 _TITLED = re.compile(r"\b(?:Dott|Dr|Prof|Sig|Sig\.ra|Dott\.ssa|Mr|Mrs|Ms)\.?\s*$")
@@ -76,12 +79,16 @@ def _by_kind(raw: bytes, path: Path) -> Iterator[Said]:
         yield from _lines(_text(raw), suffix in (".csv", ".tsv"))
     elif raw[:4] == b"PK\x03\x04":
         yield from _zip(path)
+        if suffix == ".xlsx":
+            yield from _sheets(raw)
     elif suffix == ".parquet":
         yield from _parquet(path)
     elif raw[:5] == b"%PDF-":
         yield from _pdf(raw)
     elif suffix in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"):
         yield from _picture(path)
+    elif raw[:6] == _ARRAY:
+        yield from _array(raw, "array")
     elif suffix == ".nii":
         yield from _nifti(raw)
     else:
@@ -101,12 +108,30 @@ def _text(raw: bytes) -> str:
 def _lines(text: str, table: bool = False) -> Iterator[Said]:
     """A text line by line, one that ends in a title with the next; a table's first as columns."""
     rows = text.splitlines()
+    if table and rows:
+        columns = re.split(r"[;,\t|]", rows[0])
+        yield from (Said(f"column {name}", "key", name.strip('" ')) for name in columns)
+        apart = max(",;\t|", key=rows[0].count)
+        yield from _first_row(list(csv.reader(rows[:_ROWS], delimiter=apart)))
     for number, row in enumerate(rows, 1):
-        if table and number == 1:
-            columns = re.split(r"[;,\t|]", row)
-            yield from (Said(f"column {name}", "key", name.strip('" ')) for name in columns)
         after = rows[number] if number < len(rows) and _TITLED.search(row) else ""
         yield Said(f"line {number}", "", f"{row} {after}")
+
+
+def _first_row(rows: list[list[str]]) -> Iterator[Said]:
+    """What stands where the names of columns should, each with what is below it, a line each."""
+    for at, name in enumerate(rows[0] if rows else []):
+        below = [row[at] for row in rows[1:] if at < len(row)]
+        yield Said(f"first row, column {at + 1}", "first", "\n".join([name, *below]))
+
+
+def _sheets(raw: bytes) -> Iterator[Said]:
+    import openpyxl
+
+    book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
+    for sheet in book.worksheets:
+        rows = sheet.iter_rows(max_row=_ROWS, values_only=True)
+        yield from _first_row([["" if c is None else str(c) for c in row] for row in rows])
 
 
 def _strings(raw: bytes, where: str) -> Iterator[Said]:
@@ -177,8 +202,25 @@ def _zip(path: Path) -> Iterator[Said]:
             if item.filename.endswith((".xml", ".rels", ".html")):
                 rows = unescape(_TAG.sub("\n", inner.decode("utf-8", "replace"))).splitlines()
                 yield from (Said(item.filename, "", row) for row in rows if row.strip())
+            elif inner[:6] == _ARRAY:
+                yield from _array(inner, item.filename)
             else:
                 yield from _strings(inner[: 1 << 20], item.filename)
+
+
+def _array(raw: bytes, where: str) -> Iterator[Said]:
+    """Texts of a NumPy array; numbers of several bytes each are no letters."""
+    import numpy as np
+
+    try:
+        values = np.load(io.BytesIO(raw), allow_pickle=False)
+    except ValueError:  # it holds Python's objects
+        yield from _strings(raw[: 1 << 20], where)
+        return
+    if values.dtype.kind == "U":
+        yield from (Said(where, "", str(text)) for text in np.unique(values))
+    elif values.dtype.kind not in "biufcmM" or (values.itemsize == 1 and values.ndim == 1):
+        yield from _strings(raw[: 1 << 20], where)
 
 
 def _parquet(path: Path) -> Iterator[Said]:
@@ -187,6 +229,10 @@ def _parquet(path: Path) -> Iterator[Said]:
     table = parquet.read_table(path)
     for key, value in (table.schema.metadata or {}).items():
         yield Said("metadata", "", f"{key.decode()}: {value.decode('utf-8', 'replace')}")
+    top = table.slice(0, _ROWS).to_pydict()
+    yield from _first_row(
+        [list(top), *([str(c) for c in row] for row in zip(*top.values(), strict=True))]
+    )
     for name in table.column_names:
         yield Said(f"column {name}", "key", name)
         for cell in table.column(name).to_pylist():

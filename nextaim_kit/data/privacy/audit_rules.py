@@ -66,6 +66,10 @@ _WRITTEN = {
         r"(?i)(?<![\w.,/+])(?:9\d|1[01]\d)(?:\s*anni\b|[- ]?years?[- ]old|[- ]?year-old|\s*y/?o\b)"
     ),
 }
+_VALUE = re.compile(
+    r"\d{5,}|[-+]?\d+[.,]\d+(?:[eE][-+]?\d+)?|\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ][\d:.]+)?"
+    r"|\d\d?[-/.]\d\d?[-/.]\d{2,4}|\d\d? [A-Za-z]{3,9}\.? \d{4}"
+)
 _PACKED = 400  # characters without a space
 _RISKY = ("US", "SC", "XA", "RF", "ES", "XC", "OT", "GM", "OP")
 
@@ -84,6 +88,10 @@ def judged(said: Said) -> Iterator[tuple[str, str]]:
     if said.kind in ("stamp", "moved", "burnt"):
         yield from _stamps(said)
         return
+    if said.kind == "first":
+        if _of_a_patient(*said.text.split("\n")):
+            yield "a first row that may be a patient's", "look"
+        return
     text = said.text.strip()
     packed = len(text) > _PACKED and not re.search(r"\s", text)  # a picture within a notebook
     chance = said.kind == "bytes" and not _written(text)
@@ -94,6 +102,16 @@ def judged(said: Said) -> Iterator[tuple[str, str]]:
     for what, pattern in _WRITTEN.items():
         if pattern.search(said.text):
             yield what, "identity"
+
+
+def _of_a_patient(first: str, *below: str) -> bool:
+    """Whether a date, a long number or a code like those below it stands in place of a name."""
+    first = first.strip().strip("\"'")
+    if _VALUE.fullmatch(first):
+        return True
+    forms = [re.sub(r"[A-Za-z]+", "A", re.sub(r"\d+", "1", one.strip())) for one in (first, *below)]
+    coded = any(one.isdigit() for one in first) and not first.isdigit()
+    return coded and bool(below) and 2 * forms[1:].count(forms[0]) >= len(below)
 
 
 def _written(text: str) -> bool:

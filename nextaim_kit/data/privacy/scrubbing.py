@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from nextaim_kit.data.privacy.dates import Move, find_dates
 from nextaim_kit.data.privacy.folding import mended, straight
+from nextaim_kit.data.privacy.headers import suspects_of
 from nextaim_kit.data.privacy.lexicon import Found, Lexicon
 from nextaim_kit.data.privacy.patterns import find_patterns
 from nextaim_kit.data.privacy.secret import Key
@@ -65,6 +66,14 @@ class Scrubber:
         """A key, a column's name, a device's: without what was learned of people, else as it is."""
         found = [one for one in self.lexicon.find(key) if one.kind in kinds]
         return self._replaced(key, self._known(found))
+
+    def column(self, name: str) -> str:
+        """The name of a column without people, numbers, dates; terms and features stay."""
+        spaced = straight(mended(name))
+        found = self._known(self.lexicon.find(spaced))
+        found += find_dates(spaced.replace("_", " "), self.lexicon.births, None)
+        found += find_patterns(spaced, self.key.uid)
+        return self._replaced(spaced, found + suspects_of(spaced))
 
     def name(self, name: str, patient: str = "") -> str:
         """A file's or a folder's name without identity; whose it is stays told by the pseudonym."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nextaim_kit.data.privacy.folding import fold, pieces, words_of
+from nextaim_kit.data.privacy.headers import full_of_names, headless, without_header
 from nextaim_kit.data.privacy.learning import kind_of, learn_value
 from nextaim_kit.data.privacy.lexicon import Lexicon
 from nextaim_kit.data.privacy.patterns import OLDEST
 from nextaim_kit.data.privacy.scrubbing import Scrubber
-from nextaim_kit.data.privacy.suspects import known
+from nextaim_kit.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,31 +25,74 @@ _PATIENT = re.compile(
 _SITE = re.compile(r"\b(?:site|center|centre|centro|sede|hospital|reparto|ward)\b")
 _AGE = re.compile(r"\b(?:age|eta|anni)\b")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?$")
-_NAMELIKE = 0.6  # share of a column's cells that look like names, from which all are taken for such
+_ROWS = 1000  # that are looked at to tell what the first one is
 
 
 def read_tables(path: Path) -> dict[str, pd.DataFrame]:
-    """Tables of a file, as text, by the names of their sheets; one without a name otherwise."""
+    """Tables of a file, as text, by the names of their sheets; one without a name otherwise.
+
+    Raises
+    ------
+    DataError
+        If rows are longer than the first, or it is not told whether that one names the columns.
+    """
     import pandas as pd
 
     suffix = path.suffix.lower()
     if suffix == ".xlsx":
         sheets = pd.read_excel(
-            path, sheet_name=None, dtype=str, keep_default_na=False, na_filter=False
+            path, sheet_name=None, header=None, dtype=str, keep_default_na=False, na_filter=False
         )
-        return {str(name): table.fillna("").astype(str) for name, table in sheets.items()}
+        return {str(name): _named(table.fillna("").astype(str)) for name, table in sheets.items()}
     if suffix == ".parquet":
         table = pd.read_parquet(path).reset_index(drop=True)
-        return {"": table.astype(object).where(table.notna(), "").astype(str)}
+        cells = table.astype(object).where(table.notna(), "").astype(str)
+        first = pd.DataFrame([[str(name) for name in table.columns]])
+        return {"": _named(pd.concat([first, cells.set_axis(first.columns, axis=1)]))}
     text = path.read_bytes()
     encoding = "utf-8-sig" if _is_utf8(text) else "latin-1"
     rows = text.decode(encoding).splitlines()
     comments = _comments(rows)
     apart = "\t" if suffix == ".tsv" else _separator(rows[comments:])
-    table = pd.read_csv(
-        path, sep=apart, dtype=str, keep_default_na=False, encoding=encoding, skiprows=comments
-    )
-    return {"": table.fillna("")}
+    try:
+        table = pd.read_csv(
+            path,
+            sep=apart,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            encoding=encoding,
+            skiprows=comments,
+        )
+    except pd.errors.ParserError as error:
+        raise DataError(
+            f"{path.suffix[1:].upper()} with rows of other lengths",
+            expected="no row longer than the first",
+            mend="name each column, in the first row",
+        ) from error
+    return {"": _named(table.fillna(""))}
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """A table whose first row names its columns, each once; numbers name them where it is data."""
+    names = [str(cell).strip() for cell in rows.iloc[0]] if len(rows) else []
+    below = rows.iloc[1:].reset_index(drop=True)
+    if headless(names, below.iloc[:_ROWS].astype(str).to_numpy().tolist()):
+        return without_header(rows.reset_index(drop=True))
+    return below.set_axis(_each_once(names), axis=1)
+
+
+def _each_once(names: list[str]) -> list[str]:
+    """Names of columns, of which one that is there already is told by a number."""
+    done: list[str] = []
+    for at, name in enumerate(names, 1):
+        plain = name or f"column_{at}"
+        number, once = 1, plain
+        while once in done:
+            number += 1
+            once = f"{plain}_{number}"
+        done.append(once)
+    return done
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -83,7 +127,7 @@ def learn_table(lexicon: Lexicon, table: pd.DataFrame) -> None:
     strange = [
         name
         for name in names
-        if not kind_of(name) and _full_of_names([str(cell) for cell in table[name]])
+        if not kind_of(name) and full_of_names([str(cell) for cell in table[name]])
     ]
     for _, row in table.iterrows():
         patient = str(row[own]).strip() if own else ""
@@ -130,18 +174,23 @@ def clean_table(table: pd.DataFrame, scrubber: Scrubber, patient: str = "") -> p
 
     own = patient_column(table)
     owners = [_owner(row, own, scrubber) or patient for _, row in table.iterrows()]
-    clean: dict[str, list[str]] = {}
+    kept: list[str] = []
+    clean: list[list[str]] = []
     for column in table.columns:
         name, cells = str(column), [str(cell) for cell in table[column]]
-        kind = "own" if name == own else kind_of(name) or ("name" if _full_of_names(cells) else "")
+        kind = "own" if name == own else kind_of(name) or ("name" if full_of_names(cells) else "")
         if kind in ("name", "phrase", "contact", "birth"):
             scrubber.counts["column"] += 1
             continue
-        clean[scrubber.key_text(name)] = [
-            _cell(cell, kind, name, owner, scrubber)
-            for cell, owner in zip(cells, owners, strict=True)
-        ]
-    return pd.DataFrame(clean, index=table.index)
+        kept.append(scrubber.column(name))
+        clean.append(
+            [
+                _cell(cell, kind, name, owner, scrubber)
+                for cell, owner in zip(cells, owners, strict=True)
+            ]
+        )
+    columns = dict(zip(_each_once(kept), clean, strict=True))
+    return pd.DataFrame(columns, index=table.index)
 
 
 def _owner(row: pd.Series, own: str | None, scrubber: Scrubber) -> str:
@@ -156,6 +205,8 @@ def _cell(cell: str, kind: str, column: str, owner: str, scrubber: Scrubber) -> 
         return cell
     if kind == "own":
         return scrubber.key.pseudonym(owner)
+    if kind == "id" and text in scrubber.lexicon.patients:
+        return scrubber.key.pseudonym(text)
     if kind == "id":
         return (
             scrubber.key.uid(text)
@@ -174,19 +225,3 @@ def _cell(cell: str, kind: str, column: str, owner: str, scrubber: Scrubber) -> 
 def _is_place(text: str) -> bool:
     found = [piece.folded for piece in pieces(text) if piece.folded.isalpha()]
     return any(len(word) > 3 and word not in words_of("vocabulary") for word in found)
-
-
-def _full_of_names(cells: list[str]) -> bool:
-    """Whether most cells of a column hold a capital word that nobody knows, each its own."""
-    filled = [cell.strip() for cell in cells if cell.strip()]
-    if len(filled) < 3 or len(set(filled)) < 0.8 * len(filled):
-        return False
-    alike = [cell for cell in filled if _one_name(cell)]
-    return len(alike) >= _NAMELIKE * len(filled)
-
-
-def _one_name(cell: str) -> bool:
-    row = pieces(cell)
-    letters = all(piece.folded.isalpha() and piece.text[0].isupper() for piece in row)
-    strange = any(not known(p.folded) or p.folded in words_of("given_names") for p in row)
-    return bool(row) and len(row) <= 3 and letters and strange

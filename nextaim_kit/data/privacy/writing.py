@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,6 +19,16 @@ _FAINT = 12  # pixels: letters up to this height are drawn in grays
 _HEIGHTS = (5, 90)  # pixels of a letter
 _WIDEST = 6.0  # widths of a shape, in its heights: letters may touch
 _LEAST = 3  # shapes of a line: L, R and AP are marks of the film and stay
+_FLAT = {
+    True: 0.2,
+    False: 0.5,
+}  # share of a line's pixels with one value: bright strokes, dark ones
+_SHORT, _LONG = 5, 7  # shapes of a line whose form alone tells, if it is strict, and if it is not
+_BROADEST = 1.6  # heights: a letter that touches no other
+_TIGHT = 0.45  # of their height: the gap between letters of a short line
+_MANY = (
+    500  # strokes of the size of letters, above which only those that may be drawn are looked at
+)
 _STROKE = 11  # pixels; strokes are thinner than half of it in images up to `_SMALL`
 _SMALL = 1024
 
@@ -30,6 +41,7 @@ class _Shape:
     right: int
     level: float
     peak: float
+    values: np.ndarray = field(compare=False, repr=False)
 
     @property
     def height(self) -> int:
@@ -40,7 +52,8 @@ class _Shape:
         return self.right - self.left
 
     def turned(self) -> _Shape:
-        return _Shape(self.left, self.top, self.right, self.bottom, self.level, self.peak)
+        top, left, bottom, right = self.left, self.top, self.right, self.bottom
+        return replace(self, top=top, left=left, bottom=bottom, right=right)
 
 
 def covered(image: np.ndarray, color: bool) -> bool:
@@ -69,6 +82,8 @@ def covered(image: np.ndarray, color: bool) -> bool:
 def lines_of(image: np.ndarray, color: bool = False) -> list[tuple[int, int, int, int]]:
     """Boxes (top, left, bottom, right) of the lines of writing in an image, upright or turned."""
     boxes = []
+    # Slices with more than 256 levels are measured; pictures were packed, and are only looked at.
+    measured = image.dtype.itemsize > 1
     planes = (image.max(-1), image.min(-1)) if color else (image,)
     for plane in planes:
         gray = np.asarray(plane, np.float32)
@@ -81,8 +96,9 @@ def lines_of(image: np.ndarray, color: bool = False) -> list[tuple[int, int, int
             # Airways are as dark as an image gets: dark writing is told by its one value alone.
             highest = float(gray.max()) if sign > 0 else np.inf
             weak = above > _WEAK * span
-            boxes += [_box(line, weak) for line in _lines(shapes, highest, span)]
-            for line in _lines([shape.turned() for shape in shapes], highest, span):
+            upright = _lines(shapes, highest, span, measured)
+            boxes += [_box(line, weak) for line in upright]
+            for line in _lines([shape.turned() for shape in shapes], highest, span, measured):
                 top, left, bottom, right = _box(line, weak.T)
                 boxes.append((left, top, right, bottom))
     return sorted(set(boxes))
@@ -105,21 +121,42 @@ def _shapes(gray: np.ndarray, above: np.ndarray, span: float) -> list[_Shape]:
     if not strokes.any():
         return []
     labels, _ = ndimage.label(strokes, np.ones((3, 3)))
+    places = ndimage.find_objects(labels)
+    able = [number for number, place in enumerate(places, 1) if _of_a_letter(*place)]
+    if len(able) > _MANY:
+        able = _perhaps_drawn(gray, labels, able, span)
     shapes = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+    for number in able:
+        rows, columns = places[number - 1]
         height, width = rows.stop - rows.start, columns.stop - columns.start
-        if max(height, width) < _HEIGHTS[0] or min(height, width) > _HEIGHTS[1]:
-            continue
-        if max(height, width) > _WIDEST * _HEIGHTS[1]:
-            continue
         inside = gray[rows, columns][labels[rows, columns] == number]
         level = float(np.percentile(inside, 90))
         # A stroke has one level; of a small one, edges that were smoothed are the most.
         alike = np.mean(np.abs(inside - level) < _LEVEL * span) > 0.3
         if (alike or max(height, width) <= _FAINT) and _apart(gray, labels, number, rows, columns):
             box = (rows.start, columns.start, rows.stop, columns.stop)
-            shapes.append(_Shape(*box, level, float(inside.max())))
+            shapes.append(_Shape(*box, level, float(inside.max()), inside))
     return shapes
+
+
+def _of_a_letter(rows: slice, columns: slice) -> bool:
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    least, most = _HEIGHTS
+    return least <= max(height, width) <= _WIDEST * most and min(height, width) <= most
+
+
+def _perhaps_drawn(gray: np.ndarray, labels: np.ndarray, able: list[int], span: float) -> list[int]:
+    """Of very many strokes, as noise makes them, those at the limit or of a value that recurs."""
+    strokes = labels > 0
+    owner, value = labels[strokes], gray[strokes]
+    peaks = np.full(int(owner.max()) + 1, -np.inf, np.float32)
+    np.maximum.at(peaks, owner, value)
+    flat = np.bincount(owner, value == peaks[owner]) / np.maximum(np.bincount(owner), 1)
+    numbers = np.array(able)
+    _, kind, counts = np.unique(peaks[numbers], return_inverse=True, return_counts=True)
+    keep = (flat[numbers] > 0.25) | (counts[kind] >= max(_LEAST, len(able) // 50))
+    keep |= peaks[numbers] >= float(gray.max()) - 4 * _LIMIT * span
+    return [int(number) for number in numbers[keep]]
 
 
 def _apart(gray: np.ndarray, labels: np.ndarray, number: int, rows: slice, columns: slice) -> bool:
@@ -132,7 +169,7 @@ def _apart(gray: np.ndarray, labels: np.ndarray, number: int, rows: slice, colum
     return bool(np.mean(gray[around][ring] >= gray[around][own].max()) < _RING)
 
 
-def _lines(shapes: list[_Shape], highest: float, span: float) -> list[list[_Shape]]:
+def _lines(shapes: list[_Shape], highest: float, span: float, measured: bool) -> list[list[_Shape]]:
     """Shapes that stand in a row, alike in height and level."""
     able = [
         s
@@ -140,14 +177,18 @@ def _lines(shapes: list[_Shape], highest: float, span: float) -> list[list[_Shap
         if _HEIGHTS[0] <= s.height <= _HEIGHTS[1] and s.width <= _WIDEST * s.height
     ]
     lines: list[list[_Shape]] = []
+    near: list[list[_Shape]] = []
     for shape in sorted(able, key=lambda s: (s.left, s.top)):
-        fits = [line for line in lines if _continues(line, shape, span)]
+        near = [line for line in near if shape.left - line[-1].right <= 3.2 * line[-1].height]
+        fits = [line for line in near if _continues(line, shape, span)]
         if fits:
             max(fits, key=lambda line: line[-1].right).append(shape)
         else:
             lines.append([shape])
+            near.append(lines[-1])
     long = [line for line in lines if len(line) >= _LEAST + (line[0].height <= _FAINT)]
-    return [line for line in long if _drawn(line, highest, span)]
+    drawn = [line for line in long if _drawn(line, highest, span)]
+    return [line for line in drawn if _written(line, highest, span)] if measured else drawn
 
 
 def _drawn(line: list[_Shape], highest: float, span: float) -> bool:
@@ -157,8 +198,42 @@ def _drawn(line: list[_Shape], highest: float, span: float) -> bool:
     """
     peaks = [shape.peak for shape in line]
     most = max(peaks.count(peak) for peak in peaks)
+    return _at_the_limit(line, highest, span) or most >= max(_LEAST, _SAME * len(peaks))
+
+
+def _at_the_limit(line: list[_Shape], highest: float, span: float) -> bool:
+    peaks = sorted(shape.peak for shape in line)
     limit = highest - _LIMIT * span * (1 if line[0].height > _FAINT else 2)
-    return sorted(peaks)[len(peaks) // 2] >= limit or most >= max(_LEAST, _SAME * len(peaks))
+    return peaks[len(peaks) // 2] >= limit
+
+
+def _written(line: list[_Shape], highest: float, span: float) -> bool:
+    """Whether shapes that may be drawn are flat, or stand as letters do.
+
+    Of bones at the upper end of a scale, and of lungs at the lower, few voxels have one value.
+    """
+    _, counts = np.unique(np.concatenate([s.values for s in line]), return_counts=True)
+    flat = counts.max() / counts.sum()
+    needed = _FLAT[bool(np.isfinite(highest))]
+    nearly = flat >= needed / 2 or _at_the_limit(line, highest, span)
+    return _in_a_row(line, flat >= needed, nearly)
+
+
+def _in_a_row(line: list[_Shape], flat: bool, nearly: bool) -> bool:
+    """Whether shapes share a base line: the less strictly, the more their one value tells."""
+    tall = float(np.median([shape.height for shape in line]))
+    ends = np.array([(shape.top, shape.bottom) for shape in line])
+    off = np.abs(ends - np.median(ends, axis=0))
+    upper, lower = np.mean(off <= max(1.0, 0.12 * tall), axis=0)
+    best, both = max(upper, lower), upper + lower
+    letters = sum(shape.width <= _BROADEST * shape.height for shape in line)
+    if flat:
+        return bool(letters >= _LEAST and (both >= 1.5 if len(line) < _SHORT else best >= 0.35))
+    if len(line) >= _LONG:
+        return bool(nearly and best >= 0.6)
+    gaps = [after.left - before.right for before, after in pairwise(line)]
+    tight = np.median(gaps) <= _TIGHT * tall
+    return bool(nearly and tight and letters >= _SHORT and best >= 0.8 and both >= 1.7)
 
 
 def _continues(line: list[_Shape], shape: _Shape, span: float) -> bool:

@@ -65,7 +65,7 @@ def lock(key: str, given: str) -> bytes:
 
 def keyed(key: str, use: str, said: bytes) -> str:
     """HMAC-SHA256 by a key that is derived from the store's for one use."""
-    derived = hmac.digest(key.encode(), f"nextaim store {use}".encode(), "sha256")
+    derived = hmac.digest(key.encode(), f"nextaim_kit store: {use}".encode(), "sha256")
     return hmac.new(derived, said, hashlib.sha256).hexdigest()
 
 

@@ -32,7 +32,7 @@ from nextaim_kit.data.store.keys import KEY, keyed, stored
 from nextaim_kit.errors import DataError, RequestError, refused_if_damaged
 from nextaim_kit.files import atomic_path, read_json, require_file, write_json
 
-FORMAT = "nextaim store 1"
+FORMAT = "nextaim_kit store 1"
 HEAD, MANIFEST, FILES, GONE = "store.json", "manifest.age", "files", "key_destroyed.json"
 
 

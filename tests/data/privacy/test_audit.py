@@ -184,3 +184,13 @@ def test_weights_spell_nothing_and_a_name_among_bytes_is_found(tmp_path: Path) -
     (tmp_path / "a.bin").write_bytes(noise + b"\0a@b.cd\0x}y@z.it{\0")
     (tmp_path / "b.bin").write_bytes(noise + b"\0Gentile Dott. Brughetti\0" + noise)
     assert {one.file for one in audit(tmp_path)} == {"b.bin"}
+
+
+def test_an_array_of_names_is_found_and_one_of_numbers_says_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "numbers.npz", pairs=rng.normal(size=200_000), ids=np.arange(9))
+    assert audit(tmp_path, ["Bistolfi"]) == []
+    np.savez(tmp_path / "who.npz", who=np.array(["Bistolfi Carla", "x"]))
+    np.save(tmp_path / "letters.npy", np.frombuffer(b"of Bistolfi Carla", np.uint8))
+    found = {one.file for one in audit(tmp_path, ["Bistolfi"])}
+    assert found == {"who.npz", "letters.npy"}

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image, ImageDraw, ImageFont
 
 from nextaim_kit.data.privacy.writing import covered, lines_of
+from nextaim_kit.studies.ct_lungquant.twin import make_twin, size_of
 
 
 def body(top: int, dtype: str = "<u2") -> np.ndarray:
@@ -75,3 +77,33 @@ def test_vessels_in_a_row_are_no_writing() -> None:
 
 def test_an_image_of_one_value_holds_nothing() -> None:
     assert lines_of(np.zeros((64, 64), "<u2")) == []
+
+
+@pytest.mark.parametrize("across", [64, 96, 128])
+def test_no_slice_of_a_chest_without_writing_is_covered(across: int) -> None:
+    twin = make_twin(12, size=size_of(across), slice_mm=5.0, kernel="sharp", workers=1)
+    slices = [
+        (plane.astype(np.int32) + 1024).clip(0).astype("<u2")
+        for path in twin["image"]
+        for plane in sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    ]
+    assert len(slices) >= 200
+    assert sum(bool(lines_of(plane)) for plane in slices) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("across", [64, 128, 256])
+def test_noise_holds_no_writing(across: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    waves = random.normal(0, 20, (2, across, across))
+    for image in (random.normal(1000, 100, (across, across)), np.hypot(*waves)):
+        assert lines_of(image.clip(0).astype("<u2")) == []
+
+
+def test_a_name_is_found_among_thousands_of_strokes_of_noise() -> None:
+    image = np.random.default_rng(0).normal(1000, 60, (512, 512)).clip(0).astype("<u2")
+    stroke = Image.new("1", image.shape[::-1])
+    ImageDraw.Draw(stroke).text((40, 200), "ZANFREGAN", fill=1, font_size=24)
+    image[np.asarray(stroke)] = 1600
+    assert covered(image, color=False)
+    assert np.mean(image[np.asarray(stroke)] == 1600) < 0.02

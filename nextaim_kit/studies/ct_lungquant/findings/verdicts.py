@@ -145,9 +145,9 @@ def trace(report: Report, key: str) -> pd.DataFrame:
         "FHIR": f"Observation/{found['id'][:8]}",
         "DICOM SR": f"group ...{group.tracking_uid[-8:]}",
     }
-    rows = [{"where": "table", "address": f"values.csv, column {key}"} | _line(one, report)]
+    rows = [{"where": "table", "found at": f"values.csv, column {key}"} | _line(one, report)]
     for where, other in again.items():
-        rows.append({"where": where, "address": at[where]} | _line(other.field(key), other))
+        rows.append({"where": where, "found at": at[where]} | _line(other.field(key), other))
     return pd.DataFrame(rows)
 
 
