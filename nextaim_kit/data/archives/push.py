@@ -77,8 +77,9 @@ def plan(folder: Path, archive: DicomWeb | Xnat, *, begin: bool = False) -> list
             mend=f"nextaim data audit {folder} names all",
         )
     parcels = [_parcel(path, folder) for path in files_below(folder)]
-    judge = _for_dicomweb if isinstance(archive, DicomWeb) else _for_xnat
-    return judge(archive, parcels, folder.name, begin)  # type: ignore[arg-type]
+    if isinstance(archive, DicomWeb):
+        return _for_dicomweb(archive, parcels, begin)
+    return _for_xnat(archive, parcels, folder.name)
 
 
 def _parcel(path: Path, folder: Path) -> Parcel:
@@ -97,7 +98,7 @@ def _parcel(path: Path, folder: Path) -> Parcel:
     return Parcel(path, name, state, patient, study, instance, removed)
 
 
-def _for_dicomweb(archive: DicomWeb, parcels: list[Parcel], _: str, begin: bool) -> list[Parcel]:
+def _for_dicomweb(archive: DicomWeb, parcels: list[Parcel], begin: bool) -> list[Parcel]:
     studies = {one.study for one in parcels if one.state == "send"}
     holds = {study: archive.holds(study).get(study) for study in sorted(studies)}
     there = {s: archive.instances_of(s) if holds[s] is not None else set() for s in studies}
@@ -115,7 +116,7 @@ def _for_dicomweb(archive: DicomWeb, parcels: list[Parcel], _: str, begin: bool)
     return out
 
 
-def _for_xnat(archive: Xnat, parcels: list[Parcel], resource: str, _: bool) -> list[Parcel]:
+def _for_xnat(archive: Xnat, parcels: list[Parcel], resource: str) -> list[Parcel]:
     patients = {one.patient for one in parcels}
     known = {patient for patient in patients if not patient or archive.holds_subject(patient)}
     held = {patient: archive.resource(patient, resource) for patient in sorted(known)}
