@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from nextaim_kit.catalog import Notebook, Resources, near_miss
+from nextaim_kit.catalog import Notebook, Resources, near_miss, studies
 from nextaim_kit.errors import RequestError
 
 PROFILES = ("slice", "paper")
@@ -65,7 +65,7 @@ CARDS = {
     "k80": Card("Tesla K80, one of its two GPUs", 12.0, 4.4, 240, 3.7),
     "v100-16": Card("V100 16 GB", 16.0, 14.0, 900, 7.0),
     "v100-32": Card("V100 32 GB", 32.0, 14.0, 900, 7.0),
-    "t4": Card("T4", 16.0, 8.1, 300, 7.5),
+    "t4": Card("T4", 16.0, 8.1, 320, 7.5),
     "rtx3060": Card("RTX 3060 12 GB", 12.0, 12.7, 360, 8.6),
     "rtx3090": Card("RTX 3090", 24.0, 35.6, 936, 8.6),
     "rtx5000": Card("Quadro RTX 5000", 16.0, 11.2, 448, 7.5),
@@ -119,12 +119,18 @@ def obstacle(takes: Resources, card: Card) -> str:
     return ""
 
 
+def every_notebook() -> list[Notebook]:
+    """All of the kit, in the order of the path."""
+    return [notebook for study in studies() for notebook in study.notebooks.values()]
+
+
 def on_cards(notebooks: Sequence[Notebook], names: Sequence[str] = ()) -> pd.DataFrame:
     """What of some notebooks runs on which cards.
 
     Parameters
     ----------
     notebooks : sequence of Notebook
+        Such as `every_notebook`.
     names : sequence of str
         Of `CARDS`; none: all.
 
@@ -156,6 +162,29 @@ def on_cards(notebooks: Sequence[Notebook], names: Sequence[str] = ()) -> pd.Dat
                              *span, name == least))  # fmt: skip
     columns = ["notebook", "profile", "gpu_gb", "card", "fits", "why", "hours_low", "hours_high"]
     return pd.DataFrame(rows, columns=[*columns, "least"])
+
+
+def serving(found: pd.DataFrame) -> pd.DataFrame:
+    """Of each card of `on_cards`, how much it can run, and the least that runs all: the reverse.
+
+    Returns
+    -------
+    DataFrame
+        ``card``, ``title``, ``memory_gb``, ``torch`` (its build, or ``none``), ``trains_in``,
+        ``runs`` and ``of`` (trainings), ``hours_low`` and ``hours_high`` (of those that it runs,
+        one after the other), ``least`` (the smallest, then slowest that runs as many as any).
+    """
+    rows = []
+    for name, part in found.groupby("card", sort=False):
+        card, runs = CARDS[str(name)], part[part["fits"]]
+        rows.append((name, card.title, card.memory_gb, card.build or "none",
+                     card.precision if card.build else "", len(runs), len(part),
+                     runs["hours_low"].sum(), runs["hours_high"].sum()))  # fmt: skip
+    columns = ["card", "title", "memory_gb", "torch", "trains_in", "runs", "of", "hours_low"]
+    table = pd.DataFrame(rows, columns=[*columns, "hours_high"])
+    most = table[(table["runs"] == table["runs"].max()) & (table["runs"] > 0)]
+    best = min(most["card"], key=lambda name: _size(CARDS[name]), default="")
+    return table.assign(least=table["card"] == best)
 
 
 def _size(card: Card) -> tuple[float, float]:

@@ -11,7 +11,15 @@ from nextaim_kit import catalog
 from nextaim_kit.catalog import Notebook, Resources
 from nextaim_kit.commands import app
 from nextaim_kit.errors import RequestError
-from nextaim_kit.memory.cards import CARDS, chosen, hours, obstacle, on_cards
+from nextaim_kit.memory.cards import (
+    CARDS,
+    chosen,
+    every_notebook,
+    hours,
+    obstacle,
+    on_cards,
+    serving,
+)
 
 
 def notebook(**gb):
@@ -81,3 +89,19 @@ def test_the_terminal_tells_the_cards_that_were_asked_for():
 def test_a_notebook_that_takes_no_gpu_says_so():
     run = CliRunner().invoke(app, ["plan", "lessons"])
     assert "no profile of these takes a GPU" in run.output
+
+
+def test_the_reverse_counts_what_each_card_runs_and_names_the_least_that_runs_most():
+    table = serving(on_cards([notebook(slice=9, paper=18)])).set_index("card")
+    assert table.loc["k80", "runs"] == 0
+    assert table.loc["k80", "torch"] == "none"
+    assert table.loc["mig-10", "runs"] == 1
+    assert table.loc["mig-20", ["runs", "of"]].tolist() == [2, 2]
+    assert table.index[table["least"]].tolist() == ["mig-20"]
+    assert table.loc["mig-20", "hours_high"] == pytest.approx(0.5 * 2)
+
+
+def test_the_kit_s_own_trainings_are_all_asked_and_a_group_of_a_k80_alone_is_served_by_none():
+    found = on_cards(every_notebook(), ["k80"])
+    assert "challenges/memory_budget" in set(found["notebook"])
+    assert not serving(found)["least"].any()

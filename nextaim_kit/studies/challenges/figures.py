@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -205,6 +205,31 @@ def trade_off(
         figure.legend(loc="outside lower center", ncols=2)
     marks = f" Reference: {', '.join(text for _, text in reference)}." if reference else ""
     return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}.{marks}")
+
+
+@styled
+def drift(curves: Mapping[str, NDArray], *, ylabel: str, title: str = "") -> Figure:
+    """How far trainings part from one another, update by update, on a logarithmic axis.
+
+    Parameters
+    ----------
+    curves : mapping of str to array of shape (updates,)
+        Not negative; a curve that is 0 all along has no line, and is named as the same bits.
+    ylabel : str
+    title : str
+    """
+    figure, axes = new_figure(6.4, 4.4)
+    axis, said = axes[0, 0], []
+    for k, (name, curve) in enumerate(curves.items()):
+        text = name if curve.any() else f"{name}: the same bits"
+        known = np.where(curve > 0, curve, np.nan)
+        axis.plot(np.arange(1, len(curve) + 1), known, color=CYCLE[k % len(CYCLE)], label=text,
+                  linestyle=DASHES[k % len(DASHES)], marker="o", markersize=3)  # fmt: skip
+        said.append(f"{text} {curve[0]:.1e} to {curve[-1]:.1e}")
+    axis.set(yscale="log", xlabel="update", ylabel=ylabel, title=title)
+    axis.grid(axis="y")
+    figure.legend(loc="outside lower center", ncols=3, handlelength=2.6)
+    return described(figure, f"{ylabel} by update, logarithmic. {'; '.join(said)}.")
 
 
 def _apart(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.machine.limits import memory_available
+from nextaim_kit.memory.cards import chosen
 from nextaim_kit.memory.dry_run import dry_run
 from nextaim_kit.memory.measuring import measure
-from nextaim_kit.memory.planning import plan
+from nextaim_kit.memory.planning import Plan, plan
 from nextaim_kit.memory.step_memory import CONTEXT, GB, Device, Step
 
 _FAR = 4  # times what may be used: a GPU's prediction above it says enough about a CPU's
@@ -248,3 +249,36 @@ def parts_of(build: Build, cells: Sequence[tuple[int, int]]) -> pd.DataFrame:
             row[kind] = row.get(kind, 0.0) + size / GB
         rows.append({"edge": edge, "batch": batch} | row)
     return pd.DataFrame(rows).fillna(0.0)
+
+
+def by_card(build: Build, edge: int, batch: int, names: Sequence[str] = ()) -> pd.DataFrame:
+    """By which plan one cube's training fits each card.
+
+    Parameters
+    ----------
+    build : callable
+    edge, batch : int
+    names : sequence of str
+        Of `nextaim_kit.memory.cards.CARDS`; none: all.
+
+    Returns
+    -------
+    DataFrame
+        ``card``, ``memory_gb``, ``runs``, ``plan`` (tricks that are taken, or ``as it is``; why it
+        does not run), ``planned_gb`` and ``time`` (in units of the plain step), NaN where it does
+        not.
+    """
+    plans: dict[float, Plan] = {}
+    rows = []
+    for name, card in chosen(names).items():
+        size = card.memory_gb
+        if size not in plans:
+            plans[size] = plan(build, (1, edge, edge, edge), budget_gb=size, batch_size=batch)
+        found = plans[size]
+        runs = found.fits and bool(card.build)
+        how = " + ".join(row.trick for row in found.taken) or "as it is"
+        no = "no torch has code for it" if not card.build else "too large, by any plan"
+        last = [row.time for row in found.rows if row.time and row.verdict == "taken"] or [1.0]
+        seen = (found.memory.peak / GB, last[-1]) if runs else (np.nan, np.nan)
+        rows.append((name, size, runs, how if runs else no, *seen))
+    return pd.DataFrame(rows, columns=["card", "memory_gb", "runs", "plan", "planned_gb", "time"])

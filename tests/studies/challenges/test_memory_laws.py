@@ -93,6 +93,23 @@ def test_a_budget_below_the_context_fits_nothing_and_is_no_error():
     assert not memory_laws.largest_edges(BUILD, [32], 0.1)["planned_fits"].any()
 
 
+def test_a_card_that_no_torch_has_code_for_runs_nothing_and_the_others_tell_their_plan():
+    table = memory_laws.by_card(BUILD, 64, 2, ["k80", "t4", "mig-10"]).set_index("card")
+    assert not table.loc["k80", "runs"]
+    assert table.loc["k80", "plan"] == "no torch has code for it"
+    assert table.loc[["t4", "mig-10"], "plan"].tolist() == ["as it is"] * 2
+    assert table.loc["t4", "planned_gb"] == table.loc["mig-10", "planned_gb"]
+
+
+def test_what_no_card_can_hold_is_said_and_what_is_tight_takes_tricks():
+    table = memory_laws.by_card(BUILD, 256, 8, ["mig-10", "a100-40"]).set_index("card")
+    plain = memory_laws.step_gb(BUILD, (1, 256, 256, 256), 8)
+    for name, row in table.iterrows():
+        if plain > row["memory_gb"]:
+            assert row["plan"] != "as it is", name
+    assert (table["planned_gb"].dropna() <= table["memory_gb"]).all()
+
+
 @pytest.mark.parametrize("budget", [0.0, -1.0])
 def test_no_budget_is_refused(budget):
     with pytest.raises(RequestError, match="no memory to plan with"):
