@@ -295,13 +295,14 @@ def learning_curve(
 
 @styled
 def curves(
-    lines: Mapping[str, tuple[ArrayLike, ArrayLike]], *, xlabel: str, ylabel: str, title: str = ""
+    lines: Mapping[str, tuple[ArrayLike, ...]], *, xlabel: str, ylabel: str, title: str = ""
 ) -> Figure:
     """Curves of one quantity over another, such as a prediction while pixels are taken away.
 
     Parameters
     ----------
-    lines : mapping of str to (x, y)
+    lines : mapping of str to (x, y) or (x, y, low, high)
+        With the ends of intervals, those of different curves stand a little apart.
     xlabel, ylabel : str
         Quantities and units.
     title : str
@@ -315,10 +316,15 @@ def curves(
     """
     figure, axes = new_figure(5.4, 4.0)
     axis, said = axes[0, 0], []
-    for i, (name, (x, y)) in enumerate(lines.items()):
+    for i, (name, (x, y, *ends)) in enumerate(lines.items()):
         x, y = np.asarray(x, float), np.asarray(y, float)
-        axis.plot(x, y, color=CYCLE[i % len(CYCLE)], linestyle=DASHES[i % len(DASHES)], label=name)
+        color, dash = CYCLE[i % len(CYCLE)], DASHES[i % len(DASHES)]
         said.append(f"{name} {y[0]:.2f} to {y[-1]:.2f}")
+        if ends:
+            x = x + 0.1 * np.diff(x).min(initial=1) * (i - (len(lines) - 1) / 2)
+            axis.vlines(x, *ends, color=color, linewidth=1.4, alpha=0.7)
+        axis.plot(x, y, color=color, linestyle=dash, label=name, marker="o" if ends else None,
+                  markersize=4)  # fmt: skip
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
     figure.legend(loc="outside lower center", ncols=min(3, len(lines)))
     return described(figure, f"{ylabel} by {xlabel}: {'; '.join(said)}.")

@@ -70,7 +70,9 @@ def number_grid(
             frame = Rectangle((j - 0.46, i - 0.44), 0.92, 0.88, fill=False, ec="white", lw=1.8)
             axis.add_patch(frame)
     names = labels or (row, column, value)
-    axis.set_xticks(range(cells.shape[1]), [str(n) for n in cells.columns])
+    below = [str(n) for n in cells.columns]
+    long = max(map(len, below)) > 6
+    axis.set_xticks(range(len(below)), below, rotation=40 * long, ha="right" if long else "center")
     axis.set_yticks(range(cells.shape[0]), [str(n) for n in cells.index])
     axis.set(xlabel=names[1], ylabel=names[0], title=title)
     axis.spines[:].set_visible(False)
@@ -227,6 +229,7 @@ def drift(curves: Mapping[str, NDArray], *, ylabel: str, title: str = "") -> Fig
                   linestyle=DASHES[k % len(DASHES)], marker="o", markersize=3)  # fmt: skip
         said.append(f"{text} {curve[0]:.1e} to {curve[-1]:.1e}")
     axis.set(yscale="log", xlabel="update", ylabel=ylabel, title=title)
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(axis="y")
     figure.legend(loc="outside lower center", ncols=3, handlelength=2.6)
     return described(figure, f"{ylabel} by update, logarithmic. {'; '.join(said)}.")

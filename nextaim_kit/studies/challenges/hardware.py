@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,7 +119,8 @@ def trace(setting: Setting, way: Way, parts: tuple[Volumes, Volumes], *, updates
 
 @contextmanager
 def _as(setting: Setting) -> Iterator[None]:
-    kernels, gpu = torch.backends.mkldnn, torch.backends.cudnn
+    kernels: Any = torch.backends.mkldnn
+    gpu: Any = torch.backends.cudnn
     before = torch.get_num_threads(), kernels.enabled, gpu.deterministic
     torch.set_num_threads(setting.threads)
     kernels.enabled, gpu.deterministic = setting.own_kernels, True
@@ -126,7 +128,7 @@ def _as(setting: Setting) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before[0])
-        kernels.enabled, gpu.deterministic = before[1:]
+        kernels.enabled, gpu.deterministic = before[1], before[2]
 
 
 def compared(traces: Mapping[str, Trace], *, n_boot: int = 1000, seed: int = 0) -> pd.DataFrame:

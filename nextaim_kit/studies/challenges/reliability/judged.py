@@ -13,7 +13,14 @@ from scipy.special import expit
 
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.calibration import temperature
-from nextaim_kit.learn.intervals import Interval, Measure, Weights, interval, mean_interval
+from nextaim_kit.learn.intervals import (
+    Interval,
+    Measure,
+    Weights,
+    interval,
+    mean_interval,
+    resampled,
+)
 from nextaim_kit.learn.metrics import evaluate, measures
 from nextaim_kit.learn.study_task import StudyTask
 from nextaim_kit.studies.challenges.reliability.models import Model, Rows
@@ -202,6 +209,26 @@ def ece(y: ArrayLike, p: ArrayLike) -> NDArray[np.float64]:
     return np.abs((p - np.asarray(y, float)) @ inside).sum(axis=-1) / len(p)
 
 
+def ece_interval(
+    y: ArrayLike, p: ArrayLike, *, groups: ArrayLike | None = None, n_boot: int = 500, seed: int = 0
+) -> Interval:
+    """The calibration error with its 95 % interval, patients resampled: value, low, high.
+
+    A resample has an error of its own, since it has fewer different patients, and would lie above
+    the value: the spread of the resamples is put around the value, and ends at 0.
+    """
+    p = np.asarray(p, float)
+    inside = np.eye(_BINS)[np.minimum((p * _BINS).astype(int), _BINS - 1)]
+    off = (p - np.asarray(y, float))[:, None] * inside
+
+    def measure(weights: Weights) -> Array:
+        return np.abs(weights @ off).sum(axis=1) / weights.sum(axis=1)
+
+    value, *others = resampled(measure, len(p), groups=groups, n_boot=n_boot, seed=seed)
+    low, high = np.percentile(np.array(others) - np.mean(others), [2.5, 97.5])
+    return float(value), float(max(0, value + low)), float(value + high)
+
+
 def perfect_ece(
     p: ArrayLike, *, groups: ArrayLike | None = None, draws: int = 1000, seed: int = 0
 ) -> Interval:
@@ -226,8 +253,8 @@ def calibrated(told: Told, *, n_boot: int = 500, seed: int = 0) -> pd.DataFrame:
     -------
     DataFrame
         ``name`` (as given, at the temperature), ``metric`` (auc, brier, calibration_intercept,
-        calibration_slope, ece, ece_of_a_perfect_model), ``value``, ``low``, ``high``. The interval
-        beside the ece is none; the perfect model's is where 95 in 100 of its errors lie.
+        calibration_slope, ece, ece_of_a_perfect_model), ``value``, ``low``, ``high``; the perfect
+        model's are where 95 in 100 of its errors lie.
     """
     wanted = ["auc", "brier", "calibration_intercept", "calibration_slope", "ece"]
     tables = []
@@ -235,7 +262,9 @@ def calibrated(told: Told, *, n_boot: int = 500, seed: int = 0) -> pd.DataFrame:
         found = evaluate(told.y, p, groups=told.groups, n_boot=n_boot, seed=seed)
         perfect = ("ece_of_a_perfect_model", *perfect_ece(p, groups=told.groups, seed=seed))
         last = pd.DataFrame([perfect], columns=["metric", "value", "low", "high"])
-        kept = found[found["metric"].isin(wanted)][list(last.columns)]
+        kept = found[found["metric"].isin(wanted)][list(last.columns)].set_index("metric")
+        kept.loc["ece"] = ece_interval(told.y, p, groups=told.groups, n_boot=n_boot, seed=seed)
+        kept = kept.reset_index()
         tables.append(pd.concat([kept, last], ignore_index=True).assign(name=name))
     return pd.concat(tables, ignore_index=True)[["name", "metric", "value", "low", "high"]]
 

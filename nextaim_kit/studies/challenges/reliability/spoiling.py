@@ -28,21 +28,57 @@ Array = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Scale:
-    """What the inputs that were learned from are like: of images numbers, of a table columns."""
+    """What the inputs that were learned from are like: of images numbers, of a table columns.
+
+    Attributes
+    ----------
+    spread, low, high : float or array of shape (features,)
+    alone : bool
+        Whether each image was brought to mean 0 and SD 1, where it holds anything, by itself.
+    """
 
     spread: Any
     low: Any
     high: Any
+    alone: bool = False
 
     @classmethod
     def of(cls, task: StudyTask, rows: Rows) -> Scale:
         """Spread is that of the middle half, as a normal distribution's; of images the SD."""
         x = task.x[rows].astype(float)
         if task.modality == "image":
-            return cls(x.std(), x.min(), x.max())
+            held = [image[inside] for image, inside in zip(x, holds(x), strict=True)]
+            alone = all(abs(h.mean()) < 1e-3 and abs(h.std() - 1) < 1e-2 for h in held)
+            return cls(x.std(), x.min(), x.max(), alone)
         quarters = np.nanpercentile(np.where(np.isnan(x).all(0), 0, x), [25, 75], axis=0)
         spread = (quarters[1] - quarters[0]) / 1.349
         return cls(spread, None, None)
+
+
+def holds(x: Array) -> NDArray[np.bool_]:
+    """Where images, shape (n, 1, h, w), hold anything: what is not their corner's value."""
+    return np.asarray(x != x[..., :1, :1])
+
+
+def as_taken(made: Array, x: Array, scale: Scale) -> NDArray[np.float32]:
+    """Changed images as the study would hand them over, where it standardizes each by itself.
+
+    What spoils an image comes before that. Left out, the mean and SD would tell any spoiled image
+    from all others, which no hospital's would.
+
+    Parameters
+    ----------
+    made, x : arrays of shape (n, 1, h, w)
+        Changed, and as they were.
+    scale : Scale
+    """
+    if not scale.alone:
+        return np.asarray(made, np.float32)
+    out = np.array(x, np.float64)
+    for image, inside, new in zip(out, holds(x), made, strict=True):
+        seen = new[inside]
+        image[inside] = (seen - seen.mean()) / max(float(seen.std()), 1e-9)
+    return out.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -164,7 +200,7 @@ def spoiled(
         return one.change(x, level, scale, np.random.default_rng(seed)).astype(np.float32)
     made = [one.change(image[0], level, scale, np.random.default_rng([seed, int(row)]))
             for image, row in zip(x, rows, strict=True)]  # fmt: skip
-    return np.stack(made)[:, None].astype(np.float32)
+    return as_taken(np.stack(made)[:, None], x, scale)
 
 
 def robustness(

@@ -8,17 +8,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from torch.nn.functional import interpolate
 
 from nextaim_kit.learn.metrics import auc_interval
 from nextaim_kit.learn.study_task import StudyTask, load_task
+from nextaim_kit.show.style import CYCLE, GRAY, LIGHT, described, new_figure, styled
 from nextaim_kit.studies.challenges.reliability.models import Model, Rows
-from nextaim_kit.studies.challenges.reliability.spoiling import SEVERITIES, Scale, spoiled, usable
+from nextaim_kit.studies.challenges.reliability.spoiling import (
+    SEVERITIES,
+    Scale,
+    as_taken,
+    spoiled,
+    usable,
+)
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 BASELINE = "mean and SD"
 _NEIGHBORS = 5
+_CONSTANT = 1e-3  # of all features' spread: less is none
+_FINDINGS = {"small": 1 / 16, "large": 1 / 8}  # radius, as a share of the edge
 _OTHERS = ("breast_masses", "cxr_severity")  # studies of images, to be strangers to each other
 
 
@@ -64,7 +74,8 @@ class Distance:
         from sklearn.covariance import LedoitWolf
 
         kinds, member = np.unique(np.asarray(kind), return_inverse=True)
-        self.scale = np.maximum(known.std(0), 1e-9)
+        # What is the same in all but for rounding has no spread of its own.
+        self.scale = np.maximum(known.std(0), max(_CONSTANT * known.std(), 1e-9))
         known = known / self.scale
         self.means = np.stack([known[member == k].mean(0) for k in range(len(kinds))])
         within = known - self.means[member]
@@ -95,8 +106,9 @@ def strange_inputs(
 ) -> tuple[dict[str, NDArray[np.float32]], pd.DataFrame]:
     """Inputs that nobody should trust an answer to.
 
-    Spoiled at the lowest and the highest severity; of images another study's twin too, as it is
-    and brought to the same mean and SD, where two numbers know nothing.
+    Spoiled at the lowest and the highest severity; of images those with a finding that nobody
+    learned from (`with_finding`), and another study's twin, as it is and brought to the same mean
+    and SD, where two numbers know nothing.
 
     Returns
     -------
@@ -111,8 +123,12 @@ def strange_inputs(
         for severity in ends
     }
     if task.modality == "table":
-        out = [("another study", "its columns are others")]
+        out = [("another study", "its columns are others"),
+               ("unseen finding", "for images")]  # fmt: skip
         return found, pd.DataFrame(out, columns=["name", "why"])
+    for edge, size_of in _FINDINGS.items():
+        ringed = with_finding(task.x[rows], size_of, seed=seed)
+        found[f"unseen finding, {edge}"] = as_taken(ringed, task.x[rows], scale)
     name = next(other for other in _OTHERS if other != task.name)
     other = load_task(name, "synthetic", patients, seed)
     size = tuple(task.x.shape[2:])
@@ -120,6 +136,30 @@ def strange_inputs(
     found["another study"] = x
     found["another study, same mean and SD"] = matched(x, task.x[rows], seed=seed)
     return found, pd.DataFrame(columns=["name", "why"])
+
+
+def with_finding(x: NDArray[np.float32], radius: float, *, seed: int = 0) -> NDArray[np.float32]:
+    """Images with a ring-shaped shadow that no image learned from has: a near stranger.
+
+    Drawn into the image itself, at a place that holds something, as brain and abdominal images
+    are changed for the Medical Out-of-Distribution challenge (Zimmerer et al. 2022,
+    doi:10.1109/TMI.2022.3170077).
+
+    Parameters
+    ----------
+    x : array of shape (n, 1, h, w)
+    radius : float
+        As a share of the edge.
+    """
+    rng, out = np.random.default_rng(seed), x.copy()
+    grid = np.indices(x.shape[2:])
+    for image in out[:, 0]:
+        holds = np.argwhere(image != image[0, 0])
+        at = rng.choice(holds) if len(holds) else np.array(image.shape) // 2
+        away = np.hypot(*(grid - at[:, None, None])) / (radius * image.shape[-1])
+        ring = np.exp(-((away - 1) ** 2) / 0.18) * (away < 2)
+        image += (2 * image.std() * ring * (image != image[0, 0])).astype(np.float32)
+    return out
 
 
 def matched(
@@ -171,3 +211,25 @@ def compared(label: ArrayLike, score: ArrayLike, baseline: ArrayLike, **how: Any
         found = auc_interval(label, score, **how)
         above = auc_interval(label, score, other=baseline, **how)
     return *found, *above
+
+
+@styled
+def apart_picture(apart: pd.DataFrame, *, title: str = "") -> Figure:
+    """What `told_apart` found: a panel for each detector, a line for each kind of strangers."""
+    names, kinds = apart["name"].unique(), list(apart["strangers"].unique())
+    figure, axes = new_figure(2.6 + 1.9 * len(names), 1.2 + 0.27 * len(kinds), 1, len(names),
+                              sharex=True, sharey=True)  # fmt: skip
+    said = []
+    for k, name in enumerate(names):
+        axis, part = axes[0, k], apart[apart["name"] == name]
+        color = GRAY if name == BASELINE else CYCLE[0]
+        at = [kinds.index(kind) for kind in part["strangers"]]
+        axis.axvline(0.5, color=LIGHT, linewidth=1.2, zorder=0)
+        axis.hlines(at, part["low"], part["high"], color=color, linewidth=2)
+        axis.plot(part["value"], at, "o", color=color, markersize=5)
+        axis.set(title=name, xlabel="AUC", xlim=(0, 1.02))
+        said.append(f"{name} {part['value'].min():.2f} to {part['value'].max():.2f}")
+    axes[0, 0].set_yticks(range(len(kinds)), kinds)
+    axes[0, 0].invert_yaxis()
+    figure.suptitle(title)
+    return described(figure, f"AUC of strangers by detector, 0.5 is chance: {'; '.join(said)}.")

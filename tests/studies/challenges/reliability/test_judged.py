@@ -104,6 +104,19 @@ def test_a_perfect_model_s_error_at_n_is_that_of_outcomes_drawn_from_its_probabi
     assert np.mean((found > low) & (found < high)) == pytest.approx(0.95, abs=0.02)
 
 
+def test_the_interval_of_the_ece_holds_its_value_and_narrows_with_patients():
+    rng = np.random.default_rng(5)
+    wide = []
+    for n in (100, 1600):
+        p = rng.random(n)
+        y = rng.random(n) < np.clip(p + 0.15, 0, 1)
+        value, low, high = judged.ece_interval(y, p)
+        assert value == pytest.approx(judged.ece(y, p))
+        assert 0 <= low < value < high
+        wide.append(high - low)
+    assert wide[0] > 2.5 * wide[1]
+
+
 def test_rows_of_one_patient_have_one_outcome_and_err_together():
     alone = judged.perfect_ece(np.full(200, 0.5))
     pairs = judged.perfect_ece(np.full(200, 0.5), groups=np.arange(200) // 2)

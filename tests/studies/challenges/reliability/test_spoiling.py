@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,22 @@ def test_truncation_takes_a_side_of_the_share_that_is_said(images):
     gone = (made(images, "truncation", 5) == low)[:, 0]
     share = np.maximum(gone.all(1).mean(1), gone.all(2).mean(1))
     assert np.allclose(share, round(0.4 * 16) / 16)
+
+
+def test_images_that_a_study_standardizes_one_by_one_are_so_after_they_are_spoiled(images):
+    inside = np.zeros((16, 16), bool)
+    inside[3:14, 2:12] = True
+    x = np.zeros_like(images.x)
+    for image, whole in zip(x[:, 0], images.x[:, 0], strict=True):
+        image[inside] = (whole[inside] - whole[inside].mean()) / whole[inside].std()
+    task = replace(images, x=x)
+    assert Scale.of(task, np.arange(20)).alone
+    assert not Scale.of(images, np.arange(20)).alone
+    for name in ("exposure", "noise", "metal"):
+        found = made(task, name, 4)[:, 0]
+        assert np.abs(found[:, inside].mean(1)).max() < 1e-5
+        assert found[:, inside].std(1) == pytest.approx(1, abs=1e-4)
+        assert not found[:, ~inside].any()
 
 
 def test_a_scanner_shifts_all_patients_alike(table):

@@ -57,7 +57,7 @@ def test_matched_images_have_the_means_and_spreads_of_the_others():
 def test_a_table_has_no_other_study_s_columns_and_says_so(table):
     scale = Scale.of(table, np.arange(len(table)))
     found, out = strangers.strange_inputs(table, np.arange(30), scale, 10)
-    assert out["name"].tolist() == ["another study"]
+    assert out["name"].tolist() == ["another study", "unseen finding"]
     assert len(found) == 8
 
 
@@ -69,3 +69,27 @@ def test_another_study_s_images_are_brought_to_size(images):
     assert other.shape[1:] == images.x.shape[1:]
     same = found["another study, same mean and SD"]
     assert same.shape == other.shape
+
+
+def test_an_unseen_finding_lies_where_the_image_holds_something_and_is_as_wide_as_asked():
+    x = np.zeros((8, 1, 64, 64), np.float32)
+    x[..., 20:60, 20:60] = np.random.default_rng(0).normal(5, 1, (8, 1, 40, 40))
+    wide = [(strangers.with_finding(x, radius) != x).sum((1, 2, 3)) for radius in (1 / 16, 1 / 8)]
+    assert (wide[0] > 0).all()
+    assert wide[1].mean() > 2 * wide[0].mean()
+    changed = strangers.with_finding(x, 1 / 8) != x
+    assert not changed[..., :20, :].any()
+    assert (strangers.with_finding(x, 1 / 8) >= x).all()
+    assert np.array_equal(strangers.with_finding(x, 1 / 8), strangers.with_finding(x, 1 / 8))
+
+
+def test_strangers_have_a_panel_for_each_detector_and_say_their_ends(learned):
+    from nextaim_kit.show.style import alt_of
+
+    task, parts, model = learned["image"]
+    inputs = {"ring": strangers.with_finding(task.x[parts.test], 1 / 4)}
+    guards = strangers.detectors(model, task, parts.known)
+    found = strangers.told_apart(guards, task.x[parts.test], inputs, n_boot=50)
+    figure = strangers.apart_picture(found)
+    assert [axis.get_title("left") for axis in figure.axes] == list(guards)
+    assert f"{strangers.BASELINE} {found['value'].iloc[0]:.2f}" in alt_of(figure)
