@@ -67,21 +67,26 @@ class Cut:
 
 
 def plane_of(image: sitk.Image, *, ct: bool) -> Cut:
-    """Where to cut a face off: the plane of a shear [1]_ that touches the brain from below.
-
-    Of planes that face the front and the feet, the one that takes most of the head away, and none
-    of the brain as it was found and `_MARGIN` mm around it. Ears and the back of the head remain.
+    """Where to cut a face off: `plane_under` the head that `find_head` finds.
 
     Raises
     ------
     NoBrain
         If no brain is found.
+    """
+    return plane_under(find_head(image, ct=ct))
+
+
+def plane_under(head: Head) -> Cut:
+    """The plane of a shear [1]_ that touches the brain from below.
+
+    Of planes that face the front and the feet, the one that takes most of the head away, and none
+    of the brain as it was found and `_MARGIN` mm around it. Ears and the back of the head remain.
 
     References
     ----------
     .. [1] Schimke and Hale 2011, Quickshear defacing for neuroimages, USENIX HealthSec
     """
-    head = find_head(image, ct=ct)
     normals = [_normal(head, angle) for angle in _ANGLES]
     inside = head.points(head.brain)
     offsets = [float((inside @ normal).max()) + EDGE + _MARGIN for normal in normals]

@@ -64,3 +64,29 @@ def rare(table: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.bool_]:
         Quasi-identifiers, such as age, sex and town.
     """
     return (table.groupby([*columns], dropna=False)[columns[0]].transform("size") == 1).to_numpy()
+
+
+def recognized(
+    asked: Sequence[NDArray], known: Sequence[NDArray]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place of each one's own among known surfaces: 1 is a match, ties share their mean place.
+
+    Parameters
+    ----------
+    asked : sequence of n arrays of one shape
+        Depths in mm; NaN where nothing is seen.
+    known : sequence of n arrays or more
+        The first n are of the same people, in the same order.
+
+    Returns
+    -------
+    (array of shape (n,), array of shape (n, known))
+        Places; root mean square differences in mm of what both show, infinite if that is nothing.
+    """
+
+    def differ(one: NDArray, other: NDArray) -> float:
+        apart = (one - other)[np.isfinite(one - other)]
+        return float(np.sqrt(np.mean(apart**2))) if apart.size else np.inf
+
+    table = np.array([[differ(one, other) for other in known] for one in asked])
+    return np.diagonal(rankdata(table, axis=1)).copy(), table

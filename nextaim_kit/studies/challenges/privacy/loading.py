@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.data.cohort.loading import load_cohort
+from nextaim_kit.data.cohort.subjects import each
 from nextaim_kit.errors import DataError, RequestError
 from nextaim_kit.learn.study_task import Modality, StudyTask, load_task
+from nextaim_kit.studies.challenges.privacy.faces import DefacedHead, deface
+from nextaim_kit.studies.challenges.privacy.made_heads import Scanned, scan
 from nextaim_kit.studies.challenges.privacy.twin import draw_films, make_reports, make_table
 
 _NOT_MEASURES = {"subject", "patient", "site", "label", "reading", "visit", "age", "height_cm"}
@@ -43,6 +46,54 @@ def film_visits(patients: int, seed: int) -> Visits:
     x = (films[:, None] - 0.5) / 0.25
     columns = [table[name].to_numpy() for name in ("label", "patient", "site", "subject")]
     return Visits(x, *columns)
+
+
+class HeadVisits(NamedTuple):
+    """Made-up heads, scanned twice.
+
+    Attributes
+    ----------
+    known : list of Scanned
+        First scans: of those who are shared in their order, then of others.
+    shared : list of DefacedHead
+        Second scans, with and without the face.
+    failures : DataFrame
+        Those whose brain was not found, who are left out: ``subject``, ``problem``.
+    """
+
+    known: list[Scanned]
+    shared: list[DefacedHead]
+    failures: pd.DataFrame
+
+
+def head_visits(people: int, shared: int, *, seed: int) -> HeadVisits:
+    """First scans of made-up people, and second ones of the first `shared` of them, defaced.
+
+    Raises
+    ------
+    RequestError
+        If more heads are to be defaced than there are people.
+    DataError
+        If none could be defaced.
+    """
+    if shared > people:
+        raise RequestError(
+            "more heads are shared than there are people", expected=f"{people} or fewer",
+            found=str(shared),
+        )  # fmt: skip
+    asked = pd.DataFrame({"person": range(shared)})
+    asked["subject"] = [f"head {person + 1}" for person in asked["person"]]
+    few = 1 if shared < 4 else None
+    done = each(asked, _second_visit, workers=few, progress="defaced", seed=seed)
+    if not done.results:
+        raise DataError("no head could be defaced", found=str(done.failures["problem"].iloc[0]))
+    persons = [*done.rows["person"], *range(shared, people)]
+    known = [scan(int(person), 0, seed=seed) for person in persons]
+    return HeadVisits(known, done.results, done.failures)
+
+
+def _second_visit(row: Mapping[str, Any], seed: int) -> DefacedHead:
+    return deface(scan(int(row["person"]), 1, seed=seed))
 
 
 def load_study(study: str, cohort: str, patients: int, seed: int, modality: Modality) -> StudyTask:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from nextaim_kit.errors import DataError
+from nextaim_kit.machine.seeds import one_thread
+from nextaim_kit.studies.challenges.privacy.training import Training, make_private, quiet
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
@@ -20,6 +23,7 @@ _DIGITS = "0123456789"
 CODES = 10_000  # of four digits
 _FIRST = ("ana", "leo", "eva", "ugo", "ida", "pio")
 _SURNAMES = ("rossi", "bianchi", "greco", "conti", "marino", "costa", "fontana", "riva")
+_LONG = 26  # characters of a sentence that is no phrase which every report has
 _LONGEST = 400  # characters of a text that are read
 
 
@@ -32,10 +36,14 @@ class Language:
     net : GPT2LMHeadModel
     letters : str
         The characters it knows; 0 ends a text and pads.
+    epsilon, delta : float
+        Privacy of one text that was spent: infinite without any.
     """
 
     net: GPT2LMHeadModel
     letters: str
+    epsilon: float = float("inf")
+    delta: float = 0.0
 
     def encoded(self, texts: Sequence[str]) -> Tensor:
         """Numbers of the characters, with an end before and after each text; -1 pads."""
@@ -90,46 +98,80 @@ def plant(reports: Sequence[str], planted: Sequence[tuple[str, str, int]]) -> li
     return [head + report for head, report in zip(heads, reports, strict=True)]
 
 
+def without_repeats(texts: Sequence[str]) -> list[str]:
+    """The same texts, each long sentence that stood in an earlier one left out.
+
+    A text of which nothing new remains stays with its last sentence. Deduplication: Lee et al.
+    2022, arXiv:2107.06499.
+    """
+    seen: set[str] = set()
+    kept = []
+    for one in texts:
+        sentences = one.split(". ")
+        new = [part for part in sentences if len(part) < _LONG or part not in seen]
+        seen.update(sentences)
+        kept.append(". ".join(new or sentences[-1:]))
+    return kept
+
+
 def learn_language(
-    texts: Sequence[str], *, letters: str, epochs: int, width: int = 64, seed: int = 0
+    texts: Sequence[str], *, letters: str, how: Training, width: int = 64, seed: int = 0
 ) -> Language:
     """Train a two-layer GPT-2 of characters from scratch (Radford et al. 2019).
 
     Parameters
     ----------
     texts : sequence of str
+        One of each patient.
     letters : str
         Characters of all reports, of members and others.
-    epochs : int
+    how : Training
+        By Adam (decoupled weight decay), private if it has an epsilon: a text adds one clipped
+        gradient to a step.
     width : int
     seed : int
+
+    Returns
+    -------
+    Language
     """
+    with torch.random.fork_rng(devices=[]), quiet(), one_thread():
+        torch.manual_seed(seed)
+        model = Language(_network(len(letters) + 1, width), letters)
+        optimizer: Any = torch.optim.AdamW(
+            model.net.parameters(), how.learning_rate, weight_decay=how.weight_decay
+        )
+        loader = DataLoader(TensorDataset(model.encoded(texts)), how.batch, shuffle=True)
+        net, spent = cast(Any, model.net), (float("inf"), 0.0, 0.0)
+        if how.epsilon is not None:
+            net, optimizer, loader, spent = make_private(net, optimizer, loader, how, seed)
+        net.train()
+        for _ in range(how.epochs):
+            for (rows,) in loader:
+                optimizer.zero_grad()
+                if len(rows):
+                    _by_letter(net, rows).nanmean(dim=1).mean().backward()
+                    optimizer.step()
+    model.net.eval()
+    return Language(getattr(net, "_module", net), letters, *spent[:2])
+
+
+def _network(letters: int, width: int) -> GPT2LMHeadModel:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        config = GPT2Config(
-            vocab_size=len(letters) + 1, n_positions=_LONGEST + 2, n_embd=width, n_layer=2,
-            n_head=4, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-            bos_token_id=0, eos_token_id=0,
-        )  # fmt: skip
-        model = Language(GPT2LMHeadModel(config), letters)
-        rows = model.encoded(texts)
-        optimizer = torch.optim.AdamW(model.net.parameters(), 3e-3)
-        model.net.train()
-        for _ in range(epochs):
-            for some in torch.randperm(len(rows)).split(16):
-                optimizer.zero_grad()
-                _by_letter(model, rows[some]).nanmean().backward()
-                optimizer.step()
-    model.net.eval()
-    return model
+    config = GPT2Config(
+        vocab_size=letters, n_positions=_LONGEST + 2, n_embd=width, n_layer=2, n_head=4,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+        tie_word_embeddings=False,  # Opacus counts a weight that is used twice but once
+    )  # fmt: skip
+    return GPT2LMHeadModel(config)
 
 
-def _by_letter(model: Language, rows: Tensor) -> Tensor:
+def _by_letter(net: nn.Module, rows: Tensor) -> Tensor:
     """Minus the log-probability of each character given those before; NaN where there is none."""
     seen = rows[:, : int((rows >= 0).sum(dim=1).max())]
-    logits = model.net(input_ids=seen[:, :-1].clamp_min(0)).logits
+    at = torch.arange(seen.shape[1] - 1).expand(len(seen), -1)  # a row each, for gradients by text
+    logits = net(input_ids=seen[:, :-1].clamp_min(0), position_ids=at).logits
     loss = torch.nn.functional.cross_entropy(
         logits.transpose(1, 2), seen[:, 1:], ignore_index=-1, reduction="none"
     )
@@ -140,7 +182,7 @@ def losses(model: Language, texts: Sequence[str]) -> NDArray[np.float64]:
     """Mean minus log-probability of a character of each text, in nats, shape (texts,)."""
     rows = model.encoded(texts)
     with torch.no_grad():
-        parts = [_by_letter(model, some).nanmean(dim=1) for some in rows.split(64)]
+        parts = [_by_letter(model.net, some).nanmean(dim=1) for some in rows.split(64)]
     return torch.cat(parts).double().numpy()
 
 
@@ -168,11 +210,13 @@ def exposure(model: Language, name: str, code: str) -> tuple[float, int]:
     if len(code) != 4 or not set(code) <= set(_DIGITS) <= set(model.letters):
         raise DataError("a code has four digits that the model knows", found=code)
     start = sentence(name, "").removesuffix(".")
-    threes = [f"{start}{k:03d}" for k in range(1000)]
-    rows = model.encoded(threes)[:, :-1]
+    threes = model.encoded([f"{k:03d}" for k in range(1000)])[:, 1:-1]
     digits = [model.letters.index(d) + 1 for d in _DIGITS]
     with torch.no_grad():
-        logits = torch.cat([model.net(input_ids=some).logits[:, -4:] for some in rows.split(250)])
+        read = model.net(input_ids=model.encoded([start])[:, :-1], use_cache=True)
+        read.past_key_values.batch_repeat_interleave(1000)
+        more = model.net(input_ids=threes, past_key_values=read.past_key_values).logits
+    logits = torch.cat([read.logits[:, -1:].expand(1000, -1, -1), more], dim=1)
     known = logits.log_softmax(-1)[:, :, digits].double().numpy()  # (1000, 4, 10)
     first, second, third = (np.arange(1000) // n % 10 for n in (100, 10, 1))
     at = np.arange(1000)

@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset
 
 from nextaim_kit.errors import DataError, RequestError, RunError
+from nextaim_kit.machine.seeds import one_thread
 
 Build = Callable[[int], nn.Module]
 
@@ -175,7 +176,7 @@ def fit(
     DP-SGD: Abadi et al. 2016, arXiv:1607.00133, by Opacus (Yousefpour et al. 2021,
     arXiv:2109.12298).
     """
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quiet(), one_thread():
         net, data = build(seed), OnePerPatient(x, y, groups)
         torch.manual_seed(seed)
         net = net if training.epsilon is None else private_network(net)
@@ -186,7 +187,7 @@ def fit(
         loader = DataLoader(data, batch, shuffle=True)
         spent = (float("inf"), 0.0, 0.0)
         if training.epsilon is not None:
-            net, optimizer, loader, spent = _private(net, optimizer, loader, training, seed)
+            net, optimizer, loader, spent = make_private(net, optimizer, loader, training, seed)
         net.train()
         for _ in range(training.epochs):
             for inputs, target in loader:
@@ -207,7 +208,7 @@ def update(net: nn.Module, optimizer: Any, inputs: Tensor, target: Tensor) -> No
         optimizer.step()
 
 
-def _private(
+def make_private(
     net: nn.Module, optimizer: Any, loader: DataLoader, training: Training, seed: int
 ) -> tuple[nn.Module, Any, DataLoader, tuple[float, float, float]]:
     """The same with noise, clipping and Poisson sampling, and what it spends in all epochs."""
@@ -238,7 +239,7 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
     if not 0 < epsilon < float("inf"):
         raise RequestError("epsilon is out of bounds", expected="above 0", found=f"{epsilon:g}")
     try:
-        with _quiet():
+        with quiet():
             return get_noise_multiplier(
                 target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps,
                 accountant="rdp",
@@ -250,18 +251,19 @@ def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
         ) from error  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def spent_by(noise: float, delta: float, rate: float, steps: int) -> float:
     """Epsilon that so many steps with this noise have spent."""
     from opacus.accountants import RDPAccountant
 
     accountant = RDPAccountant()
     accountant.history = [(noise, rate, steps)]
-    with _quiet():
+    with quiet():
         return float(accountant.get_epsilon(delta))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without Opacus' words on its random numbers, which are seeded here so that runs repeat."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="opacus")
