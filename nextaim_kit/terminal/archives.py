@@ -66,7 +66,7 @@ def pull_archive(
     key: Key = None,
     keep: Annotated[
         str,
-        typer.Option(help="What stays, of: dates (moved), patient, device, descriptors (cleaned)."),
+        typer.Option(help="What stays, of: dates (moved), patient, device, descriptors, faces."),
     ] = "dates,patient,descriptors",
     trust: Trust = None,
     yes: Yes = False,
@@ -114,8 +114,10 @@ def _say_pulled(console: Console, done: Any, key: Path) -> None:
         console.print(f"[yellow]{count} left out:[/] {escape(why)}")
     if masked := sum(one.masked for one in done.arrived):
         console.print(f"[yellow]writing was covered in {masked}: look at them[/]")
+    if defaced := sum(one.defaced for one in done.arrived):
+        console.print(f"the face was cut off the heads in {defaced} images")
     if heads := sum(one.head for one in done.arrived):
-        console.print(f"[yellow]{heads} images may show a face: none was defaced[/]")
+        console.print(f"[yellow]{heads} images may still show a face[/]")
     if done.missing:
         console.print(f"[red]{done.missing} did not come whole: give the same command again[/]")
     if done.grew:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from nextaim_kit.data.archives.arriving import Came
 from nextaim_kit.data.archives.ledger import Arrived
 from nextaim_kit.data.images.dicom import parsed
-from nextaim_kit.data.privacy.faces import Faces
 from nextaim_kit.data.privacy.instances import write_dataset
 from nextaim_kit.data.privacy.learning import learn_dataset
 from nextaim_kit.data.privacy.profile import Profile
@@ -45,7 +45,7 @@ class Cleaner:
     profile: Profile
     out: Path
 
-    def one(self, item: str, content: bytes) -> Arrived:
+    def one(self, came: Came) -> Arrived:
         """Write an instance without identity, or say why it is left out.
 
         Raises
@@ -53,13 +53,14 @@ class Cleaner:
         DataError
             If the disk does not take it.
         """
+        item = came.item
         name = Path(item)  # what errors may say of it
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of damaged values, which go or stay as they are
-                data = parsed(io.BytesIO(content), name)
+                data = parsed(io.BytesIO(came.content), name)
                 learn_dataset(self.scrubber.lexicon, data)
-                done = write_dataset(data, name, self.out, self.scrubber, self.profile, Faces())
+                done = write_dataset(data, name, self.out, self.scrubber, self.profile, came.faces)
         except DataError as error:
             if isinstance(error.__cause__, OSError) and error.what.startswith("cannot write"):
                 raise
@@ -67,16 +68,17 @@ class Cleaner:
             return Arrived(item, left_out=why + (f": {error.found}" if error.found else ""))
         except Exception as error:  # a damaged file may raise anything; it is never passed on
             return Arrived(item, left_out=f"it cannot be read ({type(error).__name__})")
-        path = str(done.path.relative_to(self.out))
-        size = done.path.stat().st_size
-        return Arrived(item, path, sha256_of(done.path), size, done.masked, done.face)
+        return Arrived(
+            item, str(done.path.relative_to(self.out)), sha256_of(done.path),
+            done.path.stat().st_size, done.masked, done.face, done.defaced,
+        )  # fmt: skip
 
-    def all(self, arriving: Iterable[tuple[str, bytes]], count: int) -> Iterator[Arrived]:
+    def all(self, arriving: Iterable[Came], count: int) -> Iterator[Arrived]:
         """Clean what arrives, in its order; no more is held than what the processes work on.
 
         Parameters
         ----------
-        arriving : iterable of (str, bytes)
+        arriving : iterable of Came
         count : int
             How many there will be, by which processes are started.
 
@@ -86,14 +88,14 @@ class Cleaner:
         """
         processes = min(process_count(), count // _WORTH)
         if processes < 2:
-            yield from (self.one(item, content) for item, content in arriving)
+            yield from map(self.one, arriving)
             return
         pending: deque[Future[Arrived]] = deque()
         how = (processes, get_context("spawn"), _begin, (self, os.getpid()))
         with ProcessPoolExecutor(*how) as pool:
             try:
-                for item, content in arriving:
-                    pending.append(pool.submit(_clean, item, content))
+                for came in arriving:
+                    pending.append(pool.submit(_clean, came))
                     if len(pending) > 2 * processes:
                         yield pending.popleft().result()
                 while pending:
@@ -120,5 +122,5 @@ def _begin(cleaner: Cleaner, parent: int) -> None:
     _cleaner[:] = [cleaner]
 
 
-def _clean(item: str, content: bytes) -> Arrived:
-    return _cleaner[0].one(item, content)
+def _clean(came: Came) -> Arrived:
+    return _cleaner[0].one(came)

@@ -22,6 +22,7 @@ from nextaim_kit.data.addresses import OF_SERIES, Address
 from nextaim_kit.data.archives.archive import Offer, Series
 from nextaim_kit.data.archives.connection import TRIES, Connection, NotThere, largest
 from nextaim_kit.data.archives.multipart import Cut, TooLarge, boundary_of, packed, parts
+from nextaim_kit.data.privacy.faces import TELLING
 from nextaim_kit.errors import DataError
 
 _JSON = "application/dicom+json"
@@ -29,6 +30,7 @@ _DICOM = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _PAGE = 1000  # rows that are asked for at once
 _TOLD = {"PN", "LO", "SH", "ST", "LT", "UT", "UC", "DA", "SQ"}  # what may tell of people
 _OF_PATIENT = "00100020"
+_OF_PART = {f"{tag_for_keyword(name):08X}" for name in TELLING}
 # Asked for as any character, and matched here: some servers do not decode what stands for them.
 _ODD = re.compile(r"[^A-Za-z0-9._*?-]")
 Row = Mapping[str, Any]
@@ -116,9 +118,12 @@ class DicomWeb:
         return {_value(row, name) for row in self._rows(path, {}, name)} - {""}
 
     def headers(self, series: Series) -> Iterator[Dataset]:
-        """What the archive's metadata of a series say that may tell of people, each thing once."""
+        """What the archive's metadata of a series say that may tell of people, each thing once.
+
+        What tells of the part of the body is told of each series.
+        """
         for row in self._metadata(series):
-            fresh = {tag: one for tag, one in row.items() if self._is_fresh(tag, one)}
+            fresh = {tag: one for tag, one in row.items() if self._is_fresh(series, tag, one)}
             if fresh:
                 own = {_OF_PATIENT: row[_OF_PATIENT]} if _OF_PATIENT in row else {}
                 yield _dataset(own | fresh)
@@ -139,10 +144,12 @@ class DicomWeb:
                 return
         raise self.connection.down("headers that end too soon")
 
-    def _is_fresh(self, tag: str, element: Mapping[str, Any]) -> bool:
-        if element.get("vr") not in _TOLD or "Value" not in element:
+    def _is_fresh(self, series: Series, tag: str, element: Mapping[str, Any]) -> bool:
+        part = tag in _OF_PART
+        if not (part or element.get("vr") in _TOLD) or "Value" not in element:
             return False
-        said = hash(f"{tag}{json.dumps(element['Value'], sort_keys=True)}")
+        of = series.name if part else ""
+        said = hash(f"{of} {tag}{json.dumps(element['Value'], sort_keys=True)}")
         known = said in self._seen
         self._seen.add(said)
         return not known

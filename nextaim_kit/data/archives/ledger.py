@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,8 +27,8 @@ class Arrived:
     path, sha256 : str
         Of the file without identity; nothing where there is none.
     bytes : int
-    masked, head : bool
-        Whether writing was covered, and whether a face may be seen.
+    masked, head, defaced : bool
+        Whether writing was covered, a face may be seen, and one was cut off.
     left_out : str
         Why there is no file.
     """
@@ -39,6 +39,7 @@ class Arrived:
     bytes: int = 0
     masked: bool = False
     head: bool = False
+    defaced: bool = False
     left_out: str = ""
 
 
@@ -69,6 +70,7 @@ class Ledger:
             "options": [name for name in OPTIONS if getattr(profile, name)],
         }
         self.lines: dict[str, Arrived] = {}
+        self.fresh: set[str] = set()  # what was added by this process
         if self.path.exists():
             self._read()
         elif folder.exists() and any(folder.iterdir()):
@@ -126,8 +128,8 @@ class Ledger:
                 self.path.write_text(json.dumps(self._first) + "\n", encoding="utf-8")
 
     def _stands(self, one: Arrived) -> bool:
-        if one.left_out:
-            return True
+        if not one.path:
+            return bool(one.left_out)
         path = self.folder / one.path
         with contextlib.suppress(OSError):
             return path.stat().st_size == one.bytes and sha256_of(path) == one.sha256
@@ -141,9 +143,27 @@ class Ledger:
         DataError
             If it cannot be written.
         """
+        self._write(line)
+        self.lines[line.item] = line
+        self.fresh.add(line.item)
+
+    def forget(self, items: Iterable[str]) -> None:
+        """Take back what was noted of instances that come again, and remove their files.
+
+        Raises
+        ------
+        DataError
+            If it cannot be written.
+        """
+        for item in items:
+            if line := self.lines.pop(item, None):
+                self._write(Arrived(item))
+                with self._writing():
+                    (self.folder / line.path).unlink() if line.path else None
+
+    def _write(self, line: Arrived) -> None:
         with self._writing(), self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(asdict(line)) + "\n")
-        self.lines[line.item] = line
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

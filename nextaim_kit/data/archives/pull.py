@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nextaim_kit import __version__
 from nextaim_kit.data.addresses import PULLED, Address
 from nextaim_kit.data.archives.archive import Archive, Offer, Series
+from nextaim_kit.data.archives.arriving import Arriving
 from nextaim_kit.data.archives.cleaning import Cleaner
 from nextaim_kit.data.archives.connection import Connection
 from nextaim_kit.data.archives.dicomweb import DicomWeb
@@ -127,7 +127,8 @@ def pull(
     (out / PULLED).unlink(missing_ok=True)
     _forget_strays(ledger)
     done = Pulled(out, offer, key_made=made)
-    _in_rounds(archive, done, ledger, Cleaner(Scrubber(secret, Lexicon()), profile, out), progress)
+    arriving = Arriving(archive, ledger, keep=profile.faces)
+    _in_rounds(arriving, done, ledger, Cleaner(Scrubber(secret, Lexicon()), profile, out), progress)
     if wrong := ledger.wrong():
         raise DataError(
             f"{len(wrong)} files of {out.name} are not as they were written",
@@ -142,29 +143,30 @@ def pull(
 
 
 def _in_rounds(
-    archive: Archive, done: Pulled, ledger: Ledger, cleaner: Cleaner, progress: Progress | None
+    arriving: Arriving, done: Pulled, ledger: Ledger, cleaner: Cleaner, progress: Progress | None
 ) -> None:
     """Pull what is left, then ask again, until the archive says what it said before."""
     for _ in range(_ROUNDS):
-        wanted = _wanted(archive, done.offer, ledger)
-        count = sum(len(items) for _, items in wanted)
-        before = len(ledger.lines)
-        if wanted:
-            _learn(archive, done.offer, cleaner.scrubber.lexicon)
-        for at, line in enumerate(cleaner.all(_arriving(archive, wanted, ledger), count), 1):
+        lacking = _lacking(arriving.archive, done.offer, ledger)
+        if lacking:
+            _learn(arriving, done.offer, cleaner.scrubber.lexicon)
+        wanted = [arriving.wanted(series, names) for series, names in lacking]
+        count = sum(len(one.names) for one in wanted)
+        for at, line in enumerate(cleaner.all(arriving.all(wanted), count), 1):
             ledger.add(line)
             if progress:
                 progress(at, count, f"instance {at}")
-        came = len(ledger.lines) - before
-        done.fresh, done.missing = done.fresh + came, count - came
-        now = archive.offer()
+        items = {ledger.item(name) for one in wanted for name in one.names}
+        done.missing = len(items - ledger.lines.keys())
+        done.fresh = len(ledger.fresh)
+        now = arriving.archive.offer()
         done.grew = now != done.offer
         done.offer = now
         if not done.grew:
             return
 
 
-def _wanted(archive: Archive, offer: Offer, ledger: Ledger) -> list[tuple[Series, list[str]]]:
+def _lacking(archive: Archive, offer: Offer, ledger: Ledger) -> list[tuple[Series, list[str]]]:
     """Of each series what has not come yet; what two series name comes once."""
     found, seen = [], set(ledger.lines)
     for series in offer.series:
@@ -175,23 +177,12 @@ def _wanted(archive: Archive, offer: Offer, ledger: Ledger) -> list[tuple[Series
     return found
 
 
-def _learn(archive: Archive, offer: Offer, lexicon: Lexicon) -> None:
-    """The people that headers of all series tell of, before anything is written."""
+def _learn(arriving: Arriving, offer: Offer, lexicon: Lexicon) -> None:
+    """What headers of all series tell of people and of parts of the body, before any comes."""
     for series in offer.series:
-        for header in archive.headers(series):
+        for header in arriving.archive.headers(series):
             learn_dataset(lexicon, header)
-
-
-def _arriving(
-    archive: Archive, wanted: list[tuple[Series, list[str]]], ledger: Ledger
-) -> Iterator[tuple[str, bytes]]:
-    for series, items in wanted:
-        for name, content in archive.fetch(series, items):
-            if content is None:
-                why = "larger than memory bears"
-                ledger.add(Arrived(ledger.item(name), left_out=why))
-            else:
-                yield ledger.item(name), content
+            arriving.hear(series, header)
 
 
 def _forget_strays(ledger: Ledger) -> None:
@@ -218,6 +209,7 @@ def _write_record(done: Pulled, ledger: Ledger) -> None:
         "bytes": sum(one.bytes for one in there),
         "left_out": dict(sorted(whys.items())),
         "writing_covered": sum(one.masked for one in there),
+        "without_its_face": sum(one.defaced for one in there),
         "may_show_a_face": sum(one.head for one in there),
         "said": "pseudonymous, still personal data (GDPR, recital 26)",
     }

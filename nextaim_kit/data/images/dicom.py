@@ -352,6 +352,28 @@ def _said(
     header = Dataset({element.tag: element for element in elements})
     if characters:
         header.SpecificCharacterSet = list(characters)
+    return _described(header, placed)
+
+
+def instance_of(header: Dataset, path: Path) -> Instance:
+    """What places an image whose header lies in memory; `path` is its name in errors.
+
+    Raises
+    ------
+    DataError
+        If the header is damaged.
+    """
+    try:
+        with _unwarned():
+            position = floats(header.get("ImagePositionPatient"))
+            found = _described(header, bool(position))
+            uid = str(header.get("SOPInstanceUID") or "")
+            return replace(found, path=path, position=position, uid=uid)
+    except Exception as error:  # a damaged value can make the parser raise anything
+        raise damaged_file(path, str(error)) from error
+
+
+def _described(header: Dataset, placed: bool) -> Instance:
     types = [str(value) for value in _all(header.get("ImageType"))]
     found = Instance(
         path=Path(),

@@ -13,8 +13,14 @@ _GROUPS = ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"]
 _PHASES = ["FrameAcquisitionNumber", "StackID", "TemporalPositionIndex"]
 
 
-def frames_of(image: Instance) -> list[Instance]:
+def frames_of(image: Instance, header: Dataset | None = None) -> list[Instance]:
     """Give the frames of an enhanced image, each with its own place; another by itself.
+
+    Parameters
+    ----------
+    image : Instance
+    header : Dataset, optional
+        Its own, where it lies in memory; else the file is read.
 
     Raises
     ------
@@ -22,7 +28,8 @@ def frames_of(image: Instance) -> list[Instance]:
         If the file has several frames and does not say of each where it lies.
     """
     try:
-        header = opened(image.path, image.stamp, stop_before_pixels=True, specific_tags=_GROUPS)
+        if header is None:
+            header = opened(image.path, image.stamp, stop_before_pixels=True, specific_tags=_GROUPS)
         groups = header.get("PerFrameFunctionalGroupsSequence") or []
         if len(groups) != image.frames and (groups or image.frames > 1):
             raise ValueError(f"{image.frames} frames, of which {len(groups)} say where they lie")

@@ -38,7 +38,11 @@ _JPEG_STARTS, _JPEG_END = (b"\xff\xd8", b"\xff\x4f"), b"\xd9"
 
 
 def frame_values(
-    image: Instance, modality: str, frames: Sequence[int], doubts: set[str]
+    image: Instance,
+    modality: str,
+    frames: Sequence[int],
+    doubts: set[str],
+    data: Dataset | None = None,
 ) -> Iterator[np.ndarray]:
     """Values of some frames of one DICOM file.
 
@@ -52,6 +56,8 @@ def frame_values(
         Which frames, from 0, in the order wanted.
     doubts : set of str
         What may make the values other than meant is added here.
+    data : Dataset, optional
+        The whole of it, where it lies in memory; else the file is read.
 
     Yields
     ------
@@ -66,7 +72,10 @@ def frame_values(
     """
     path = image.path
     try:
-        data, stored = _of_header(image) or _of_file(image)
+        if data is None:
+            data, stored = _of_header(image) or _of_file(image)
+        else:
+            stored = _of_dataset(data, path)
         doubts.update(_doubts(data))
         for frame in frames:
             numbers, padded = _numbers(stored[frame], data, doubts)
@@ -124,9 +133,13 @@ def _of_header(image: Instance) -> tuple[Dataset, np.ndarray] | None:
 
 def _of_file(image: Instance) -> tuple[Dataset, np.ndarray]:
     data = opened(image.path, image.stamp)
+    return data, _of_dataset(data, image.path)
+
+
+def _of_dataset(data: Dataset, path: Path) -> np.ndarray:
     sizes = (data.get("Rows"), data.get("Columns"), data.get("NumberOfFrames") or 1)
-    require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, image.path)
-    return data, _decoded(data)
+    require_room(math.prod(map(int, sizes)) * int(data.BitsAllocated) // 8 * _COPIES, path)
+    return _decoded(data)
 
 
 def _require_gray(data: Dataset) -> None:

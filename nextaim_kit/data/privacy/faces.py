@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,8 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from nextaim_kit.data.images.dicom import Instance
+from nextaim_kit.data.images.dicom import Instance, instance_of, opened
 from nextaim_kit.data.images.frames import frames_of
-from nextaim_kit.data.images.headers import header_of
 from nextaim_kit.data.images.pixels import frame_values
 from nextaim_kit.data.privacy.defacing import Array, Cut, plane_of
 from nextaim_kit.data.privacy.heads import NoBrain
@@ -36,11 +36,12 @@ _ELSEWHERE = re.compile(
     r"|dorsal|heart|cardi|cuore|liver|fegat|shoulder|spalla|humer|omer|ankle|caviglia|wrist|polso"
     r"|elbow|gomito|kidney"
 )
-_TELLING = (
+TELLING = (  # of the part of the body
     "BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName",
     "RequestedProcedureDescription", "PerformedProcedureStepDescription",
 )  # fmt: skip
 _UNEVEN = 0.5  # of the step between slices, beyond which they are no volume
+_FINE = 1.0  # mm of a voxel in which a brain is looked for
 
 
 def body_part(said: str) -> str:
@@ -91,6 +92,9 @@ def cut_of(
         return None, not (isinstance(error, NoBrain) and error.elsewhere)
 
 
+Parse = Callable[..., Dataset]  # parses a file, with options of `dcmread`
+
+
 @dataclass
 class Faces:
     """Series of a folder, and where each of them is cut.
@@ -102,17 +106,29 @@ class Faces:
     """
 
     keep: bool = False
-    _paths: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    _parts: dict[str, str] = field(default_factory=dict)
+    _files: dict[str, list[tuple[str, Path, Parse]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _said: dict[str, str] = field(default_factory=dict)
     _done: dict[str, tuple[Cut | None, bool] | DataError] = field(default_factory=dict)
 
-    def see(self, path: Path, data: Dataset) -> None:
-        """Learn that a file is part of a series of CT or MR."""
+    def see(self, path: Path, data: Dataset, parse: Parse | None = None) -> None:
+        """Learn that a file is part of a series of CT or MR.
+
+        Parameters
+        ----------
+        path : Path
+            Or its name in errors, where `parse` is given.
+        data : Dataset
+            Its header.
+        parse : callable, optional
+            Parses the file, which may lie in memory, with options of ``dcmread``.
+        """
         series = str(data.get("SeriesInstanceUID") or "")
         if not self.keep and series and is_section(data):
-            self._paths[series].append(path)
-            said = " ".join(str(data.get(name) or "") for name in _TELLING)
-            self._parts[series] = f"{self._parts.get(series, '')} {said}"[:4000]
+            uid = str(data.get("SOPInstanceUID") or "")
+            self._files[series].append((uid, path, parse or partial(opened, path)))
+            self._said[series] = f"{self._said.get(series, '')} {words_of_part(data)}"[:4000]
 
     def of(self, data: Dataset) -> tuple[Cut | None, bool]:
         """Where an instance's series is cut, and else whether it may show a face.
@@ -120,24 +136,40 @@ class Faces:
         Raises
         ------
         DataError
-            As `cut_of`.
+            As `cut_of`; or if a section of a head is of no series that was seen.
         """
         series = str(data.get("SeriesInstanceUID") or "")
-        if series not in self._paths:
-            said = " ".join(str(data.get(name) or "") for name in _TELLING)
-            return None, "PixelData" in data and body_part(said) == "head"
+        if series not in self._files and series not in self._done:
+            head = body_part(words_of_part(data)) == "head"
+            if head and not self.keep and is_section(data):
+                raise DataError("it is left out: a section of a head, and its series is not told")
+            return None, "PixelData" in data and head
         if series not in self._done:
-            paths = self._paths[series]
-            try:
-                self._done[series] = cut_of(
-                    "its series", body_part(self._parts[series]), lambda: _stacked(paths)
-                )
-            except DataError as error:
-                self._done[series] = error
+            self._decide(series)
         done = self._done[series]
         if isinstance(done, DataError):
             raise done
         return done
+
+    def decided(self) -> Faces:
+        """Where all series are cut that were seen, without their files."""
+        for series in self._files:
+            if series not in self._done:
+                self._decide(series)
+        return Faces(self.keep, _done=self._done)
+
+    def _decide(self, series: str) -> None:
+        files = sorted(self._files[series], key=lambda file: (file[0], str(file[1])))
+        part = body_part(self._said[series])
+        try:
+            self._done[series] = cut_of("its series", part, lambda: _stacked(files))
+        except DataError as error:
+            self._done[series] = error
+
+
+def words_of_part(data: Dataset) -> str:
+    """What a header says of the part of the body."""
+    return " ".join(str(data.get(name) or "") for name in TELLING)
 
 
 def is_section(data: Dataset) -> bool:
@@ -146,7 +178,7 @@ def is_section(data: Dataset) -> bool:
     return bool(re.search(r"\b(?:CT|MR) (?:Color )?Image Storage$", kind))
 
 
-def slices_of(path: Path) -> list[Instance]:
+def _sections(data: Dataset, path: Path) -> list[Instance]:
     """Sections of a file, each with its place in the patient.
 
     Raises
@@ -154,21 +186,21 @@ def slices_of(path: Path) -> list[Instance]:
     DataError
         If it does not say where they lie.
     """
-    image = header_of(path)
-    found = [image] if image.position and image.frames == 1 else frames_of(image)
+    image = instance_of(data, path)
+    found = [image] if image.position and image.frames == 1 else frames_of(image, data)
     if any(len(one.position) != 3 or len(one.orientation) != 6 for one in found):
         raise DataError(f"{path.name} does not say where its sections lie")
     return found
 
 
-def matrix_of(one: Instance) -> Array:
+def _matrix(one: Instance) -> Array:
     """From row and column of a section to mm in the patient (LPS), of shape (3, 3)."""
     along, down = np.array(one.orientation).reshape(2, 3)
     apart, beside = one.grid[2:4]
     return np.column_stack([down * apart, along * beside, one.position])
 
 
-def cutter(path: Path, cut: Cut) -> Callable[[NDArray], bool]:
+def cutter(data: Dataset, path: Path, cut: Cut) -> Callable[[NDArray], bool]:
     """What cuts the decoded frames (frames, rows, columns) of a file, and says if it changed any.
 
     Raises
@@ -176,7 +208,7 @@ def cutter(path: Path, cut: Cut) -> Callable[[NDArray], bool]:
     DataError
         If the file does not say where its sections lie.
     """
-    matrices = [matrix_of(one) for one in slices_of(path)]
+    matrices = [_matrix(one) for one in _sections(data, path)]
 
     def apply(frames: NDArray) -> bool:
         changed = [cut.apply(frame, m) for frame, m in zip(frames, matrices, strict=True)]
@@ -185,31 +217,66 @@ def cutter(path: Path, cut: Cut) -> Callable[[NDArray], bool]:
     return apply
 
 
-def _stacked(paths: list[Path]) -> tuple[sitk.Image, bool]:
-    """The series as one volume: of sections at one place the first, as most of them are turned."""
+def _stacked(files: list[tuple[str, Path, Parse]]) -> tuple[sitk.Image, bool]:
+    """The series as one volume, and whether its values are HU.
+
+    Pixels of less than half of `_FINE` are taken together, and of sections as near some are left
+    out: a long series takes no more memory than a head has cubes of that edge.
+    """
     import SimpleITK as sitk
 
-    slices = [one for path in sorted(paths) for one in slices_of(path)]
+    chosen = _one_above_the_other(files)
+    first, last = chosen[0][0], chosen[-1][0]
+    together = np.array([max(1, int(_FINE / edge)) for edge in first.grid[2:4]])
+    image = sitk.GetImageFromArray(_planes(chosen, together))
+    step = (np.array(last.position) - first.position) / (len(chosen) - 1)
+    edge = float(np.linalg.norm(step))
+    turn = np.array(first.orientation).reshape(2, 3).T
+    image.SetDirection(np.column_stack([turn, step / edge]).ravel().tolist())
+    edges = np.array(first.grid[3:1:-1])  # of pixels along and down
+    image.SetSpacing([*(edges * together[::-1]).tolist(), edge])
+    image.SetOrigin((first.position + turn @ (edges * (together[::-1] - 1) / 2)).tolist())
+    return image, first.modality == "CT"
+
+
+def _one_above_the_other(files: list[tuple[str, Path, Parse]]) -> list[tuple[Instance, Parse]]:
+    """Sections turned as most are, of those at one place the first, from one end to the other.
+
+    Raises
+    ------
+    DataError
+        If they are no volume.
+    """
     alike = defaultdict(list)
-    for one in slices:
-        if one.aside != "localizer" and len(one.grid) == 4:
-            alike[np.round(one.orientation, 2).tobytes() + repr(one.grid[:2]).encode()].append(one)
+    for _, path, parse in files:
+        for one in _sections(parse(stop_before_pixels=True), path):
+            if one.aside != "localizer" and len(one.grid) == 4:
+                turned = np.round(one.orientation, 2).tobytes() + repr(one.grid[:2]).encode()
+                alike[turned].append((one, parse))
     if not alike:
         raise DataError("its sections are localizers, or do not say how large a pixel is")
     group = max(alike.values(), key=len)
-    normal = np.cross(*np.array(group[0].orientation).reshape(2, 3))
-    at = {round(float(np.dot(one.position, normal)), 2): one for one in reversed(group)}
-    chosen = [at[depth] for depth in sorted(at)]
+    normal = np.cross(*np.array(group[0][0].orientation).reshape(2, 3))
+    at = {round(float(np.dot(one[0].position, normal)), 2): one for one in reversed(group)}
     steps = np.diff(sorted(at))
-    if len(chosen) < 2 or np.ptp(steps) > _UNEVEN * np.median(steps):
+    if len(at) < 2 or np.ptp(steps) > _UNEVEN * np.median(steps):
         raise DataError("its sections are no volume: too few, or unevenly apart")
-    ct = chosen[0].modality == "CT"
-    planes = [next(frame_values(one, one.modality, [one.frame], set())) for one in chosen]
-    image = sitk.GetImageFromArray(np.stack(planes).astype(np.float32))
-    step = (np.array(chosen[-1].position) - chosen[0].position) / (len(chosen) - 1)
-    edge = float(np.linalg.norm(step))
-    along, down = np.array(chosen[0].orientation).reshape(2, 3)
-    image.SetDirection(np.column_stack([along, down, step / edge]).ravel().tolist())
-    image.SetSpacing((chosen[0].grid[3], chosen[0].grid[2], edge))
-    image.SetOrigin(chosen[0].position)
-    return image, ct
+    return [at[depth] for depth in sorted(at)[:: max(1, int(_FINE / np.median(steps)))]]
+
+
+def _planes(chosen: list[tuple[Instance, Parse]], together: NDArray) -> NDArray[np.float32]:
+    """Values (z, y, x) of sections, so many rows and columns taken together; a file read once."""
+    down, along = together
+    rows, columns = (int(n) // by for n, by in zip(chosen[0][0].grid[:2], together, strict=True))
+    out = np.empty((len(chosen), rows, columns), np.float32)
+    of_file = defaultdict(list)
+    for at, (one, parse) in enumerate(chosen):
+        of_file[parse].append((at, one))
+    for parse, sections in of_file.items():
+        frames = [one.frame for _, one in sections]
+        one = sections[0][1]
+        found = frame_values(one, one.modality, frames, set(), parse())
+        for (at, _), values in zip(sections, found, strict=True):
+            kept = values[: rows * down, : columns * along]
+            out[at] = kept.reshape(rows, down, columns, along).mean((1, 3), dtype=np.float32)
+    return out

@@ -72,8 +72,7 @@ def write_dataset(
 ) -> Written:
     """Write a data set without identity, as `write_instance` does; `path` is its name in errors.
 
-    The data set is changed. It may have come from anywhere, and need not lie on a disk if `faces`
-    has seen no series of it: then no face is cut off.
+    The data set is changed. It may have come from anywhere, and need not lie on a disk.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def write_dataset(
     cleaner = ElementCleaner(scrubber, profile)
     cut, face = faces.of(data)
     try:
-        looked = clean_pixels(data, cutter(path, cut) if cut else None)
+        looked = clean_pixels(data, cutter(data, path, cut) if cut else None)
     except CannotLook as error:
         raise DataError(
             f"{path.name} is left out: {error}", mend="see its pixels by hand"

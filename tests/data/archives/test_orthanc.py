@@ -12,21 +12,21 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import SimpleITK as sitk
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from nextaim_kit.data.addresses import PULLED, read_address
 from nextaim_kit.data.archives.connection import Refused
 from nextaim_kit.data.archives.dicomweb import DicomWeb
 from nextaim_kit.data.archives.pull import reach
-from nextaim_kit.data.archives.push import plan, send
-from nextaim_kit.data.cohort.loading import load_cohort
 from nextaim_kit.data.privacy.audit import audit
 from nextaim_kit.errors import RequestError
 from nextaim_kit.report import sr
 from nextaim_kit.report.evidence import read_evidence
-from nextaim_kit.studies.ct_lungquant.findings.quantities import make_report
-from nextaim_kit.studies.ct_lungquant.quantification import Software, quantify
+from nextaim_kit.studies.ct_lungquant.findings.quantities import load_values, make_reports
 from nextaim_kit.studies.ct_lungquant.twin import make_twin
 from tests.conftest import absent
 from tests.data.archives import orthanc
@@ -45,11 +45,13 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     patch = pytest.MonkeyPatch()
     patch.setenv("NEXTAIM_ARCHIVE_USER", orthanc.USER)
     patch.setenv("NEXTAIM_ARCHIVE_PASSWORD", orthanc.PASSWORD)
-    patch.setenv("NEXTAIM_CACHE", str(root / "cache"))
+    for name in ("cache", "data"):
+        patch.setenv(f"NEXTAIM_{name.upper()}", str(root / name))
     twin = make_twin(12, size=SIZE, slice_mm=5.0, kernel="smooth", workers=1)
     images = [Path(path) for path in twin["image"]]
     with orthanc.running(root / "a") as source, orthanc.running(root / "b") as research:
-        found = SimpleNamespace(root=root, out=root / "out", source=source, research=research)
+        out = read_address(source.address).folder()
+        found = SimpleNamespace(root=root, out=out, source=source, research=research)
         found.sent = [one for study in studies(images, STUDIES) for one in study]
         archive = client(source)
         for content in found.sent:
@@ -72,8 +74,7 @@ def header(content: bytes) -> Dataset:
 def pull(ward: SimpleNamespace, kill_after: int = 0) -> int:
     """Pull as a user does; killed once so many files are there. Gives how many there are."""
     command = [sys.executable, "-m", "nextaim_kit.cli", "data", "pull", ward.source.address]
-    command += [str(ward.out), "--key", str(ward.root / "key"), "--yes"]
-    command += ["--trust", str(ward.source.certificate)]
+    command += ["--key", str(ward.root / "key"), "--yes", "--trust", str(ward.source.certificate)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
     while kill_after and process.poll() is None:
         if len(files(ward.out)) >= kill_after:
@@ -127,30 +128,51 @@ def test_a_filter_is_asked_of_the_archive(ward: SimpleNamespace) -> None:
     assert (offer.studies, offer.instances, offer.others) == (10, 10 * SIZE[2], 0)
 
 
-def test_seg_and_sr_of_what_was_measured_come_back_from_the_research_archive(
+def test_all_that_was_pulled_is_measured_and_its_seg_and_sr_come_back_as_they_were(
     ward: SimpleNamespace, tmp_path: Path
 ) -> None:
-    cohort = load_cohort(str(ward.out), columns=("image",))
-    values, failures = quantify(cohort.iloc[:1], Software())
-    assert len(cohort) == STUDIES
-    assert failures.empty
-    row = values.iloc[0]
-    assert 500 < row["right_ml"] + row["left_ml"] < 9000
-    folder, results = Path(cohort["image"][0].partition("#")[0]), tmp_path / "results"
-    results.mkdir()
-    evidence = read_evidence(str(folder), row["subject"])
-    sr.save(sr.to_sr(make_report(dict(row)), evidence), results / "report.sr.dcm")
-    mask = write_seg([dcmread(path) for path in files(ward.out) if path.parent == folder], results)
-    archive = client(ward.research)
-    assert {one.state for one in plan(results, archive)}.isdisjoint({"send", "there"})
-    images = plan(folder, archive, begin=True)
-    assert send(images, archive, "images") == []
-    assert send(plan(results, archive), archive, "results") == []
-    back = {data.Modality: data for data in again(archive) if data.Modality != "CT"}
-    assert np.array_equal(back["SEG"].pixel_array, mask.pixel_array)
-    assert back["SR"].ContentSequence == dcmread(results / "report.sr.dcm").ContentSequence
-    assert {data.PatientID for data in back.values()} == {evidence[0].PatientID}
-    assert {one.state for one in plan(results, archive)} == {"there"}
+    """As a user does it: the notebook with the archive's address as its cohort, then two pushes."""
+    kit(ward, "run", "ct_lungquant/quantification", "--out", str(tmp_path / "runs"),
+        "-p", f"cohort={ward.source.address}", "-p", "save_masks=true")  # fmt: skip
+    (record,) = (tmp_path / "runs").rglob("run.json")
+    measured = load_values(str(record.parent / "files" / "values.csv"))
+    sent = write_results(measured, record.parent / "files", ward.out, tmp_path / "results")
+    push = ["data", "push", "--yes", "--trust", str(ward.research.certificate)]
+    kit(ward, *push, "--new-studies", str(ward.out), ward.research.address)
+    kit(ward, *push, str(tmp_path / "results"), ward.research.address)
+    held = {data.SOPInstanceUID: data for data in again(client(ward.research))}
+    back = {uid: data for uid, data in held.items() if data.Modality != "CT"}
+    assert len(measured) == len({data.PatientID for data in back.values()}) == STUDIES
+    assert measured["right_ml"].add(measured["left_ml"]).between(500, 9000).all()
+    assert len(held) == len(ward.sent) + 2 * STUDIES
+    assert back == sent
+
+
+def write_results(
+    measured: pd.DataFrame, files: Path, images: Path, out: Path
+) -> dict[str, Dataset]:
+    """SEG of both lungs and SR of each patient of a run, by their UIDs."""
+    reports, failed = make_reports(measured)
+    assert failed.empty
+    out.mkdir()
+    written = []
+    for name, report in reports.items():
+        evidence = read_evidence(str(images / name), name)
+        sr.save(sr.to_sr(report, evidence), out / f"{name}.sr.dcm")
+        slices = [dcmread(path) for path in (images / name).rglob("*.dcm")]
+        mask = sitk.ReadImage(str(files / "masks" / f"{name}_lungs.nii.gz"))
+        write_seg(slices, sitk.GetArrayFromImage(mask), out / f"{name}.seg.dcm")
+        written += [dcmread(out / f"{name}.{kind}.dcm") for kind in ("sr", "seg")]
+    return {data.SOPInstanceUID: data for data in written}
+
+
+def kit(ward: SimpleNamespace, *command: str) -> None:
+    """Give a command as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nextaim_kit.cli", *command], capture_output=True, text=True,
+        env=os.environ | {"NEXTAIM_DATA": str(ward.root / "data")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def again(archive: DicomWeb) -> Iterator[Dataset]:
@@ -160,19 +182,22 @@ def again(archive: DicomWeb) -> Iterator[Dataset]:
             yield dcmread(io.BytesIO(content or b""))
 
 
-def write_seg(slices: list[Dataset], folder: Path) -> Dataset:
-    """Where there is air, as a binary SEG of the series."""
+def write_seg(slices: list[Dataset], lungs: NDArray, path: Path) -> None:
+    """The mask of the lungs, right 1 and left 2, as a binary SEG of the series."""
     from highdicom.seg import Segmentation, SegmentDescription
     from highdicom.uid import UID
     from pydicom.sr.codedict import codes
 
     slices.sort(key=lambda one: one.ImagePositionPatient[2])
-    air = np.stack([one.pixel_array < 500 for one in slices]).astype(np.uint8)
-    kind = SegmentDescription(
-        1, "air", codes.SCT.AnatomicalStructure, codes.SCT.Lung, "MANUAL"
-    )  # fmt: skip
+    kinds = [
+        SegmentDescription(
+            n, side, codes.SCT.AnatomicalStructure, codes.SCT.Lung, "MANUAL"
+        )
+        for n, side in ((1, "right"), (2, "left"))
+    ]  # fmt: skip
     seg = Segmentation(
-        slices, air, "BINARY", [kind], UID(), 900, UID(), 1, "nextaim_kit", "test", "1", "none"
-    )
-    seg.save_as(folder / "mask.dcm")
-    return dcmread(folder / "mask.dcm")
+        slices, lungs.astype(np.uint8), "BINARY", kinds, UID(), 900, UID(), 1, "nextaim_kit",
+        "test", "1", "none",
+    )  # fmt: skip
+    assert seg.pixel_array.any()
+    seg.save_as(path)
