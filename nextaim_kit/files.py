@@ -201,6 +201,22 @@ def files_below(folder: Path, shut: list[Path] | None = None) -> list[Path]:
     return sorted(files)
 
 
+def refuse_nested(source: Path, out: Path) -> None:
+    """Refuse a folder that is made of another where one of them lies within the other.
+
+    Raises
+    ------
+    RequestError
+    """
+    one, other = source.resolve(), out.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise RequestError(
+            f"{source.name} and {out.name} lie in one another",
+            expected="an output beside the input: else what is made lies with what it is made of",
+            mend="give another output",
+        )
+
+
 def _is_data(name: str) -> bool:
     return not name.startswith((".", "~$")) and name not in _SYSTEM
 

@@ -23,7 +23,7 @@ from nextaim_kit.data.privacy.profile import OPTIONS, Profile
 from nextaim_kit.data.privacy.scrubbing import Scrubber
 from nextaim_kit.data.privacy.secret import load_key
 from nextaim_kit.errors import DataError, RequestError, mend_of
-from nextaim_kit.files import files_below, take_place, write_json
+from nextaim_kit.files import files_below, refuse_nested, take_place, write_json
 
 _SUFFIXES = words("""
     .dcm .pdf .doc .docx .zip .gz .nii .nrrd .mha .png .jpg .tif .json .csv .xlsx .txt .html
@@ -135,13 +135,7 @@ def deidentify(
 def _refuse_folders(source: Path, out: Path) -> None:
     if not source.is_dir():
         raise RequestError(f"no folder {source}", mend="give the folder to be cleaned")
-    a, b = source.resolve(), out.resolve()
-    if a.is_relative_to(b) or b.is_relative_to(a):
-        raise RequestError(
-            "input and output lie in one another",
-            expected="an output beside the input: else what is cleaned lies with what is not",
-            mend="give another output",
-        )
+    refuse_nested(source, out)
     if out.exists() and (not out.is_dir() or any(os.scandir(out))):
         raise RequestError(
             f"{out} is there already", expected="a new folder", mend="move it away, or give another"
@@ -207,7 +201,8 @@ class _Cleaning:
         except OSError:
             raise
         except Exception as error:  # a damaged file may raise anything; it is never passed on
-            why = f"it cannot be read ({type(error).__name__})"
+            empty = not path.stat().st_size
+            why = "it is empty" if empty else f"it cannot be read ({type(error).__name__})"
             self.report.left_out.append((self._name(path), why))
 
     def _name(self, path: Path) -> str:

@@ -22,6 +22,7 @@ from nextaim_kit.files import (
     atomic_path,
     files_below,
     private_folder,
+    refuse_nested,
     sha256_of,
 )
 from nextaim_kit.progress import Progress
@@ -114,13 +115,7 @@ def _day(text: str) -> str:
 def _check_places(source: Path, folder: Path) -> None:
     if not source.is_dir():
         raise RequestError(f"{source} is no folder", expected="a folder with the data")
-    one, other = source.resolve(), folder.resolve()
-    if one.is_relative_to(other) or other.is_relative_to(one):
-        raise RequestError(
-            "the store and what it is made of lie in one another",
-            expected="two folders apart",
-            mend="choose a store beside the folder",
-        )
+    refuse_nested(source, folder)
     if sealed.is_store(source):
         raise RequestError(f"{source.name} is a store already")
     if (folder / HEAD).exists() or (folder / GONE).exists():

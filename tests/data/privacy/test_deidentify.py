@@ -313,6 +313,21 @@ def test_a_file_that_is_no_dicom_is_named_and_the_rest_goes_on(tmp_path: Path) -
     assert report.written["DICOM"] == 1
 
 
+def test_what_a_link_leads_to_is_cleaned_as_if_it_lay_there_and_an_empty_table_is_named(
+    tmp_path: Path,
+) -> None:
+    _save(tmp_path, base("1.2.3.12"))
+    (tmp_path / "elsewhere.csv").write_text("PatientName,age\nRossi^Mario,61\n")
+    (tmp_path / "in" / "table.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (tmp_path / "in" / "void.csv").touch()
+    report = deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    made = tmp_path / "out" / "table.csv"
+    assert not made.is_symlink()
+    assert "Rossi" not in made.read_text()
+    assert "61" in made.read_text()
+    assert report.left_out == [("void.csv", "it is empty")]
+
+
 def test_the_log_says_that_it_is_still_personal(ward: tuple[Planted, Path, Report]) -> None:
     text = (ward[1] / LOG).read_text()
     assert "still personal data" in text
