@@ -222,8 +222,8 @@ def is_synthetic(record: Mapping[str, Any]) -> bool:
 
 
 def data_text(record: Mapping[str, Any]) -> str:
-    """Names of the data that a run used."""
-    return ", ".join(str(d["name"]) for d in record["data"]) or "none"
+    """Names of the data that a run used, each once."""
+    return ", ".join(dict.fromkeys(str(d["name"]) for d in record["data"])) or "none"
 
 
 def terms_text(record: Mapping[str, Any]) -> str:

@@ -28,6 +28,9 @@ _KEYS = re.compile(
     r"|nome|codice[_ ]?fiscale|indirizzo|e-?mail"
     r"|telefono|phone|birth[_ ]?date|date[_ ]?of[_ ]?birth|data[_ ]?(?:di[_ ]?)?nascita|dob|mrn"
     r"|ssn|address|patientname|patientbirthdate"
+    r"|born|b[ _-]?day|birth(?:day)?|year[ _]?of[ _]?birth|birth[ _]?year|nat[oa]|nascita"
+    r"|(?:anno|luogo)[ _]di[ _]nascita|geburtsdatum|geb(?:oren)?|compleanno"
+    r"|(?:date[ _](?:de[ _])?)?naissance"
     r"|institutionname|institutionaddress|operatorsname|referringphysicianname)$"
 )
 _WRITTEN = {
@@ -70,6 +73,12 @@ _VALUE = re.compile(
     r"\d{5,}|[-+]?\d+[.,]\d+(?:[eE][-+]?\d+)?|\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ][\d:.]+)?"
     r"|\d\d?[-/.]\d\d?[-/.]\d{2,4}|\d\d? [A-Za-z]{3,9}\.? \d{4}"
 )
+_WHO = re.compile(
+    r"(?i)(?:full[ _]?)?name|pazient[ei]|patients?|nominativ[oi]|person|surname|cognome"
+)
+_PERSON = re.compile(r"[A-ZÀ-Ý][\w'\u2019-]+(?:[ ,^]+[A-ZÀ-Ý][\w'\u2019.-]*){1,3}")
+_YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?=\D|$|[01]\d[0-3]\d(?!\d))")
+_BEFORE = 1990  # no image of before was a file
 _PACKED = 400  # characters without a space
 _RISKY = ("US", "SC", "XA", "RF", "ES", "XC", "OT", "GM", "OP")
 
@@ -89,8 +98,7 @@ def judged(said: Said) -> Iterator[tuple[str, str]]:
         yield from _stamps(said)
         return
     if said.kind == "first":
-        if _of_a_patient(*said.text.split("\n")):
-            yield "a first row that may be a patient's", "look"
+        yield from _column(*said.text.split("\n"))
         return
     text = said.text.strip()
     packed = len(text) > _PACKED and not re.search(r"\s", text)  # a picture within a notebook
@@ -102,6 +110,20 @@ def judged(said: Said) -> Iterator[tuple[str, str]]:
     for what, pattern in _WRITTEN.items():
         if pattern.search(said.text):
             yield what, "identity"
+
+
+def _column(first: str, *below: str) -> Iterator[tuple[str, str]]:
+    """What a column is by its first cell and the others."""
+    cells = [cell.strip() for cell in below if cell.strip()]
+    if _of_a_patient(first, *below):
+        yield "a first row that may be a patient's", "look"
+    persons = {cell for cell in cells if _PERSON.fullmatch(cell)}
+    if _WHO.fullmatch(first.strip().strip("\"'")) and len(persons) > 0.6 * len(cells):
+        yield "a column of persons' names", "identity"
+    years = sorted(int(match[0]) for cell in cells if _VALUE.fullmatch(cell)
+                   for match in [_YEAR.search(cell)] if match)  # fmt: skip
+    if len(years) > 0.8 * len(cells) > 0 and years[len(years) // 2] < _BEFORE:
+        yield "dates that may be births", "look"
 
 
 def _of_a_patient(first: str, *below: str) -> bool:

@@ -30,7 +30,8 @@ _PHRASES = words("""
 """)
 # Words of a column's or a key's name, and what stands below it.
 _KINDS: dict[str, str] = {
-    "birth": r"birth|nascita|\bdob\b|\bnato\b|\bnata\b",
+    "birth": r"birth|nascita|\bdob\b|\bnato\b|\bnata\b|\bborn\b|\bb ?day\b|\bcompleanno\b"
+    r"|\bgeb(?:oren|dat\w*)?\b|geburt|naissance|nacimiento|\bgeboorte",
     "id": r"\bids?\b|\bmrn\b|\bcf\b|fiscal|codice|accession|record|cartella|nosolog|ssn|nhs"
     r"|tessera|passport|serial|matricola"
     r"|tel|phone|cell|mobile|fax|\bsubject\b|\bpatient\b|\bpaziente\b|\bpz\b|\bcode\b|station"

@@ -25,6 +25,11 @@ _PATIENT = re.compile(
 _SITE = re.compile(r"\b(?:site|center|centre|centro|sede|hospital|reparto|ward)\b")
 _AGE = re.compile(r"\b(?:age|eta|anni)\b")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?$")
+_DATE = re.compile(
+    r"(?P<y>(?:1[89]|20)\d\d)(?:[-/.]\d\d?[-/.]\d\d?|[01]\d[0-3]\d)(?:[T ][\d:.]+)?"
+    r"|\d\d?[-/. ]\d\d?[-/. ](?P<last>(?:1[89]|20)\d\d)"
+)
+_GROWN, _DIGITAL = 15, 1990  # years between births and all else; before it no image was a file
 _ROWS = 1000  # that are looked at to tell what the first one is
 
 
@@ -129,6 +134,7 @@ def learn_table(lexicon: Lexicon, table: pd.DataFrame) -> None:
         for name in names
         if not kind_of(name) and full_of_names([str(cell) for cell in table[name]])
     ]
+    born = births(table)
     for _, row in table.iterrows():
         patient = str(row[own]).strip() if own else ""
         if patient:
@@ -139,7 +145,8 @@ def learn_table(lexicon: Lexicon, table: pd.DataFrame) -> None:
         for name in strange:
             lexicon.add_name(str(row[name]), patient)
         for name in names:
-            kind, text = kind_of(name), str(row[name]).strip()
+            kind = kind_of(name) or ("birth" if name in born else "")
+            text = str(row[name]).strip()
             if kind and text and name != own:
                 of_person = patient if kind in ("id", "birth") or name in given + family else ""
                 learn_value(lexicon, kind, text, of_person)
@@ -159,6 +166,31 @@ def patient_column(table: pd.DataFrame) -> str | None:
     return None
 
 
+def births(table: pd.DataFrame) -> set[str]:
+    """Columns that are dates of birth by their values, whatever they are called.
+
+    Half of the dates lie fifteen years before the table's latest, or before there were images in
+    files: moved by the same weeks as the others they would tell each patient's age.
+    """
+    import numpy as np
+
+    years = {str(name): _years([str(cell) for cell in table[name]]) for name in table.columns}
+    latest = max((max(found) for found in years.values() if found), default=0)
+    return {
+        name
+        for name, found in years.items()
+        if found and np.median(found) <= max(latest - _GROWN, _DIGITAL)
+    }
+
+
+def _years(cells: list[str]) -> list[int]:
+    """Years of a column that holds dates, and hardly anything else."""
+    said = [cell.strip() for cell in cells if cell.strip()]
+    dates = [match for cell in said if (match := _DATE.fullmatch(cell))]
+    found = [int(match["y"] or match["last"]) for match in dates]
+    return found if len(dates) > 0.8 * len(said) else []
+
+
 def clean_table(table: pd.DataFrame, scrubber: Scrubber, patient: str = "") -> pd.DataFrame:
     """A table without names, births, addresses; numbers of patients are pseudonyms.
 
@@ -176,9 +208,11 @@ def clean_table(table: pd.DataFrame, scrubber: Scrubber, patient: str = "") -> p
     owners = [_owner(row, own, scrubber) or patient for _, row in table.iterrows()]
     kept: list[str] = []
     clean: list[list[str]] = []
+    born = births(table)
     for column in table.columns:
         name, cells = str(column), [str(cell) for cell in table[column]]
         kind = "own" if name == own else kind_of(name) or ("name" if full_of_names(cells) else "")
+        kind = "birth" if name in born and not kind else kind
         if kind in ("name", "phrase", "contact", "birth"):
             scrubber.counts["column"] += 1
             continue

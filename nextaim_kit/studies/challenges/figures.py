@@ -58,7 +58,8 @@ def number_grid(
         raise DataError("this grid cannot be drawn", expected="cells with values above 0")
     cells = table.pivot(index=row, columns=column, values=value)
     numbers = cells.to_numpy(float)
-    figure, axes = new_figure(1.9 + 0.72 * cells.shape[1], 1.5 + 0.42 * cells.shape[0])
+    beside = 1.9 + 0.07 * max(0, *(len(str(n)) - 6 for n in cells.index))  # inches for names
+    figure, axes = new_figure(beside + 0.72 * cells.shape[1], 1.5 + 0.42 * cells.shape[0])
     axis = axes[0, 0]
     norm = LogNorm(np.nanmin(numbers), max(np.nanmax(numbers), 1.001 * np.nanmin(numbers)))
     image = axis.imshow(numbers, norm=norm, cmap="cividis", aspect="auto")

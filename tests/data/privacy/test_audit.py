@@ -194,3 +194,23 @@ def test_an_array_of_names_is_found_and_one_of_numbers_says_nothing(tmp_path: Pa
     np.save(tmp_path / "letters.npy", np.frombuffer(b"of Bistolfi Carla", np.uint8))
     found = {one.file for one in audit(tmp_path, ["Bistolfi"])}
     assert found == {"who.npz", "letters.npy"}
+
+
+@pytest.mark.parametrize("column", ["name", "paziente", "Patient", "nominativo"])
+def test_a_column_of_persons_is_identity_and_one_of_methods_is_not(
+    tmp_path: Path, column: str
+) -> None:
+    (tmp_path / "people.csv").write_text(f"{column},age\nMaria Bianchi,67\nRossi Giuseppe,71\n")
+    (tmp_path / "results.csv").write_text(f"{column},auc\nlogistic regression,0.7\nn10,0.8\n")
+    found = {(one.file, one.what, one.verdict) for one in audit(tmp_path)}
+    assert ("people.csv", "a column of persons' names", "identity") in found
+    assert "results.csv" not in {file for file, *_ in found}
+
+
+@pytest.mark.parametrize("column", ["born", "bday", "year_of_birth", "Geburtsdatum", "when"])
+def test_births_are_looked_at_by_their_column_s_name_or_by_their_years(
+    tmp_path: Path, column: str
+) -> None:
+    (tmp_path / "born.csv").write_text(f"code,{column}\nA1,1951-09-03\nA2,1924-07-10\n")
+    (tmp_path / "seen.csv").write_text("code,visit\nA1,2016-09-03\nA2,2003-07-10\n")
+    assert {one.file for one in audit(tmp_path)} == {"born.csv"}

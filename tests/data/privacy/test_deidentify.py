@@ -328,6 +328,22 @@ def test_what_a_link_leads_to_is_cleaned_as_if_it_lay_there_and_an_empty_table_i
     assert report.left_out == [("void.csv", "it is empty")]
 
 
+@pytest.mark.parametrize(
+    "column", ["born", "bday", "geb", "Geburtsdatum", "compleanno", "date_naissance", "when"]
+)
+def test_dates_of_birth_go_whatever_their_column_is_called_and_visits_stay(
+    tmp_path: Path, column: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    rows = ["A1,03/09/1951,65,14/10/2016", "A2,10/07/1924,92,15/10/2003", "A3,1/1/1980,36,1/2/2009"]
+    text = "\n".join([f"patient_id,{column},age,visit", *rows])
+    (tmp_path / "in" / "table.csv").write_text(text)
+    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    found = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert list(found.columns) == ["patient_id", "age", "visit"]
+    assert found["age"].tolist() == [65, 90, 36]
+
+
 def test_the_log_says_that_it_is_still_personal(ward: tuple[Planted, Path, Report]) -> None:
     text = (ward[1] / LOG).read_text()
     assert "still personal data" in text
