@@ -135,7 +135,10 @@ class Run:
         entry |= {"unit": unit, "note": note}
         self._put("metrics", entry)
         spread = f"  [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
-        written = f"{value}" if isinstance(value, Integral) else f"{value:.3f}"
+        small = 0 < abs(value) < 5e-4  # which is not nothing
+        written = (
+            f"{value}" if isinstance(value, Integral) else f"{value:{'.2g' if small else '.3f'}}"
+        )
         print(f"{name} = {written}{spread} {unit}".rstrip())
 
     def metrics(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from nextaim_kit.places import placed
 
 KEY = "de-identification.key"
 _LOOKED_AT = 500  # files of a data set that is fetched or verified
-_SHOWN = 20  # of images that may show a face
+_SHOWN = 20  # of folders whose images may show a face
 
 
 def register(app: typer.Typer) -> None:
@@ -71,14 +72,18 @@ def deidentify_folder(
         console.print(f"[yellow]writing covered, look at it:[/] {escape(name)}")
     for name, why in report.left_out:
         console.print(f"[yellow]left out:[/] {escape(name)}: {escape(why)}")
-    for name in report.faces[:_SHOWN]:
-        console.print(f"[yellow]may show a face, not cut off:[/] {escape(name)}")
-    if len(report.faces) > _SHOWN:
-        console.print(f"[yellow]and {len(report.faces) - _SHOWN} more that may show a face[/]")
+    folders = Counter(str(PurePath(name).parent) for name in report.faces)
+    for folder, count in folders.most_common(_SHOWN):
+        files = "1 file" if count == 1 else f"{count} files"
+        console.print(f"[yellow]may show a face, not cut off:[/] {files} in {escape(folder)}")
+    if len(folders) > _SHOWN:
+        console.print(f"[yellow]and in {len(folders) - _SHOWN} more folders[/]")
     for one in report.tables:
+        if not one.columns:
+            continue
         console.print(
             f"a table of {len(one.table)} rows: at least {one.after} alike in "
-            f"{escape(', '.join(one.columns) or 'nothing')}, before {one.before}; "
+            f"{escape(', '.join(one.columns))}, before {one.before}; "
             f"{one.lost:.0%} of what these columns told is gone"
         )
     made = " (made now: keep it safe, it cannot be made again)" if report.key_made else ""
