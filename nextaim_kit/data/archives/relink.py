@@ -17,7 +17,7 @@ from nextaim_kit.data.images.dicom import is_dicom, opened
 from nextaim_kit.data.privacy.learning import values_of
 from nextaim_kit.data.privacy.secret import Key
 from nextaim_kit.errors import DataError, RequestError, refused_if_damaged
-from nextaim_kit.files import atomic_path, files_below, private_folder
+from nextaim_kit.files import atomic_path, files_below, private_folder, refuse_nested
 
 _TEXTS = {".csv", ".tsv", ".json", ".txt", ".md", ".html"}
 _STANDS = re.compile(r"\bP[A-Z2-7]{10}\b|\b2\.25\.\d{1,39}\b")
@@ -112,8 +112,8 @@ def relink(folder: Path, originals: Originals, out: Path) -> tuple[int, list[str
         If a folder is not as it has to be, or nothing fits: then the key, or the originals, are
         others.
     """
-    a, b = folder.resolve(), out.resolve()
-    if not folder.is_dir() or out.exists() or b.is_relative_to(a):
+    refuse_nested(folder, out)
+    if not folder.is_dir() or out.exists():
         raise RequestError(
             "folders of results and of their copy are not as they have to be",
             expected=f"results in {folder}, and {out} new and elsewhere",

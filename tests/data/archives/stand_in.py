@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import io
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pydicom import Dataset, dcmread
+from pydicom.datadict import tag_for_keyword
 
+from tests.data.archives.http_here import PASSWORD, TOKEN, USER, Handler, serving_by
 from tests.data.privacy.planted import base
 
-USER, PASSWORD, TOKEN = "reader", "s3cret-of-the-ward", "token-of-the-ward"
+__all__ = ["PASSWORD", "TOKEN", "USER"]
 _LEVELS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _QUERY = (*_LEVELS, "PatientID", "PatientName", "StudyDescription", "Modality", "StudyDate")
 
@@ -91,32 +92,25 @@ class StandIn:
     def address(self) -> str:
         return f"dicomweb+http://127.0.0.1:{self.port}/dicom-web"
 
-    def rows(self, level: str, wanted: dict[str, str]) -> list[Dataset]:
-        """Headers that match, one for each study, series or instance."""
-        found: dict[str, Dataset] = {}
-        counts: dict[str, int] = {}
+    def rows(self, level: str, wanted: dict[str, str]) -> list[dict[str, Any]]:
+        """Headers that match, as JSON, one for each study, series or instance."""
+        found: dict[str, list[dict[str, Any]]] = {}
         for content in self.files:
-            data = dcmread(io.BytesIO(content), stop_before_pixels=True)
-            if all(str(data.get(k)) == v for k, v in wanted.items() if k not in self.deaf):
-                key = str(data[level].value)
-                counts[key] = counts.get(key, 0) + 1
-                found.setdefault(key, data)
-        for key, data in found.items():
-            if level == "SeriesInstanceUID":
-                data.NumberOfSeriesRelatedInstances = counts[key]
-        return list(found.values()) * (1 + self.repeats)
+            row = _header(content)
+            if all(_said(row, k) == v for k, v in wanted.items() if k not in self.deaf):
+                found.setdefault(_said(row, level), []).append(row)
+        rows = [
+            of[0] | {_tag("NumberOfSeriesRelatedInstances"): {"vr": "IS", "Value": [len(of)]}}
+            for of in found.values()
+        ]
+        return rows * (1 + self.repeats)
 
 
 @contextlib.contextmanager
 def serving(archive: StandIn) -> Iterator[StandIn]:
     """The archive on a port of this machine's loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version, wbufsize, disable_nagle_algorithm = "HTTP/1.1", -1, True
-
-        def log_message(self, *_: object) -> None:
-            """Nothing, on the screen."""
-
+    class Own(Handler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self._let_in():
                 parts = urlsplit(self.path)
@@ -124,17 +118,15 @@ def serving(archive: StandIn) -> Iterator[StandIn]:
                 self._get(parts.path.removeprefix("/dicom-web/").split("/"), asked)
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.body()
             if self._let_in():
                 _, _, rest = body.partition(b"\r\n\r\n")
                 content = rest[: rest.rindex(b"\r\n--")]
                 archive.files.append(content)
-                self._say(200, json.dumps({"00081199": {"vr": "SQ", "Value": [{}]}}).encode())
+                self.say(200, json.dumps({"00081199": {"vr": "SQ", "Value": [{}]}}).encode())
 
         def _let_in(self) -> bool:
             archive.asked.append(self.path)
-            own = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-            said = self.headers.get("Authorization", "")
             closed = archive.closed_after is not None and archive.given >= archive.closed_after
             if closed and archive.closing == "down":
                 self.close_connection = True
@@ -142,22 +134,15 @@ def serving(archive: StandIn) -> Iterator[StandIn]:
                 return False
             if archive.busy:
                 archive.busy -= 1
-                self._say(503, b"")
+                self.say(503, b"")
                 return False
             if archive.elsewhere:
-                self._say(302, b"", Location=archive.elsewhere)
+                self.say(302, b"", Location=archive.elsewhere)
                 return False
-            if said not in (f"Basic {own}", f"Bearer {TOKEN}") or closed:
-                self._say(401, b"no entry for Zanfregan")
+            if not self.is_known() or closed:
+                self.say(401, b"no entry for Zanfregan")
                 return False
             return True
-
-        def _say(self, code: int, body: bytes, kind: str = "application/json", **more: str) -> None:
-            self.send_response(code)
-            for name, value in {"Content-Type": kind, "Content-Length": len(body), **more}.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(body)
 
         def _get(self, path: list[str], asked: dict[str, str]) -> None:
             own = dict(zip(_LEVELS, path[1::2], strict=False))
@@ -174,22 +159,22 @@ def serving(archive: StandIn) -> Iterator[StandIn]:
             start = 0 if "offset" in archive.deaf else start
             rows = archive.rows(level, wanted)[start : start + min(most, archive.page)]
             kept = (*_QUERY, "NumberOfSeriesRelatedInstances")
-            told = [{k: v for k, v in _json(row).items() if k in map(_tag, kept)} for row in rows]
-            self._say(200, json.dumps(told).encode(), "application/dicom+json")
+            tags = set(map(_tag, kept))
+            told = [{k: v for k, v in row.items() if k in tags} for row in rows]
+            self.say(200, json.dumps(told).encode(), "application/dicom+json")
 
         def _metadata(self, own: dict[str, str]) -> None:
             if "metadata" in archive.without:
-                self._say(404, b"")
+                self.say(404, b"")
                 return
-            rows = [_json(row) for row in archive.rows("SOPInstanceUID", own)]
-            told = json.dumps(rows).encode()
+            told = json.dumps(archive.rows("SOPInstanceUID", own)).encode()
             told = told[: len(told) // 2] if archive.cut_headers else told
-            self._say(200, told, "application/dicom+json")
+            self.say(200, told, "application/dicom+json")
 
         def _images(self, own: dict[str, str], whole: bool) -> None:
             found = [c for c in archive.files if _is(c, own)]
             if not found or (whole and "series" in archive.without):
-                self._say(404, b"")
+                self.say(404, b"")
                 return
             self.send_response(200)
             self.send_header(
@@ -211,29 +196,25 @@ def serving(archive: StandIn) -> Iterator[StandIn]:
                     archive.each(archive.given)
             self.wfile.write(b"--xx--\r\n")
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    archive.port = http.server_port
-    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serving_by(Own) as archive.port:
         yield archive
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()
 
 
 def _is(content: bytes, own: dict[str, str]) -> bool:
-    data = dcmread(io.BytesIO(content), stop_before_pixels=True)
-    return all(str(data.get(k)) == v for k, v in own.items())
+    return all(_said(_header(content), name) == value for name, value in own.items())
 
 
+def _said(row: dict[str, Any], name: str) -> str:
+    values = row.get(_tag(name), {}).get("Value") or [""]
+    return str(values[0]["Alphabetic"] if isinstance(values[0], dict) else values[0])
+
+
+@lru_cache
 def _tag(name: str) -> str:
-    data = Dataset()
-    setattr(data, name, None)
-    return f"{next(iter(data.keys())):08X}"
+    return f"{tag_for_keyword(name):08X}"
 
 
-def _json(data: Dataset) -> dict[str, Any]:
-    data.pop("PixelData", None)
+@lru_cache(maxsize=1000)
+def _header(content: bytes) -> dict[str, Any]:
+    data = dcmread(io.BytesIO(content), stop_before_pixels=True)
     return data.to_json_dict()

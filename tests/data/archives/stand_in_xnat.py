@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.data.archives.stand_in import PASSWORD, USER
+from tests.data.archives.http_here import Handler, serving_by
 
 _SCAN = re.compile(r"/data/experiments/([^/]+)/scans/([^/]+)/files$")
 _SCANS = re.compile(r"/data/experiments/([^/]+)/scans$")
@@ -54,28 +52,15 @@ class Xnat:
 def serving(xnat: Xnat) -> Iterator[Xnat]:
     """The stand-in on a port of this machine's loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version, wbufsize, disable_nagle_algorithm = "HTTP/1.1", -1, True
-
-        def log_message(self, *_: object) -> None:
-            """Nothing, on the screen."""
-
+    class Own(Handler, BaseHTTPRequestHandler):
         def _let_in(self) -> bool:
-            own = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-            known = self.headers.get("Authorization") == f"Basic {own}"
-            if not known:
-                self._say(401)
-            return known
-
-        def _say(self, code: int, body: bytes = b"") -> None:
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            if not self.is_known():
+                self.say(401)
+            return self.is_known()
 
         def _table(self, rows: list[dict]) -> None:
             table = {"ResultSet": {"Result": rows, "totalRecords": str(len(rows))}}
-            self._say(200, json.dumps(table).encode())
+            self.say(200, json.dumps(table).encode())
 
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
@@ -95,7 +80,7 @@ def serving(xnat: Xnat) -> Iterator[Xnat]:
                 self._table([{"label": name} for name in own])
             elif (found := _FILES.match(path)) and self._parents(found):
                 held = xnat.resources.get((found["subject"] or "", found["name"]))
-                self._say(404) if held is None else self._table(_rows(held, path, found["name"]))
+                self.say(404) if held is None else self._table(_rows(held, path, found["name"]))
             else:
                 self._file(path)
 
@@ -111,10 +96,10 @@ def serving(xnat: Xnat) -> Iterator[Xnat]:
             if content and xnat.damaged:
                 xnat.damaged -= 1
                 content = content[:-1] + bytes([content[-1] ^ 1])
-            self._say(200, content) if content else self._say(404)
+            self.say(200, content) if content else self.say(404)
 
         def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.body()
             parts = urlsplit(self.path)
             path = unquote(parts.path)
             if not self._let_in():
@@ -122,30 +107,22 @@ def serving(xnat: Xnat) -> Iterator[Xnat]:
             made, filled = _RESOURCE.match(path), _FILES.match(path)
             found = made or filled
             if not found or not self._parents(found):
-                self._say(404)
+                self.say(404)
                 return
             key = (found["subject"] or "", found["name"])
             if made:
-                self._say(409 if key in xnat.resources else 201)
+                self.say(409 if key in xnat.resources else 201)
                 xnat.resources.setdefault(key, {})
             elif key not in xnat.resources or parse_qs(parts.query).get("inbody") != ["true"]:
-                self._say(404)
+                self.say(404)
             elif filled["file"] in xnat.resources[key]:
-                self._say(409)
+                self.say(409)
             else:
                 xnat.resources[key][filled["file"]] = body
-                self._say(201)
+                self.say(201)
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    xnat.port = http.server_port
-    thread = threading.Thread(target=http.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serving_by(Own) as xnat.port:
         yield xnat
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()
 
 
 def _rows(files: dict[str, bytes], path: str, collection: str) -> list[dict]:

@@ -2,9 +2,8 @@ import json
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ from nextaim_kit.data.archives.credentials import credentials, trusted
 from nextaim_kit.data.archives.multipart import Cut
 from nextaim_kit.errors import RequestError
 from tests.data.archives import stand_in
+from tests.data.archives.http_here import Handler, serving_by
 from tests.data.archives.orthanc import make_certificate
 from tests.data.archives.stand_in import StandIn
 
@@ -27,31 +27,19 @@ def test_an_unknown_certificate_is_refused_with_how_to_trust_it(tmp_path: Path) 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "both.pem")
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Nothing, on the screen."""
-
+    class Own(Handler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.headers.get("Authorization"))
-            self.send_response(204)
-            self.end_headers()
+            self.say(204)
 
     asked: list[str | None] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    address = read_address(f"dicomweb+https://localhost:{server.server_port}/dicom-web")
-    try:
+    with serving_by(Own, context) as port:
+        address = read_address(f"dicomweb+https://localhost:{port}/dicom-web")
         with pytest.raises(RequestError, match="cannot be trusted") as error:
             Connection(address).json("/studies")
-        assert f"openssl s_client -showcerts -connect localhost:{server.server_port}" in str(
-            error.value
-        )
+        assert f"openssl s_client -showcerts -connect localhost:{port}" in str(error.value)
         assert asked == []
         assert Connection(address, certificate).json("/studies") == []
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_file_of_no_certificates_is_refused(tmp_path: Path) -> None:
