@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nextaim_kit.catalog import near_miss, task_of
+from nextaim_kit.data.cohort.fingerprint import made_from_a_twin
+from nextaim_kit.data.datasets.source import find_source
 from nextaim_kit.errors import DataError
 
 Modality = Literal["table", "image"]
@@ -221,4 +223,7 @@ def load_task(study: str, cohort: str, n: int, seed: int, **settings: Any) -> St
     if not isinstance(made, StudyTask):
         raise DataError(f"the task of {study} is none", expected="a learn.StudyTask",
                         found=type(made).__name__)  # fmt: skip
+    source = find_source(cohort)
+    if not source.synthetic and made_from_a_twin(source.path):
+        return replace(made, synthetic=True)
     return made

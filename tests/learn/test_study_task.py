@@ -101,3 +101,12 @@ def test_every_task_of_the_kit_can_be_imported_and_a_near_miss_is_named():
     assert all(callable(catalog.task_of(study)) for study in offered)
     with pytest.raises(RequestError, match="did you mean cxr_severity"):
         load_task("cxr_sevrity", "synthetic", 3, 1)
+
+
+def test_a_table_that_was_made_from_a_twin_stays_synthetic(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_task, "task_of", lambda study: lambda cohort, n, seed: table())
+    cells = pd.DataFrame({"subject": ["a"], "provenance_synthetic": [True]})
+    cells.to_csv(tmp_path / "made.csv", index=False)
+    cells.drop(columns="provenance_synthetic").to_csv(tmp_path / "real.csv", index=False)
+    assert load_task("made", str(tmp_path / "made.csv"), 6, 0).synthetic
+    assert not load_task("made", str(tmp_path / "real.csv"), 6, 0).synthetic

@@ -53,11 +53,12 @@ def fingerprint(spec: str | Source) -> dict[str, Any]:
     if source.manifest:  # what the columns mean is a part of the data
         layout = json.dumps(source.manifest.layout, sort_keys=True, default=str)
         digest = hashlib.sha256(f"{digest} {layout}".encode()).hexdigest()
-    synthetic = _made_from_a_twin(source.path)
+    synthetic = made_from_a_twin(source.path)
     return {"name": source.name, "sha256": digest, "synthetic": synthetic, **terms}
 
 
-def _made_from_a_twin(path: Path) -> bool:
+def made_from_a_twin(path: Path) -> bool:
+    """Whether a table says that it was made from synthetic patients (``provenance_synthetic``)."""
     if kind_of(path) not in SHEETS or not path.is_file():
         return False
     with contextlib.suppress(KitError):  # a damaged table is refused where it is read

@@ -49,7 +49,7 @@ def with_shortcut(task: StudyTask, kind: Kind, patients: int, seed: int) -> Stud
         If the study's twin has none of its own.
     """
     if kind == "own":
-        if task.name not in OWN or not task.synthetic:
+        if not _draws_its_own(task):
             raise RequestError(f"{task.name} has no shortcut of its own",
                                expected=f"the twin of {' or '.join(OWN)}")  # fmt: skip
         return load_task(task.name, "synthetic", patients, seed, **OWN[task.name])
@@ -62,10 +62,15 @@ def with_shortcut(task: StudyTask, kind: Kind, patients: int, seed: int) -> Stud
 
 def kinds_of(task: StudyTask, wanted: Sequence[Kind]) -> tuple[list[Kind], pd.DataFrame]:
     """Shortcuts that can be planted, and ``shortcut``, ``why`` of the others."""
-    own = task.name in OWN and task.synthetic
+    own = _draws_its_own(task)
     kept = [kind for kind in dict.fromkeys(wanted) if kind != "own" or own]
     left = [(k, f"{task.name} draws none") for k in dict.fromkeys(wanted) if k not in kept]
     return kept, pd.DataFrame(left, columns=["shortcut", "why"])
+
+
+def _draws_its_own(task: StudyTask) -> bool:
+    """Whether it is the study's twin itself, whose truth is known, and no table made of one."""
+    return task.name in OWN and task.synthetic and task.truth is not None
 
 
 def _wearing(task: StudyTask, seed: int) -> NDArray[np.bool_]:
