@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,17 +48,38 @@ def made(promises: Iterable[Promise]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["promise", "value", "low", "high", "held to", "says"])
 
 
-def written(card: pd.DataFrame, *, study: str, n: int, synthetic: bool) -> str:
-    """The card as a page of Markdown."""
+def written(
+    card: pd.DataFrame, *, study: str, n: int, away: Mapping[str, int],
+    settings: Mapping[str, float], synthetic: bool,
+) -> str:  # fmt: skip
+    """The card as a page of Markdown.
+
+    Parameters
+    ----------
+    card : DataFrame
+        Of `made`.
+    study : str
+    n : int
+        Patients tested at home.
+    away : mapping of str to int
+        Patients of each site left out.
+    settings : mapping of str to float
+        Numbers chosen by who measured, such as the share that sets may miss.
+    synthetic : bool
+    """
     whose = "synthetic patients" if synthetic else "patients"
+    sites = ", ".join(f"{site} ({count})" for site, count in away.items())
     lines = [f"# Reliability of a model of {study}", "",
-             f"Measured on {n} {whose} who had no part in learning; 95 % intervals.", "",
+             f"Measured on {n} {whose} who had no part in learning; 95 % intervals over patients.",
+             f"New sites, each left out of the learning of a model of its own (patients): {sites}.",
+             "Chosen: " + ", ".join(f"{k} {v:g}" for k, v in settings.items()) + ".", "",
              "| promise | measured | held to | says |", "|---|---|---|---|"]  # fmt: skip
     for row in card.to_dict("records"):
         ends = f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
         lines.append(f"| {row['promise']} | {ends} | {row['held to']} | {row['says']} |")
     lines += ["", "*holds*: the whole interval is on the right side. *not shown*: it crosses the "
-              "mark; more patients would tell. *broken*: do not rely on it."]  # fmt: skip
+              "mark; more patients would tell. *broken*: do not rely on it. *not known*: too few "
+              "patients for an interval."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -76,9 +97,10 @@ def three_sentences(card: pd.DataFrame, faded: pd.DataFrame, apart: pd.DataFrame
     """
     of = {says: card.loc[card["says"] == says, "promise"].tolist() for says in _SAID}
     told = [f"{words} {'; '.join(of[says]) or 'nothing'}" for says, words in _SAID.items()]
-    at = faded.set_index(["where", "name"])["beyond"]
-    home, away = (at[where, "at the temperature"] for where in ("home", "there"))
-    fades = "fades" if away > home else "is not seen to fade"
+    at = faded[faded["name"] == "at the temperature"].set_index("where")
+    gap, home, there = (at.loc[where] for where in ("gap", "home", "there"))
+    fades = "fades" if gap["low"] > 0 else "is not seen to fade"
+    again = "fit it again on" if gap["low"] > 0 else "before you rely on it, measure it in"
     worst = apart.groupby("name")["value"].min().sort_values(ascending=False, kind="stable")
     of_best = apart[apart["name"] == worst.index[0]].set_index("strangers")["value"]
     guard = (
@@ -87,7 +109,9 @@ def three_sentences(card: pd.DataFrame, faded: pd.DataFrame, apart: pd.DataFrame
     return [
         f"{'. '.join(told)}.",
         f"Temperature {fades} at a new site: the calibration error beyond a perfect model's is "
-        f"{home:.3f} at home and {away:.3f} there; fit it again on that site's own patients.",
+        f"{home['value']:.3f} at home and {there['value']:.3f} there, "
+        f"{gap['value']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]; "
+        f"{again} that site's own patients.",
         f"{guard}: {worst.index[0]} does best where each does worst, with an AUC of "
         f"{worst.iloc[0]:.2f} for {of_best.idxmin()}; try it on your own spoiled inputs.",
     ]

@@ -214,9 +214,15 @@ def ece_interval(
 ) -> Interval:
     """The calibration error with its 95 % interval, patients resampled: value, low, high.
 
-    A resample has an error of its own, since it has fewer different patients, and would lie above
-    the value: the spread of the resamples is put around the value, and ends at 0.
+    Its ends are those of `centered`, the lower one at least 0.
     """
+    found = resampled(ece_of(y, p), len(np.asarray(p)), groups=groups, n_boot=n_boot, seed=seed)
+    value, low, high = centered(found)
+    return value, max(0.0, low), high
+
+
+def ece_of(y: ArrayLike, p: ArrayLike) -> Measure:
+    """`ece` of weighted patients."""
     p = np.asarray(p, float)
     inside = np.eye(_BINS)[np.minimum((p * _BINS).astype(int), _BINS - 1)]
     off = (p - np.asarray(y, float))[:, None] * inside
@@ -224,9 +230,18 @@ def ece_interval(
     def measure(weights: Weights) -> Array:
         return np.abs(weights @ off).sum(axis=1) / weights.sum(axis=1)
 
-    value, *others = resampled(measure, len(p), groups=groups, n_boot=n_boot, seed=seed)
+    return measure
+
+
+def centered(values: ArrayLike) -> Interval:
+    """First value, the spread of the others (its resamples) put around it.
+
+    A resample has a calibration error of its own, since it has fewer different patients, and
+    would lie above the value.
+    """
+    value, *others = np.asarray(values, float)
     low, high = np.percentile(np.array(others) - np.mean(others), [2.5, 97.5])
-    return float(value), float(max(0, value + low)), float(value + high)
+    return float(value), float(value + low), float(value + high)
 
 
 def perfect_ece(

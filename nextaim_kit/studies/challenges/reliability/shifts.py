@@ -18,7 +18,14 @@ from nextaim_kit.learn.metrics import measures, within_auc_interval
 from nextaim_kit.learn.study_task import StudyTask
 from nextaim_kit.progress import Bar
 from nextaim_kit.studies.challenges.limited.training import Budget
-from nextaim_kit.studies.challenges.reliability.judged import Fitted, Told, ece, perfect_ece
+from nextaim_kit.studies.challenges.reliability.judged import (
+    Fitted,
+    Told,
+    centered,
+    ece,
+    ece_of,
+    perfect_ece,
+)
 from nextaim_kit.studies.challenges.reliability.models import Model, Parts, learn
 from nextaim_kit.studies.challenges.reliability.strangers import BASELINE, detectors
 
@@ -66,7 +73,8 @@ def surviving(
     """Each promise at home and at the site left out, over all sites left out.
 
     The AUC is within each model's patients, since scores of two models are not on one scale; all
-    else is of probabilities, of all patients together. Patients are resampled, models are not.
+    else is of probabilities, of all patients together. Patients are resampled, models are not: who
+    is at home to one model and away to another is drawn for both, so that gaps are paired.
 
     Returns
     -------
@@ -74,24 +82,34 @@ def surviving(
         ``name``, ``home``, ``there``, ``gap`` (there less home), each with ``_low``, ``_high``, and
         ``says``.
     """
-    two = []
-    for k, told in enumerate((home, there)):
-        every = Told.joined(told)
-        how: dict[str, Any] = {"groups": every.groups, "classes": every.y, "n_boot": n_boot}
-        asked = _qualities(told, act_at)
-
-        def columns(w: Weights, asked: dict[str, Measure] = asked) -> NDArray:
-            return np.stack([measure(w) for measure in asked.values()], axis=1)
-
-        two.append(resampled(columns, len(every.y), seed=seed + k, **how))
+    asked = [list(_qualities(told, act_at).values()) for told in (home, there)]
+    both = _together(home, there, asked, n_boot, seed)
     rows = []
     for k, (name, better) in enumerate(BETTER.items()):
-        at_home, away = (one[:, k] for one in two)
+        at_home, away = both[:, 0, k], both[:, 1, k]
         gap = with_interval(away - at_home)
         found = (*with_interval(at_home), *with_interval(away), *gap)
         rows.append((name, *found, said(gap, better)))
     parts = [f"{name}{end}" for name in ("home", "there", "gap") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=["name", *parts, "says"])
+
+
+def _together(
+    home: Sequence[Told], there: Sequence[Told], asked: Sequence[Sequence[Measure]],
+    n_boot: int, seed: int,
+) -> NDArray:  # fmt: skip
+    """Measures at home and away, of the same draws of patients: (1 + n_boot, 2, measures)."""
+    one, two = Told.joined(home), Told.joined(there)
+    ends = (slice(0, len(one.y)), slice(len(one.y), None))
+    every = Told.joined([one, two])
+    classes = every.y + 2 * (np.arange(len(every.y)) >= len(one.y))
+
+    def measure(w: Weights) -> NDArray:
+        found = [[of(w[:, part]) for of in some] for part, some in zip(ends, asked, strict=True)]
+        return np.moveaxis(np.array(found), -1, 0)
+
+    how: dict[str, Any] = {"groups": every.groups, "classes": classes, "n_boot": n_boot}
+    return resampled(measure, len(every.y), seed=seed, **how)
 
 
 def said(gap: tuple[float, float, float], better: int) -> str:
@@ -151,23 +169,36 @@ def _within(told: Sequence[Told]) -> Measure:
     return measure
 
 
-def faded(home: Sequence[Told], there: Sequence[Told], *, seed: int = 0) -> pd.DataFrame:
+def faded(
+    home: Sequence[Told], there: Sequence[Told], *, n_boot: int = 500, seed: int = 0
+) -> pd.DataFrame:
     """Calibration error before and after the temperature, at home and away.
 
     Returns
     -------
     DataFrame
-        ``where``, ``name``, ``n``, ``ece``, ``perfect`` (what a model without error has at this n),
-        ``low``, ``high`` (where 95 in 100 of those lie), ``beyond`` (the ece less ``perfect``).
+        ``where`` (home, there, gap: there less home, paired), ``name``, ``ece``, ``perfect`` (what
+        a model without error has at this n), ``value``, ``low``, ``high`` (the ece less
+        ``perfect``; patients are resampled).
     """
+    one, two = Told.joined(home), Told.joined(there)
     rows = []
-    for where, told in {"home": home, "there": there}.items():
-        one = Told.joined(told)
-        for name, p in {"as given": one.raw, "at the temperature": one.p}.items():
-            found, perfect = float(ece(one.y, p)), perfect_ece(p, groups=one.groups, seed=seed)
-            rows.append((where, name, len(p), found, *perfect, found - perfect[0]))
-    columns = ["where", "name", "n", "ece", "perfect", "low", "high", "beyond"]
-    return pd.DataFrame(rows, columns=columns)
+    for name, ps in {"as given": (one.raw, two.raw), "at the temperature": (one.p, two.p)}.items():
+        told = list(zip((one, two), ps, strict=True))
+        found = [float(ece(t.y, p)) for t, p in told]
+        perfect = [perfect_ece(p, groups=t.groups, seed=seed)[0] for t, p in told]
+        asked = [[ece_of(t.y, p)] for t, p in told]
+        beyond = _together(home, there, asked, n_boot, seed)[..., 0] - perfect
+        of = {"home": beyond[:, 0], "there": beyond[:, 1], "gap": beyond[:, 1] - beyond[:, 0]}
+        ends = ([*pair, pair[1] - pair[0]] for pair in (found, perfect))
+        rows += [(where, name, e, p, *centered(v))
+                 for (where, v), e, p in zip(of.items(), *ends, strict=True)]  # fmt: skip
+    return pd.DataFrame(
+        rows, columns=["where", "name", "ece", "perfect", "value", "low", "high"]
+    ).sort_values("where", key=lambda w: w.map(_WHERE.index), kind="stable", ignore_index=True)
+
+
+_WHERE = ["home", "there", "gap"]
 
 
 def new_sites(

@@ -9,7 +9,7 @@ from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.delong import delong
 from nextaim_kit.studies.challenges.limited.training import Budget
 from nextaim_kit.studies.challenges.reliability import shifts
-from nextaim_kit.studies.challenges.reliability.judged import Told
+from nextaim_kit.studies.challenges.reliability.judged import Fitted, Told
 from tests.studies.challenges.reliability.conftest import made_table
 from tests.studies.challenges.reliability.test_judged import patients, told
 
@@ -25,8 +25,12 @@ def test_at_a_site_whose_signal_is_gone_order_coverage_and_calibration_break(tmp
     for name in ("auc", "coverage", "brier", "error_of_answered"):
         assert found.loc[name, "says"] == "worse there", name
     assert found.loc["auc", "there"] == pytest.approx(0.5, abs=0.1)
-    faded = shifts.faded([away[0].home], [away[0].there]).set_index(["where", "name"])["beyond"]
-    assert faded["there", "at the temperature"] > faded["home", "at the temperature"] + 0.1
+    faded = shifts.faded([away[0].home], [away[0].there], n_boot=200).set_index(["where", "name"])
+    gap = faded.loc[("gap", "at the temperature")]
+    assert gap["value"] > 0.1
+    assert gap["low"] > 0
+    ends = [faded.loc[(where, "at the temperature"), "value"] for where in ("there", "home")]
+    assert gap["value"] == pytest.approx(ends[0] - ends[1])
 
 
 def test_at_a_site_like_the_others_little_is_shown_to_change(tmp_path):
@@ -41,6 +45,26 @@ def test_the_auc_is_within_each_model_whose_scores_are_on_another_scale():
     found = shifts.surviving([told(y, logit), apart], [told(y, logit)], n_boot=20)
     auc = found.set_index("name").loc["auc"]
     assert auc["home"] == pytest.approx(auc["there"])
+
+
+def test_gaps_are_of_the_same_draws_so_that_who_is_at_home_and_away_differs_from_nobody():
+    one = told(*patients(200))
+    found = shifts.surviving([one], [one], n_boot=50)
+    known = found.set_index("name").loc[["auc", "brier", "calibration_slope"]]
+    assert (known["home_low"] < known["home_high"]).all()
+    assert not found[["gap", "gap_low", "gap_high"]].to_numpy().any()
+    faded = shifts.faded([one], [one], n_boot=50).set_index("where")
+    assert not faded.loc["gap", ["value", "low", "high"]].to_numpy(float).any()
+    assert (faded.loc["home", "low"] < faded.loc["home", "high"]).all()
+
+
+def test_at_a_site_of_less_certain_outcomes_slope_and_coverage_fall_together():
+    fitted = Fitted.on(*patients(800, 3))
+    found = shifts.surviving([told(*patients(800, 5), fitted)],
+                             [told(*patients(800, 6, truth=0.3), fitted)], n_boot=200)  # fmt: skip
+    gap = found.set_index("name")["gap_high"]
+    assert gap["calibration_slope"] < 0
+    assert gap["coverage"] < 0
 
 
 def test_a_new_site_is_noticed_where_its_inputs_are_others(tmp_path):
