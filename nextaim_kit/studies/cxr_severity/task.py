@@ -39,7 +39,9 @@ def task(cohort: str, n: int, seed: int, *, pixels: int = 64, cables: Cables = "
     films, frames, unread = load_even(table, pixels, inverted=table.get("truth_inverted"))
     lungs, without = load_masks(table, "lungs", frames)
     keep = usable(table, unread, without)
-    opaque = at_size(load_masks(table, "lesions", frames)[0], pixels)[keep] if synthetic else None
+    opaque = None
+    if synthetic and "lesions" in table:  # saved films of the twin may have come without
+        opaque = at_size(load_masks(table, "lesions", frames)[0], pixels)[keep]
     seen, inside, rows = films[keep], at_size(lungs, pixels)[keep], table[keep]
     return StudyTask(
         "cxr_severity",

@@ -13,11 +13,11 @@ from nextaim_kit.show.picture_grid import gallery
 from nextaim_kit.show.style import CYCLE, GRAY, MARKERS, described, new_figure, styled
 from nextaim_kit.studies.challenges.explainability.explained import Explained
 from nextaim_kit.studies.challenges.explainability.maps import Maps, Name
+from nextaim_kit.studies.challenges.explainability.shortcuts import REFERENCE
 
 _LONGEST = 38  # letters of a feature's name
 _TOP = 5  # features of a table that are shown
 _BRIGHT = 0.99  # share of a map's pixels that are not as bright as can be
-_REFERENCE = "reference"
 
 
 def looked_at(
@@ -49,8 +49,33 @@ def _clipped(one: Maps) -> Maps:
     return np.minimum(one, np.quantile(one, _BRIGHT))
 
 
+def compared(
+    table: pd.DataFrame, *, xlabel: str, reference: Sequence[tuple[float, str]] = ()
+) -> Figure:
+    """Methods as a table has them in order, one below the other, with their intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``name`` (method), ``value``, ``low``, ``high``; each ``group``, or without one each
+        ``metric``, has its color.
+    xlabel : str
+    reference : sequence of (value, text)
+        Vertical lines.
+    """
+    order = list(dict.fromkeys(table["name"]))
+    shown = table.sort_values("name", key=lambda names: names.map(order.index), kind="stable")
+    if "group" not in shown and "metric" in shown:
+        shown = shown.rename(columns={"metric": "group"})
+    words = [column for column in ("name", "group") if column in shown]
+    shown = shown.assign(**{c: shown[c].str.replace("_", " ") for c in words})
+    return intervals(shown, xlabel=xlabel, reference=reference)
+
+
 def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    """Both ends of a long name: names of features differ at either."""
+    half = _LONGEST // 2
+    return name if len(name) <= _LONGEST else f"{name[:half]}…{name[-half:]}"
 
 
 def _features(
@@ -64,7 +89,8 @@ def _features(
         for k in np.argsort(-maps[:, 0].mean(0), kind="stable")[:_TOP]:
             found = mean_interval(maps[:, 0, k], groups=explained.groups, bounds=(0, 1))
             rows.append((_short(names[k]) + " (truth)" * bool(true[k]), *found, method))
-    return pd.DataFrame(rows, columns=["name", "value", "low", "high", "group"])
+    table = pd.DataFrame(rows, columns=["name", "value", "low", "high", "group"])
+    return table.assign(group=table["group"].str.replace("_", " "))
 
 
 @styled
@@ -81,12 +107,12 @@ def hunt(found: pd.DataFrame, *, sign: str, title: str = "") -> Figure:
     """
     part = found[found["sign"] == sign]
     methods = list(dict.fromkeys(part["method"]))
-    kinds = [k for k in dict.fromkeys(part["shortcut"]) if k != _REFERENCE]
+    kinds = [k for k in dict.fromkeys(part["shortcut"]) if k != REFERENCE]
     figure, axes = new_figure(2.1 * len(methods) + 0.6, 3.4, 1, len(methods))
     said = []
     for axis, method in zip(axes.flat, methods, strict=True):
         one = part[part["method"] == method]
-        limit = one.loc[one["shortcut"] == _REFERENCE, "value"].max()
+        limit = one.loc[one["shortcut"] == REFERENCE, "value"].max()
         axis.axhline(limit, color=GRAY, linestyle="--", linewidth=1)
         for k, kind in enumerate(kinds):
             values = one.loc[one["shortcut"] == kind, "value"].to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ Name = Literal[
 ]  # fmt: skip
 Maps = NDArray[np.float32]
 _STEPS = 20  # between nothing and an item, of integrated gradients
+OF_TRUTH = ("pointing", "energy", "precision", "outside truth")  # measures that need it
 _COARSEST = 4  # pixels an edge that a layer's maps must have to say where
 
 
@@ -63,8 +65,17 @@ def draw(explained: Explained, name: Name) -> Maps:
     return np.divide(found, total, out=np.zeros_like(found), where=total > 0)
 
 
-def usable(names: Sequence[Name], modality: str) -> tuple[list[Name], pd.DataFrame]:
-    """Methods for what the data are, and ``method``, ``why`` of those left out.
+def usable(
+    names: Sequence[Name], modality: str, *, known: bool = True
+) -> tuple[list[Name], pd.DataFrame]:
+    """Methods for what the data are, and ``what``, ``why`` of all that is left out.
+
+    Parameters
+    ----------
+    names : sequence of str
+    modality : {"table", "image"}
+    known : bool
+        Whether it is known what decides; if not, measures that need it are left out, by name.
 
     Raises
     ------
@@ -75,11 +86,15 @@ def usable(names: Sequence[Name], modality: str) -> tuple[list[Name], pd.DataFra
     if unknown:
         raise RequestError(f"no method {unknown[0]!r}", expected=", ".join(WAYS))
     kept = [name for name in dict.fromkeys(names) if modality in WAYS[name].modalities]
-    left = [(n, f"for {WAYS[n].modalities[0]}s, and this is a {modality}")
-            for n in dict.fromkeys(names) if n not in kept]  # fmt: skip
+    left: list[tuple[str, str]] = [
+        (n, f"for {WAYS[n].modalities[0]}s, and this is a {modality}")
+        for n in dict.fromkeys(names)
+        if n not in kept
+    ]
+    left += [] if known else [(measure, "what decides is not known") for measure in OF_TRUTH]
     if not any(WAYS[name].asks for name in kept):
         raise RequestError("no method can be tried", found="; ".join(w for _, w in left) or "none")
-    return kept, pd.DataFrame(left, columns=["method", "why"])
+    return kept, pd.DataFrame(left, columns=["what", "why"])
 
 
 def blind(modality: str) -> list[Name]:
@@ -158,7 +173,8 @@ def _occlusion(explained: Explained) -> Maps:
     size = max(2, explained.x.shape[-1] // 5)
     explain = OcclusionSensitivity(explained.net.eval(), mask_size=size, n_batch=64, verbose=False,
                                    mode="mean_img", overlap=0.5, activate=False)  # fmt: skip
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Using a non-tuple sequence")  # MONAI's, of torch
         whole = explained.net(explained.x)[:, 0].numpy()
         hidden = [np.asarray(explain(one[None])[0])[0, 0] for one in explained.x]
     return whole[:, None, None] - np.stack(hidden)

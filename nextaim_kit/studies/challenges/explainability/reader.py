@@ -102,7 +102,7 @@ def _say(where: Any, text: str) -> None:
 
 
 def three_sentences(
-    sane: pd.DataFrame, faithful: pd.DataFrame, used: pd.DataFrame, hunted: pd.DataFrame
+    sane: pd.DataFrame, faithful: pd.DataFrame, used: pd.DataFrame, accused: pd.DataFrame
 ) -> list[str]:
     """What this run says of maps, of trust in them, and of shortcuts.
 
@@ -110,7 +110,7 @@ def three_sentences(
     ----------
     sane, faithful : DataFrame
         Of `judged`.
-    used, hunted : DataFrame
+    used, accused : DataFrame
         Of `shortcuts`.
     """
     lost = caught(sane)
@@ -125,21 +125,20 @@ def three_sentences(
         f"Of what was tried, {name} named best what the network uses: in deletion it is ahead of a "
         f"random order by an area of {value:.3f} [{low:.3f}, {high:.3f}]."
     )
-    return [first, second, _third(used, hunted)]
+    return [first, second, _third(used, accused)]
 
 
-def _third(used: pd.DataFrame, hunted: pd.DataFrame) -> str:
+def _third(used: pd.DataFrame, accused: pd.DataFrame) -> str:
     drop = used[(used["metric"] == "drop") & (used["low"] > 0)]["name"].tolist()
     if not drop:
         return (
             "No model is shown to have used what was planted, so maps had nothing to find: test on "
             "patients without the suspected sign before you look at any map."
         )
-    part = hunted.groupby("shortcut")[["alarms", "models"]].sum()
-    rate = {kind: "{alarms} of {models}".format(**part.loc[kind]) for kind in [*drop, "none"]}
+    rate = {row["name"]: f"{row['alarms']} of {row['n']} [{row['low']:.0%}, {row['high']:.0%}]"
+            for row in accused.to_dict("records")}  # fmt: skip
     hits = ", ".join(f"{kind} {rate[kind]}" for kind in drop)
     return (
-        "Test on patients without the suspected sign, since a map only starts a suspicion: alarms "
-        f"over all methods and signs were, with a shortcut that was used, {hits}; with none, "
-        f"{rate['none']}."
+        "Test on patients without the suspected sign, since a map only starts a suspicion: maps "
+        f"accused, of models that used a shortcut, {hits}, and of clean ones {rate['none']}."
     )

@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nextaim_kit.data.datasets.source import SYNTHETIC
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.intervals import BOUNDS, mean_interval, proportion_interval
 from nextaim_kit.learn.metrics import auc
 from nextaim_kit.learn.saliency import energy_inside
 from nextaim_kit.learn.study_task import StudyTask, load_task
 from nextaim_kit.studies.challenges.explainability.explained import Explained, Workshop
-from nextaim_kit.studies.challenges.explainability.maps import Maps, Name, draw
+from nextaim_kit.studies.challenges.explainability.maps import WAYS, Maps, Name, draw
 
 Kind = Literal["marker", "own", "site"]
+REFERENCE = "reference"  # clean models by which the limit is set
 _WEAR = (0.05, 0.95)  # share of the patients of each outcome who have the shortcut
 # What a study's own twin can draw, by the keyword of its task.
 OWN: dict[str, dict[str, str]] = {
@@ -46,13 +48,10 @@ def with_shortcut(task: StudyTask, kind: Kind, patients: int, seed: int) -> Stud
     Raises
     ------
     RequestError
-        If the study's twin has none of its own.
+        If the study's twin has none of its own, or draws it upon other patients.
     """
     if kind == "own":
-        if not _draws_its_own(task):
-            raise RequestError(f"{task.name} has no shortcut of its own",
-                               expected=f"the twin of {' or '.join(OWN)}")  # fmt: skip
-        return load_task(task.name, "synthetic", patients, seed, **OWN[task.name])
+        return _drawn_by_its_twin(task, patients, seed)
     plant = {"marker": _marked, "site": _elsewhere}[kind]
     x = plant(task, _wearing(task, seed))
     if task.modality == "image":
@@ -60,17 +59,32 @@ def with_shortcut(task: StudyTask, kind: Kind, patients: int, seed: int) -> Stud
     return replace(task, x=x, features=pd.DataFrame(x, columns=task.names))
 
 
-def kinds_of(task: StudyTask, wanted: Sequence[Kind]) -> tuple[list[Kind], pd.DataFrame]:
-    """Shortcuts that can be planted, and ``shortcut``, ``why`` of the others."""
-    own = _draws_its_own(task)
-    kept = [kind for kind in dict.fromkeys(wanted) if kind != "own" or own]
-    left = [(k, f"{task.name} draws none") for k in dict.fromkeys(wanted) if k not in kept]
+def _drawn_by_its_twin(task: StudyTask, patients: int, seed: int) -> StudyTask:
+    if task.name not in OWN:
+        raise RequestError(f"{task.name} has no shortcut of its own",
+                           expected=f"the twin of {' or '.join(OWN)}")  # fmt: skip
+    worn = load_task(task.name, SYNTHETIC, patients, seed, **OWN[task.name])
+    if not np.array_equal(worn.groups, task.groups):
+        raise RequestError(f"the twin of {task.name} draws its shortcut upon other patients",
+                           expected="the cohort synthetic, of as many patients and the same seed",
+                           found=f"{task.patients} patients, the twin has {worn.patients}",
+                           mend="leave own out of what is planted")  # fmt: skip
+    return worn
+
+
+def kinds_of(
+    task: StudyTask, wanted: Sequence[Kind], cohort: str = SYNTHETIC
+) -> tuple[list[Kind], pd.DataFrame]:
+    """Shortcuts that can be planted, and ``shortcut``, ``why`` of the others.
+
+    Only the twin itself draws its own: films that were made by it and saved are another cohort.
+    """
+    why = "" if task.name in OWN else f"{task.name} draws none"
+    if not why and cohort != SYNTHETIC:
+        why = "drawn by the study's twin alone, and this is another cohort"
+    kept = [kind for kind in dict.fromkeys(wanted) if kind != "own" or not why]
+    left = [(kind, why) for kind in dict.fromkeys(wanted) if kind not in kept]
     return kept, pd.DataFrame(left, columns=["shortcut", "why"])
-
-
-def _draws_its_own(task: StudyTask) -> bool:
-    """Whether it is the study's twin itself, whose truth is known, and no table made of one."""
-    return task.name in OWN and task.synthetic and task.truth is not None
 
 
 def _wearing(task: StudyTask, seed: int) -> NDArray[np.bool_]:
@@ -177,7 +191,7 @@ def trained_models(
         Of each kind, of clean ones, and of clean ones that set the limit.
     """
     made = partial(_model, clean=workshop.task, names=names)
-    found = [made(workshop, "reference", k) for k in range(models)]
+    found = [made(workshop, REFERENCE, k) for k in range(models)]
     found += [made(workshop, "none", models + k) for k in range(models)]
     for kind, task in kinds.items():
         shop = workshop.other(task, kind)
@@ -204,7 +218,7 @@ def used(models: Sequence[Model]) -> pd.DataFrame:
         columns=["name", "auc_with", "auc_without", "drop"],
     )
     rows = []
-    for name, part in table[table["name"] != "reference"].groupby("name", sort=False):
+    for name, part in table[table["name"] != REFERENCE].groupby("name", sort=False):
         rows += [(name, c, *mean_interval(part[c])) for c in ("auc_with", "auc_without", "drop")]
     return pd.DataFrame(rows, columns=["name", "metric", *BOUNDS])
 
@@ -233,12 +247,54 @@ def hunted(found: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``method``, ``sign``, ``shortcut`` (``none``: false alarms), ``value``, ``low``, ``high``
-        (share of models with an alarm, exact interval), ``alarms``, ``models``.
+        (share of models with an alarm, exact interval), ``alarms``, ``models``, and ``by_luck``:
+        how many of the clean have one if they are as those of the reference. A method that asks no
+        network draws the same maps for all models of a shortcut, which are one, not many.
+
+    Notes
+    -----
+    The largest of m + 1 models alike is any of them as often, so `by_luck` is 1 / (m + 1).
     """
+    models = found.loc[found["shortcut"] == REFERENCE, "model"].nunique()
     rows = []
-    for (method, sign), part in found.groupby(["method", "sign"], sort=False):
-        limit = part.loc[part["shortcut"] == "reference", "value"].max()
-        for shortcut, some in part[part["shortcut"] != "reference"].groupby("shortcut", sort=False):
-            alarms, n = int((some["value"] > limit).sum()), len(some)
-            rows.append((method, sign, shortcut, *proportion_interval(alarms, n), alarms, n))
-    return pd.DataFrame(rows, columns=["method", "sign", "shortcut", *BOUNDS, "alarms", "models"])
+    by = ["method", "sign", "shortcut"]
+    for (method, sign, shortcut), part in _judged(found).groupby(by, sort=False):
+        asks = bool(part["asks"].all())
+        alarms = part["alarm"] if asks else part["alarm"].head(1)
+        share = proportion_interval(int(alarms.sum()), len(alarms))
+        luck = 1 / (models + 1) if asks else 0.0
+        rows.append((method, sign, shortcut, *share, int(alarms.sum()), len(alarms), luck))
+    return pd.DataFrame(rows, columns=[*by, *BOUNDS, "alarms", "models", "by_luck"])
+
+
+def accused(found: pd.DataFrame) -> pd.DataFrame:
+    """Models with an alarm by any method that asks a network, and any sign: none was chosen after.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Of `signs`.
+
+    Returns
+    -------
+    DataFrame
+        ``name`` (the shortcut; ``none``: falsely accused), ``value``, ``low``, ``high`` (share of
+        models, exact interval), ``alarms``, ``n`` (models). All were shown the same patients: the
+        interval is of other models, not of other patients.
+    """
+    judged = _judged(found)
+    rows = []
+    for shortcut, part in judged[judged["asks"]].groupby("shortcut", sort=False):
+        each = part.groupby("model")["alarm"].any()
+        rows.append((shortcut, *proportion_interval(int(each.sum()), len(each)),
+                     int(each.sum()), len(each)))  # fmt: skip
+    return pd.DataFrame(rows, columns=["name", *BOUNDS, "alarms", "n"])
+
+
+def _judged(found: pd.DataFrame) -> pd.DataFrame:
+    """All but the reference; ``alarm``: beyond its largest sign; ``asks``: by a network's map."""
+    reference = found["shortcut"] == REFERENCE
+    limits = found[reference].groupby(["method", "sign"])["value"].max().rename("limit")
+    judged = found[~reference].join(limits, on=["method", "sign"])
+    asks = [WAYS[method].asks for method in judged["method"]]
+    return judged.assign(alarm=judged["value"] > judged["limit"], asks=asks)

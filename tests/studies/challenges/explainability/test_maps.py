@@ -17,9 +17,16 @@ from nextaim_kit.studies.challenges.explainability import judged, maps
 def test_a_table_leaves_out_what_is_for_images_by_name():
     names, left = maps.usable(["gradient", "grad_cam", "deep_shap", "occlusion"], "table")
     assert names == ["gradient", "deep_shap"]
-    assert left["method"].tolist() == ["grad_cam", "occlusion"]
+    assert left["what"].tolist() == ["grad_cam", "occlusion"]
     assert left["why"].tolist() == ["for images, and this is a table"] * 2
     assert maps.blind("table") == ["random", "size"]
+
+
+def test_measures_that_need_a_truth_are_left_out_by_name_where_none_is_known():
+    names, left = maps.usable(["gradient", "occlusion"], "image", known=False)
+    assert names == ["gradient", "occlusion"]
+    assert left["what"].tolist() == ["pointing", "energy", "precision", "outside truth"]
+    assert set(left["why"]) == {"what decides is not known"}
 
 
 def test_an_unknown_method_or_none_that_asks_is_refused():
@@ -67,6 +74,11 @@ def test_a_table_s_features_that_decide_are_named(table, workshop):
     for name in ("integrated_gradients", "deep_shap"):
         share = maps.draw(explained, name)[:, 0].mean(0)
         assert set(np.argsort(-share)[:2]) == {0, 1}
+
+
+def test_occlusion_says_nothing_of_how_a_library_indexes(oracle, recwarn):
+    maps.draw(replace(oracle, x=oracle.x[:1], groups=oracle.groups[:1]), "occlusion")
+    assert not [w for w in recwarn if "non-tuple" in str(w.message)]
 
 
 def test_a_layer_whose_maps_are_too_coarse_is_not_asked(images, workshop):

@@ -9,7 +9,7 @@ import pytest
 from nextaim_kit.errors import RequestError
 from nextaim_kit.learn.study_task import load_task
 from nextaim_kit.studies.challenges.explainability import shortcuts
-from nextaim_kit.studies.challenges.explainability.reader import MapQuiz
+from nextaim_kit.studies.challenges.explainability.reader import MapQuiz, three_sentences
 from tests.studies.challenges.explainability.conftest import made_images
 
 
@@ -86,11 +86,44 @@ def test_alarms_are_beyond_every_clean_model_of_the_reference_and_false_ones_are
     rows = [("reference", 0.2), ("reference", 0.4), ("none", 0.5), ("none", 0.3),
             ("marker", 0.9), ("marker", 0.41)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["shortcut", "value"])
-    table = table.assign(method="m", sign="same place", model=0)
+    table = table.assign(method="gradient", sign="same place", model=range(6))
     found = shortcuts.hunted(table).set_index("shortcut")
     assert found.loc["none", ["alarms", "models", "value"]].tolist() == [1, 2, 0.5]
     assert found.loc["marker", ["alarms", "models", "value"]].tolist() == [2, 2, 1.0]
     assert found.loc["marker", "low"] == pytest.approx(0.025**0.5, abs=1e-6)
+    assert found["by_luck"].tolist() == [pytest.approx(1 / 3)] * 2
+
+
+def test_clean_models_are_accused_as_often_as_luck_has_it():
+    rng, alarms, told = np.random.default_rng(0), [], set()
+    kinds = ["reference"] * 4 + ["none"] * 4
+    for _ in range(500):
+        table = pd.DataFrame({"shortcut": kinds, "value": rng.normal(size=8), "model": range(8)})
+        found = shortcuts.hunted(table.assign(method="occlusion", sign="same place"))
+        alarms.append(found["value"].item())
+        told.add(found["by_luck"].item())
+    assert told == {0.2}
+    assert np.mean(alarms) == pytest.approx(0.2, abs=0.04)
+
+
+def test_maps_that_ask_no_network_are_one_for_all_models_of_a_shortcut():
+    kinds = ["reference"] * 3 + ["none"] * 3 + ["marker"] * 3
+    values = [0.1] * 6 + [0.2] * 3
+    table = pd.DataFrame({"shortcut": kinds, "value": values, "model": range(9)})
+    found = shortcuts.hunted(table.assign(method="edges", sign="same place"))
+    assert found[["shortcut", "alarms", "models", "by_luck"]].to_numpy().tolist() == [
+        ["none", 0, 1, 0.0], ["marker", 1, 1, 0.0]]  # fmt: skip
+
+
+def test_a_model_is_accused_once_by_however_many_methods_and_never_by_one_that_asks_none():
+    rows = [("reference", 0, m, 0.5) for m in ("gradient", "occlusion", "edges")]
+    rows += [("none", 1, "gradient", 0.9), ("none", 1, "occlusion", 0.9), ("none", 1, "edges", 0.1),
+             ("none", 2, "gradient", 0.1), ("none", 2, "occlusion", 0.1), ("none", 2, "edges", 0.9),
+             ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["shortcut", "model", "method", "value"])
+    found = shortcuts.accused(table.assign(sign="same place")).iloc[0]
+    assert found[["name", "value", "alarms", "n"]].tolist() == ["none", 0.5, 1, 2]
+    assert found["low"] < 0.5 < found["high"]
 
 
 def test_a_reader_s_first_answer_counts_and_half_of_the_models_are_clean(images, workshop):
@@ -105,3 +138,25 @@ def test_a_reader_s_first_answer_counts_and_half_of_the_models_are_clean(images,
     assert quiz.answer(0, not there).startswith("Not so")
     assert quiz.score().startswith("1 of 1 right")
     assert quiz.picture(0).startswith(b"\x89PNG")
+
+
+def _rows(*rows):
+    return pd.DataFrame(rows, columns=["name", "metric", "value", "low", "high"])
+
+
+def test_three_sentences_name_what_is_no_explanation_the_best_order_and_both_rates():
+    sane = _rows(
+        ("gradient", "margin_weights", 0.2, 0.1, 0.3), ("edges", "margin_weights", 0, 0, 0)
+    )
+    order = _rows(("gradient", "deletion", 0.1, 0.05, 0.2), ("edges", "deletion", 0, -0.1, 0.1))
+    used = _rows(("marker", "drop", 0.3, 0.2, 0.4), ("site", "drop", 0.1, -0.1, 0.3))
+    rates = [("none", 0.25, 0.01, 0.81, 1, 4), ("marker", 1.0, 0.4, 1.0, 4, 4),
+             ("site", 0.5, 0.07, 0.93, 2, 4)]  # fmt: skip
+    accused = pd.DataFrame(rates, columns=["name", "value", "low", "high", "alarms", "n"])
+    first, second, third = three_sentences(sane, order, used, accused)
+    assert "here edges did not differ enough, gradient did" in first
+    assert "gradient named best" in second
+    assert "marker 4 of 4 [40%, 100%], and of clean ones 1 of 4 [1%, 81%]" in third
+    assert "site" not in third
+    unused = three_sentences(sane, order, used.assign(low=-1), accused)[2]
+    assert unused.startswith("No model is shown to have used what was planted")
