@@ -12,7 +12,7 @@ from nextaim_kit.show.performance import intervals
 from nextaim_kit.show.picture_grid import gallery
 from nextaim_kit.show.style import CYCLE, GRAY, MARKERS, described, new_figure, styled
 from nextaim_kit.studies.challenges.explainability.explained import Explained
-from nextaim_kit.studies.challenges.explainability.maps import Maps, Name
+from nextaim_kit.studies.challenges.explainability.maps import WAYS, Maps, Name
 from nextaim_kit.studies.challenges.explainability.shortcuts import REFERENCE
 
 _LONGEST = 38  # letters of a feature's name
@@ -116,7 +116,8 @@ def hunt(found: pd.DataFrame, *, sign: str, title: str = "") -> Figure:
         axis.axhline(limit, color=GRAY, linestyle="--", linewidth=1)
         for k, kind in enumerate(kinds):
             values = one.loc[one["shortcut"] == kind, "value"].to_numpy()
-            at = k + np.linspace(-0.18, 0.18, len(values))
+            values = values if WAYS[method].asks else values[:1]  # one map, however many models
+            at = k + 0.4 * ((np.arange(len(values)) + 0.5) / len(values) - 0.5)
             axis.plot(at, values, MARKERS[k], color=CYCLE[k], markersize=6)
             said.append(f"{method}, {kind}: {(values > limit).sum()} of {len(values)} above")
         axis.set_xticks(range(len(kinds)), kinds, rotation=45, ha="right")

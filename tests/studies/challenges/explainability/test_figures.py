@@ -47,3 +47,5 @@ def test_the_alternative_text_of_a_hunt_counts_models_above_the_limit():
     said = alt_of(figures.hunt(signs, sign="same place"))
     assert "occlusion, none: 1 of 2 above" in said
     assert "occlusion, marker: 1 of 1 above" in said
+    edges = alt_of(figures.hunt(signs.assign(method="edges"), sign="same place"))
+    assert "edges, none: 0 of 1 above" in edges
