@@ -87,7 +87,7 @@ def usable(
         raise RequestError(f"no method {unknown[0]!r}", expected=", ".join(WAYS))
     kept = [name for name in dict.fromkeys(names) if modality in WAYS[name].modalities]
     left: list[tuple[str, str]] = [
-        (n, f"for {WAYS[n].modalities[0]}s, and this is a {modality}")
+        (n, f"for {WAYS[n].modalities[0]}s, and these are {modality}s")
         for n in dict.fromkeys(names)
         if n not in kept
     ]

@@ -18,7 +18,7 @@ def test_a_table_leaves_out_what_is_for_images_by_name():
     names, left = maps.usable(["gradient", "grad_cam", "deep_shap", "occlusion"], "table")
     assert names == ["gradient", "deep_shap"]
     assert left["what"].tolist() == ["grad_cam", "occlusion"]
-    assert left["why"].tolist() == ["for images, and this is a table"] * 2
+    assert left["why"].tolist() == ["for images, and these are tables"] * 2
     assert maps.blind("table") == ["random", "size"]
 
 
