@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nextaim_kit.learn.intervals import BOUNDS, proportion_interval
+from nextaim_kit.learn.intervals import BOUNDS, Interval, proportion_interval
 from nextaim_kit.show.viewers.available import somebody_looks
 from nextaim_kit.studies.challenges.explainability.judged import caught
 from nextaim_kit.studies.challenges.explainability.maps import Name
@@ -102,12 +102,19 @@ def _say(where: Any, text: str) -> None:
 
 
 def three_sentences(
-    sane: pd.DataFrame, faithful: pd.DataFrame, used: pd.DataFrame, accused: pd.DataFrame
+    auc: Interval,
+    sane: pd.DataFrame,
+    faithful: pd.DataFrame,
+    used: pd.DataFrame,
+    accused: pd.DataFrame,
 ) -> list[str]:
     """What this run says of maps, of trust in them, and of shortcuts.
 
     Parameters
     ----------
+    auc : tuple of value, low, high
+        Of the network that is explained: the maps of one that is no better than chance are of
+        nothing, which is said first.
     sane, faithful : DataFrame
         Of `judged`.
     used, accused : DataFrame
@@ -115,7 +122,12 @@ def three_sentences(
     """
     lost = caught(sane)
     rest = [name for name in dict.fromkeys(sane["name"]) if name not in lost]
-    first = (
+    value, low, high = auc
+    first = "" if low > 0.5 else (
+        f"This network is not shown to know the outcome (AUC {value:.2f} [{low:.2f}, {high:.2f}]), "
+        "and maps of what knows nothing explain nothing: train a better one first. "
+    )  # fmt: skip
+    first += (
         "Before you show a map, draw it for networks that know nothing too: here "
         f"{', '.join(lost) or 'no method'} did not differ enough, {', '.join(rest) or 'none'} did."
     )

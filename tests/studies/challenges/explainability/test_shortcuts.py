@@ -153,10 +153,14 @@ def test_three_sentences_name_what_is_no_explanation_the_best_order_and_both_rat
     rates = [("none", 0.25, 0.01, 0.81, 1, 4), ("marker", 1.0, 0.4, 1.0, 4, 4),
              ("site", 0.5, 0.07, 0.93, 2, 4)]  # fmt: skip
     accused = pd.DataFrame(rates, columns=["name", "value", "low", "high", "alarms", "n"])
-    first, second, third = three_sentences(sane, order, used, accused)
+    first, second, third = three_sentences((0.8, 0.7, 0.9), sane, order, used, accused)
     assert "here edges did not differ enough, gradient did" in first
     assert "gradient named best" in second
     assert "marker 4 of 4 [40%, 100%], and of clean ones 1 of 4 [1%, 81%]" in third
     assert "site" not in third
-    unused = three_sentences(sane, order, used.assign(low=-1), accused)[2]
+    assert first.startswith("Before you show a map")
+    lost = three_sentences((0.49, 0.37, 0.61), sane, order, used, accused)[0]
+    assert lost.startswith("This network is not shown to know the outcome (AUC 0.49 [0.37, 0.61])")
+    known = (0.8, 0.7, 0.9)
+    unused = three_sentences(known, sane, order, used.assign(low=-1), accused)[2]
     assert unused.startswith("No model is shown to have used what was planted")
