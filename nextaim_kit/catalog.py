@@ -21,6 +21,7 @@ from nextaim_kit.yaml_text import parse_yaml
 PROFILES = ("smoke", "tutorial", "slice", "paper")
 Level = Literal["beginner", "intermediate", "advanced"]
 
+Function = Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")]  # "module:function", imported late
 Tag = Literal["pub", "slides", "code", "calc", "recall", "guess"]
 _ADDRESSES = {
     r"doi:(10\.\S*[^\s,;.)])": "https://doi.org/{}",
@@ -103,6 +104,7 @@ class Notebook(_Declared):
     data: list[str] = []  # parameters that name data
     needs: dict[str, str] = {}  # parameter -> "stage/file" of an earlier notebook's run
     profiles: dict[str, dict[str, Any]] = {}
+    checks: Function = ""  # judges its parameters before a kernel starts, see `runs.checks`
     resources: dict[str, Resources] = {}
     outputs: Outputs = Outputs()
 
@@ -132,7 +134,7 @@ class Study(_Declared):
     thumbnail: Thumbnail | None = None
     papers: list[str] = []  # of the method, to be cited, such as "Fanni et al. 2023, doi:10...."
     published: list[Published] = []
-    task: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")] = ""  # "module:function", see `task_of`
+    task: Function = ""  # offers its data, see `task_of`
     notebooks: dict[str, Notebook] = Field(default_factory=dict)
 
 
@@ -195,15 +197,13 @@ def with_task() -> list[str]:
     return [study.id for study in studies() if study.task]
 
 
-def task_of(study_id: str) -> Callable[..., Any]:
-    """The function by which a study offers its data: its ``task``, imported when it is asked for.
+def require_task(study_id: str) -> str:
+    """What a study's ``task`` names, by which it offers its data; nothing is imported.
 
     Raises
     ------
     RequestError
         If there is no such study, or it offers none; names the nearest one that does.
-    DataError
-        If the module or the function that its ``study.yaml`` names is not there.
     """
     task = next((study.task for study in studies() if study.id == study_id), "")
     if not task:
@@ -213,15 +213,45 @@ def task_of(study_id: str) -> Callable[..., Any]:
             expected=f"one of {', '.join(with_task())}",
             mend=f"did you mean {near}?" if near else "name a task in its study.yaml",
         )
-    module, _, name = task.partition(":")
+    return task
+
+
+def task_of(study_id: str) -> Callable[..., Any]:
+    """The function by which a study offers its data: its ``task``, imported when it is asked for.
+
+    Raises
+    ------
+    RequestError
+        As `require_task` does.
+    DataError
+        As `named_function` does.
+    """
+    return named_function(study_id, "task", require_task(study_id))
+
+
+def named_function(study_id: str, line: str, named: str) -> Callable[..., Any]:
+    """The function that a line of a study file names as ``module:function``, imported now.
+
+    Parameters
+    ----------
+    study_id, line, named : str
+        As ``ct_radiomics``, ``task`` and ``nextaim_kit.studies.ct_radiomics.task:task``.
+
+    Raises
+    ------
+    DataError
+        If the module or the function is not there; names the near miss.
+    """
+    module, _, name = named.partition(":")
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there, and lacks a package
-        raise _no_task(study_id, task, module, _beside(str(error.name))) from error
+        raise _not_there(study_id, line, named, module, _beside(str(error.name))) from error
     if not callable(getattr(found, name, None)):
-        raise _no_task(study_id, task, name, [n for n, one in vars(found).items() if callable(one)])
+        functions = [n for n, one in vars(found).items() if callable(one)]
+        raise _not_there(study_id, line, named, name, functions)
     return getattr(found, name)
 
 
@@ -232,13 +262,13 @@ def _beside(module: str) -> list[str]:
     return [f"{package}.{one.name}".lstrip(".") for one in pkgutil.iter_modules(paths)]
 
 
-def _no_task(study: str, task: str, absent: str, known: list[str]) -> DataError:
+def _not_there(study: str, line: str, named: str, absent: str, known: list[str]) -> DataError:
     near = near_miss(absent, known)
     return DataError(
-        f"study file {study}/study.yaml names a task that is not there",
+        f"study file {study}/study.yaml names a function that is not there: {line}",
         expected="module:function, which can be imported",
-        found=f"{task}, without {absent}",
-        mend=f"did you mean {near}?" if near else "correct its line `task:`",
+        found=f"{named}, without {absent}",
+        mend=f"did you mean {near}?" if near else f"correct its line `{line}:`",
     )
 
 

@@ -11,6 +11,8 @@ from nextaim_kit.errors import KitError
 from nextaim_kit.launcher.later import gpu_found
 from nextaim_kit.machine.limits import memory_available
 from nextaim_kit.memory.fitting import GB, check_fits
+from nextaim_kit.runs.checks import judge
+from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.record import is_done, runs_folder
 from nextaim_kit.runs.request import prepare
 from nextaim_kit.runs.run_cost import Expected, expect, minutes_text
@@ -25,7 +27,7 @@ def profile_words(notebook: catalog.Notebook, profile: str) -> str:
 def takes(
     notebook_id: str, profile: str, own: Mapping[str, Any], fed: Collection[str], *, force: bool
 ) -> str:
-    """Minutes, memory and whether they fit, of one notebook; or that it is done.
+    """Minutes, memory and whether they fit, of one notebook; or that it is done, or refused.
 
     Parameters
     ----------
@@ -38,7 +40,12 @@ def takes(
         Whether it is run again if it is done.
     """
     notebook = catalog.find(notebook_id)
-    if not force and not fed and (done := _done(notebook, profile, own)):
+    try:
+        judge(notebook, resolve(notebook, profile, own))
+        done = "" if force or fed else _done(notebook, profile, own)
+    except KitError as error:
+        return f"<div class='nextaim-takes'>{_refused(error)}</div>"
+    if done:
         return f"<div class='nextaim-takes'><p>✓ {done}.</p></div>"
     expected = expect(notebook, profile, runs_folder(), {**own, **dict.fromkeys(fed, "given")})
     declared = notebook.resources.get(profile)
@@ -78,8 +85,12 @@ def _fits(notebook: catalog.Notebook, profile: str, force: bool) -> str:
     try:
         note = check_fits(notebook, profile, gpu.total if gpu else 0, anyway=force)
     except KitError as error:
-        return f"<pre role=alert>✗ {escape(str(error))}</pre>"
+        return _refused(error)
     free = memory_available() / GB
     if declared and declared.memory_gb > free:
         note = note or f"only {free:.1f} GB of memory are free now: close other kernels first"
     return f"<p>⚠ {escape(note)}.</p>" if note else "<p>✓ It fits this machine.</p>"
+
+
+def _refused(error: KitError) -> str:
+    return f"<pre role=alert>✗ {escape(str(error))}</pre>"

@@ -12,6 +12,7 @@ from nextaim_kit.errors import DataError
 from nextaim_kit.files import read_json, write_json
 from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.runs import record as records
+from nextaim_kit.runs.checks import judge
 from nextaim_kit.runs.parameters import resolve
 from nextaim_kit.runs.schema import checked
 
@@ -83,6 +84,8 @@ def prepare(
         On an unknown notebook, profile or parameter, or a value that cannot be.
     DataError
         If data that a parameter names are missing.
+    KitError
+        As `judge` does.
     """
     from nextaim_kit.data.cohort.fingerprint import fingerprint  # pandas takes its time
     from nextaim_kit.data.datasets.source import find_source
@@ -91,6 +94,7 @@ def prepare(
     values = dict(given) if live else resolve(notebook, profile, given)
     sources = {name: find_source(values[name]) for name in notebook.data if values[name]}
     values |= {name: source.spec for name, source in sources.items()}
+    judge(notebook, values)
     data = [fingerprint(source) for source in sources.values()]
     identity = records.run_id(notebook, values, data) + ("-live" if live else "")
     folder = records.runs_folder(out) / notebook.id / identity

@@ -23,6 +23,7 @@ from nextaim_kit.machine.kit import kit_version
 from nextaim_kit.places import plain
 from nextaim_kit.runs import record as records
 from nextaim_kit.runs.chain import feeders, sharing
+from nextaim_kit.runs.checks import judge_of
 from nextaim_kit.runs.parameters import read_parameters, resolve
 from nextaim_kit.runs.schema import checked
 from nextaim_kit.runs.sweep.spec import Sweep, read_sweep
@@ -138,6 +139,8 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
         without runs, or two combinations that ask for one and the same run.
     DataError
         If data that a parameter names are missing.
+    KitError
+        As `judge` does of a row; what another row feeds is judged when that row is run.
     """
     sweep = read_sweep(file)
     folder = sweep_folder(file, out)
@@ -150,6 +153,7 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
     shared = sharing(sweep.notebooks, [*sweep.parameters, *sweep.varied()])
     fed_by = {i: feeders(i, sweep.notebooks[:place]) for place, i in enumerate(sweep.notebooks)}
     beside = file.resolve().parent
+    judges = {notebook.id: judge_of(notebook) for notebook in notebooks if notebook.checks}
     for combination in sweep.combinations(_first_seed(sweep)):
         own = shared({**sweep.parameters, **combination})
         if sweep.where and not sweep.holds(_names(sweep, own)):
@@ -162,6 +166,8 @@ def expand(file: Path, out: str | Path | None = None) -> Plan:
                 for parameter, (feeder, output) in fed_by[notebook.id].items()
                 if parameter not in mine
             }
+            if notebook.id in judges:
+                judges[notebook.id](resolve(notebook, sweep.profile, mine))
             row_id = identify(notebook, sweep.profile, mine, fed, fingerprint)
             made[notebook.id] = row = Row(len(rows), row_id, notebook.id, sweep.profile, mine, fed)
             rows.setdefault(row.id, row)

@@ -114,13 +114,7 @@ def by_definition(
         return settings
     if definition != "ibsi":
         raise RequestError(f"unknown definition {definition!r}", expected="pyradiomics or ibsi")
-    if settings.describe() != Settings(label=settings.label).describe():
-        raise RequestError(
-            "an IBSI configuration fixes bins, voxel size and filters",
-            expected="settings of pyradiomics as they are by default",
-            found=settings.describe(),
-            mend="leave them out, take definition=pyradiomics, or make an ibsi.Configuration",
-        )
+    settings.require_default()
     return configuration(ibsi_configuration, settings.label)
 
 

@@ -160,6 +160,22 @@ class Settings:
             values["featureClass"] = self.classes()
         return json.dumps(values, default=str)
 
+    def require_default(self) -> None:
+        """Refuse what was chosen, but for the label: an IBSI configuration would not heed it.
+
+        Raises
+        ------
+        RequestError
+            If any setting is another than by default.
+        """
+        if self.describe() != Settings(label=self.label).describe():
+            raise RequestError(
+                "an IBSI configuration fixes bins, voxel size and filters",
+                expected="settings of pyradiomics as they are by default",
+                found=self.describe(),
+                mend="leave them out, take definition=pyradiomics, or make an ibsi.Configuration",
+            )
+
     cache_key = property(describe)  # stands for the settings where results are kept
 
 

@@ -107,7 +107,7 @@ def test_it_takes_part_in_the_challenges_by_its_task_alone(study, tmp_path, monk
 def test_a_task_that_is_not_there_is_refused_with_the_near_miss(study, tmp_path, task, near):
     file = tmp_path / "notebooks" / "spots" / "study.yaml"
     file.write_text(file.read_text().replace("task: spots:task", f"task: {task}"))
-    with pytest.raises(DataError, match=f"(?s)names a task that is not there.*{near}"):
+    with pytest.raises(DataError, match=f"(?s)names a function that is not there: task.*{near}"):
         load_task("spots", "synthetic", 24, 1)
 
 

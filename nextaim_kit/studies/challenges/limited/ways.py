@@ -20,6 +20,7 @@ from nextaim_kit.learn.inference import apply
 from nextaim_kit.learn.splits import Rows
 from nextaim_kit.learn.study_task import StudyTask, load_task
 from nextaim_kit.machine.seeds import one_thread
+from nextaim_kit.studies.challenges.checks import require_another
 from nextaim_kit.studies.challenges.limited.bodies import Seen, body_of, builder, with_body
 from nextaim_kit.studies.challenges.limited.foundation import frozen_features
 from nextaim_kit.studies.challenges.limited.patients import Labeled, Split, require_untested
@@ -262,10 +263,7 @@ def source_of(study: str, task: StudyTask, patients: int, seed: int) -> StudyTas
     """
     if not study:
         return None
-    if study == task.name:
-        raise RequestError(
-            f"{study} cannot be transferred from to itself", expected="another study, or none"
-        )
+    require_another(study, task.name)
     source = load_task(study, SYNTHETIC, patients, seed)
     if source.modality != "image":
         raise RequestError(f"{study} has no images to transfer from", found=f"a {source.modality}")
