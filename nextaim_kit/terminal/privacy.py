@@ -78,6 +78,9 @@ def deidentify_folder(
         console.print(f"[yellow]may show a face, not cut off:[/] {files} in {escape(folder)}")
     if len(folders) > _SHOWN:
         console.print(f"[yellow]and in {len(folders) - _SHOWN} more folders[/]")
+    gone = sorted({column for one in report.tables for column in one.gone})
+    if gone:
+        console.print(f"columns taken out of tables: {escape(', '.join(gone))}")
     for one in report.tables:
         if not one.columns:
             continue

@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,10 @@ def _write_tables(
     done = []
     for sheet, table in tables.read_tables(path).items():
         found = coarser(tables.clean_table(table, scrubber, patient), k)
+        kinds = tables.kinds_of(table)
+        gone = tuple(name for name, kind in kinds.items() if kind in tables.TAKEN_OUT)
         clean = found.table
-        done.append(found)
+        done.append(replace(found, gone=gone))
         if path.suffix.lower() == ".parquet":
             with atomic_path(target) as partial:
                 clean.to_parquet(partial, index=False)

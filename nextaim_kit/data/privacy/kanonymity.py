@@ -29,6 +29,8 @@ class Generalized:
     lost : float
         Share of what the quasi-identifiers told that is gone, from 0 to 1: the mean over cells of
         how much of its column's range or values a cell now stands for.
+    gone : tuple of str
+        Columns of names, births and addresses that were taken out before.
     """
 
     table: pd.DataFrame
@@ -36,6 +38,7 @@ class Generalized:
     after: int
     columns: dict[str, str]
     lost: float
+    gone: tuple[str, ...] = ()
 
 
 def smallest_group(table: pd.DataFrame, columns: list[str]) -> int:

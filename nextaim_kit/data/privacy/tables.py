@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nextaim_kit.data.privacy.dates import find_dates
 from nextaim_kit.data.privacy.folding import fold, pieces, words_of
 from nextaim_kit.data.privacy.headers import full_of_names, headless, without_header
 from nextaim_kit.data.privacy.learning import kind_of, learn_value
@@ -25,11 +26,11 @@ _PATIENT = re.compile(
 _SITE = re.compile(r"\b(?:site|center|centre|centro|sede|hospital|reparto|ward)\b")
 _AGE = re.compile(r"\b(?:age|eta|anni)\b")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?$")
-_DATE = re.compile(
-    r"(?P<y>(?:1[89]|20)\d\d)(?:[-/.]\d\d?[-/.]\d\d?|[01]\d[0-3]\d)(?:[T ][\d:.]+)?"
-    r"|\d\d?[-/. ]\d\d?[-/. ](?P<last>(?:1[89]|20)\d\d)"
-)
+_YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d")
+_SHORT_YEAR = re.compile(r"\d\d(?!\d)(?!.*\d)")
+TAKEN_OUT = ("name", "phrase", "contact", "birth")  # kinds of columns
 _GROWN, _DIGITAL = 15, 1990  # years between births and all else; before it no image was a file
+_NOW = 30  # a year of two digits up to it is of this century
 _ROWS = 1000  # that are looked at to tell what the first one is
 
 
@@ -169,26 +170,32 @@ def patient_column(table: pd.DataFrame) -> str | None:
 def births(table: pd.DataFrame) -> set[str]:
     """Columns that are dates of birth by their values, whatever they are called.
 
-    Half of the dates lie fifteen years before the table's latest, or before there were images in
-    files: moved by the same weeks as the others they would tell each patient's age.
+    Half of the dates lie fifteen years before those of another column, or before there were images
+    in files: moved by the same weeks as the others they would tell each patient's age.
     """
-    import numpy as np
+    from statistics import median
 
     years = {str(name): _years([str(cell) for cell in table[name]]) for name in table.columns}
-    latest = max((max(found) for found in years.values() if found), default=0)
-    return {
-        name
-        for name, found in years.items()
-        if found and np.median(found) <= max(latest - _GROWN, _DIGITAL)
-    }
+    middle = {name: median(found) for name, found in years.items() if found}
+    latest = max(middle.values(), default=0)
+    return {name for name, year in middle.items() if year <= max(latest - _GROWN, _DIGITAL)}
 
 
 def _years(cells: list[str]) -> list[int]:
     """Years of a column that holds dates, and hardly anything else."""
-    said = [cell.strip() for cell in cells if cell.strip()]
-    dates = [match for cell in said if (match := _DATE.fullmatch(cell))]
-    found = [int(match["y"] or match["last"]) for match in dates]
-    return found if len(dates) > 0.8 * len(said) else []
+    said = [cell.strip() for cell in cells if cell.strip()][:_ROWS]
+    found = [year for cell in said if (year := _year(cell))]
+    return found if len(found) > 0.8 * len(said) else []
+
+
+def _year(cell: str) -> int:
+    """Year of a cell that begins with a date, in any way that one is written; 0 of any other."""
+    date = next((one for one in find_dates(cell, set(), None) if one.start == 0), None)
+    text = cell[: date.end] if date else ""
+    if long := _YEAR.search(text):
+        return int(long[0])
+    short = _SHORT_YEAR.search(text)
+    return 0 if short is None else 1900 + int(short[0]) + 100 * (int(short[0]) <= _NOW)
 
 
 def clean_table(table: pd.DataFrame, scrubber: Scrubber, patient: str = "") -> pd.DataFrame:
@@ -204,27 +211,29 @@ def clean_table(table: pd.DataFrame, scrubber: Scrubber, patient: str = "") -> p
     """
     import pandas as pd
 
-    own = patient_column(table)
+    own, kinds = patient_column(table), kinds_of(table)
     owners = [_owner(row, own, scrubber) or patient for _, row in table.iterrows()]
     kept: list[str] = []
     clean: list[list[str]] = []
-    born = births(table)
-    for column in table.columns:
-        name, cells = str(column), [str(cell) for cell in table[column]]
-        kind = "own" if name == own else kind_of(name) or ("name" if full_of_names(cells) else "")
-        kind = "birth" if name in born and not kind else kind
-        if kind in ("name", "phrase", "contact", "birth"):
+    for name, kind in kinds.items():
+        if kind in TAKEN_OUT:
             scrubber.counts["column"] += 1
             continue
         kept.append(scrubber.column(name))
-        clean.append(
-            [
-                _cell(cell, kind, name, owner, scrubber)
-                for cell, owner in zip(cells, owners, strict=True)
-            ]
-        )
+        cells = zip(table[name], owners, strict=True)
+        clean.append([_cell(str(cell), kind, name, owner, scrubber) for cell, owner in cells])
     columns = dict(zip(_each_once(kept), clean, strict=True))
     return pd.DataFrame(columns, index=table.index)
+
+
+def kinds_of(table: pd.DataFrame) -> dict[str, str]:
+    """What each column holds, by its name, else by its cells; ``own``: it tells patients apart."""
+    own, born, kinds = patient_column(table), births(table), {}
+    for column in table.columns:
+        name, cells = str(column), [str(cell) for cell in table[column]]
+        told = kind_of(name) or ("name" if full_of_names(cells) else "")
+        kinds[name] = "own" if name == own else told or ("birth" if name in born else "")
+    return kinds
 
 
 def _owner(row: pd.Series, own: str | None, scrubber: Scrubber) -> str:

@@ -338,7 +338,8 @@ def test_dates_of_birth_go_whatever_their_column_is_called_and_visits_stay(
     rows = ["A1,03/09/1951,65,14/10/2016", "A2,10/07/1924,92,15/10/2003", "A3,1/1/1980,36,1/2/2009"]
     text = "\n".join([f"patient_id,{column},age,visit", *rows])
     (tmp_path / "in" / "table.csv").write_text(text)
-    deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    report = deidentify(tmp_path / "in", tmp_path / "out", tmp_path / "key")
+    assert report.tables[0].gone == (column,)
     found = pd.read_csv(tmp_path / "out" / "table.csv")
     assert list(found.columns) == ["patient_id", "age", "visit"]
     assert found["age"].tolist() == [65, 90, 36]

@@ -9,7 +9,7 @@ from nextaim_kit.data.privacy.learning import kind_of
 from nextaim_kit.data.privacy.lexicon import Lexicon
 from nextaim_kit.data.privacy.scrubbing import Scrubber
 from nextaim_kit.data.privacy.secret import Key
-from nextaim_kit.data.privacy.tables import clean_table, learn_table, read_tables
+from nextaim_kit.data.privacy.tables import births, clean_table, learn_table, read_tables
 
 
 def table() -> pd.DataFrame:
@@ -211,3 +211,26 @@ def test_columns_of_one_name_are_all_kept(tmp_path: Path, scrubber: Scrubber) ->
     clean = clean_table(read_tables(path)[""], scrubber)
     assert list(clean.columns) == ["[name]", "[name]_2", "volume", "volume_2"]
     assert clean.to_numpy().tolist() == [list("1234")]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["1951-09-03", "1924-07-10", "1980-01-01"],
+        ["03/09/51", "10/07/24", "01/01/80"],
+        ["3 settembre 1951", "10 luglio 1924", "1 gennaio 1980"],
+        ["1951-09-03T00:00:00", "1924-07-10T00:00:00", ""],
+        ["19510903", "19240710", "19800101"],
+    ],
+)
+def test_births_are_told_by_their_years_however_they_are_written(dates):
+    visits = ["2016-10-14", "2003-10-15", "2009-02-01"]
+    table = pd.DataFrame({"when": dates, "visit": visits, "volume": ["1951", "2016", "1924"]})
+    assert births(table) == {"when"}
+
+
+def test_visits_of_years_that_lie_near_one_another_are_no_births():
+    table = pd.DataFrame(
+        {"first": ["2003-10-15", "2010-02-01"], "last": ["2012-10-15", "2016-01-02"]}
+    )
+    assert births(table) == set()
