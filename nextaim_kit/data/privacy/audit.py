@@ -5,6 +5,7 @@ Nothing here is shared with what removes identity: neither tables, nor rules, no
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from nextaim_kit.data.privacy.audit_readers import CannotRead, Said, said_by
 from nextaim_kit.data.privacy.audit_rules import judged
 from nextaim_kit.errors import RequestError
 from nextaim_kit.files import files_below
+
+#: What a UID under 2.25 is made of: a random number, in which any short one is met by chance.
+UUID_DIGITS = re.compile(r"\d{30,}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ def _of_file(path: Path, folder: Path, wanted: list[str]) -> list[Finding]:
     for one in said:
         found += [Finding(file, one.where, what, verdict) for what, verdict in judged(one)]
         loose = _loose(one.text)
-        if any(name in loose for name in wanted):
+        number = _loose(UUID_DIGITS.sub(" ", one.text))
+        if any(name in (number if name.isdigit() else loose) for name in wanted):
             found.append(Finding(file, one.where, "one of the names looked for", "identity"))
     return found
 

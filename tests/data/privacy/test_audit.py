@@ -214,3 +214,13 @@ def test_births_are_looked_at_by_their_column_s_name_or_by_their_years(
     (tmp_path / "born.csv").write_text(f"code,{column}\nA1,1951-09-03\nA2,1924-07-10\n")
     (tmp_path / "seen.csv").write_text("code,visit\nA1,2016-09-03\nA2,2003-07-10\n")
     assert {one.file for one in audit(tmp_path)} == {"born.csv"}
+
+
+def test_a_chart_number_is_found_alone_but_not_in_the_random_digits_of_a_uid(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "by_chance.txt").write_text("2.25.288005229432653510736637669204412180687\n")
+    (tmp_path / "charts.txt").write_text("44121\n")
+    (tmp_path / "uid.txt").write_text("1.2.840.113619.44121.7\n")
+    found = {one.file for one in audit(tmp_path, ["44121"]) if "looked for" in one.what}
+    assert found == {"charts.txt", "uid.txt"}
