@@ -20,6 +20,7 @@ from nextaim_kit.data.privacy.folding import (
 
 _LEAST_PLAIN = 5  # digits of a number that is looked for in texts
 _LEAST_NAME, _LEAST_LOGIN, _LEAST_ID, _LEAST_JOINED = 3, 4, 4, 6  # characters
+_LONGEST = 24  # letters of a name that was torn
 _PARTICLES = words("""
     de del della dei di da dal dalla dello degli delle la lo le li van von der den ten ter el
     al bin ben ibn san santa mac mc st y e d l o dott dottor dottssa dr sig signor signora
@@ -160,7 +161,19 @@ class Lexicon:
         for match in _INITIALS.finditer(text):
             if fold(match[1] + match[2]) in self._initials:
                 found.append(Found(match.start(), match.end(), "name"))
-        return found
+        return [*found, *self._torn(every, text)]
+
+    def _torn(self, row: list[Piece], text: str) -> Iterator[Found]:
+        """Names within which a line, a page or letters set apart were broken: "Zan-", "frini"."""
+        for at, first in enumerate(row):
+            joined, end = first.folded, at + 1
+            while end < len(row) and len(joined) < _LONGEST and _may_be_torn(row, end, text):
+                joined += row[end].folded
+                end += 1
+                entry = next((e for e in self._entries.get(joined, ()) if len(e.parts) == 1), None)
+                words = all(one.folded in words_of("vocabulary") for one in row[at:end])
+                if entry and entry.sure and len(joined) >= _LEAST_JOINED and not words:
+                    yield Found(first.start, row[end - 1].end, entry.kind, entry.patient or None)
 
     def _in_pieces(self, row: list[Piece], text: str, in_name: bool) -> Iterator[Found]:
         for at, piece in enumerate(row):
@@ -184,6 +197,12 @@ class Lexicon:
         """The one patient whom a text names, or nothing where it is none or several."""
         owners = {hit.instead for hit in self.find(text, in_name=True) if hit.instead}
         return owners.pop() if len(owners) == 1 else ""
+
+
+def _may_be_torn(row: list[Piece], at: int, text: str) -> bool:
+    """Whether a run of letters may go on the one before it."""
+    gap = text[row[at - 1].end : row[at].start]
+    return row[at].folded.isalpha() and gap.strip(" \t\r\n") in ("", "-", "\u00ad")
 
 
 def _plain(text: str) -> list[str]:

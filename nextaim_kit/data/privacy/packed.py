@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from nextaim_kit.data.privacy import pdf
 from nextaim_kit.errors import DataError
 from nextaim_kit.files import files_below
 
 _DEPTH = 3  # archives within archives
 _RATIO, _FREELY = 300, 1 << 20  # bytes from one that is packed, in files of more than these
 _MEMBERS, _LETTERS = 200_000, 1 << 28  # of an archive; bytes of a document's text
-DOCUMENTS = (".docx", ".odt")
+DOCUMENTS = (".docx", ".odt", ".pdf")
 _PARTS = ("document", "header", "footer", "footnotes", "endnotes", "comments")
 
 
@@ -109,13 +110,15 @@ def _refused(path: Path, found: str) -> DataError:
 
 
 def text_of(path: Path) -> str:
-    """Text of a DOCX or ODT file: paragraphs as lines, notes, headers and comments too.
+    """Text of a DOCX, ODT or PDF file: paragraphs as lines, notes, headers and comments too.
 
     Raises
     ------
     DataError
-        If it is damaged, or too large.
+        If it is damaged, locked, too large, or shows text as a picture.
     """
+    if path.suffix.lower() == ".pdf":
+        return pdf.text_of(path)
     try:
         with zipfile.ZipFile(path) as archive:
             rows = [row for part in _parts(archive) for row in _rows(archive, part)]
