@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from nextaim_kit.data.privacy.folding import fold, pieces, words_of
 from nextaim_kit.data.privacy.lexicon import Found
+from nextaim_kit.data.privacy.suspects import known
 
 OLDEST = 89  # ages above it are one group (45 CFR 164.514(b)(2)(i)(C))
 _CAP = r"[A-ZÀ-Ý][\wÀ-ÿ'.-]*"
@@ -29,8 +30,9 @@ _CALLED = (
     r"\.?\s*(?:n\.|no\.?|:|=)?\s*(?P<v>\+?\(?\d[\d\s()./-]{2,18}\d)"
 )
 _NUMBERED = (
-    r"(?<!\w)(?:cartella(?:\s+clinica)?|cart\.|nosologico|mrn|m\.r\.n\.|medical\s+record|record"
-    r"|accession|acc|patient\s*id|pat\.?\s*id|pid|id\s*(?:paziente|patient|pz)?|codice(?:"
+    r"(?<!\w)(?:cartella(?:\s+(?:clinica|ambulatoriale|infermieristica))?|cart\.|nosologico|mrn|m\.r\.n\.|medical\s+record|record"
+    r"|accession|acc|patient\s*id|pat\.?\s*id|pid|id\s*(?:paziente|patient|pz"
+    r"|sanitario|assistito|regionale)?|cod\.?\s*(?:paz|pz|san|reg)\.|codice(?:"
     r"\s+(?:paziente"
     r"|sanitario|fiscale|regionale))?|c\.?f\.?|tessera(?:\s+sanitaria)?|team|ssn|nhs|passport"
     r"|passaporto"
@@ -61,12 +63,19 @@ _STREET = (
 )
 _TOWN = rf"(?<![\d.,-])\d{{5}}\s+{_CAP}(?:\s{_CAP}){{0,2}}\s*\([A-Z]{{2}}\)"
 _LIVING = (
-    r"(?:nat[oa]\s+(?:a|in)|residente\s+(?:a|in|ad)|domiciliat[oa]\s+(?:a|in|ad)|abita(?:nte)?"
+    r"(?:nat[oa]\s+(?:(?:il|nel)\s+[\w./-]{4,10}(?:\s+\w{3,9}\s+\d{4})?,?\s+)?(?:a|in)"
+    r"|originari[oa]\s+(?:di|da|del)|vive\s+(?:a|ad|in)|residente\s+(?:a|in|ad)|domiciliat[oa]\s+(?:a|in|ad)|abita(?:nte)?"
     r"\s+(?:a|in|ad)"
     r"|proveniente\s+da|presso|c/o|(?:sindac[oa]|parroco|comune|paese|frazione|provincia|citt[àa])"
     r"\s+di|(?:was\s+)?born\s+in|resid(?:es|ing|ent)\s+(?:in|at|of)|lives\s+(?:in"
     r"|at)|living\s+in)\s+"
     rf"(?P<v>{_RUN}(?:\s*\([A-Za-z]{{2}}\))?)"
+)
+_SMALL_TOWN = (
+    r"(?:nat[oa]\s+ad?|residente\s+(?:ad?|in)|domiciliat[oa]\s+(?:ad?|in)|abita\s+ad?|vive\s+ad?"
+    r"|originari[oa]\s+d[ia]|born\s+in|lives\s+in)\s+"
+    r"(?P<v>(?:(?:san|santa|pieve|borgo|castel|monte|villa)\s+)?(?P<w>[a-zà-ÿ]{4,})"
+    r"(?:\s+(?:di|d'|del|della|sul|in|al)\s+[a-zà-ÿ]{4,}(?=\s*[,.;(\n]|$))?)(?!\w)"
 )
 _HOUSE = (
     r"(?<!\w)(?P<k>[Oo]spedale|[Oo]spedali|Policlinico|Clinica|Casa\s+di\s+[Cc]ura|Istituto|Azienda"
@@ -83,7 +92,7 @@ _AGE = (
     r"(?<![\w.,/])(?P<v>1[0-2]\d|9\d)(?=\s*-?\s*(?:anni\b|aa\b|a\.\b|enne\b|years?\b|yrs?\b"
     r"|y/?o\b|y\.o\.|year-old|-year-old))"
     r"|(?:(?<=\bage )|(?<=\bage: )|(?<=\baged )|(?<=\bet[àa] )|(?<=\bet[àa]: )|(?<=\beta' )"
-    r"|(?<=\banni ))(?P<w>1[0-2]\d|9\d)\b(?!\s*(?:%|mm|mesi|months))"
+    r"|(?<=\banni )|(?<=\banni: ))(?P<w>1[0-2]\d|9\d)\b(?!\s*(?:%|mm|mesi|months))"
 )
 _SAFE_BEFORE = re.compile(
     r"(?:NCT|PMID:?|PMC|doi:?|10\.\d{4,9}/\S*|ISRCTN|arXiv:?|ISBN|ISSN|LOINC|SNOMED)\s*$", re.I
@@ -119,6 +128,12 @@ _FORMS: list[tuple[str, str, str, int]] = [  # kind, mark, form, flags
         0,
     ),
     ("date", "[date]", r"(?<!\w)[Cc]lasse\s+(?:di\s+)?(?P<v>(?:19|20)\d\d)(?!\w)", 0),
+    (
+        "date",
+        "[date of birth]",
+        r"(?<!\w)(?:nat[oaie]|classe|born)\s+(?:nel(?:l'anno)?|in)\s+(?P<v>(?:19|20)\d\d)(?!\w)",
+        re.I,
+    ),
     ("code", "[code]", r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])", 0),
     ("contact", "[contact]", _CALLED, re.I),
     ("contact", "[contact]", _PHONE, 0),
@@ -133,6 +148,7 @@ _FORMS: list[tuple[str, str, str, int]] = [  # kind, mark, form, flags
 ]
 _PATTERNS = [(kind, mark, re.compile(form, flags)) for kind, mark, form, flags in _FORMS]
 _ROADS, _AGES = re.compile(_ROAD), re.compile(_AGE, re.IGNORECASE)
+_SMALL_TOWNS = re.compile(_SMALL_TOWN)
 _UIDS = re.compile(r"(?<![\w.])[0-2](?:\.\d+){5,}(?![\w.]*\w)")
 
 
@@ -153,6 +169,9 @@ def find_patterns(text: str, uid: Callable[[str], str]) -> Iterator[Found]:
             if kind == "place" and "v" in pattern.groupindex and not _is_place(text[slice(*span)]):
                 continue
             yield Found(*span, kind, mark)
+    for match in _SMALL_TOWNS.finditer(text):
+        if _is_place(match["w"]) and not known(match["w"]):
+            yield Found(*match.span("v"), "place", "[place]")
     for match in _ROADS.finditer(text):
         if match["house"] or match["town"] or _is_place(match["road"]):
             yield Found(*match.span(), "place", "[place]")

@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from nextaim_kit.data.privacy.drugs import as_drug
 from nextaim_kit.data.privacy.folding import Piece, camel_parts, pieces, words, words_of
 from nextaim_kit.data.privacy.lexicon import Found, as_term, written_as_name
 
 _TITLE = re.compile(
     r"(?<![\w])(?:"
-    r"(?i:dott\.?\s?ssa|d\.?ssa|dott(?:oressa|ore|or)?|prof(?:\.?\s?ssa|essoressa|essore|essor)?"
-    r"|sig\.?\s?ra|sig\.?\s?na"
+    r"(?i:dott\.?\s?ssa|dr\.?\s?ssa|d\.?ssa|dott(?:oressa|ore|or)?|prof(?:\.?\s?ssa|essoressa|essore|essor)?"
+    r"|sig\.?\s?ra|sig\.?\s?na|sig\.?re"
     r"|signor[aei]?|signorina|sigg|avv|mrs|professor|doctor|suor|don)\b\.?"
-    r"|[Ss]ig\.|Sig\b|SIG\.|Dr\b\.?|dr\b\.?|DR\.|Mr\b\.?|mr\.|Ms\b\.?|Miss\b|Ing\.|Rag\.|Geom\."
+    r"|[Ss]ig\.|Sig\b|SIG\.|Dr\b\.?|dr\b\.?|DR\.|Mr\b\.?|mr\.|Ms\b\.?|Miss\b|Hr\.|Herrn?\b|Frau\b|Ing\.|Rag\.|Geom\."
     r")"
 )
 _LABEL = re.compile(
-    r"(?<!\w)(?i:pazient[ei]|paz\.|pz\.?|patient(?:'s)?(?:\s+name)?|pt\.?|nome(?:\s+e\s+cognome"
+    r"(?<!\w)(?i:pazient[ei]|paz\.|pz\.?(?:te)?|patient(?:'s)?(?:\s+name)?|pt\.?|nome(?:\s+e\s+cognome"
     r"|\s+paziente)?|cognome(?:\s+e\s+nome)?"
     r"|(?:first|last|full|family|given|sur)?\s?name|nominativo|intestatario|medico(?:"
     r"\s+(?:refertante|curante|richiedente|radiologo|prescrittore|di\s+base))?"
@@ -37,6 +38,9 @@ _LABEL = re.compile(
     r"|wife|husband|mother|father|sister|brother|son|daughter|spouse|neighbou?r|partner|cc"
     r"|f\.to(?:\s+dr\.?)?|md(?=:)|alla\s+c\.?a\.?|att\.ne)"
     r"(?P<colon>\s*[:=]\s*|\s*[(,]\s*|\s+)"
+)
+_ENTITLED = re.compile(
+    r"[ .]{1,2}(?:[A-Z]\.\s?)?(?P<v>[A-ZÀ-Ý](?:[a-zà-ÿ]{2,}|[A-ZÀ-Ý]{2,}))(?!\w)"
 )
 _PARTICLE = words("""
     de del della dei di da dal dalla degli delle la lo le van von der den el al d o mac mc san
@@ -102,6 +106,8 @@ def _after_marks(text: str, row: list[Piece]) -> Iterator[Found]:
     for pattern in (_TITLE, _LABEL):
         for match in pattern.finditer(text):
             label = pattern is _LABEL
+            if not label and (entitled := _entitled(text, match)):
+                yield entitled
             strong = not label or any(mark in match["colon"] for mark in ":=")
             after = (
                 match.end()
@@ -122,13 +128,54 @@ def _name_from(text: str, row: list[Piece], at: int, strong: bool) -> Iterator[F
             break
         if "," in gap and not (strong and at - first == 1):
             break
-        if not piece.folded.isalpha() or not _may_be_name(piece, strong, at == first):
+        if not piece.folded.isalpha():
+            break
+        small = at > first and row[at - 1].text.islower() and last == at - 1
+        told = _may_be_name(piece, strong, at == first or small)
+        if not told and not (strong and _is_part(text, row, at, first)):
             break
         if piece.folded not in _PARTICLE or (piece.text[0].isupper() and len(piece.text) > 1):
             last = at
         at += 1
     if last is not None:
         yield Found(row[first].start, row[last].end, "name")
+
+
+def _entitled(text: str, title: re.Match[str]) -> Found | None:
+    """What a title stands before, on its line: a name, whatever else it means ("Dott. Aprile").
+
+    Where all is in capitals only a title that is cut short tells: "DOTT. APRILE".
+    """
+    after = _ENTITLED.match(text, title.end())
+    if after is None or (after["v"].isupper() and title[0].isupper() and title[0][-1] != "."):
+        return None
+    return Found(*after.span("v"), "name")
+
+
+def _is_part(text: str, row: list[Piece], at: int, first: int) -> bool:
+    """Whether an initial, what follows one, or a word beside a given name is part of a name."""
+    if len(row[at].text) == 1 and text[row[at].end : row[at].end + 1] == ".":
+        return True
+    follows = at == first + 1 and len(row[first].text) == 1 and not known(row[at].folded)
+    return follows or _of_a_pair(text, row, at)
+
+
+def _of_a_pair(text: str, row: list[Piece], at: int) -> bool:
+    """Whether an ordinary word with a capital stands beside a given name: "Colonna Vittoria"."""
+    pairs = [(at, at + 1), (at - 1, at)]
+    for low, high in pairs:
+        if low < 0 or high >= len(row) or text[row[low].end : row[high].start] not in (" ", "\n"):
+            continue
+        other = row[high if low == at else low]
+        alike = row[at].text.istitle() == other.text.istitle() and other.text[0].isupper()
+        if alike and row[at].text[0].isupper() and other.folded in _names():
+            return True
+    return False
+
+
+@cache
+def _names() -> frozenset[str]:
+    return words_of("given_names") | _WORDS_THAT_ARE_NAMES
 
 
 def _may_be_name(piece: Piece, strong: bool, first: bool) -> bool:
@@ -172,6 +219,8 @@ def _suspect(text: str, row: list[Piece], at: int, short: bool) -> bool:
     if all(known(part.folded) for part in camel_parts(piece)) or as_if_term(row, at):
         return False
     if _TERM.match(piece.folded) and not written_as_name(piece, text):
+        return False
+    if as_drug(text, piece):
         return False
     if short:
         beside_digit = _touches_digit(text, piece)
@@ -238,8 +287,7 @@ def _beside(text: str, row: list[Piece], at: int) -> Iterator[Found]:
 
 def _belongs(one: Piece, text: str) -> bool:
     initial = len(one.text) == 1 and text[one.end : one.end + 1] == "."
-    names = words_of("given_names") | _WORDS_THAT_ARE_NAMES | _PARTICLE
-    return initial or one.folded in names
+    return initial or one.folded in _names() or one.folded in _PARTICLE
 
 
 _WORDS_THAT_ARE_NAMES = words("""
@@ -248,5 +296,6 @@ _WORDS_THAT_ARE_NAMES = words("""
     wood stone field rivers banks cross church page bell cook cooper mason miller turner
     walker ward marsh lane park mori neri rossi verdi moro bruno leone conti fontana ferri
     pace villa riva serra valle monte campo marino greco vitale felice guerra smith jones
-    angela pavia milano toronto
+    angela pavia milano toronto bianca alba stella viola gioia celeste luna gemma perla letizia
+    grazia pia marina diana maggio aprile
 """)
