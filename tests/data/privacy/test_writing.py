@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from nextaim_kit.data.privacy.writing import covered, lines_of
 from nextaim_kit.studies.ct_lungquant.twin import make_twin, size_of
@@ -107,3 +108,54 @@ def test_a_name_is_found_among_thousands_of_strokes_of_noise() -> None:
     image[np.asarray(stroke)] = 1600
     assert covered(image, color=False)
     assert np.mean(image[np.asarray(stroke)] == 1600) < 0.02
+
+
+@pytest.mark.parametrize("level", [0, 60])
+def test_small_dark_letters_drawn_in_grays_are_covered(level: int) -> None:
+    image = body(255, "u1")
+    strokes = written(image, "Zanfregan Oldrada", (60, 110), 10, level)
+    assert covered(image, color=False)
+    assert np.mean(image[strokes] < level + 20) < 0.02
+
+
+def test_a_line_that_hardly_stands_out_is_covered_where_it_stands_alone() -> None:
+    image = body(4095)
+    strokes = written(image, "ZANFREGAN OLDRADA", (60, 10), 14, 1800)
+    before = image[strokes].astype(float)
+    assert covered(image, color=False)
+    assert np.mean(image[strokes] < before - 400) > 0.98
+
+
+def test_letters_that_touch_each_other_are_covered() -> None:
+    image = np.full((200, 200), 20, "u1")
+    strokes = written(image, "ZANFREGAN", (60, 90), 12, 250)
+    image[100:102, 60:140] = 250  # an underline through their feet joins them
+    assert covered(image, color=False)
+    assert np.mean(image[strokes] > 200) < 0.02
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_speckle_of_a_picture_of_256_levels_is_no_writing(seed: int) -> None:
+    speckle = np.random.default_rng(seed).rayleigh(1, (320, 320))
+    smooth = 45 * ndimage.gaussian_filter(speckle, (0.6, 1.2))
+    assert lines_of(smooth.clip(0, 230).astype("u1")) == []
+
+
+def test_what_is_not_covered_stays_as_it_was() -> None:
+    image = body(4095)
+    written(image, "ZANFREGAN", (60, 10), 14, 4095)
+    before, boxes = image.copy(), lines_of(image)
+    covered(image, color=False)
+    outside = np.ones(image.shape, bool)
+    for top, left, bottom, right in boxes:
+        outside[top:bottom, left:right] = False
+    assert outside.mean() > 0.9
+    assert np.array_equal(image[outside], before[outside])
+
+
+def test_lines_of_a_block_that_stand_close_are_all_covered() -> None:
+    image = body(255, "u1")
+    lines = ["RX TORACE", "Zanfregan O.", "Serie 1001", "26/03/2020"]
+    strokes = [written(image, line, (150, 4 + 12 * n), 12, 250) for n, line in enumerate(lines)]
+    assert covered(image, color=False)
+    assert all(np.mean(image[one] > 240) < 0.1 for one in strokes)
